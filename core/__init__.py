@@ -1,0 +1,1 @@
+"""Floor zero: what every other package stands on and nothing here knows about billing."""

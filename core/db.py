@@ -1,0 +1,88 @@
+"""Engines and sessions for the three database logins (PRODUCT §7.2).
+
+The owner login only migrates. The application login works on tenant tables, for one merchant at a time: each
+transaction carries `app.merchant_id`, which the row-level policies compare. The system login sees the
+platform's own tables and no tenant table. A block commits when it ends and rolls back when it raises: blocks are
+opened by boundaries (request, job, command) only.
+"""
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.orm import SessionTransaction
+from sqlalchemy.pool import Pool
+from sqlmodel import Session
+
+from core.config import settings
+
+_SET_SCOPE = text(
+    "select set_config('app.merchant_id', :merchant_id, true), set_config('app.user_id', :user_id, true)"
+)
+
+
+def make_engine(url: str, *, poolclass: type[Pool] | None = None, pool_size: int = 5) -> Engine:
+    """An engine with statement and idle-in-transaction limits; no connection is opened before first use."""
+    options: dict[str, Any] = {"poolclass": poolclass} if poolclass else {"pool_size": pool_size, "max_overflow": 10}
+    return create_engine(
+        url,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": 5,
+            "options": "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000 -c timezone=UTC",
+        },
+        **options,
+    )
+
+
+@functools.cache
+def application_engine() -> Engine:
+    return make_engine(settings().database_url.get_secret_value())
+
+
+@functools.cache
+def system_engine() -> Engine:
+    return make_engine(settings().database_system_url.get_secret_value())
+
+
+def _scope(session: Session, merchant_id: str, user_id: str) -> None:
+    """Put the tenant into every transaction the session begins; `set_config(…, true)` ends with each of them."""
+
+    def begin(_session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
+        connection.execute(_SET_SCOPE, {"merchant_id": merchant_id, "user_id": user_id})
+
+    event.listen(session, "after_begin", begin)
+
+
+@contextlib.contextmanager
+def tenant_session(merchant_id: str) -> Iterator[Session]:
+    """A session of the application login that sees exactly one merchant's rows."""
+    with Session(application_engine(), expire_on_commit=False) as session:
+        _scope(session, merchant_id, "")
+        with session.begin():
+            yield session
+
+
+@contextlib.contextmanager
+def user_session(user_id: str = "") -> Iterator[Session]:
+    """A session of the application login outside any tenant: users, and the memberships of `user_id` alone."""
+    with Session(application_engine(), expire_on_commit=False) as session:
+        _scope(session, "", user_id)
+        with session.begin():
+            yield session
+
+
+@contextlib.contextmanager
+def system_session() -> Iterator[Session]:
+    """A session of the system login: the platform's own tables only."""
+    with Session(system_engine(), expire_on_commit=False) as session, session.begin():
+        yield session
+
+
+def dispose() -> None:
+    """Close all pooled connections: after a fork, and at shutdown."""
+    for engine in (application_engine, system_engine):
+        if engine.cache_info().currsize:
+            engine().dispose()
