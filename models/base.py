@@ -1,0 +1,94 @@
+"""What all tables share: naming, aware timestamps, JSON, enumerations kept as text, and the tenant mixin.
+
+Every key of a tenant table begins with `merchant_id`, so that the schema can one day be distributed by it, and
+every tenant table carries row-level security (`alembic/` forces it; a test fails for a table without).
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from sqlalchemy import BigInteger, Column, DateTime, Integer, String, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Scope(StrEnum):
+    """Which login may see a table, and how the policies of the first migration are made."""
+
+    TENANT = "tenant"  # application login, one merchant at a time
+    SHARED = "shared"  # system login sees all, the application login its own merchant's rows
+    PLATFORM = "platform"  # system login only
+    ACCOUNT = "account"  # application login, no tenant: users
+
+
+class Table(SQLModel):
+    """Base of every table; `scope` decides who may see it."""
+
+    scope: ClassVar[Scope]
+
+
+class TenantTable(Table):
+    """A row that belongs to one merchant; the key is (merchant_id, id)."""
+
+    scope = Scope.TENANT
+
+    merchant_id: str = Field(primary_key=True, max_length=40)
+    id: str = Field(primary_key=True, max_length=64)
+
+
+def utc_column(*, nullable: bool = False, **options: Any) -> Any:
+    """An aware timestamp; PostgreSQL keeps UTC."""
+    return Field(sa_type=DateTime(timezone=True), nullable=nullable, **options)  # type: ignore[call-overload]
+
+
+def optional_utc() -> Any:
+    return utc_column(nullable=True, default=None)
+
+
+def cents(**options: Any) -> Any:
+    """Money in minor units: 64 bits, because yen and lifetime totals outgrow 32."""
+    return Field(default=0, sa_type=BigInteger, nullable=False, sa_column_kwargs={"server_default": "0"}, **options)
+
+
+def count() -> Any:
+    return Field(default=0, sa_type=Integer, nullable=False, sa_column_kwargs={"server_default": "0"})
+
+
+def json_object() -> Any:
+    return Field(default_factory=dict, sa_type=JSONB, nullable=False, sa_column_kwargs={"server_default": "{}"})
+
+
+def long_text() -> Any:
+    return Field(default="", sa_type=Text, nullable=False, sa_column_kwargs={"server_default": ""})
+
+
+def enum_text(default: StrEnum | None = None) -> Any:
+    """An enumeration as text: a new member needs no migration, and a reader of the table sees the word."""
+    if default is None:
+        return Field(sa_type=String(32), nullable=False)
+    return Field(default=default, sa_type=String(32), nullable=False)
+
+
+__all__ = [
+    "Column",
+    "Scope",
+    "Table",
+    "TenantTable",
+    "cents",
+    "count",
+    "datetime",
+    "enum_text",
+    "json_object",
+    "long_text",
+    "optional_utc",
+    "utc_column",
+]

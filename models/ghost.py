@@ -1,0 +1,175 @@
+"""A ghost, what happened to it, and the tasks a person has to do about it."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Index, UniqueConstraint, text
+from sqlmodel import Field
+
+from models.base import TenantTable, cents, count, enum_text, json_object, long_text, optional_utc, utc_column
+
+
+class GhostKind(StrEnum):
+    FAILED = "failed"
+    IMPENDING = "impending"
+
+
+class GhostState(StrEnum):
+    OPEN = "open"
+    CONTACTED = "contacted"
+    CLICKED = "clicked"
+    PAUSED = "paused"
+    EXHAUSTED = "exhausted"
+    STOPPED = "stopped"
+    LOST = "lost"
+    RECOVERED = "recovered"
+    REVERSED = "reversed"
+    IMPENDING = "impending"
+    PROTECTED = "protected"
+
+
+class Strategy(StrEnum):
+    TECHNICAL_BRIDGE = "technical_bridge"
+    SMART_RETRY = "smart_retry"
+    CARD_REFRESH = "card_refresh"
+    HIGH_VALUE_MANUAL = "high_value_manual"
+    STOPPED = "stopped"
+    NONE = "none"
+
+
+class FoundVia(StrEnum):
+    HUNT = "hunt"
+    WEBHOOK = "webhook"
+    AUDIT = "audit"
+
+
+class Mechanism(StrEnum):
+    """Whose merit a recovery is, strongest claim first (PRODUCT §4.8)."""
+
+    OWN_ATTEMPT = "own_attempt"
+    CLICK = "click"
+    MESSAGE = "message"
+    STRIPE_RETRY = "stripe_retry"
+    ORGANIC = "organic"
+
+
+class GhostTarget(TenantTable, table=True):
+    """One failed or impending recurring invoice. PII columns are emptied after 90 days; the rest is history."""
+
+    __tablename__ = "ghost_targets"
+
+    kind: GhostKind = enum_text(GhostKind.FAILED)
+    state: GhostState = enum_text(GhostState.OPEN)
+    paused_from: str | None = Field(default=None, max_length=32)
+    found_via: FoundVia = enum_text(FoundVia.HUNT)
+
+    invoice_id: str = Field(max_length=64)
+    subscription_id: str | None = Field(default=None, max_length=64)
+    customer_id: str | None = Field(default=None, max_length=64)
+    payment_intent_id: str | None = Field(default=None, max_length=64)
+    payment_method_id: str | None = Field(default=None, max_length=64)
+
+    customer_email: str | None = Field(default=None, max_length=512)  # PII
+    customer_name: str | None = Field(default=None, max_length=512)  # PII
+    customer_phone: str | None = Field(default=None, max_length=64)  # PII
+    customer_language: str = Field(default="", max_length=35)
+    customer_country: str = Field(default="", max_length=2)
+
+    card_brand: str = Field(default="", max_length=32)
+    card_funding: str = Field(default="", max_length=16)
+    card_last4: str = Field(default="", max_length=4)
+    country_code: str = Field(default="", max_length=2)
+    requires_3ds: bool = False
+    stripe_error_code: str = Field(default="", max_length=64)
+    decline_code: str = Field(default="", max_length=64)
+    advice_code: str = Field(default="", max_length=64)
+    decline_group: str = Field(default="", max_length=32)
+    api_shape: str = Field(default="", max_length=16)
+
+    original_invoice_date: datetime = utc_column()
+    attempt_count: int = count()
+    next_payment_attempt: datetime | None = optional_utc()
+    billing_reason: str = Field(default="", max_length=32)
+    subscription_status: str = Field(default="", max_length=24)
+    amount_cents: int = cents()
+    currency: str = Field(max_length=3)
+    monthly_value_cents: int = cents()
+    shadow_cents: int = cents()  # the part of shadow leakage this ghost carries for its subscription
+
+    strategy: Strategy = enum_text(Strategy.SMART_RETRY)
+    strategy_reason: str = long_text()
+    last_action: str = Field(default="", max_length=64)
+    last_action_at: datetime | None = optional_utc()
+    next_action: str = Field(default="", max_length=64)
+    next_action_at: datetime | None = optional_utc()
+    next_action_reason: str = long_text()
+    messages_sent: int = count()
+    click_count: int = count()
+    last_clicked_at: datetime | None = optional_utc()
+
+    found_at: datetime = utc_column()
+    found_on: date
+    contacted_at: datetime | None = optional_utc()
+    clicked_at: datetime | None = optional_utc()
+    closed_at: datetime | None = optional_utc()
+    close_reason: str = Field(default="", max_length=64)
+    recovered_cents: int = cents()
+    mechanism: str = Field(default="", max_length=32)
+    last_presence_at: datetime | None = optional_utc()
+    updated_at: datetime = utc_column()
+
+    __table_args__ = (
+        UniqueConstraint("merchant_id", "invoice_id"),
+        Index("ix_ghost_targets_found", "merchant_id", text("found_at desc"), "id"),
+        Index("ix_ghost_targets_state", "merchant_id", "state", text("found_at desc"), "id"),
+        Index("ix_ghost_targets_amount", "merchant_id", text("amount_cents desc"), "id"),
+        Index("ix_ghost_targets_customer", "merchant_id", "customer_id"),
+        Index("ix_ghost_targets_subscription", "merchant_id", "subscription_id"),
+        Index(
+            "ix_ghost_targets_due",
+            "merchant_id",
+            "next_action_at",
+            postgresql_where=text("next_action_at is not null"),
+        ),
+    )
+
+
+class GhostEvent(TenantTable, table=True):
+    """Each transition and notable fact of a ghost with its reason; append-only, goes with its ghost."""
+
+    __tablename__ = "ghost_events"
+
+    ghost_id: str = Field(max_length=40)
+    name: str = Field(max_length=48)
+    from_state: str = Field(default="", max_length=32)
+    to_state: str = Field(default="", max_length=32)
+    reason: str = long_text()
+    facts: dict[str, Any] = json_object()
+    occurred_at: datetime = utc_column()
+
+    __table_args__ = (Index("ix_ghost_events_ghost", "merchant_id", "ghost_id", "occurred_at"),)
+
+
+class ManualTaskState(StrEnum):
+    OPEN = "open"
+    DONE = "done"
+
+
+class ManualTask(TenantTable, table=True):
+    """A decision that waits for a person: one for each ghost above the high-value line."""
+
+    __tablename__ = "manual_tasks"
+
+    ghost_id: str = Field(max_length=40)
+    state: ManualTaskState = enum_text(ManualTaskState.OPEN)
+    assignee_id: str | None = Field(default=None, max_length=40)
+    reason: str = long_text()
+    closed_reason: str = long_text()
+    created_at: datetime = utc_column()
+    closed_at: datetime | None = optional_utc()
+
+    __table_args__ = (
+        UniqueConstraint("merchant_id", "ghost_id"),
+        Index("ix_manual_tasks_open", "merchant_id", "state", "created_at"),
+    )

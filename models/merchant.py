@@ -1,0 +1,107 @@
+"""The tenant: one connected Stripe account, its totals per currency, and what it billed."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlmodel import Field
+
+from models.base import Scope, Table, TenantTable, cents, count, enum_text, json_object, optional_utc, utc_column
+
+
+class Plan(StrEnum):
+    FREE = "free"
+    GROWTH = "growth"
+    SCALE = "scale"
+
+
+class CredentialMode(StrEnum):
+    """How we act on the account: platform key + `Stripe-Account`, an OAuth token, or the account's own key."""
+
+    PLATFORM = "platform"
+    OAUTH = "oauth"
+    RESTRICTED_KEY = "restricted_key"
+
+
+class MerchantState(StrEnum):
+    ACTIVE = "active"
+    DISCONNECTED = "disconnected"
+
+
+class Merchant(Table, table=True):
+    """One row a tenant; grows with customers of ours only. The credential is six hex columns (PRODUCT §7.3)."""
+
+    __tablename__ = "merchants"
+    scope = Scope.TENANT
+
+    id: str = Field(primary_key=True, max_length=40)
+    name: str = Field(default="", max_length=200)
+    stripe_user_id: str | None = Field(default=None, max_length=64)
+    livemode: bool = False
+    credential_mode: CredentialMode = enum_text(CredentialMode.PLATFORM)
+    oauth_scope: str = Field(default="", max_length=40)
+    encrypted_token: str | None = None
+    iv: str | None = None
+    tag: str | None = None
+    wrapped_key: str | None = None
+    key_version: int | None = None
+    encrypted_refresh_token: str | None = None
+    refresh_iv: str | None = None
+    refresh_tag: str | None = None
+    refresh_wrapped_key: str | None = None
+    state: MerchantState = enum_text(MerchantState.ACTIVE)
+    plan: Plan = enum_text(Plan.FREE)
+    default_currency: str = Field(default="usd", max_length=3)
+    country: str = Field(default="", max_length=2)
+    timezone: str = Field(default="UTC", max_length=64)
+    reply_to: str = Field(default="", max_length=320)
+    brand: dict[str, Any] = json_object()
+    policy: dict[str, Any] = json_object()
+    created_at: datetime = utc_column()
+    updated_at: datetime = utc_column()
+    connected_at: datetime | None = optional_utc()
+    disconnected_at: datetime | None = optional_utc()
+
+
+class StripeAccount(Table, table=True):
+    """Which merchant an account's webhooks belong to; one row an account, readable before any tenant is known."""
+
+    __tablename__ = "stripe_accounts"
+    scope = Scope.SHARED
+
+    stripe_user_id: str = Field(primary_key=True, max_length=64)
+    merchant_id: str = Field(max_length=40, index=True)
+    livemode: bool = False
+    connected_at: datetime = utc_column()
+    disconnected_at: datetime | None = optional_utc()
+
+
+class MerchantTotals(Table, table=True):
+    """What stands open now, per currency; changed in the transaction that changes a ghost. One row a currency."""
+
+    __tablename__ = "merchant_totals"
+    scope = Scope.TENANT
+
+    merchant_id: str = Field(primary_key=True, max_length=40)
+    currency: str = Field(primary_key=True, max_length=3)
+    leakage_cents: int = cents()
+    shadow_leakage_cents: int = cents()
+    impending_leakage_cents: int = cents()
+    recovered_cents: int = cents()
+    protected_cents: int = cents()
+    open_ghosts: int = count()
+    impending_ghosts: int = count()
+    updated_at: datetime = utc_column()
+
+
+class BilledInvoice(TenantTable, table=True):
+    """Recurring invoices seen paid or failed, once each (`id` is the invoice's); pruned after 60 days.
+
+    It makes "amount billed in the last 30 days" count an invoice once, however often we hear of it.
+    """
+
+    __tablename__ = "billed_invoices"
+
+    currency: str = Field(max_length=3)
+    amount_cents: int = cents()
+    billed_on: date

@@ -1,0 +1,104 @@
+"""Messages, the links in them, what people did with the links, and who must not be written to."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Index, String, UniqueConstraint, text
+from sqlmodel import Field
+
+from models.base import Scope, Table, TenantTable, count, enum_text, long_text, optional_utc, utc_column
+
+
+class Channel(StrEnum):
+    EMAIL = "email"
+    SMS = "sms"
+
+
+class MessageState(StrEnum):
+    """`sending` is a committed intent: whoever finds one replays it with the same idempotency key."""
+
+    PLANNED = "planned"
+    SENDING = "sending"
+    SENT = "sent"
+    OUTBOX = "outbox"  # no sender is configured: shown, not sent
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    UNCERTAIN = "uncertain"
+
+
+class Message(TenantTable, table=True):
+    """One slot of a ghost's sequence: (ghost, step) is unique, so nothing can fill it twice."""
+
+    __tablename__ = "messages"
+
+    ghost_id: str = Field(max_length=40)
+    step: int = count()
+    channel: Channel = enum_text(Channel.EMAIL)
+    state: MessageState = enum_text(MessageState.PLANNED)
+    reason: str = long_text()
+    template: str = Field(default="", max_length=64)
+    language: str = Field(default="en", max_length=8)
+    recipient: str | None = Field(default=None, max_length=512)  # PII
+    sender: str = Field(default="", max_length=512)
+    subject: str = long_text()
+    html: str = long_text()
+    plain: str = long_text()
+    idempotency_key: str = Field(max_length=80)
+    provider: str = Field(default="", max_length=16)
+    provider_message_id: str = Field(default="", max_length=128)
+    due_at: datetime = utc_column()
+    intent_at: datetime | None = optional_utc()
+    sent_at: datetime | None = optional_utc()
+    created_at: datetime = utc_column()
+
+    __table_args__ = (
+        UniqueConstraint("merchant_id", "ghost_id", "step", "channel"),
+        Index("ix_messages_recent", "merchant_id", text("created_at desc"), "id"),
+        Index("ix_messages_due", "merchant_id", "state", "due_at"),
+    )
+
+
+class LinkPurpose(StrEnum):
+    PAY = "pay"
+    UNSUBSCRIBE = "unsubscribe"
+
+
+class LinkToken(Table, table=True):
+    """What a link's opaque id stands for; rows go 90 days after their ghost closed."""
+
+    __tablename__ = "link_tokens"
+    scope = Scope.SHARED
+
+    id: str = Field(primary_key=True, max_length=64)
+    purpose: LinkPurpose = enum_text(LinkPurpose.PAY)
+    merchant_id: str = Field(max_length=40)
+    ghost_id: str = Field(max_length=40)
+    message_id: str = Field(max_length=40)
+    created_at: datetime = utc_column()
+
+    __table_args__ = (Index("ix_link_tokens_message", "merchant_id", "message_id"),)
+
+
+class Click(TenantTable, table=True):
+    """A click that a person's browser confirmed."""
+
+    __tablename__ = "clicks"
+
+    ghost_id: str = Field(max_length=40)
+    message_id: str = Field(max_length=40)
+    confirmed_at: datetime = utc_column()
+
+    __table_args__ = (Index("ix_clicks_ghost", "merchant_id", "ghost_id"),)
+
+
+class Suppression(Table, table=True):
+    """An address that must not be written to on a channel; the address is a keyed hash."""
+
+    __tablename__ = "suppressions"
+    scope = Scope.TENANT
+
+    merchant_id: str = Field(primary_key=True, max_length=40)
+    channel: Channel = Field(primary_key=True, sa_type=String(16))
+    address_hash: str = Field(primary_key=True, max_length=64)
+    reason: str = Field(default="", max_length=64)
+    created_at: datetime = utc_column()

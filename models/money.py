@@ -1,0 +1,104 @@
+"""The ledger of recovered money, the attempts to collect it, and the day's sums."""
+
+from datetime import date, datetime
+from enum import StrEnum
+
+from sqlalchemy import Index, UniqueConstraint, text
+from sqlmodel import Field
+
+from models.base import Scope, Table, TenantTable, cents, count, enum_text, optional_utc, utc_column
+
+
+class RecoveryKind(StrEnum):
+    RECOVERED = "recovered"
+    PROTECTED = "protected"
+    REVERSED = "reversed"
+
+
+class Recovery(TenantTable, table=True):
+    """The ledger: append-only, one `recovered` row a ghost at most; a reversal is a new, negative row."""
+
+    __tablename__ = "recoveries"
+
+    ghost_id: str = Field(max_length=40)
+    kind: RecoveryKind = enum_text(RecoveryKind.RECOVERED)
+    source_id: str = Field(max_length=64)  # the invoice, refund or dispute it stands for
+    amount_cents: int = cents()
+    currency: str = Field(max_length=3)
+    mechanism: str = Field(default="", max_length=32)
+    message_id: str | None = Field(default=None, max_length=40)
+    found_at: datetime = utc_column()
+    occurred_at: datetime = utc_column()
+    recorded_at: datetime = utc_column()
+
+    __table_args__ = (
+        UniqueConstraint("merchant_id", "ghost_id", "kind", "source_id"),
+        Index("ix_recoveries_recent", "merchant_id", text("occurred_at desc"), "id"),
+    )
+
+
+class AttemptSource(StrEnum):
+    STRIPE = "stripe"
+    PHANTOM = "phantom"
+
+
+class AttemptState(StrEnum):
+    STARTED = "started"
+    SUCCEEDED = "succeeded"
+    DECLINED = "declined"
+
+
+class PaymentAttempt(TenantTable, table=True):
+    """One attempt to charge for a ghost, Stripe's included: the shared budget under the networks' limits."""
+
+    __tablename__ = "payment_attempts"
+
+    ghost_id: str = Field(max_length=40)
+    invoice_id: str = Field(max_length=64)
+    source: AttemptSource = enum_text(AttemptSource.STRIPE)
+    state: AttemptState = enum_text(AttemptState.DECLINED)
+    idempotency_key: str = Field(max_length=80)
+    payment_method_id: str | None = Field(default=None, max_length=64)
+    card_brand: str = Field(default="", max_length=32)
+    decline_code: str = Field(default="", max_length=64)
+    attempted_at: datetime = utc_column()
+    settled_at: datetime | None = optional_utc()
+
+    __table_args__ = (
+        UniqueConstraint("merchant_id", "idempotency_key"),
+        Index("ix_payment_attempts_ghost", "merchant_id", "ghost_id", "attempted_at"),
+    )
+
+
+class DailyMetrics(Table, table=True):
+    """One row a merchant, day (UTC) and currency; changed in the ledger's transaction, by adding.
+
+    `*_count`/`*_cents` are what happened on the day. `cohort_*` belong to the ghosts *found* on the day and go on
+    changing later: with both, funnel and recovery rate of any period cost one row a day, never one a ghost.
+    """
+
+    __tablename__ = "daily_metrics"
+    scope = Scope.TENANT
+
+    merchant_id: str = Field(primary_key=True, max_length=40)
+    day: date = Field(primary_key=True)
+    currency: str = Field(primary_key=True, max_length=3)
+    billed_count: int = count()
+    billed_cents: int = cents()
+    found_count: int = count()
+    found_cents: int = cents()
+    recovered_count: int = count()
+    recovered_cents: int = cents()
+    protected_count: int = count()
+    protected_cents: int = cents()
+    lost_count: int = count()
+    lost_cents: int = cents()
+    reversed_count: int = count()
+    reversed_cents: int = cents()
+    messages_count: int = count()
+    clicks_count: int = count()
+    cohort_messaged_count: int = count()
+    cohort_clicked_count: int = count()
+    cohort_recovered_count: int = count()
+    cohort_recovered_cents: int = cents()
+    cohort_reversed_cents: int = cents()
