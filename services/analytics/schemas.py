@@ -1,0 +1,74 @@
+"""The figures of PRODUCT §2, per currency, with their period; money in minor units."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """An amount of the period and of the equally long one before it (`previous` None: nothing to compare)."""
+
+    value: int
+    previous: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hero:
+    """What MoneyHero shows. `health` is 0–100, None when nothing was billed in the last 30 days."""
+
+    revenue_guarded: Figure
+    recovered: Figure
+    protected: Figure
+    recovered_count: Figure
+    leakage: Figure  # found in the period, still unpaid
+    leakage_now: int  # all that stands open now
+    shadow_leakage: int  # now, per month
+    impending_risk: int  # now
+    open_ghosts: int
+    health: int | None
+    recovery_rate: float | None  # of the cohort found in the period, by amount, 0–1
+
+
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """The cohort found in the period: found ≥ messaged ≥ clicked (confirmed), and recovered, by count."""
+
+    found: int
+    messaged: int
+    clicked: int
+    recovered: int
+
+
+@dataclass(frozen=True, slots=True)
+class DayPoint:
+    day: date
+    found: int
+    recovered: int
+    protected: int
+
+
+@dataclass(frozen=True, slots=True)
+class CategorySlice:
+    """Open leakage of one decline group now."""
+
+    group: str
+    amount: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """Everything the dashboard shows, for one currency and period; `since` and `until` are UTC days, inclusive."""
+
+    merchant_name: str
+    currency: str
+    currencies: tuple[str, ...]
+    days: int
+    since: date
+    until: date
+    hero: Hero
+    funnel: Funnel
+    series: tuple[DayPoint, ...]
+    categories: tuple[CategorySlice, ...]
+    last_hunt_at: datetime | None
+    as_of: datetime

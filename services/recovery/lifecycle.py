@@ -1,0 +1,70 @@
+"""The life of a ghost as one explicit, pure state machine (PRODUCT §4.2)."""
+
+from enum import StrEnum
+
+from core.errors import ConflictError
+from models.ghost import GhostState
+
+
+class Trigger(StrEnum):
+    """What can happen to a ghost."""
+
+    MESSAGE_SENT = "message_sent"
+    CLICKED = "clicked"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    EXHAUSTED = "exhausted"
+    STOPPED = "stopped"
+    LOST = "lost"
+    PAID = "paid"
+    REVERSED = "reversed"
+    CHARGE_FAILED = "charge_failed"
+    MADE_SAFE = "made_safe"
+
+
+class TransitionNotAllowedError(ConflictError):
+    code, title = "transition_not_allowed", "A ghost in this state cannot do that"
+
+
+S, T = GhostState, Trigger
+_CHASED = (S.OPEN, S.CONTACTED, S.CLICKED)
+_CLOSED_TO_MESSAGES = (S.EXHAUSTED, S.STOPPED, S.LOST)
+OPEN_STATES = frozenset({*_CHASED, S.PAUSED})
+UNPAID_STATES = frozenset({*_CHASED, S.PAUSED, *_CLOSED_TO_MESSAGES})
+
+TRANSITIONS: dict[tuple[GhostState, Trigger], GhostState] = {
+    (S.OPEN, T.MESSAGE_SENT): S.CONTACTED,
+    (S.CONTACTED, T.MESSAGE_SENT): S.CONTACTED,
+    (S.CLICKED, T.MESSAGE_SENT): S.CLICKED,
+    **{(state, T.CLICKED): S.CLICKED for state in _CHASED},
+    **{(state, T.PAUSED): S.PAUSED for state in _CHASED},
+    # A link still works while paused or closed; the click is recorded without moving the ghost.
+    **{(state, T.CLICKED): state for state in (S.PAUSED, *_CLOSED_TO_MESSAGES)},
+    **{(state, T.EXHAUSTED): S.EXHAUSTED for state in (*_CHASED, S.PAUSED)},
+    **{(state, T.STOPPED): S.STOPPED for state in (*_CHASED, S.PAUSED, S.EXHAUSTED)},
+    **{(state, T.LOST): S.LOST for state in (*_CHASED, S.PAUSED, S.EXHAUSTED, S.STOPPED)},
+    **{(state, T.PAID): S.RECOVERED for state in (*_CHASED, S.PAUSED, *_CLOSED_TO_MESSAGES)},
+    (S.RECOVERED, T.REVERSED): S.REVERSED,
+    (S.IMPENDING, T.CHARGE_FAILED): S.OPEN,
+    (S.IMPENDING, T.MADE_SAFE): S.PROTECTED,
+    (S.IMPENDING, T.LOST): S.LOST,
+    (S.PROTECTED, T.CHARGE_FAILED): S.OPEN,
+}
+
+
+def can(state: GhostState, trigger: Trigger) -> bool:
+    """Whether `trigger` may happen in `state`."""
+    return (trigger is T.RESUMED and state is S.PAUSED) or (state, trigger) in TRANSITIONS
+
+
+def after(state: GhostState, trigger: Trigger, paused_from: GhostState | None = None) -> GhostState:
+    """The state `trigger` leads to. A resumed ghost goes back to where it was paused.
+
+    Raises `TransitionNotAllowedError` for every pair the table does not name.
+    """
+    if trigger is T.RESUMED and state is S.PAUSED:
+        return paused_from or S.OPEN
+    target = TRANSITIONS.get((state, trigger))
+    if target is None:
+        raise TransitionNotAllowedError(f"{trigger} is not possible for a ghost that is {state}")
+    return target
