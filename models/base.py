@@ -47,7 +47,7 @@ class TenantTable(Table):
 
 def utc_column(*, nullable: bool = False, **options: Any) -> Any:
     """An aware timestamp; PostgreSQL keeps UTC."""
-    return Field(sa_type=DateTime(timezone=True), nullable=nullable, **options)  # type: ignore[call-overload]
+    return Field(sa_type=DateTime(timezone=True), nullable=nullable, **options)
 
 
 def optional_utc() -> Any:

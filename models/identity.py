@@ -16,6 +16,15 @@ class Role(StrEnum):
     ANALYST = "analyst"
 
 
+class SignInMethod(StrEnum):
+    """How a session began. One opened through Stripe speaks for that account alone: it never changes merchant."""
+
+    PASSWORD = "password"  # noqa: S105  # the name of a way, no secret
+    CONNECT = "connect"
+    DEMO = "demo"
+    INVITATION = "invitation"
+
+
 class User(Table, table=True):
     """A person. Emails are unique without regard to case; grows with people only."""
 
@@ -53,7 +62,8 @@ class UserSession(Table, table=True):
 
     token_hash: str = Field(primary_key=True, max_length=64)
     user_id: str = Field(max_length=40, index=True)
-    merchant_id: str | None = Field(default=None, max_length=40)
+    merchant_id: str = Field(max_length=40)
+    method: SignInMethod = enum_text(SignInMethod.PASSWORD)
     created_at: datetime = utc_column()
     expires_at: datetime = utc_column(index=True)
     last_seen_at: datetime = utc_column()

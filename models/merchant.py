@@ -7,6 +7,7 @@ from typing import Any
 from sqlmodel import Field
 
 from models.base import Scope, Table, TenantTable, cents, count, enum_text, json_object, optional_utc, utc_column
+from models.vault import optional_sealed, sealed_check
 
 
 class Plan(StrEnum):
@@ -40,20 +41,21 @@ class Merchant(Table, table=True):
     livemode: bool = False
     credential_mode: CredentialMode = enum_text(CredentialMode.PLATFORM)
     oauth_scope: str = Field(default="", max_length=40)
-    encrypted_token: str | None = None
-    iv: str | None = None
-    tag: str | None = None
-    wrapped_key: str | None = None
+    encrypted_token: str | None = optional_sealed()
+    iv: str | None = optional_sealed()
+    tag: str | None = optional_sealed()
+    wrapped_key: str | None = optional_sealed()
     key_version: int | None = None
-    encrypted_refresh_token: str | None = None
-    refresh_iv: str | None = None
-    refresh_tag: str | None = None
-    refresh_wrapped_key: str | None = None
+    encrypted_refresh_token: str | None = optional_sealed()
+    refresh_iv: str | None = optional_sealed()
+    refresh_tag: str | None = optional_sealed()
+    refresh_wrapped_key: str | None = optional_sealed()
     state: MerchantState = enum_text(MerchantState.ACTIVE)
     plan: Plan = enum_text(Plan.FREE)
     default_currency: str = Field(default="usd", max_length=3)
     country: str = Field(default="", max_length=2)
     timezone: str = Field(default="UTC", max_length=64)
+    business_category: str = Field(default="", max_length=8)  # the account's MCC: the Oracle backs off by it
     reply_to: str = Field(default="", max_length=320)
     brand: dict[str, Any] = json_object()
     policy: dict[str, Any] = json_object()
@@ -61,6 +63,13 @@ class Merchant(Table, table=True):
     updated_at: datetime = utc_column()
     connected_at: datetime | None = optional_utc()
     disconnected_at: datetime | None = optional_utc()
+
+    __table_args__ = (
+        sealed_check("token_sealed", "encrypted_token", "iv", "tag", "wrapped_key"),
+        sealed_check(
+            "refresh_token_sealed", "encrypted_refresh_token", "refresh_iv", "refresh_tag", "refresh_wrapped_key"
+        ),
+    )
 
 
 class StripeAccount(Table, table=True):

@@ -1,69 +1,10 @@
 """What goes into the recovery engine and what comes out of it; frozen values, never table rows."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from models.ghost import GhostKind, GhostState, Strategy
-
-
-@dataclass(frozen=True, slots=True)
-class DeclineFacts:
-    """What the bank said, in Stripe's words, lower case; empty where it said nothing."""
-
-    error_code: str = ""
-    decline_code: str = ""
-    advice_code: str = ""
-    requires_3ds: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CardFacts:
-    brand: str = ""
-    funding: str = ""
-    country: str = ""
-    last4: str = ""
-    payment_method_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CustomerFacts:
-    id: str | None = None
-    email: str | None = None
-    name: str | None = None
-    phone: str | None = None
-    language: str = ""
-    country: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class InvoiceFacts:
-    """One invoice as both API shapes say it. `amount_remaining` is in minor units of `currency`."""
-
-    id: str
-    status: str
-    shape: str
-    currency: str
-    amount_due: int
-    amount_remaining: int
-    amount_paid: int
-    billing_reason: str
-    collection_method: str
-    created: datetime
-    attempted: bool
-    attempt_count: int
-    next_payment_attempt: datetime | None
-    subscription_id: str | None
-    subscription_status: str
-    monthly_value: int
-    payment_intent_id: str | None
-    payment_status: str
-    hosted_invoice_url: str | None
-    paid_at: datetime | None
-    paid_out_of_band: bool
-    customer: CustomerFacts = field(default_factory=CustomerFacts)
-    decline: DeclineFacts = field(default_factory=DeclineFacts)
-    card: CardFacts = field(default_factory=CardFacts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from models.ghost import Strategy
-from services.recovery.schemas import DeclineFacts
+from services.integrations.stripe.facts import DeclineFacts
 
 VAGUE_ATTEMPTS_BEFORE_CARD = 2
 

@@ -1,0 +1,1 @@
+"""Vendors, behind types of our own."""
