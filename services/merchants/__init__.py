@@ -1,0 +1,1 @@
+"""The tenant: how it connects, what it wants, who it is."""

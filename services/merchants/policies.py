@@ -1,0 +1,91 @@
+"""What a merchant may decide about recovery, with the defaults of PRODUCT §4.4; stored as JSON on the merchant."""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from core.errors import BadRequestError
+from core.money import exponent
+
+# What 1,000 US dollars are, roughly, in the major unit of other currencies: a line, not an exchange rate. A merchant
+# sets its own per currency; a currency not named here gets the dollar's number.
+_HIGH_VALUE_MAJOR = {
+    "usd": 1_000, "eur": 1_000, "gbp": 800, "chf": 900, "cad": 1_400, "aud": 1_500, "nzd": 1_600, "sgd": 1_300,
+    "jpy": 150_000, "krw": 1_400_000, "inr": 85_000, "brl": 5_500, "mxn": 18_000, "clp": 950_000, "pln": 4_000,
+    "sek": 10_500, "nok": 11_000, "dkk": 7_000, "czk": 23_000, "huf": 380_000, "kwd": 300, "bhd": 380, "jod": 700,
+    "omr": 385, "tnd": 3_100, "vnd": 25_000_000,
+}  # fmt: skip
+
+
+class InvalidPolicyError(BadRequestError):
+    code, title = "invalid_policy", "This policy cannot be used"
+
+
+class OwnRetries(StrEnum):
+    AFTER_STRIPE = "after_stripe"
+    WITH_STRIPE = "with_stripe"
+    OFF = "off"
+
+
+def default_high_value_line(currency: str) -> int:
+    """The default line in minor units of `currency`: 1,000.00 USD or its like."""
+    return int(_HIGH_VALUE_MAJOR.get(currency, 1_000) * 10 ** exponent(currency))
+
+
+class RecoveryPolicy(BaseModel):
+    """Hours and counts; lines in minor units per currency."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    paused: bool = False
+    billing_reasons: frozenset[str] = frozenset({"subscription_cycle"})
+    unpaid_has_access: bool = True
+    grace_hours: dict[str, int] = Field(default_factory=lambda: {"technical": 24})
+    cooldown_hours: int = Field(default=72, ge=1, le=24 * 28)
+    messages_per_ghost: int = Field(default=3, ge=1, le=3)
+    messages_per_customer_week: int = Field(default=2, ge=1, le=7)
+    window_days: int = Field(default=28, ge=1, le=60)
+    quiet_from_hour: int = Field(default=21, ge=0, le=24)
+    quiet_until_hour: int = Field(default=8, ge=0, le=23)
+    quiet_first_message: bool = False
+    own_retries: OwnRetries = OwnRetries.AFTER_STRIPE
+    high_value_lines: dict[str, int | None] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _hours_make_a_window(self) -> "RecoveryPolicy":
+        if self.quiet_until_hour >= self.quiet_from_hour:
+            raise ValueError("the hours in which messages may go must begin before they end")
+        allowed = {"subscription_cycle", "subscription_update", "subscription_threshold"}
+        if not self.billing_reasons <= allowed:
+            raise ValueError(f"billing reasons are {', '.join(sorted(allowed))}")
+        return self
+
+    def high_value_line(self, currency: str) -> int | None:
+        """The line above which a person decides, minor units; None when the merchant switched it off."""
+        if currency in self.high_value_lines:
+            return self.high_value_lines[currency]
+        return default_high_value_line(currency)
+
+    def grace(self, decline_group: str) -> timedelta:
+        """How long after the failure the first message waits."""
+        return timedelta(hours=self.grace_hours.get(decline_group, 0))
+
+    @property
+    def cooldown(self) -> timedelta:
+        return timedelta(hours=self.cooldown_hours)
+
+    @property
+    def window(self) -> timedelta:
+        return timedelta(days=self.window_days)
+
+
+def parse_policy(stored: dict[str, Any]) -> RecoveryPolicy:
+    """The policy stored on a merchant, defaults filled in. Raises `InvalidPolicyError` with the field named."""
+    try:
+        return RecoveryPolicy.model_validate(stored)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "policy"
+        raise InvalidPolicyError(f"{where}: {first['msg']}") from None
