@@ -54,13 +54,17 @@ def optional_sealed() -> Any:
     return Field(default=None, sa_type=SealedHex, nullable=True)
 
 
-def sealed_check(name: str, ciphertext: str, iv: str, tag: str, wrapped_key: str) -> CheckConstraint:
-    """The same rule in the database, for whoever writes past the ORM: hex, a whole IV, tag and wrapped key, or none."""
-    return CheckConstraint(
-        f"num_nonnulls({ciphertext}, {iv}, {tag}, {wrapped_key}) in (0, 4) and coalesce({ciphertext} ~ '^([0-9a-f]{{2}})*$'"
-        f" and {iv} ~ '^[0-9a-f]{{24}}$' and {tag} ~ '^[0-9a-f]{{32}}$' and {wrapped_key} ~ '^[0-9a-f]{{120}}$', true)",
-        name=name,
+def sealed_rule(ciphertext: str, iv: str, tag: str, wrapped_key: str) -> str:
+    """The rule in SQL, for whoever writes past the ORM: hex, a whole IV, tag and wrapped key, or nothing at all."""
+    return (
+        f"num_nonnulls({ciphertext}, {iv}, {tag}, {wrapped_key}) in (0, 4)"
+        f" and coalesce({ciphertext} ~ '^([0-9a-f]{{2}})*$' and {iv} ~ '^[0-9a-f]{{24}}$'"
+        f" and {tag} ~ '^[0-9a-f]{{32}}$' and {wrapped_key} ~ '^[0-9a-f]{{120}}$', true)"
     )
+
+
+def sealed_check(name: str, ciphertext: str, iv: str, tag: str, wrapped_key: str) -> CheckConstraint:
+    return CheckConstraint(sealed_rule(ciphertext, iv, tag, wrapped_key), name=name)
 
 
 class VaultSecret(Table, table=True):
