@@ -1,0 +1,44 @@
+"""Who answers a request: the HTTP API where one of its routes fits, else Reflex.
+
+The API stands before Reflex and not inside it (`api_transformer`), because Reflex's layers cost a route half of
+its speed; the hot paths stand before even the API's own layers.
+"""
+
+from collections.abc import Iterable
+
+from starlette.responses import PlainTextResponse
+from starlette.routing import BaseRoute, Match, Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+_NOT_FOUND = PlainTextResponse("There is nothing here.", status_code=404)
+
+
+def answers(routes: Iterable[BaseRoute], scope: Scope) -> bool:
+    """Whether one of these routes has the path, whatever the method (so that a wrong method answers 405)."""
+    return any(route.matches(scope)[0] is not Match.NONE for route in routes)
+
+
+class Dispatch:
+    """ASGI switch. `pages` is Reflex, or None in headless mode; `lifespan` runs the start and stop events."""
+
+    def __init__(
+        self, *, hot: Iterable[Route] = (), api: Router, api_app: ASGIApp, pages: ASGIApp | None, lifespan: ASGIApp
+    ) -> None:
+        hot = list(hot)
+        self._hot = Router(routes=hot)
+        self._fixed = frozenset(route.path for route in hot if "{" not in route.path)
+        self._patterns = [route for route in hot if "{" in route.path]
+        self._api, self._api_app, self._pages, self._lifespan = api, api_app, pages, lifespan
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._chosen(scope)(scope, receive, send)
+
+    def _chosen(self, scope: Scope) -> ASGIApp:
+        if scope["type"] == "lifespan":
+            return self._lifespan
+        if scope["type"] == "http":
+            if scope["path"] in self._fixed or answers(self._patterns, scope):
+                return self._hot
+            if self._pages is None or answers(self._api.routes, scope):
+                return self._api_app
+        return self._pages or _NOT_FOUND

@@ -1,0 +1,210 @@
+"""The web server: screens, HTTP API and hot paths on one port. `python -m phantom_app.serve --port 3000`.
+
+Workers are forked from a process that has imported everything and opened nothing, so a worker starts in an
+instant and shares its memory. A dead worker is replaced; workers stop when their parent is gone.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from granian.constants import Interfaces, Loops
+from granian.log import LogLevels
+from granian.server import Server
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from core import config, db, logging
+from core.errors import ConfigurationError, PhantomError
+from phantom_app import build, failures, headers, runtime
+from phantom_app.dispatch import Dispatch
+from phantom_app.limits import SocketLimits
+
+WATCH_SECONDS = 1.0
+_LOGS_LIKE_OURS = {"formatters": {}, "handlers": {}, "loggers": {"_granian": {"handlers": [], "propagate": True}}}
+"""The server's own log lines go to the root logger, as JSON, like everybody's."""
+
+
+class Refusal(Exception):
+    """A reason not to start, in one line for a person."""
+
+
+def refuse_busy_port(host: str, port: int) -> None:
+    """The server listens with SO_REUSEPORT and would share a busy port in silence."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise Refusal(f"{host}:{port} cannot be used: {error.strerror}") from None
+
+
+def check_database() -> None:
+    """Both logins of the application must answer; nothing stays open for the fork."""
+    for name, session in (("DATABASE_URL", db.user_session), ("DATABASE_SYSTEM_URL", db.system_session)):
+        try:
+            with session() as connection:
+                connection.execute(text("select 1"))
+        except SQLAlchemyError as error:
+            reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            raise Refusal(f"the database of {name} cannot be used: {reason}") from None
+    db.dispose()
+
+
+def check_vault() -> None:
+    """Encrypt and decrypt once with the present key."""
+    from services.vault import service as vault
+
+    try:
+        vault.self_test()
+    except PhantomError as error:
+        raise Refusal(f"the vault's self-test failed: {error.detail}") from None
+    print("[SECURITY] Vault self-test passed: AES-256-GCM Active.", flush=True)  # noqa: T201  # promised line
+
+
+def prepare() -> config.Settings:
+    """Settings, logs, clock, database and vault, or a `Refusal`."""
+    try:
+        settings = config.settings()
+    except ConfigurationError as error:
+        raise Refusal(error.detail) from None
+    logging.configure(settings.phantom_log_level)
+    failures.install_filter()
+    config.install_clock(settings)
+    check_database()
+    check_vault()
+    return settings
+
+
+async def stop_with(parent: int) -> None:
+    """Leave when the parent is gone: an orphan would keep the port and share it with the next server."""
+    while os.getppid() == parent:
+        await asyncio.sleep(WATCH_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextlib.asynccontextmanager
+async def worker_life(parent: int) -> AsyncIterator[None]:
+    """What each worker does beside serving: watch its parent, and keep the collector away from what never dies."""
+    gc.collect()
+    gc.freeze()
+    watcher = asyncio.create_task(stop_with(parent))
+    try:
+        yield
+    finally:
+        watcher.cancel()
+        db.dispose()
+
+
+def web(settings: config.Settings, folder: Path, parent: int) -> ASGIApp:
+    """Everything: hot paths first, then the HTTP API, then Reflex; built in each worker, after the fork."""
+    from phantom_app.api import hot
+    from phantom_app.api.app import create_api
+    from phantom_app.phantom_app import app, serve_with
+
+    api = create_api()
+    serve_with(app, settings, api.router.lifespan_context(api), worker_life(parent))
+    policy = headers.content_policy(headers.build_hashes(folder / "build" / "client"))
+    pages = app()
+    inner = SocketLimits(Dispatch(hot=hot.routes(), api=api.router, api_app=api, pages=pages, lifespan=pages))
+    return headers.SecurityHeaders(inner, policy, https=settings.serves_https)
+
+
+def headless(settings: config.Settings, parent: int) -> ASGIApp:
+    """The engine's HTTP API alone: no page, no socket, no Reflex."""
+    from phantom_app.api import hot
+    from phantom_app.api.app import create_api
+
+    api = create_api(headless=True)
+
+    @contextlib.asynccontextmanager
+    async def life(_outer: Starlette) -> AsyncIterator[None]:
+        async with api.router.lifespan_context(api), worker_life(parent):
+            yield
+
+    outer = Starlette(lifespan=life)
+    inner = Dispatch(hot=hot.routes(), api=api.router, api_app=api, pages=None, lifespan=outer)
+    return headers.SecurityHeaders(inner, headers.content_policy(()), https=settings.serves_https)
+
+
+def load_application(settings: config.Settings) -> Path:
+    """Build the pages if needed and import all of the application, so that workers share it."""
+    folder = build.ensure_built(lambda line: print(line, flush=True))  # noqa: T201
+    runtime.use_build(folder, settings.redis_url.get_secret_value())
+    import phantom_app.phantom_app  # noqa: F401  # the import is the point
+
+    failures.install_filter()
+    if runtime.built_schema(folder) != runtime.state_schema():
+        raise Refusal("the built frontend does not fit these sources; remove .phantom/frontend and start again")
+    return folder
+
+
+def run(host: str, port: int, workers: int, *, without_pages: bool) -> None:
+    """Serve until told to stop. Raises `Refusal` for whatever makes serving senseless."""
+    settings = prepare()
+    refuse_busy_port(host, port)
+    parent = os.getpid()
+    multiprocessing.set_start_method("fork", force=True)
+    if without_pages:
+        import phantom_app.api.app  # noqa: F401
+
+        def target() -> ASGIApp:
+            return headless(settings, parent)
+    else:
+        folder = load_application(settings)
+
+        def target() -> ASGIApp:
+            return web(settings, folder, parent)
+
+    runtime.prepare_for_fork()
+    gc.collect()
+    gc.freeze()
+    options: dict[str, Any] = {"loop": Loops.auto, "interface": Interfaces.ASGI, "websockets": True}
+    server = Server(
+        target="phantom_app.serve:target",
+        factory=True,
+        address=host,
+        port=port,
+        workers=workers,
+        respawn_failed_workers=True,
+        respawn_interval=0.5,
+        workers_kill_timeout=10,
+        log_level=LogLevels.warning,
+        log_dictconfig=_LOGS_LIKE_OURS,
+        **options,
+    )
+    refuse_busy_port(host, port)  # a first build takes a while; somebody may have come in between
+    server.serve(target_loader=lambda _name: target())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="phantom_app.serve", description="Serve PHANTOM's screens and HTTP API.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=3000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--headless", action="store_true", help="the engine and the HTTP API alone")
+    parser.add_argument("--with-parent", action="store_true", help="stop when the process that started this one dies")
+    given = parser.parse_args(arguments)
+    if given.with_parent:
+        runtime.die_with_parent()
+    try:
+        run(given.host, given.port, given.workers, without_pages=given.headless)
+    except (Refusal, build.BuildError) as refusal:
+        print(f"PHANTOM cannot start: {refusal}", file=sys.stderr, flush=True)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What an open page holds: flat states of frozen view models, rebuilt by `on_load`, never table rows."""
