@@ -1,1 +1,1 @@
-"""hunter"""
+"""The Ghost Hunter: finds failed, unpaid, recurring invoices by listing, page by page."""

@@ -1,1 +1,1 @@
-"""messaging"""
+"""What customers are sent: when, in which words, through whom, and where the links lead."""

@@ -1,1 +1,1 @@
-"""recovery"""
+"""Deciding what to do about a ghost, and what became of it."""

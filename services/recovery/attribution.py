@@ -7,6 +7,7 @@ from models.ghost import Mechanism
 
 MESSAGE_CREDIT = timedelta(days=14)
 STRIPE_RETRY_WINDOW = timedelta(hours=2)
+STRIPE_GRANULARITY = timedelta(seconds=1)  # Stripe cuts its times to whole seconds, ours are finer
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ def mechanism_of(context: PaymentContext) -> Mechanism:
     """
     if context.own_attempt_succeeded:
         return Mechanism.OWN_ATTEMPT
-    if context.last_click_at is not None and context.last_click_at <= context.paid_at:
+    if context.last_click_at is not None and context.last_click_at <= context.paid_at + STRIPE_GRANULARITY:
         return Mechanism.CLICK
     if _made_by_schedule(context):
         return Mechanism.STRIPE_RETRY

@@ -36,7 +36,9 @@ def classify(facts: InvoiceFacts, policy: RecoveryPolicy) -> Classification:
     if facts.status != "open":
         return Classification(Verdict.NOT_A_GHOST, f"The invoice is {facts.status}.")
     if facts.subscription_status == "canceled":
-        return Classification(Verdict.LOST, "The subscription has ended.")
+        if facts.subscription_end == "cancellation_requested":
+            return Classification(Verdict.STOPPED, "The customer cancelled the subscription.")
+        return Classification(Verdict.LOST, "The subscription ended for non-payment.")
     reason = _why_not(facts, policy)
     if reason:
         return Classification(Verdict.NOT_A_GHOST, reason)

@@ -58,6 +58,7 @@ class InvoiceFacts:
     hosted_invoice_url: str | None
     paid_at: datetime | None
     paid_out_of_band: bool
+    subscription_end: str = ""  # Stripe's cancellation_details.reason
     customer: CustomerFacts = field(default_factory=CustomerFacts)
     decline: DeclineFacts = field(default_factory=DeclineFacts)
     card: CardFacts = field(default_factory=CardFacts)

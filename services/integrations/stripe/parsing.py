@@ -201,6 +201,7 @@ def parse_invoice(
         hosted_invoice_url=invoice.get("hosted_invoice_url"),
         paid_at=from_timestamp(paid_at) if isinstance(paid_at, int) else None,
         paid_out_of_band=bool(invoice.get("paid_out_of_band")),
+        subscription_end=_text(_mapping(known.get("cancellation_details")).get("reason"), 48),
         customer=parse_customer(invoice),
         decline=parse_decline(details),
         card=parse_card(details),

@@ -1,0 +1,1 @@
+"""What happened, for people: the live log a merchant reads, and who did what."""

@@ -1,0 +1,86 @@
+"""All SQL of hunts: their rows, the spool that sweeps are joined through, and what was billed."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from sqlalchemy import delete
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Session, col, select
+
+from models.merchant import BilledInvoice
+from models.work import Hunt, HuntSpool, HuntState
+
+BILLED_KEPT = timedelta(days=60)
+
+
+def get_hunt(session: Session, merchant_id: str, hunt_id: str) -> Hunt | None:
+    return session.get(Hunt, (merchant_id, hunt_id))
+
+
+def get_running(session: Session, merchant_id: str, trigger: str) -> Hunt | None:
+    """The unfinished hunt of this kind, to be gone on with; locked, so that two workers do not both take it."""
+    return session.exec(
+        select(Hunt)
+        .where(Hunt.merchant_id == merchant_id, Hunt.state == HuntState.RUNNING, Hunt.trigger == trigger)
+        .order_by(col(Hunt.started_at).desc())
+        .limit(1)
+        .with_for_update()
+    ).first()
+
+
+def list_recent(session: Session, merchant_id: str, limit: int) -> Sequence[Hunt]:
+    return session.exec(
+        select(Hunt).where(Hunt.merchant_id == merchant_id).order_by(col(Hunt.started_at).desc()).limit(limit)
+    ).all()
+
+
+def add_to_spool(session: Session, rows: list[dict[str, Any]]) -> None:
+    """Keep rows for the join. Of several payments of one invoice the default one wins, else the last listed."""
+    if not rows:
+        return
+    unique = {(row["object_id"]): row for row in sorted(rows, key=_default_last)}
+    statement = insert(HuntSpool).values(list(unique.values()))
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["merchant_id", "hunt_id", "object_id"], set_={"facts": statement.excluded.facts}
+        )
+    )
+
+
+def _default_last(row: dict[str, Any]) -> bool:
+    return bool(row["facts"].get("payment", {}).get("is_default"))
+
+
+def read_spool(session: Session, merchant_id: str, hunt_id: str, object_ids: list[str]) -> dict[str, dict[str, Any]]:
+    rows = session.exec(
+        select(HuntSpool).where(
+            HuntSpool.merchant_id == merchant_id,
+            HuntSpool.hunt_id == hunt_id,
+            col(HuntSpool.object_id).in_(object_ids),
+        )
+    )
+    return {row.object_id: row.facts for row in rows}
+
+
+def clear_spool(session: Session, merchant_id: str, hunt_id: str) -> None:
+    session.execute(
+        delete(HuntSpool).where(col(HuntSpool.merchant_id) == merchant_id, col(HuntSpool.hunt_id) == hunt_id)
+    )
+
+
+def add_billed(session: Session, rows: list[dict[str, Any]]) -> set[str]:
+    """Record recurring invoices as billed; the ids that were new."""
+    if not rows:
+        return set()
+    table = BilledInvoice.__table__  # type: ignore[attr-defined]
+    statement = insert(BilledInvoice).values(rows).on_conflict_do_nothing().returning(table.c.id)
+    return set(session.execute(statement).scalars())
+
+
+def prune_billed(session: Session, merchant_id: str, today: date) -> None:
+    session.execute(
+        delete(BilledInvoice).where(
+            col(BilledInvoice.merchant_id) == merchant_id, col(BilledInvoice.billed_on) < today - BILLED_KEPT
+        )
+    )

@@ -1,0 +1,231 @@
+"""One hunt, page by page: fetch outside any transaction, store in one, resumable after each.
+
+The boundary (job, command) drives it and commits:
+
+    run = start(session, merchant_id, request)            # first transaction
+    while (page := run.fetch(client)) is not None:        # no transaction, one request
+        with tenant_session(merchant_id) as session:      # one transaction a page
+            run.store(session, page)
+
+Memory stays flat: a page is the largest thing held. A crash goes on from the cursor of the last stored page.
+"""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from sqlmodel import Session
+
+from core import clock, ids
+from models.ghost import FoundVia
+from models.work import Hunt, HuntState
+from services.audit import service as audit
+from services.hunter import repository, sweeps
+from services.hunter.billing import record_billed
+from services.hunter.schemas import HuntProgress, HuntRequest
+from services.integrations.stripe.facts import InvoiceFacts
+from services.integrations.stripe.parsing import UnreadableInvoiceError, identifier, parse_invoice, subscription_of
+from services.recovery.observe import observe
+from services.recovery.work import merchant_context
+
+Plain = dict[str, Any]
+
+
+class Lister(Protocol):
+    """The part of the Stripe client a hunt uses: one GET as plain dicts, without typed objects (12 × faster)."""
+
+    requests: int
+
+    def raw_get(self, path: str, params: Plain) -> Plain: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    sweep: sweeps.Sweep
+    items: list[Plain]
+    has_more: bool
+
+
+@dataclass
+class HuntRun:
+    """A hunt under way."""
+
+    merchant_id: str
+    hunt_id: str
+    request: HuntRequest
+    now: datetime
+    progress: HuntProgress
+    _sweeps: tuple[sweeps.Sweep, ...]
+    _position: int = 0
+    _after: str | None = None
+    _unreadable: Counter[str] = field(default_factory=Counter)
+    _clock: float = field(default_factory=time.monotonic)
+    _requests_before: int = 0
+
+    def fetch(self, client: Lister) -> Page | None:
+        """The next page, or None when everything was listed. Raises the client's typed errors."""
+        if self._position >= len(self._sweeps):
+            return None
+        sweep = self._sweeps[self._position]
+        params = {**sweep.params, "limit": sweeps.PAGE}
+        if self._after:
+            params["starting_after"] = self._after
+        answer = client.raw_get(sweep.path, params)
+        self.progress = replace(self.progress, requests=self._requests_before + client.requests)
+        return Page(sweep, answer["data"], bool(answer["has_more"]) and bool(answer["data"]))
+
+    def store(self, session: Session, page: Page) -> HuntProgress:
+        """Bring a page into the database and move the cursor, in the caller's transaction."""
+        found = updated = unreadable = 0
+        if page.sweep.keeps:
+            self._keep(session, page)
+        else:
+            facts, unreadable = self._read(session, page)
+            record_billed(session, self.merchant_id, facts, self.now.date())
+            if page.sweep.name != "billed":
+                via = FoundVia.AUDIT if self.request.audit else FoundVia.HUNT
+                merchant = merchant_context(session, self.merchant_id)
+                seen = observe(session, merchant, facts, via, clock.now())
+                found, updated = seen.found, seen.updated
+        if page.has_more:
+            self._after = identifier(page.items[-1])
+        else:
+            self._position, self._after = self._position + 1, None
+        self.progress = replace(
+            self.progress,
+            sweep=page.sweep.name,
+            listed=self.progress.listed + len(page.items),
+            found=self.progress.found + found,
+            updated=self.progress.updated + updated,
+            unreadable=self.progress.unreadable + unreadable,
+            seconds=round(time.monotonic() - self._clock, 3),
+        )
+        self._save(session, HuntState.DONE if self._position >= len(self._sweeps) else HuntState.RUNNING)
+        return self.progress
+
+    def fail(self, session: Session, reason: str) -> None:
+        """Give the hunt up with a reason a person can read; its cursor stays."""
+        self._save(session, HuntState.FAILED, reason)
+        audit.log_event(session, self.merchant_id, "hunter.hunt_failed", reason, level="error")
+
+    def _keep(self, session: Session, page: Page) -> None:
+        rows = []
+        for item in page.items:
+            kept = sweeps.spool_row(page.sweep, item)
+            if kept is None:
+                continue
+            key, facts = kept
+            if "subscription" in facts:
+                facts = {"subscription": sweeps.trim_subscription(facts["subscription"])}
+            rows.append({"merchant_id": self.merchant_id, "hunt_id": self.hunt_id, "object_id": key, "facts": facts})
+        repository.add_to_spool(session, rows)
+
+    def _read(self, session: Session, page: Page) -> tuple[list[InvoiceFacts], int]:
+        wanted = [
+            found for item in page.items for found in (identifier(item), identifier(subscription_of(item))) if found
+        ]
+        spool = repository.read_spool(session, self.merchant_id, self.hunt_id, wanted)
+        readable = []
+        before = self._unreadable.total()
+        for item in page.items:
+            payment = spool.get(identifier(item) or "", {}).get("payment")
+            subscription = spool.get(identifier(subscription_of(item)) or "", {}).get("subscription")
+            try:
+                readable.append(parse_invoice(item, payments=[payment] if payment else None, subscription=subscription))
+            except UnreadableInvoiceError as error:
+                self._unreadable[error.reason] += 1
+        return readable, self._unreadable.total() - before
+
+    def _save(self, session: Session, state: HuntState, error: str = "") -> None:
+        hunt = repository.get_hunt(session, self.merchant_id, self.hunt_id)
+        assert hunt is not None  # noqa: S101  # made by `start`, never deleted while it runs
+        progress = self.progress
+        hunt.state, hunt.error, hunt.sweep = state, error, progress.sweep
+        hunt.cursor = {"position": self._position, "after": self._after}
+        hunt.listed, hunt.found, hunt.updated = progress.listed, progress.found, progress.updated
+        hunt.unreadable, hunt.requests, hunt.seconds = progress.unreadable, progress.requests, progress.seconds
+        if state is not HuntState.RUNNING:
+            hunt.finished_at = clock.now()
+            repository.clear_spool(session, self.merchant_id, self.hunt_id)
+            repository.prune_billed(session, self.merchant_id, self.now.date())
+        if state is HuntState.DONE:
+            self._report(session)
+        self.progress = replace(progress, state=state, error=error, finished_at=hunt.finished_at)
+
+    def _report(self, session: Session) -> None:
+        progress = self.progress
+        audit.log_event(
+            session,
+            self.merchant_id,
+            "hunter.hunt_done",
+            f"Hunt finished: {progress.listed} objects listed, {progress.found} ghosts found, "
+            f"{progress.updated} updated, {progress.unreadable} unreadable.",
+            facts={"hunt_id": self.hunt_id, "requests": progress.requests},
+        )
+        for reason, number in sorted(self._unreadable.items()):
+            audit.log_event(
+                session,
+                self.merchant_id,
+                "hunter.unreadable",
+                f"{number} invoices could not be read: {reason.replace('_', ' ')}.",
+                level="warning",
+                facts={"reason": reason, "count": number},
+            )
+
+
+def start(session: Session, merchant_id: str, request: HuntRequest) -> HuntRun:
+    """Begin a hunt, or go on with the unfinished one of the same trigger and window. The caller commits."""
+    now = clock.now()
+    hunt = repository.get_running(session, merchant_id, request.trigger)
+    if hunt is not None and (hunt.since, hunt.until) != (request.since, request.until):
+        hunt.state, hunt.error, hunt.finished_at = HuntState.FAILED, "Superseded by another window.", now
+        repository.clear_spool(session, merchant_id, hunt.id)
+        hunt = None
+    if hunt is None:
+        hunt = Hunt(
+            merchant_id=merchant_id,
+            id=ids.new_id("hu"),
+            trigger=request.trigger,
+            since=request.since,
+            until=request.until,
+            started_at=now,
+        )
+        session.add(hunt)
+        session.flush()
+    cursor = hunt.cursor or {}
+    return HuntRun(
+        merchant_id=merchant_id,
+        hunt_id=hunt.id,
+        request=request,
+        now=hunt.started_at,
+        progress=_view(hunt),
+        _sweeps=sweeps.plan(request, hunt.started_at),
+        _position=cursor.get("position", 0),
+        _after=cursor.get("after"),
+        _requests_before=hunt.requests,
+    )
+
+
+def recent_hunts(session: Session, merchant_id: str, limit: int = 20) -> tuple[HuntProgress, ...]:
+    """The latest hunts, newest first, running ones with their progress."""
+    return tuple(_view(hunt) for hunt in repository.list_recent(session, merchant_id, limit))
+
+
+def _view(hunt: Hunt) -> HuntProgress:
+    return HuntProgress(
+        id=hunt.id,
+        state=hunt.state,
+        trigger=hunt.trigger,
+        sweep=hunt.sweep,
+        listed=hunt.listed,
+        found=hunt.found,
+        updated=hunt.updated,
+        unreadable=hunt.unreadable,
+        requests=hunt.requests,
+        seconds=hunt.seconds,
+        error=hunt.error,
+        started_at=hunt.started_at,
+        finished_at=hunt.finished_at,
+    )

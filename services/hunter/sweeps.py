@@ -1,0 +1,111 @@
+"""What a hunt lists, in which order, and what of it is kept for the join. Pure: parameters in, rows out.
+
+An invoice list cannot expand as deep as the PaymentIntent (five levels, Stripe allows four), so payments are
+listed apart, kept in `hunt_spool`, and joined when the invoices come by: one request per 100 objects listed and
+never one a ghost.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from services.hunter.schemas import HuntRequest
+from services.integrations.stripe.parsing import identifier
+
+PAGE = 100
+BILLING_WINDOW = timedelta(days=30)
+
+Plain = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """One listing: its name, Stripe's path and the parameters besides paging."""
+
+    name: str
+    path: str
+    params: Plain
+    keeps: bool  # True: rows go to the spool; False: rows are invoices to be observed
+
+
+def plan(request: HuntRequest, now: datetime) -> tuple[Sweep, ...]:
+    """The sweeps of a hunt in order: everything the invoices are joined with comes first."""
+    created = {}
+    if request.since is not None:
+        created["gte"] = int(request.since.timestamp())
+    if request.until is not None:
+        created["lt"] = int(request.until.timestamp())
+    window: Plain = {"created": created} if created else {}
+    expand = ["data.customer", "data.parent.subscription_details.subscription"]
+    sweeps = [
+        Sweep(
+            "payments",
+            "/v1/invoice_payments",
+            {"status": "open", "expand": ["data.payment.payment_intent"], **window},
+            True,
+        ),
+        Sweep("past_due", "/v1/subscriptions", {"status": "past_due"}, True),
+        Sweep("unpaid", "/v1/subscriptions", {"status": "unpaid"}, True),
+        Sweep("invoices", "/v1/invoices", {"status": "open", "expand": expand, **window}, False),
+    ]
+    if request.audit:
+        sweeps.append(
+            Sweep("uncollectible", "/v1/invoices", {"status": "uncollectible", "expand": expand, **window}, False)
+        )
+    if request.backfill_billing:
+        since = {"created": {"gte": int((now - BILLING_WINDOW).timestamp())}}
+        sweeps.append(Sweep("billed", "/v1/invoices", {"status": "paid", **since}, False))
+    return tuple(sweeps)
+
+
+def spool_row(sweep: Sweep, item: Plain) -> tuple[str, Plain] | None:
+    """What to keep of a listed object: (the id it is joined by, facts), or None when it cannot be joined."""
+    if sweep.name != "payments":
+        found = identifier(item)
+        return (found, {"subscription": item}) if found else None
+    invoice_id = identifier(item.get("invoice"))
+    if not invoice_id:
+        return None
+    payment = item.get("payment")
+    kept = {
+        "is_default": bool(item.get("is_default")),
+        "created": item.get("created") or 0,
+        "payment": {"payment_intent": _trim_intent(payment.get("payment_intent"))} if isinstance(payment, dict) else {},
+    }
+    return invoice_id, {"payment": kept}
+
+
+def _trim_intent(intent: Any) -> Any:
+    """The fields forensics need; the rest (client secrets above all) must not rest in our database."""
+    if not isinstance(intent, dict):
+        return intent
+    error = intent.get("last_payment_error")
+    kept: Plain = {"id": intent.get("id"), "status": intent.get("status")}
+    if isinstance(error, dict):
+        kept["last_payment_error"] = {
+            name: error.get(name) for name in ("code", "decline_code", "advice_code", "type")
+        } | {"payment_method": _trim_method(error.get("payment_method"))}
+    kept["payment_method"] = _trim_method(intent.get("payment_method"))
+    return kept
+
+
+def _trim_method(method: Any) -> Any:
+    if not isinstance(method, dict):
+        return method
+    card = method.get("card")
+    facts = (
+        {name: card.get(name) for name in ("brand", "funding", "country", "last4")} if isinstance(card, dict) else {}
+    )
+    return {"id": method.get("id"), "card": facts}
+
+
+def trim_subscription(subscription: Plain) -> Plain:
+    """The fields `parse_invoice` reads of a subscription."""
+    items = subscription.get("items")
+    rows = items.get("data") if isinstance(items, dict) else None
+    return {
+        "id": subscription.get("id"),
+        "status": subscription.get("status"),
+        "cancellation_details": subscription.get("cancellation_details"),
+        "items": {"data": [{"quantity": row.get("quantity"), "price": row.get("price")} for row in rows or []]},
+    }

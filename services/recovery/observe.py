@@ -1,0 +1,280 @@
+"""The one upsert where hunt and webhook meet: what an invoice's own state says becomes the ghost's state.
+
+Idempotent: seeing the same object again changes nothing, seeing an older hint changes nothing, in whatever order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlmodel import Session
+
+from core import ids
+from models.ghost import FoundVia, GhostKind, GhostState, GhostTarget, Strategy
+from models.money import AttemptSource, AttemptState
+from services.audit import service as audit
+from services.integrations.stripe.facts import InvoiceFacts
+from services.recovery import repository, settle
+from services.recovery.classify import Classification, Verdict, classify
+from services.recovery.lifecycle import OPEN_STATES, UNPAID_STATES, Trigger
+from services.recovery.strategy import DeclineGroup, decide
+from services.recovery.work import MerchantContext, Work
+from services.tasks import service as tasks
+
+SINGLE_PLAN_LIMIT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """How many ghosts a batch made, changed, and left as they were."""
+
+    found: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+
+def observe(
+    session: Session, merchant: MerchantContext, batch: Sequence[InvoiceFacts], via: FoundVia, now: datetime
+) -> Observed:
+    """Bring the ghosts of these invoices up to date, in one transaction of the caller's.
+
+    Invoices that are no ghosts and have none are passed over. `now` is aware UTC.
+    """
+    work = Work.begin(session, merchant, now)
+    existing = repository.lock_by_invoices(session, merchant.id, [facts.id for facts in batch])
+    fresh: list[tuple[InvoiceFacts, Classification]] = []
+    updated = 0
+    for facts in batch:
+        verdict = classify(facts, merchant.policy)
+        ghost = existing.get(facts.id)
+        if ghost is not None:
+            updated += _update(work, ghost, facts, verdict)
+        elif _starts_a_ghost(facts, verdict, via):
+            fresh.append((facts, verdict))
+    ghosts = _create(work, fresh, via)
+    work.finish()
+    _plan_messages(session, merchant, ghosts, now)
+    if ghosts:
+        _tell(session, merchant, ghosts, via)
+    return Observed(len(ghosts), updated, len(existing) - updated)
+
+
+def _starts_a_ghost(facts: InvoiceFacts, verdict: Classification, via: FoundVia) -> bool:
+    if verdict.verdict is Verdict.GHOST:
+        return True
+    # The historic audit lists uncollectible invoices too: they enter as lost, so that the past is complete.
+    return (
+        via is FoundVia.AUDIT
+        and facts.status == "uncollectible"
+        and facts.subscription_id is not None
+        and facts.attempt_count > 0
+        and facts.amount_remaining > 0
+    )
+
+
+def _create(work: Work, fresh: list[tuple[InvoiceFacts, Classification]], via: FoundVia) -> list[GhostTarget]:
+    wanted = {facts.subscription_id for facts, _ in fresh if facts.subscription_id}
+    carried = repository.shadow_carriers(work.session, work.merchant.id, wanted) if wanted else set()
+    ghosts = []
+    for facts, verdict in fresh:
+        ghost = _new_ghost(work, facts, via)
+        carries = facts.subscription_id not in carried and verdict.verdict is Verdict.GHOST
+        if carries and facts.subscription_id:
+            ghost.shadow_cents = facts.monthly_value
+            carried.add(facts.subscription_id)
+        work.session.add(ghost)
+        work.changes.day(ghost.found_on, ghost.currency, found_count=1, found_cents=ghost.amount_cents)
+        work.changes.total(
+            ghost.currency,
+            leakage_cents=ghost.amount_cents,
+            shadow_leakage_cents=ghost.shadow_cents,
+            open_ghosts=1,
+        )
+        work.event(ghost, "found", verdict.reason, via=via, attempt=facts.attempt_count)
+        work.event(ghost, "strategy_chosen", ghost.strategy_reason, strategy=ghost.strategy)
+        if verdict.verdict is Verdict.LOST:
+            settle.lose(work, ghost, verdict.reason, Trigger.LOST)
+        elif ghost.strategy == Strategy.STOPPED:
+            settle.lose(work, ghost, ghost.strategy_reason, Trigger.STOPPED)
+        else:
+            work.plan(ghost)
+        ghosts.append(ghost)
+    work.session.flush()
+    repository.add_attempts(work.session, [_attempt(ghost) for ghost in ghosts])
+    for ghost in ghosts:
+        if ghost.strategy == Strategy.HIGH_VALUE_MANUAL:
+            _add_manual_task(work, ghost)
+    return ghosts
+
+
+def _new_ghost(work: Work, facts: InvoiceFacts, via: FoundVia) -> GhostTarget:
+    ghost = GhostTarget(
+        merchant_id=work.merchant.id,
+        id=ids.new_id("gh"),
+        kind=GhostKind.FAILED,
+        state=GhostState.OPEN,
+        found_via=via,
+        invoice_id=facts.id,
+        subscription_id=facts.subscription_id,
+        original_invoice_date=facts.created,
+        billing_reason=facts.billing_reason,
+        amount_cents=facts.amount_remaining,
+        currency=facts.currency,
+        monthly_value_cents=facts.monthly_value,
+        found_at=work.now,
+        found_on=work.now.date(),
+        updated_at=work.now,
+    )
+    _take_facts(work, ghost, facts)
+    return ghost
+
+
+def _take_facts(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
+    """Copy what Stripe says now; True when anything differs. A blank never erases what was known."""
+    values: dict[str, object] = {
+        "customer_id": facts.customer.id,
+        "customer_email": facts.customer.email,
+        "customer_name": facts.customer.name,
+        "customer_phone": facts.customer.phone,
+        "customer_language": facts.customer.language,
+        "customer_country": facts.customer.country,
+        "payment_intent_id": facts.payment_intent_id,
+        "payment_method_id": facts.card.payment_method_id,
+        "card_brand": facts.card.brand,
+        "card_funding": facts.card.funding,
+        "card_last4": facts.card.last4,
+        "country_code": facts.card.country,
+        "stripe_error_code": facts.decline.error_code,
+        "decline_code": facts.decline.decline_code,
+        "advice_code": facts.decline.advice_code,
+        "subscription_status": facts.subscription_status,
+        "api_shape": facts.shape,
+    }
+    values = {name: value for name, value in values.items() if value}
+    values["requires_3ds"] = facts.decline.requires_3ds
+    # Attempts only ever grow: an older snapshot must not turn the count back.
+    if facts.attempt_count >= (ghost.attempt_count or 0):
+        values |= {"attempt_count": facts.attempt_count, "next_payment_attempt": facts.next_payment_attempt}
+    changed = False
+    for name, value in values.items():
+        if getattr(ghost, name, None) != value:
+            setattr(ghost, name, value)
+            changed = True
+    decision = decide(
+        facts.decline,
+        attempts=ghost.attempt_count,
+        amount=facts.amount_remaining,
+        high_value_line=work.merchant.policy.high_value_line(facts.currency),
+    )
+    if (ghost.strategy, ghost.decline_group) != (decision.strategy, decision.group) or not ghost.strategy_reason:
+        ghost.strategy, ghost.decline_group = decision.strategy, decision.group
+        ghost.strategy_reason = decision.reason
+        changed = True
+    if decision.group is DeclineGroup.UNKNOWN and changed:
+        audit.log_event(
+            work.session,
+            work.merchant.id,
+            "recovery.unknown_decline_code",
+            f"Stripe gave a decline code PHANTOM does not know: {ghost.decline_code or 'none'}.",
+            level="warning",
+        )
+    return changed
+
+
+def _update(work: Work, ghost: GhostTarget, facts: InvoiceFacts, verdict: Classification) -> bool:
+    state = GhostState(ghost.state)
+    if verdict.verdict is Verdict.PAID:
+        return settle.recover(work, ghost, facts)
+    if state not in UNPAID_STATES:
+        return False
+    if verdict.verdict in (Verdict.LOST, Verdict.STOPPED):
+        trigger = Trigger.LOST if verdict.verdict is Verdict.LOST else Trigger.STOPPED
+        return settle.lose(work, ghost, verdict.reason, trigger)
+    if facts.status != "open":
+        return False
+    return _refresh_open(work, ghost, facts)
+
+
+def _refresh_open(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
+    former_attempts, former_strategy = ghost.attempt_count, ghost.strategy
+    changed = _take_facts(work, ghost, facts)
+    if facts.amount_remaining != ghost.amount_cents:
+        work.changes.total(ghost.currency, leakage_cents=facts.amount_remaining - ghost.amount_cents)
+        work.event(ghost, "amount_changed", "The open amount of the invoice changed.", amount=facts.amount_remaining)
+        ghost.amount_cents = facts.amount_remaining
+        changed = True
+    if ghost.attempt_count > former_attempts:
+        work.event(
+            ghost, "attempt_failed", "Another charge failed.", attempt=ghost.attempt_count, code=ghost.decline_code
+        )
+        repository.add_attempts(work.session, [_attempt(ghost)])
+    if ghost.strategy != former_strategy:
+        work.event(ghost, "strategy_changed", ghost.strategy_reason, strategy=ghost.strategy, former=former_strategy)
+        if ghost.strategy == Strategy.HIGH_VALUE_MANUAL:
+            _add_manual_task(work, ghost)
+        if ghost.strategy == Strategy.STOPPED:
+            return settle.lose(work, ghost, ghost.strategy_reason, Trigger.STOPPED)
+    if changed:
+        ghost.updated_at = work.now
+        if ghost.state in OPEN_STATES:
+            work.plan(ghost)
+    return changed
+
+
+def _attempt(ghost: GhostTarget) -> dict[str, object]:
+    return {
+        "merchant_id": ghost.merchant_id,
+        "id": ids.new_id("pa"),
+        "ghost_id": ghost.id,
+        "invoice_id": ghost.invoice_id,
+        "source": AttemptSource.STRIPE,
+        "state": AttemptState.DECLINED,
+        "idempotency_key": f"stripe:{ghost.invoice_id}:{ghost.attempt_count}",
+        "payment_method_id": ghost.payment_method_id,
+        "card_brand": ghost.card_brand,
+        "decline_code": ghost.decline_code,
+        "attempted_at": ghost.updated_at,
+    }
+
+
+def _add_manual_task(work: Work, ghost: GhostTarget) -> None:
+    repository.add_manual_task(
+        work.session,
+        {
+            "merchant_id": ghost.merchant_id,
+            "id": ids.new_id("mt"),
+            "ghost_id": ghost.id,
+            "state": "open",
+            "reason": ghost.strategy_reason,
+            "closed_reason": "",
+            "created_at": work.now,
+        },
+    )
+
+
+def _plan_messages(session: Session, merchant: MerchantContext, ghosts: list[GhostTarget], now: datetime) -> None:
+    """Have the first messages sent: one task each for a few ghosts, one pulse for a hunt's many."""
+    due = [ghost for ghost in ghosts if ghost.next_action == "send_message" and ghost.next_action_at is not None]
+    if len(due) > SINGLE_PLAN_LIMIT:
+        tasks.schedule(session, kind="pulse", merchant_id=merchant.id, payload={}, run_at=now + timedelta(seconds=1))
+        return
+    for ghost in due:
+        tasks.schedule(
+            session,
+            kind="send_message",
+            merchant_id=merchant.id,
+            key=f"message:{ghost.id}:1",
+            payload={"ghost_id": ghost.id, "step": 1},
+            run_at=ghost.next_action_at,
+        )
+
+
+def _tell(session: Session, merchant: MerchantContext, ghosts: list[GhostTarget], via: FoundVia) -> None:
+    word = "ghost" if len(ghosts) == 1 else "ghosts"
+    audit.log_event(
+        session,
+        merchant.id,
+        "hunter.ghosts_found",
+        f"{len(ghosts)} {word} found ({via}).",
+        facts={"count": len(ghosts)},
+    )

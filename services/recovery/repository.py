@@ -1,0 +1,207 @@
+"""All SQL about ghosts, their events, the ledger and attempts; every statement names the merchant."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, or_
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Session, col, select
+
+from models.ghost import GhostEvent, GhostState, GhostTarget, ManualTask
+from models.money import AttemptState, PaymentAttempt, Recovery
+from services.recovery.lifecycle import UNPAID_STATES
+from services.recovery.schemas import GhostQuery
+
+# Lost and stopped ghosts belong to subscriptions that ended: nothing recurs there any more.
+CARRYING_STATES = UNPAID_STATES - {GhostState.LOST, GhostState.STOPPED}
+
+_SORTS = {
+    "found": col(GhostTarget.found_at),
+    "amount": col(GhostTarget.amount_cents),
+    "next": col(GhostTarget.next_action_at),
+}
+
+
+def lock_by_invoices(session: Session, merchant_id: str, invoice_ids: Sequence[str]) -> dict[str, GhostTarget]:
+    """The ghosts of these invoices, locked until the transaction ends, by invoice id."""
+    statement = (
+        select(GhostTarget)
+        .where(GhostTarget.merchant_id == merchant_id, col(GhostTarget.invoice_id).in_(invoice_ids))
+        .order_by(col(GhostTarget.id))
+        .with_for_update()
+    )
+    return {ghost.invoice_id: ghost for ghost in session.exec(statement)}
+
+
+def get_ghost(session: Session, merchant_id: str, ghost_id: str, *, lock: bool = False) -> GhostTarget | None:
+    statement = select(GhostTarget).where(GhostTarget.merchant_id == merchant_id, GhostTarget.id == ghost_id)
+    return session.exec(statement.with_for_update() if lock else statement).first()
+
+
+def get_by_invoice(session: Session, merchant_id: str, invoice_id: str) -> GhostTarget | None:
+    return session.exec(
+        select(GhostTarget).where(GhostTarget.merchant_id == merchant_id, GhostTarget.invoice_id == invoice_id)
+    ).first()
+
+
+def list_unpaid_of_subscription(session: Session, merchant_id: str, subscription_id: str) -> Sequence[GhostTarget]:
+    return session.exec(
+        select(GhostTarget)
+        .where(
+            GhostTarget.merchant_id == merchant_id,
+            GhostTarget.subscription_id == subscription_id,
+            col(GhostTarget.state).in_(UNPAID_STATES),
+        )
+        .order_by(col(GhostTarget.id))
+    ).all()
+
+
+def list_unpaid_of_customer(session: Session, merchant_id: str, customer_id: str) -> Sequence[GhostTarget]:
+    return session.exec(
+        select(GhostTarget)
+        .where(
+            GhostTarget.merchant_id == merchant_id,
+            GhostTarget.customer_id == customer_id,
+            col(GhostTarget.state).in_(UNPAID_STATES),
+        )
+        .order_by(col(GhostTarget.original_invoice_date), col(GhostTarget.id))
+    ).all()
+
+
+def get_by_payment_intent(session: Session, merchant_id: str, payment_intent_id: str) -> GhostTarget | None:
+    return session.exec(
+        select(GhostTarget).where(
+            GhostTarget.merchant_id == merchant_id, GhostTarget.payment_intent_id == payment_intent_id
+        )
+    ).first()
+
+
+def shadow_carriers(session: Session, merchant_id: str, subscription_ids: Iterable[str]) -> set[str]:
+    """Those of the subscriptions that already have an unpaid ghost carrying their shadow leakage."""
+    carriers = session.exec(
+        select(GhostTarget.subscription_id).where(
+            GhostTarget.merchant_id == merchant_id,
+            col(GhostTarget.subscription_id).in_(list(subscription_ids)),
+            col(GhostTarget.state).in_(UNPAID_STATES),
+            GhostTarget.shadow_cents > 0,
+        )
+    )
+    return {subscription_id for subscription_id in carriers if subscription_id}
+
+
+def next_shadow_carrier(session: Session, ghost: GhostTarget) -> GhostTarget | None:
+    """Another unpaid ghost of the same subscription, oldest first, to hand the shadow leakage to."""
+    return session.exec(
+        select(GhostTarget)
+        .where(
+            GhostTarget.merchant_id == ghost.merchant_id,
+            GhostTarget.subscription_id == ghost.subscription_id,
+            GhostTarget.id != ghost.id,
+            col(GhostTarget.state).in_(CARRYING_STATES),
+        )
+        .order_by(col(GhostTarget.found_at))
+        .limit(1)
+        .with_for_update()
+    ).first()
+
+
+def add_attempts(session: Session, attempts: list[dict[str, Any]]) -> None:
+    """Record charges once each; the idempotency key names the invoice and the attempt's number."""
+    if attempts:
+        session.execute(insert(PaymentAttempt).values(attempts).on_conflict_do_nothing())
+
+
+def get_attempt(session: Session, merchant_id: str, idempotency_key: str) -> PaymentAttempt | None:
+    return session.exec(
+        select(PaymentAttempt).where(
+            PaymentAttempt.merchant_id == merchant_id, PaymentAttempt.idempotency_key == idempotency_key
+        )
+    ).first()
+
+
+def has_own_success(session: Session, ghost: GhostTarget) -> bool:
+    """Whether an attempt of ours is known to have succeeded, or was started and the invoice is now paid."""
+    return (
+        session.exec(
+            select(PaymentAttempt.id).where(
+                PaymentAttempt.merchant_id == ghost.merchant_id,
+                PaymentAttempt.ghost_id == ghost.id,
+                PaymentAttempt.source == "phantom",
+                col(PaymentAttempt.state).in_([AttemptState.STARTED, AttemptState.SUCCEEDED]),
+            )
+        ).first()
+        is not None
+    )
+
+
+def add_recovery(session: Session, row: dict[str, Any]) -> bool:
+    """Add a ledger row; False when this ghost already has one for the same source."""
+    statement = insert(Recovery).values(row).on_conflict_do_nothing().returning(Recovery.__table__.c.id)  # type: ignore[attr-defined]
+    return session.execute(statement).first() is not None
+
+
+def add_manual_task(session: Session, row: dict[str, Any]) -> None:
+    session.execute(insert(ManualTask).values(row).on_conflict_do_nothing())
+
+
+def add_events(session: Session, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        session.execute(insert(GhostEvent).values(rows))
+
+
+def list_events(session: Session, merchant_id: str, ghost_id: str) -> Sequence[GhostEvent]:
+    return session.exec(
+        select(GhostEvent)
+        .where(GhostEvent.merchant_id == merchant_id, GhostEvent.ghost_id == ghost_id)
+        .order_by(col(GhostEvent.occurred_at), col(GhostEvent.id))
+    ).all()
+
+
+def _conditions(merchant_id: str, query: GhostQuery) -> list[ColumnElement[bool]]:
+    conditions: list[Any] = [GhostTarget.merchant_id == merchant_id]
+    if query.states:
+        conditions.append(col(GhostTarget.state).in_(query.states))
+    if query.strategies:
+        conditions.append(col(GhostTarget.strategy).in_(query.strategies))
+    if query.search:
+        escaped = query.search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        pattern = f"%{escaped}%"
+        conditions.append(
+            or_(
+                col(GhostTarget.customer_email).ilike(pattern),
+                col(GhostTarget.customer_name).ilike(pattern),
+                col(GhostTarget.customer_id).ilike(pattern),
+                col(GhostTarget.invoice_id).ilike(pattern),
+            )
+        )
+    return conditions
+
+
+def count_ghosts(session: Session, merchant_id: str, query: GhostQuery) -> int:
+    return session.exec(select(func.count()).select_from(GhostTarget).where(*_conditions(merchant_id, query))).one()
+
+
+def list_ghosts(session: Session, merchant_id: str, query: GhostQuery) -> Sequence[GhostTarget]:
+    """One page, in a total order (ties by id), so that paging neither repeats nor skips."""
+    key = _SORTS[query.sort]
+    order = key.asc().nulls_last() if query.ascending else key.desc().nulls_last()
+    statement = (
+        select(GhostTarget)
+        .where(*_conditions(merchant_id, query))
+        .order_by(order, col(GhostTarget.id))
+        .offset((query.page - 1) * query.page_size)
+        .limit(query.page_size)
+    )
+    return session.exec(statement).all()
+
+
+def list_due(session: Session, merchant_id: str, now: datetime, limit: int) -> Sequence[GhostTarget]:
+    """Ghosts whose next action is due, oldest first."""
+    return session.exec(
+        select(GhostTarget)
+        .where(GhostTarget.merchant_id == merchant_id, col(GhostTarget.next_action_at) <= now)
+        .order_by(col(GhostTarget.next_action_at))
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()

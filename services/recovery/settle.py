@@ -1,0 +1,103 @@
+"""How a ghost ends: paid, lost, stopped, reversed; each with its ledger row and sums in the same transaction."""
+
+from datetime import datetime
+
+from core import ids
+from models.ghost import GhostState, GhostTarget
+from models.money import RecoveryKind
+from services.audit import service as audit
+from services.integrations.stripe.facts import InvoiceFacts
+from services.recovery import repository
+from services.recovery.attribution import PaymentContext, mechanism_of
+from services.recovery.lifecycle import Trigger, can
+from services.recovery.work import Work
+
+_MERIT = {
+    "own_attempt": "PHANTOM charged the new card",
+    "click": "the customer paid after following our link",
+    "message": "the customer paid after our message",
+    "stripe_retry": "Stripe's own retry succeeded",
+    "organic": "it was paid without our doing",
+}
+
+
+def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
+    """Record a payment, however late, once. False when the ghost cannot be recovered (any more)."""
+    if not can(GhostState(ghost.state), Trigger.PAID):
+        return False
+    paid_at = facts.paid_at or work.now
+    mechanism = mechanism_of(
+        PaymentContext(
+            paid_at=paid_at,
+            own_attempt_succeeded=repository.has_own_success(work.session, ghost),
+            last_click_at=ghost.last_clicked_at,
+            last_message_at=ghost.contacted_at,
+            stripe_retry_due_at=ghost.next_payment_attempt,
+        )
+    )
+    amount = min(ghost.amount_cents, facts.amount_paid) if facts.amount_paid > 0 else ghost.amount_cents
+    ghost.mechanism, ghost.recovered_cents = mechanism, amount
+    work.move(ghost, Trigger.PAID, f"Paid: {_MERIT[mechanism]}.", at=paid_at, mechanism=mechanism, amount=amount)
+    added = repository.add_recovery(
+        work.session,
+        _ledger_row(work, ghost, RecoveryKind.RECOVERED, facts.id, amount, paid_at),
+    )
+    if added:
+        work.changes.day(paid_at.date(), ghost.currency, recovered_count=1, recovered_cents=amount)
+        work.changes.day(ghost.found_on, ghost.currency, cohort_recovered_count=1, cohort_recovered_cents=amount)
+        work.changes.total(ghost.currency, recovered_cents=amount)
+        audit.log_event(
+            work.session,
+            work.merchant.id,
+            "recovery.recovered",
+            f"An invoice was recovered: {_MERIT[mechanism]}.",
+            facts={"ghost_id": ghost.id, "amount": amount, "currency": ghost.currency, "mechanism": mechanism},
+        )
+    return True
+
+
+def lose(work: Work, ghost: GhostTarget, reason: str, trigger: Trigger) -> bool:
+    """Close a ghost to messages as lost or stopped; a later payment still recovers it."""
+    if not work.move(ghost, trigger, reason):
+        return False
+    ghost.close_reason = trigger.value
+    if trigger is Trigger.LOST:
+        work.changes.day(work.now.date(), ghost.currency, lost_count=1, lost_cents=ghost.amount_cents)
+    audit.log_event(work.session, work.merchant.id, f"recovery.{trigger.value}", reason, facts={"ghost_id": ghost.id})
+    return True
+
+
+def reverse(work: Work, ghost: GhostTarget, source_id: str, amount: int, reason: str, at: datetime) -> bool:
+    """A refund or a lost dispute takes a recovery back, as a new, negative ledger row. Once per source."""
+    if not can(GhostState(ghost.state), Trigger.REVERSED):
+        return False
+    taken = min(amount, ghost.recovered_cents)
+    added = repository.add_recovery(
+        work.session, _ledger_row(work, ghost, RecoveryKind.REVERSED, source_id, -taken, at)
+    )
+    if not added:
+        return False
+    work.move(ghost, Trigger.REVERSED, reason, at=at, amount=taken)
+    work.changes.day(at.date(), ghost.currency, reversed_count=1, reversed_cents=taken)
+    work.changes.day(ghost.found_on, ghost.currency, cohort_reversed_cents=taken)
+    work.changes.total(ghost.currency, recovered_cents=-taken)
+    audit.log_event(work.session, work.merchant.id, "recovery.reversed", reason, facts={"ghost_id": ghost.id})
+    return True
+
+
+def _ledger_row(
+    work: Work, ghost: GhostTarget, kind: RecoveryKind, source_id: str, amount: int, at: datetime
+) -> dict[str, object]:
+    return {
+        "merchant_id": ghost.merchant_id,
+        "id": ids.new_id("rc"),
+        "ghost_id": ghost.id,
+        "kind": kind,
+        "source_id": source_id,
+        "amount_cents": amount,
+        "currency": ghost.currency,
+        "mechanism": ghost.mechanism,
+        "found_at": ghost.found_at,
+        "occurred_at": at,
+        "recorded_at": work.now,
+    }

@@ -1,0 +1,148 @@
+"""One unit of work on a merchant's ghosts: state, event, sums and plan change together or not at all.
+
+Whoever changes ghosts first takes the merchant's ghost lock (`begin`), so that webhook and hunt never interleave on
+one merchant: the shadow leakage of a subscription is carried by exactly one of its ghosts, which two writers at
+once could not keep. The transactions are short; nothing external is called while the lock is held.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from core import ids
+from core.errors import NotFoundError
+from core.locks import wait_transaction_lock
+from models.ghost import GhostState, GhostTarget, Strategy
+from models.merchant import Merchant, MerchantState
+from services.analytics import ledger
+from services.merchants.policies import RecoveryPolicy, parse_policy
+from services.messaging import schedule
+from services.recovery import repository
+from services.recovery.lifecycle import UNPAID_STATES, Trigger, after, can
+
+_SHADOW_ENDS = frozenset({GhostState.LOST, GhostState.STOPPED, GhostState.RECOVERED, GhostState.REVERSED})
+
+
+@dataclass(frozen=True, slots=True)
+class MerchantContext:
+    """What decisions need to know of the merchant."""
+
+    id: str
+    name: str
+    policy: RecoveryPolicy
+    timezone: str
+    active: bool
+
+
+def merchant_context(session: Session, merchant_id: str) -> MerchantContext:
+    """The merchant of a tenant session. Raises `NotFoundError`, `InvalidPolicyError`."""
+    merchant = session.get(Merchant, merchant_id)
+    if merchant is None:
+        raise NotFoundError("There is no such merchant")
+    return MerchantContext(
+        id=merchant.id,
+        name=str(merchant.brand.get("name") or merchant.name),
+        policy=parse_policy(merchant.policy),
+        timezone=merchant.timezone or "UTC",
+        active=merchant.state == MerchantState.ACTIVE,
+    )
+
+
+@dataclass
+class Work:
+    """Collects what a unit of work adds, and writes it once in `finish`."""
+
+    session: Session
+    merchant: MerchantContext
+    now: datetime
+    changes: ledger.Changes = field(default_factory=ledger.Changes)
+    _events: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, session: Session, merchant: MerchantContext, now: datetime) -> "Work":
+        """Take the merchant's ghost lock until the transaction ends."""
+        wait_transaction_lock(session, f"ghosts:{merchant.id}")
+        return cls(session, merchant, now)
+
+    def event(
+        self,
+        ghost: GhostTarget,
+        name: str,
+        reason: str,
+        *,
+        former: GhostState | None = None,
+        at: datetime | None = None,
+        **facts: Any,
+    ) -> None:
+        """Keep one thing that happened to a ghost, with its reason."""
+        self._events.append(
+            {
+                "merchant_id": ghost.merchant_id,
+                "id": ids.new_id("ge"),
+                "ghost_id": ghost.id,
+                "name": name,
+                "from_state": former or "",
+                "to_state": ghost.state,
+                "reason": reason,
+                "facts": facts,
+                "occurred_at": at or self.now,
+            }
+        )
+
+    def move(
+        self, ghost: GhostTarget, trigger: Trigger, reason: str, *, at: datetime | None = None, **facts: Any
+    ) -> bool:
+        """Apply a transition if the table allows it; False when it does not (an old or repeated hint).
+
+        Keeps open totals, shadow leakage, plan and the ghost's dates in step with the state.
+        """
+        former = GhostState(ghost.state)
+        if not can(former, trigger):
+            return False
+        ghost.state = after(former, trigger, GhostState(ghost.paused_from) if ghost.paused_from else None)
+        ghost.paused_from = former if trigger is Trigger.PAUSED else None
+        ghost.updated_at = self.now
+        if former in UNPAID_STATES and ghost.state not in UNPAID_STATES:
+            self.changes.total(ghost.currency, leakage_cents=-ghost.amount_cents, open_ghosts=-1)
+        if ghost.state in _SHADOW_ENDS:
+            self._hand_over_shadow(ghost)
+            ghost.closed_at = ghost.closed_at or at or self.now
+        self.event(ghost, trigger.value, reason, former=former, at=at, **facts)
+        self.plan(ghost)
+        return True
+
+    def plan(self, ghost: GhostTarget) -> None:
+        """Work out the ghost's next action and its reason."""
+        history = schedule.History(
+            state=GhostState(ghost.state),
+            strategy=Strategy(ghost.strategy),
+            decline_group=ghost.decline_group,
+            country=ghost.customer_country or ghost.country_code,
+            found_at=ghost.found_at,
+            messages_sent=ghost.messages_sent,
+            last_message_at=ghost.contacted_at,
+        )
+        action = schedule.next_action(history, self.merchant.policy, self.now, self.merchant.timezone)
+        if action.name == schedule.SEND and not ghost.customer_email:
+            action = schedule.Action("", None, "No message: Stripe knows no email address of this customer.")
+        ghost.next_action, ghost.next_action_at, ghost.next_action_reason = action.name, action.at, action.reason
+
+    def _hand_over_shadow(self, ghost: GhostTarget) -> None:
+        if not ghost.shadow_cents:
+            return
+        heir = repository.next_shadow_carrier(self.session, ghost)
+        if heir is not None and heir.currency == ghost.currency:
+            heir.shadow_cents = ghost.shadow_cents
+        else:
+            self.changes.total(ghost.currency, shadow_leakage_cents=-ghost.shadow_cents)
+        ghost.shadow_cents = 0
+
+    def finish(self) -> None:
+        """Write events and sums; the ghosts themselves are flushed by the session."""
+        self.session.flush()
+        repository.add_events(self.session, self._events)
+        ledger.apply(self.session, self.merchant.id, self.changes)
+        self._events = []
+        self.changes = ledger.Changes()
