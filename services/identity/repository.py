@@ -1,0 +1,120 @@
+"""SQL of users and memberships (application login) and of sessions (system login)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import delete, func, update
+from sqlalchemy import select as any_select  # SQLModel types four columns at most
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Session, col, select
+
+from models.identity import Membership, Role, User, UserSession
+from models.merchant import Merchant
+
+
+class Member(NamedTuple):
+    """A person in a merchant."""
+
+    email: str
+    name: str
+    email_verified_at: datetime | None
+    merchant_name: str
+    role: str
+
+
+def get_member(session: Session, merchant_id: str, user_id: str) -> Member | None:
+    """Needs a session of that merchant: row-level security shows no other."""
+    columns = (User.email, User.name, User.email_verified_at, Merchant.name, Membership.role)
+    found = session.execute(
+        any_select(*map(col, columns))
+        .join(Membership, col(Membership.user_id) == User.id)
+        .join(Merchant, col(Merchant.id) == Membership.merchant_id)
+        .where(col(User.id) == user_id, col(Membership.merchant_id) == merchant_id)
+    ).first()
+    return Member(*found) if found else None
+
+
+def get_user_by_email(session: Session, email: str) -> User | None:
+    return session.exec(select(User).where(func.lower(User.email) == func.lower(email))).first()
+
+
+def get_user(session: Session, user_id: str) -> User | None:
+    return session.get(User, user_id)
+
+
+def insert_user(session: Session, user: User) -> bool:
+    """False when the email is taken: decided by the index, so that two at once cannot both win."""
+    values = user.model_dump()
+    inserted = session.execute(insert(User).values(**values).on_conflict_do_nothing().returning(col(User.id)))
+    return inserted.first() is not None
+
+
+def set_password_hash(session: Session, user_id: str, password_hash: str, now: datetime) -> None:
+    session.execute(update(User).where(col(User.id) == user_id).values(password_hash=password_hash, updated_at=now))
+
+
+def list_memberships(session: Session, user_id: str) -> Sequence[Membership]:
+    """The oldest first. Needs a session of that user."""
+    return session.exec(
+        select(Membership)
+        .where(Membership.user_id == user_id)
+        .order_by(col(Membership.created_at), col(Membership.merchant_id))
+    ).all()
+
+
+def get_owner_id(session: Session, merchant_id: str) -> str | None:
+    """The merchant's first owner."""
+    return session.exec(
+        select(Membership.user_id)
+        .where(Membership.merchant_id == merchant_id, Membership.role == Role.OWNER)
+        .order_by(col(Membership.created_at), col(Membership.user_id))
+    ).first()
+
+
+def get_role(session: Session, merchant_id: str, user_id: str) -> Role | None:
+    found = session.exec(
+        select(Membership.role).where(Membership.merchant_id == merchant_id, Membership.user_id == user_id)
+    ).first()
+    return Role(found) if found else None
+
+
+def get_live_session(session: Session, token_hash: str, now: datetime, seen_after: datetime) -> UserSession | None:
+    return session.exec(
+        select(UserSession).where(
+            UserSession.token_hash == token_hash,
+            UserSession.expires_at > now,
+            UserSession.last_seen_at > seen_after,
+        )
+    ).first()
+
+
+def list_live_sessions(session: Session, user_id: str, now: datetime, seen_after: datetime) -> Sequence[UserSession]:
+    return session.exec(
+        select(UserSession)
+        .where(UserSession.user_id == user_id, UserSession.expires_at > now, UserSession.last_seen_at > seen_after)
+        .order_by(col(UserSession.last_seen_at).desc())
+    ).all()
+
+
+def touch_session(session: Session, token_hash: str, now: datetime) -> None:
+    session.execute(update(UserSession).where(col(UserSession.token_hash) == token_hash).values(last_seen_at=now))
+
+
+def delete_session(session: Session, token_hash: str, user_id: str | None = None) -> bool:
+    statement = delete(UserSession).where(col(UserSession.token_hash) == token_hash)
+    if user_id is not None:
+        statement = statement.where(col(UserSession.user_id) == user_id)
+    return session.execute(statement.returning(col(UserSession.token_hash))).first() is not None
+
+
+def delete_sessions_of(session: Session, user_id: str, but: str | None = None) -> int:
+    statement = delete(UserSession).where(col(UserSession.user_id) == user_id)
+    if but is not None:
+        statement = statement.where(col(UserSession.token_hash) != but)
+    return len(session.execute(statement.returning(col(UserSession.token_hash))).all())
+
+
+def delete_dead_sessions(session: Session, now: datetime, seen_after: datetime) -> int:
+    dead = (col(UserSession.expires_at) <= now) | (col(UserSession.last_seen_at) <= seen_after)
+    return len(session.execute(delete(UserSession).where(dead).returning(col(UserSession.token_hash))).all())

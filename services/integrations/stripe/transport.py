@@ -1,0 +1,120 @@
+"""How requests travel to Stripe: pooled connections, time limits, a count, and patience with 429."""
+
+import functools
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import stripe
+
+from services.integrations.stripe.errors import StripeRateLimitedError
+
+Answer = TypeVar("Answer")
+_random = secrets.SystemRandom()
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a caller is willing to wait. Times in seconds.
+
+    The SDK retries connection faults, 409 and 5xx itself (`network_retries`, with its own back-off and the same
+    idempotency key); it never retries 429, which is ours.
+    """
+
+    network_retries: int = 2
+    busy_retries: int = 8
+    first_wait: float = 0.25
+    longest_wait: float = 20.0
+    connect_timeout: float = 5.0
+    read_timeout: float = 60.0
+
+
+BATCH = Patience()
+"""For jobs: better late than never."""
+INTERACTIVE = Patience(network_retries=1, busy_retries=2, longest_wait=1.0, connect_timeout=3.0, read_timeout=10.0)
+"""While a person waits."""
+
+
+def wait_before(retry: int, patience: Patience, asked: float | None, random: Callable[[], float]) -> float:
+    """Seconds before the retry with this number (from 0): doubled each time, jittered into its upper half.
+
+    Without jitter all workers that were told 429 together come back together. Stripe's Retry-After is a floor, up to
+    the caller's patience.
+    """
+    ceiling = min(patience.first_wait * 2.0**retry, patience.longest_wait)
+    return max(ceiling * (0.5 + random() / 2), min(asked or 0.0, patience.longest_wait))
+
+
+def with_patience(
+    call: Callable[[], Answer],
+    patience: Patience,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    random: Callable[[], float] = _random.random,
+) -> Answer:
+    """What `call` returns, asking again while Stripe answers 429. Raises `StripeRateLimitedError` in the end."""
+    for retry in range(patience.busy_retries):
+        try:
+            return call()
+        except StripeRateLimitedError as busy:
+            sleep(wait_before(retry, patience, busy.retry_after, random))
+    return call()
+
+
+class Counter:
+    """Requests really sent, retries included; a hunt may send from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.value = 0
+
+    def add(self) -> None:
+        with self._lock:
+            self.value += 1
+
+
+class CountingClient(stripe.HTTPClient):
+    """Counts what one `ScopedStripe` sends over connections that all of a process share."""
+
+    name = "requests"
+
+    def __init__(self, shared: stripe.RequestsClient, counter: Counter) -> None:
+        super().__init__()
+        self._shared, self._counter = shared, counter
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        post_data: Any = None,
+        *,
+        _usage: list[str] | None = None,
+    ) -> tuple[Any, int, Mapping[str, str]]:
+        self._counter.add()
+        return self._shared.request(method, url, headers, post_data)
+
+    def close(self) -> None:
+        """The shared connections outlive each client."""
+
+
+@functools.lru_cache(maxsize=8)
+def _shared_client(process: int, connect_timeout: float, read_timeout: float) -> stripe.RequestsClient:
+    return stripe.RequestsClient(timeout=(connect_timeout, read_timeout))
+
+
+def shared_client(patience: Patience) -> stripe.RequestsClient:
+    """The process's pooled connections, by process id: a socket inherited over a fork would belong to two processes."""
+    return _shared_client(os.getpid(), patience.connect_timeout, patience.read_timeout)
+
+
+def close_connections() -> None:
+    """Forget pooled connections (at shutdown and in tests); the next call opens new ones."""
+    process = os.getpid()
+    for patience in (BATCH, INTERACTIVE):
+        _shared_client(process, patience.connect_timeout, patience.read_timeout).close()  # type: ignore[no-untyped-call]
+    _shared_client.cache_clear()
