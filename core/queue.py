@@ -1,9 +1,15 @@
 """Redis as the muscle: RQ queues and the channel that tells open browsers what changed.
 
-Nothing here is the truth: tasks live in PostgreSQL, and losing Redis loses no work (PRODUCT §7.5).
+Nothing here is the truth: tasks live in PostgreSQL, and losing Redis loses no work (PRODUCT §7.5). What announces
+therefore never raises for Redis' sake: whoever calls it has committed already, and the Sentinel's sweeper finds
+what was not announced.
 """
 
 import functools
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection
 
 import redis
 from rq import Queue
@@ -14,19 +20,116 @@ from core.config import settings
 CHANGED_CHANNEL = "phantom:changed"
 WAKE_KEY = "phantom:wake"
 TASK_QUEUE = "phantom-tasks"
+LONG_TASK_QUEUE = "phantom-long-tasks"
+BATCH_FUNCTION = "jobs.worker.run_batch"
+
+WAKE_MILLISECONDS = 2000  # how long a wake-up that a dying worker swallowed can hold others back
+MAX_QUEUED_BATCHES = 32
+ANNOUNCE_SECONDS = 0.5
+AWAY_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+def _client(timeout: float) -> redis.Redis:
+    return redis.Redis.from_url(
+        settings().redis_url.get_secret_value(),
+        socket_connect_timeout=min(timeout, 2),
+        socket_timeout=timeout,
+        health_check_interval=15,
+    )
 
 
 @functools.cache
 def connection() -> redis.Redis:
     """The process's Redis client; time-outs keep a silent Redis from holding a request."""
-    return redis.Redis.from_url(
-        settings().redis_url.get_secret_value(),
-        socket_connect_timeout=2,
-        socket_timeout=5,
-        health_check_interval=15,
-    )
+    return _client(5)
 
 
-def task_queue() -> Queue:
-    """The queue whose jobs each carry a batch of durable tasks. JSON, because pickle from Redis runs code."""
-    return Queue(TASK_QUEUE, connection=connection(), serializer=JSONSerializer)
+@functools.cache
+def _announcer() -> redis.Redis:
+    """Announcing happens inside somebody's request: it waits for half a second at most."""
+    return _client(ANNOUNCE_SECONDS)
+
+
+def task_queue(name: str = TASK_QUEUE, *, client: redis.Redis | None = None) -> Queue:
+    """A queue whose jobs each carry a batch of durable tasks. JSON, because pickle from Redis runs code."""
+    return Queue(name, connection=client or connection(), serializer=JSONSerializer)
+
+
+class _Outage:
+    """Remembers that Redis is away: says so once, and spares callers the time-out for a second."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._until = 0.0
+        self._away = False
+
+    def attempt(self, action: Callable[[], None]) -> bool:
+        """Whether `action` was done; False when Redis is away."""
+        if self._away and time.monotonic() < self._until:
+            return False
+        try:
+            action()
+        except redis.RedisError as error:
+            self._note(away=True, reason=type(error).__name__)
+            return False
+        if self._away:
+            self._note(away=False, reason="")
+        return True
+
+    def _note(self, *, away: bool, reason: str) -> None:
+        with self._lock:
+            changed, self._away = self._away != away, away
+            self._until = time.monotonic() + AWAY_SECONDS
+        if changed and away:
+            log.warning("queue.redis_away", extra={"facts": {"reason": reason}})
+        elif changed:
+            log.info("queue.redis_back")
+
+
+_outage = _Outage()
+
+
+def announce_work(name: str = TASK_QUEUE) -> bool:
+    """Wake a worker: call it after the commit, once for however many tasks. False when Redis is away.
+
+    One RQ job stands for all the work there is, so a second announcement adds nothing until a worker has taken
+    the first (`work_taken`, which it calls before it looks for tasks: nothing committed earlier can be missed).
+    """
+    return _outage.attempt(functools.partial(_enqueue_batch, name))
+
+
+def _enqueue_batch(name: str) -> None:
+    client = _announcer()
+    if not client.set(f"{WAKE_KEY}:{name}", b"1", nx=True, px=WAKE_MILLISECONDS):
+        return
+    queue = task_queue(name, client=client)
+    if queue.count < MAX_QUEUED_BATCHES:
+        queue.enqueue_call(BATCH_FUNCTION, args=[name], timeout=-1, result_ttl=0, failure_ttl=60)
+
+
+def work_taken(name: str = TASK_QUEUE) -> bool:
+    """Said by a worker before it claims: from now on work needs a new announcement. False when Redis is away."""
+
+    def forget() -> None:
+        _announcer().delete(f"{WAKE_KEY}:{name}")
+
+    return _outage.attempt(forget)
+
+
+def announce_change(merchant_id: str) -> bool:
+    """Tell open pages of this merchant that something they show has changed; after the commit."""
+    return announce_changes([merchant_id])
+
+
+def announce_changes(merchant_ids: Collection[str]) -> bool:
+    """The same for several merchants, in one round trip. False when Redis is away."""
+
+    def publish() -> None:
+        with _announcer().pipeline(transaction=False) as pipeline:
+            for merchant_id in merchant_ids:
+                pipeline.publish(CHANGED_CHANNEL, merchant_id)
+            pipeline.execute()
+
+    return _outage.attempt(publish) if merchant_ids else True

@@ -1,0 +1,213 @@
+"""Running durable tasks in this process: claim a batch, run each under its correlation id, settle them together.
+
+A handler is `run(task) -> dict | None` and opens its own sessions. It may run twice (its process can die after its
+commit and before ours), so its effects are idempotent.
+"""
+
+import contextlib
+import logging
+import os
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sqlalchemy.exc import OperationalError
+
+from core import clock, db, queue
+from core.logging import correlated
+from jobs import registry
+from jobs.leases import LEASE, LeaseKeeper
+from jobs.limits import Alarm, TaskInterrupted, TaskTimeout
+from services.tasks import service as tasks
+from services.tasks.errors import Discard, NotStorableError, Retry, UnknownKindError
+from services.tasks.schemas import ClaimedTask, TaskResult
+
+BATCH = 100
+SETTLE_SECONDS = 0.2  # how long a finished task may wait for company before it is written down as done
+SETTLE_TRIES, SETTLE_PAUSE = 10, 0.5
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    task: ClaimedTask
+    error: str
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Delay:
+    task: ClaimedTask
+    asked: Retry
+
+
+@dataclass
+class Runner:
+    """What one thread of a process runs tasks with. `alarms` needs the main thread: it enforces kinds' limits."""
+
+    owner: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    chance: Callable[[], float] = random.random
+    alarms: bool = False
+    on_stuck: Callable[[], None] | None = None
+    stopping: threading.Event = field(default_factory=threading.Event)
+    alarm: Alarm = field(default_factory=Alarm)
+
+    def run_due(
+        self,
+        limit: int = BATCH,
+        kinds: Sequence[str] | None = None,
+        *,
+        without: Sequence[str] = (),
+        batch: int = BATCH,
+        on_more: Callable[[], None] | None = None,
+    ) -> int:
+        """Run up to `limit` due tasks, follow-ups included, until none is due; how many ran.
+
+        `on_more` is called whenever a claim came back full, so that another worker can be woken to share.
+        """
+        ran = 0
+        while ran < limit and not self.stopping.is_set():
+            wanted = min(limit - ran, batch)
+            with db.system_session() as session:
+                claimed = tasks.claim(session, self.owner, wanted, kinds, LEASE, without)
+            if not claimed:
+                break
+            if on_more and len(claimed) == wanted:
+                on_more()
+            _Batch(self, claimed).run()
+            ran += len(claimed)
+        return ran
+
+    def stop(self, grace: float) -> None:
+        """Finish the task under way if it takes no longer than `grace` seconds, and give back the others.
+
+        Fit to be called from a signal handler.
+        """
+        self.stopping.set()
+        self.alarm.hurry(grace)
+
+
+class _Batch:
+    def __init__(self, runner: Runner, claimed: list[ClaimedTask]) -> None:
+        self._runner = runner
+        self._claimed = claimed
+        self._keeper = LeaseKeeper(claimed, runner.on_stuck)
+        self._done: list[TaskResult] = []
+        self._failed: list[_Failure] = []
+        self._delayed: list[_Delay] = []
+        self._settled_at = time.monotonic()
+
+    def run(self) -> None:
+        with self._keeper:
+            try:
+                for task in self._claimed:
+                    if self._runner.stopping.is_set():
+                        break
+                    if not self._keeper.has_lost(task):
+                        self._run_one(task)
+                    if time.monotonic() - self._settled_at > SETTLE_SECONDS:
+                        self._settle()
+            finally:
+                self._settle()
+                self._give_back()
+
+    def _run_one(self, task: ClaimedTask) -> None:
+        with correlated(task.correlation_id):
+            try:
+                handle = registry.handler(task.kind)
+                limit = registry.limit(task.kind)
+                self._keeper.starts(limit)
+                with self._limited(limit):
+                    result = handle(task) or {}
+                tasks.encode_result(result)
+            except Retry as asked:
+                self._delayed.append(_Delay(task, asked))
+            except Discard as pointless:
+                self._done.append(TaskResult(task, {"discarded": pointless.reason}))
+            except TaskInterrupted:
+                log.warning("task.interrupted", extra={"facts": _facts(task)})
+            except (UnknownKindError, NotStorableError) as error:
+                # Trying again would end the same way: a person has to look.
+                self._fail(task, error, f"{error.code}: {error.detail}", final=True)
+            except TaskTimeout as error:
+                self._fail(task, error, f"It took longer than {registry.limit(task.kind)}.")
+            except (Exception, SystemExit) as error:
+                # Whatever a handler raises must not end the batch or the worker. It is not passed over: it is the
+                # task's failure, kept in its row with the attempt counted, and in the log with its traceback.
+                self._fail(task, error, f"{type(error).__name__}: {error}")
+            else:
+                self._done.append(TaskResult(task, result))
+
+    def _limited(self, limit: timedelta) -> contextlib.AbstractContextManager[None]:
+        runner = self._runner
+        return runner.alarm.limited(limit.total_seconds()) if runner.alarms else contextlib.nullcontext()
+
+    def _fail(self, task: ClaimedTask, cause: BaseException, error: str, *, final: bool = False) -> None:
+        log.error("task.failed", exc_info=cause, extra={"facts": {**_facts(task), "attempts": task.attempts}})
+        self._failed.append(_Failure(task, error, final))
+
+    def _settle(self) -> None:
+        """Write down what was done, in one transaction; patient while PostgreSQL restarts."""
+        settled = [
+            *(entry.task for entry in self._done),
+            *(failure.task for failure in self._failed),
+            *(delay.task for delay in self._delayed),
+        ]
+        if settled:
+            for last in _tries():
+                try:
+                    self._write()
+                    break
+                except OperationalError:
+                    if last:
+                        raise  # the leases run out, and the tasks run again
+                    self._runner.stopping.wait(SETTLE_PAUSE)
+            self._keeper.settled(settled)
+            queue.announce_changes({task.merchant_id for task in settled if task.merchant_id})
+        self._done, self._failed, self._delayed = [], [], []
+        self._settled_at = time.monotonic()
+
+    def _write(self) -> None:
+        with db.system_session() as session:
+            kept = tasks.complete(session, self._done)
+            for failure in self._failed:
+                state = tasks.fail(
+                    session, failure.task, failure.error, chance=self._runner.chance, final=failure.final
+                )
+                if state is None:
+                    log.warning("task.lease_lost", extra={"facts": _facts(failure.task)})
+            for delay in self._delayed:
+                moment = delay.asked.at or clock.now() + (delay.asked.after or timedelta())
+                tasks.postpone(session, delay.task, run_at=moment, reason=str(delay.asked))
+        for entry in self._done:
+            if entry.task.id not in kept:
+                log.warning("task.lease_lost", extra={"facts": _facts(entry.task)})
+
+    def _give_back(self) -> None:
+        left = self._keeper.unsettled()
+        if left:
+            with db.system_session() as session:
+                tasks.release(session, left)
+            self._keeper.settled(left)
+
+
+def _tries() -> Iterator[bool]:
+    """Whether this try is the last."""
+    return (number == SETTLE_TRIES for number in range(1, SETTLE_TRIES + 1))
+
+
+def _facts(task: ClaimedTask) -> dict[str, object]:
+    return {"task": task.id, "kind": task.kind, "merchant_id": task.merchant_id}
+
+
+def run_due(limit: int = BATCH, kinds: Sequence[str] | None = None) -> int:
+    """Claim, run and complete up to `limit` due tasks in this process and thread, follow-ups included; how many ran.
+
+    For tests and for the demo's fast-forwarded history; a worker's batch is the same with time limits.
+    """
+    return Runner().run_due(limit, kinds)

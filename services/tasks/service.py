@@ -1,0 +1,192 @@
+"""Use cases of the durable queue: put work in, take it out, settle it. The caller's transaction decides.
+
+`schedule` belongs into the transaction of the effect that makes the work necessary; whoever commits then calls
+`core.queue.announce_work`. Everything else is for the runner, in transactions of its own with the system login.
+"""
+
+import json
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import Session
+
+from core import clock, logging
+from core.ids import new_correlation_id
+from models.work import TaskState
+from services.tasks import repository
+from services.tasks.backoff import backoff
+from services.tasks.errors import NotStorableError, ResultTooLargeError, TaskNotFoundError
+from services.tasks.schemas import ClaimedTask, TaskResult
+
+LEASE = timedelta(seconds=60)
+MAX_ATTEMPTS = 5
+MAX_DEATHS = 3
+MAX_RESULT_BYTES = 64 * 1024
+MAX_ERROR_CHARACTERS = 4000
+
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+def schedule(
+    session: Session,
+    *,
+    kind: str,
+    merchant_id: str | None = None,
+    key: str | None = None,
+    payload: dict[str, Any] | None = None,
+    run_at: datetime | None = None,
+    priority: int = 0,
+    max_attempts: int = MAX_ATTEMPTS,
+) -> int | None:
+    """Put a task into the caller's transaction; its id, or None when a task with this `key` exists already.
+
+    A key stays taken for as long as its row is kept (a week after it is done; dead ones until replayed). Works in
+    a system session and in the merchant's own tenant session, where row-level security refuses another merchant's
+    id. Higher `priority` runs first. `run_at` is aware; None means now. The correlation id of the request or task
+    under way goes along. Raises `NotStorableError` for a payload that is not plain JSON.
+    """
+    now = clock.now()
+    return repository.insert(
+        session,
+        kind=kind,
+        key=key,
+        merchant_id=merchant_id,
+        payload=encode(payload or {}),
+        priority=priority,
+        run_at=run_at or now,
+        max_attempts=max_attempts,
+        correlation_id=logging.correlation_id() or new_correlation_id(),
+        now=now,
+    )
+
+
+def claim(
+    session: Session,
+    owner: str,
+    limit: int,
+    kinds: Sequence[str] | None = None,
+    lease: timedelta = LEASE,
+    without: Sequence[str] = (),
+) -> list[ClaimedTask]:
+    """Up to `limit` due tasks, leased to the caller once it commits; no other claim gets them until `lease` is over.
+
+    Ordered by priority, then merchants in turn, then `run_at`. A task whose process died under it comes alone.
+    `kinds` restricts to those kinds, `without` leaves kinds out. System login only.
+    """
+    rows = repository.claim(
+        session,
+        owner=f"{owner[:46]}:{secrets.token_hex(8)}",  # one name a claim: a fence nobody can hold twice
+        limit=limit,
+        now=clock.now(),
+        lease=lease,
+        kinds=kinds,
+        without=without,
+    )
+    return [
+        ClaimedTask(
+            id=row.id,
+            kind=row.kind,
+            merchant_id=row.merchant_id,
+            payload=row.payload,
+            attempts=row.attempts,
+            max_attempts=row.max_attempts,
+            deaths=row.deaths,
+            correlation_id=row.correlation_id,
+            lease_owner=row.lease_owner,
+            run_at=row.run_at,
+            key=row.key,
+        )
+        for row in rows
+    ]
+
+
+def complete(session: Session, results: Sequence[TaskResult]) -> frozenset[int]:
+    """Mark tasks done, one statement for all; the ids that were still ours.
+
+    A result that comes after its lease was lost changes nothing: somebody else runs the task. Raises
+    `ResultTooLargeError` (over 64 kB) or `NotStorableError` before anything is written.
+    """
+    if not results:
+        return frozenset()
+    encoded = [encode_result(entry.result) for entry in results]
+    return frozenset(repository.complete(session, _held([entry.task for entry in results]), encoded, clock.now()))
+
+
+def fail(
+    session: Session, task: ClaimedTask, error: str, *, chance: Callable[[], float], final: bool = False
+) -> TaskState | None:
+    """Record a failure: pending again after a jittered wait, or dead when attempts are used up or `final`.
+
+    `chance` gives random numbers in [0, 1). Returns the new state, None when the lease was lost meanwhile.
+    """
+    now = clock.now()
+    state = repository.fail(
+        session,
+        _held([task]),
+        error=_readable(error),
+        final=final,
+        run_at=now + backoff(task.attempts, chance()),
+        now=now,
+    )
+    return None if state is None else TaskState(state)
+
+
+def postpone(session: Session, task: ClaimedTask, *, run_at: datetime, reason: str) -> bool:
+    """Give a task back to run at `run_at` without counting the attempt; False when the lease was lost."""
+    return bool(repository.give_back(session, _held([task]), run_at=run_at, reason=_readable(reason)))
+
+
+def release(session: Session, tasks: Sequence[ClaimedTask]) -> int:
+    """Give unfinished tasks back as they were, for others to claim at once; how many were still ours."""
+    return len(repository.give_back(session, _held(tasks), run_at=None, reason=None)) if tasks else 0
+
+
+def extend_lease(session: Session, tasks: Sequence[ClaimedTask], lease: timedelta = LEASE) -> frozenset[int]:
+    """Hold on to `tasks` for another `lease`; the ids still held. What is missing belongs to somebody else now."""
+    return frozenset(repository.extend(session, _held(tasks), clock.now() + lease)) if tasks else frozenset()
+
+
+def replay(session: Session, task_id: int, *, merchant_id: str | None = None) -> None:
+    """Run a dead task again, with fresh attempts. Give `merchant_id` when a merchant asks.
+
+    Raises `TaskNotFoundError` when there is no such dead task, or it is another merchant's.
+    """
+    if not repository.replay(session, task_id, merchant_id, clock.now()):
+        raise TaskNotFoundError("There is no dead task with this number.")
+
+
+def encode(value: dict[str, Any]) -> str:
+    """`value` as JSON text that `jsonb` accepts. Raises `NotStorableError`."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise NotStorableError(f"A task's data must be plain JSON: {type(error).__name__}.") from error
+    if _NUL.search(text):
+        raise NotStorableError("A task's data must not contain NUL characters.")
+    return text
+
+
+def encode_result(value: dict[str, Any]) -> str:
+    """A handler's result as JSON text. Raises `ResultTooLargeError` above 64 kB, `NotStorableError`."""
+    text = encode(value)
+    if (size := len(text.encode())) > MAX_RESULT_BYTES:
+        raise ResultTooLargeError(f"The result has {size} bytes, at most {MAX_RESULT_BYTES} are kept.")
+    return text
+
+
+def _held(tasks: Sequence[ClaimedTask]) -> dict[str, Any]:
+    return {
+        "ids": [task.id for task in tasks],
+        "owners": [task.lease_owner for task in tasks],
+        "attempts": [task.attempts for task in tasks],
+    }
+
+
+def _readable(error: str) -> str:
+    """An error message fit for a person and for PostgreSQL: no secrets, no NUL, no lone surrogate, bounded."""
+    text = logging.redact(error).replace("\x00", "").encode(errors="replace").decode()
+    return text[:MAX_ERROR_CHARACTERS]
