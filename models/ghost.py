@@ -29,6 +29,11 @@ class GhostState(StrEnum):
     PROTECTED = "protected"
 
 
+# Still to be chased; and all whose money is still out, closed to messages or not.
+OPEN_STATES = frozenset({GhostState.OPEN, GhostState.CONTACTED, GhostState.CLICKED, GhostState.PAUSED})
+UNPAID_STATES = OPEN_STATES | {GhostState.EXHAUSTED, GhostState.STOPPED, GhostState.LOST}
+
+
 class Strategy(StrEnum):
     TECHNICAL_BRIDGE = "technical_bridge"
     SMART_RETRY = "smart_retry"

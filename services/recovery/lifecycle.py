@@ -29,8 +29,6 @@ class TransitionNotAllowedError(ConflictError):
 S, T = GhostState, Trigger
 _CHASED = (S.OPEN, S.CONTACTED, S.CLICKED)
 _CLOSED_TO_MESSAGES = (S.EXHAUSTED, S.STOPPED, S.LOST)
-OPEN_STATES = frozenset({*_CHASED, S.PAUSED})
-UNPAID_STATES = frozenset({*_CHASED, S.PAUSED, *_CLOSED_TO_MESSAGES})
 
 TRANSITIONS: dict[tuple[GhostState, Trigger], GhostState] = {
     (S.OPEN, T.MESSAGE_SENT): S.CONTACTED,

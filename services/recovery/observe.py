@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from core import ids
-from models.ghost import FoundVia, GhostKind, GhostState, GhostTarget, Strategy
+from models.ghost import OPEN_STATES, UNPAID_STATES, FoundVia, GhostKind, GhostState, GhostTarget, Strategy
 from models.money import AttemptSource, AttemptState
 from services.audit import service as audit
 from services.integrations.stripe.facts import InvoiceFacts
 from services.recovery import repository, settle
 from services.recovery.classify import Classification, Verdict, classify
-from services.recovery.lifecycle import OPEN_STATES, UNPAID_STATES, Trigger
+from services.recovery.lifecycle import Trigger
 from services.recovery.strategy import DeclineGroup, decide
 from services.recovery.work import MerchantContext, Work
 from services.tasks import service as tasks
@@ -209,7 +209,7 @@ def _refresh_open(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
         )
         repository.add_attempts(work.session, [_attempt(ghost)])
     if ghost.strategy != former_strategy:
-        work.event(ghost, "strategy_changed", ghost.strategy_reason, strategy=ghost.strategy, former=former_strategy)
+        work.event(ghost, "strategy_changed", ghost.strategy_reason, strategy=ghost.strategy, before=former_strategy)
         if ghost.strategy == Strategy.HIGH_VALUE_MANUAL:
             _add_manual_task(work, ghost)
         if ghost.strategy == Strategy.STOPPED:

@@ -1,6 +1,6 @@
 """All SQL about ghosts, their events, the ledger and attempts; every statement names the merchant."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,9 +8,8 @@ from sqlalchemy import ColumnElement, func, or_
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
-from models.ghost import GhostEvent, GhostState, GhostTarget, ManualTask
+from models.ghost import UNPAID_STATES, GhostEvent, GhostState, GhostTarget, ManualTask
 from models.money import AttemptState, PaymentAttempt, Recovery
-from services.recovery.lifecycle import UNPAID_STATES
 from services.recovery.schemas import GhostQuery
 
 # Lost and stopped ghosts belong to subscriptions that ended: nothing recurs there any more.
@@ -205,3 +204,15 @@ def list_due(session: Session, merchant_id: str, now: datetime, limit: int) -> S
         .limit(limit)
         .with_for_update(skip_locked=True)
     ).all()
+
+
+def stream_in_states(session: Session, merchant_id: str, states: Iterable[str]) -> Iterator[GhostTarget]:
+    """All ghosts in these states, locked, in batches, so that memory stays flat."""
+    statement = (
+        select(GhostTarget)
+        .where(GhostTarget.merchant_id == merchant_id, col(GhostTarget.state).in_(list(states)))
+        .order_by(col(GhostTarget.id))
+        .with_for_update()
+        .execution_options(yield_per=500)
+    )
+    yield from session.exec(statement)

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from models.ghost import GhostKind, GhostState, Strategy
+from services.messaging.schemas import MessageView
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +71,6 @@ class TimelineEntry:
     reason: str
     occurred_at: datetime
     facts: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class MessageView:
-    """A message as the outbox and the ghost's page show it; `html` is untrusted to the page that embeds it."""
-
-    id: str
-    ghost_id: str
-    step: int
-    channel: str
-    state: str
-    reason: str
-    template: str
-    recipient: str
-    subject: str
-    html: str
-    plain: str
-    due_at: datetime
-    sent_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

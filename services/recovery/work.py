@@ -14,13 +14,13 @@ from sqlmodel import Session
 from core import ids
 from core.errors import NotFoundError
 from core.locks import wait_transaction_lock
-from models.ghost import GhostState, GhostTarget, Strategy
+from models.ghost import UNPAID_STATES, GhostState, GhostTarget, Strategy
 from models.merchant import Merchant, MerchantState
 from services.analytics import ledger
 from services.merchants.policies import RecoveryPolicy, parse_policy
 from services.messaging import schedule
 from services.recovery import repository
-from services.recovery.lifecycle import UNPAID_STATES, Trigger, after, can
+from services.recovery.lifecycle import Trigger, after, can
 
 _SHADOW_ENDS = frozenset({GhostState.LOST, GhostState.STOPPED, GhostState.RECOVERED, GhostState.REVERSED})
 

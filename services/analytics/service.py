@@ -1,0 +1,126 @@
+"""The figures of PRODUCT §2 for one currency and period.
+
+Flow figures (recovered, protected, lost) count what happened in the period. Leakage, funnel and recovery rate are
+those of the cohort found in the period. Health always looks at the last 30 days, as its definition says. Every
+sum is over one row a day, so a dashboard costs the same for a day of history or ten years.
+"""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from sqlmodel import Session
+
+from core import clock
+from core.errors import BadRequestError, NotFoundError
+from models.ghost import OPEN_STATES
+from models.money import DailyMetrics
+from services.analytics import repository
+from services.analytics.schemas import CategorySlice, Dashboard, DayPoint, Figure, Funnel, Hero
+
+PERIODS = (7, 30, 90)
+HEALTH_DAYS = 30
+
+
+def dashboard(session: Session, merchant_id: str, *, days: int = 30, currency: str | None = None) -> Dashboard:
+    """Everything the dashboard shows. `days` is one of 7, 30, 90; today (UTC) is the period's last day.
+
+    `currency` None means the merchant's default, or the one with most money where the default has none. Raises
+    `NotFoundError` for an unknown merchant, `BadRequestError` for another period.
+    """
+    if days not in PERIODS:
+        raise BadRequestError(f"the period is one of {PERIODS} days")
+    merchant = repository.get_merchant(session, merchant_id)
+    if merchant is None:
+        raise NotFoundError("There is no such merchant")
+    totals = {row.currency: row for row in repository.list_totals(session, merchant_id)}
+    chosen = _choose(currency, merchant.default_currency, {code: row.leakage_cents for code, row in totals.items()})
+    today = clock.now().date()
+    since = today - timedelta(days=days - 1)
+    reach = max(2 * days, HEALTH_DAYS)
+    rows = repository.list_days(session, merchant_id, chosen, today - timedelta(days=reach - 1), today)
+    period = [row for row in rows if row.day >= since]
+    former = [row for row in rows if since - timedelta(days=days) <= row.day < since]
+    recent = [row for row in rows if row.day > today - timedelta(days=HEALTH_DAYS)]
+    open_now = totals.get(chosen)
+    return Dashboard(
+        merchant_name=str(merchant.brand.get("name") or merchant.name),
+        currency=chosen,
+        currencies=tuple(sorted({*totals, chosen})),
+        days=days,
+        since=since,
+        until=today,
+        hero=Hero(
+            revenue_guarded=_figure(period, former, "recovered_cents", "protected_cents"),
+            recovered=_figure(period, former, "recovered_cents"),
+            protected=_figure(period, former, "protected_cents"),
+            recovered_count=_figure(period, former, "recovered_count"),
+            leakage=Figure(_leaked(period), _leaked(former)),
+            leakage_now=open_now.leakage_cents if open_now else 0,
+            shadow_leakage=open_now.shadow_leakage_cents if open_now else 0,
+            impending_risk=open_now.impending_leakage_cents if open_now else 0,
+            open_ghosts=open_now.open_ghosts if open_now else 0,
+            health=health(_leaked(recent), _sum(recent, "billed_cents")),
+            recovery_rate=rate(_sum(period, "cohort_recovered_cents"), _sum(period, "found_cents")),
+        ),
+        funnel=Funnel(
+            found=_sum(period, "found_count"),
+            messaged=_sum(period, "cohort_messaged_count"),
+            clicked=_sum(period, "cohort_clicked_count"),
+            recovered=_sum(period, "cohort_recovered_count"),
+        ),
+        series=_series(period, since, today),
+        categories=tuple(
+            CategorySlice(group or "unknown", amount, number)
+            for group, amount, number in repository.list_open_by_group(
+                session, merchant_id, chosen, sorted(OPEN_STATES)
+            )
+        ),
+        last_hunt_at=repository.last_hunt_at(session, merchant_id),
+        as_of=clock.now(),
+    )
+
+
+def health(leakage: int, billed: int) -> int | None:
+    """Leakage health: 100 × (1 − leakage ÷ recurring amount billed), within 0–100; None when nothing was billed."""
+    if billed <= 0:
+        return None
+    return max(0, min(100, round(100 * (1 - leakage / billed))))
+
+
+def rate(part: int, whole: int) -> float | None:
+    """`part ÷ whole`, None when there is no whole."""
+    return part / whole if whole > 0 else None
+
+
+def _choose(asked: str | None, default: str, leaking: dict[str, int]) -> str:
+    if asked and asked in leaking:
+        return asked
+    if default in leaking or not leaking:
+        return default
+    return max(leaking, key=lambda code: leaking[code])
+
+
+def _sum(rows: Sequence[DailyMetrics], *columns: str) -> int:
+    return sum(getattr(row, column) for row in rows for column in columns)
+
+
+def _figure(period: Sequence[DailyMetrics], former: Sequence[DailyMetrics], *columns: str) -> Figure:
+    return Figure(_sum(period, *columns), _sum(former, *columns) if former else None)
+
+
+def _leaked(rows: Sequence[DailyMetrics]) -> int:
+    """Found in these days and not recovered since; a reversed payment left the figure with its recovery."""
+    return max(0, _sum(rows, "found_cents") - _sum(rows, "cohort_recovered_cents"))
+
+
+def _series(rows: Sequence[DailyMetrics], since: date, until: date) -> tuple[DayPoint, ...]:
+    known = {row.day: row for row in rows}
+    points = []
+    day = since
+    while day <= until:
+        row = known.get(day)
+        points.append(
+            DayPoint(day, row.found_cents, row.recovered_cents, row.protected_cents) if row else DayPoint(day, 0, 0, 0)
+        )
+        day += timedelta(days=1)
+    return tuple(points)

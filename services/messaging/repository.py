@@ -1,0 +1,67 @@
+"""All SQL of messages, link tokens, clicks and suppressions."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Session, col, select
+
+from models.messaging import Channel, Click, LinkToken, Message, Suppression
+
+
+def get_slot(session: Session, merchant_id: str, ghost_id: str, step: int, channel: Channel) -> Message | None:
+    """The message in a ghost's slot, locked."""
+    return session.exec(
+        select(Message)
+        .where(
+            Message.merchant_id == merchant_id,
+            Message.ghost_id == ghost_id,
+            Message.step == step,
+            Message.channel == channel,
+        )
+        .with_for_update()
+    ).first()
+
+
+def get_message(session: Session, merchant_id: str, message_id: str) -> Message | None:
+    return session.get(Message, (merchant_id, message_id))
+
+
+def list_of_ghost(session: Session, merchant_id: str, ghost_id: str) -> Sequence[Message]:
+    return session.exec(
+        select(Message)
+        .where(Message.merchant_id == merchant_id, Message.ghost_id == ghost_id)
+        .order_by(col(Message.step), col(Message.id))
+    ).all()
+
+
+def list_recent(session: Session, merchant_id: str, limit: int) -> Sequence[Message]:
+    return session.exec(
+        select(Message)
+        .where(Message.merchant_id == merchant_id)
+        .order_by(col(Message.created_at).desc(), col(Message.id))
+        .limit(limit)
+    ).all()
+
+
+def add_token(session: Session, row: dict[str, Any]) -> None:
+    session.execute(insert(LinkToken).values(row))
+
+
+def get_token(session: Session, token_id: str) -> LinkToken | None:
+    return session.get(LinkToken, token_id)
+
+
+def add_click(session: Session, click: Click) -> None:
+    session.add(click)
+
+
+def is_suppressed(session: Session, merchant_id: str, channel: Channel, address_hash: str) -> bool:
+    return session.get(Suppression, (merchant_id, channel, address_hash)) is not None
+
+
+def add_suppression(session: Session, row: dict[str, Any]) -> bool:
+    """Suppress an address; False when it already was."""
+    table = Suppression.__table__  # type: ignore[attr-defined]
+    statement = insert(Suppression).values(row).on_conflict_do_nothing().returning(table.c.merchant_id)
+    return session.execute(statement).first() is not None

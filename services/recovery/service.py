@@ -1,0 +1,194 @@
+"""What people ask of and do to ghosts: the list, one ghost's whole story, pause, resume, mark as lost."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from sqlmodel import Session
+
+from core import clock
+from models.ghost import OPEN_STATES, GhostKind, GhostState, GhostTarget, Strategy
+from services.audit import service as audit
+from services.messaging import service as messaging
+from services.recovery import repository, settle
+from services.recovery.errors import GhostNotFoundError, InvalidQueryError
+from services.recovery.lifecycle import Trigger
+from services.recovery.schemas import (
+    ForensicFact,
+    GhostDetail,
+    GhostPage,
+    GhostQuery,
+    GhostRow,
+    TimelineEntry,
+)
+from services.recovery.work import Work, merchant_context
+
+MAX_PAGE_SIZE = 100
+EXPORT_PAGE = 500
+SORTS = ("found", "amount", "next")
+
+
+def list_ghosts(session: Session, merchant_id: str, query: GhostQuery) -> GhostPage:
+    """One page of the merchant's ghosts. A page past the end answers the last one.
+
+    Raises `InvalidQueryError` for an unknown sort or a page size outside 1–100.
+    """
+    if query.sort not in SORTS:
+        raise InvalidQueryError(f"sort is one of {', '.join(SORTS)}")
+    if not 1 <= query.page_size <= MAX_PAGE_SIZE:
+        raise InvalidQueryError(f"page_size is 1 to {MAX_PAGE_SIZE}")
+    total = repository.count_ghosts(session, merchant_id, query)
+    pages = max(1, -(-total // query.page_size))
+    page = min(max(1, query.page), pages)
+    rows = repository.list_ghosts(session, merchant_id, _at_page(query, page))
+    return GhostPage(tuple(ghost_row(row) for row in rows), total, page, pages)
+
+
+def export_ghosts(session: Session, merchant_id: str, query: GhostQuery) -> Iterator[GhostRow]:
+    """Every ghost the query matches, in pages, for a CSV."""
+    if query.sort not in SORTS:
+        raise InvalidQueryError(f"sort is one of {', '.join(SORTS)}")
+    page = 1
+    while rows := repository.list_ghosts(session, merchant_id, _at_page(query, page, EXPORT_PAGE)):
+        yield from (ghost_row(row) for row in rows)
+        page += 1
+
+
+def _at_page(query: GhostQuery, page: int, size: int | None = None) -> GhostQuery:
+    return GhostQuery(
+        states=query.states,
+        strategies=query.strategies,
+        search=query.search.strip()[:200],
+        sort=query.sort,
+        ascending=query.ascending,
+        page=page,
+        page_size=size or query.page_size,
+    )
+
+
+def ghost_detail(session: Session, merchant_id: str, ghost_id: str) -> GhostDetail:
+    """One ghost with forensics, timeline (oldest first) and messages. Raises `GhostNotFoundError`."""
+    ghost = repository.get_ghost(session, merchant_id, ghost_id)
+    if ghost is None:
+        raise GhostNotFoundError
+    return GhostDetail(
+        row=ghost_row(ghost),
+        invoice_id=ghost.invoice_id,
+        subscription_id=ghost.subscription_id or "",
+        subscription_status=ghost.subscription_status,
+        mechanism=ghost.mechanism,
+        close_reason=ghost.close_reason,
+        forensics=_forensics(ghost),
+        timeline=tuple(
+            TimelineEntry(
+                name=event.name,
+                from_state=event.from_state,
+                to_state=event.to_state,
+                reason=event.reason,
+                occurred_at=event.occurred_at,
+                facts=event.facts,
+            )
+            for event in repository.list_events(session, merchant_id, ghost_id)
+        ),
+        messages=messaging.messages_of_ghost(session, merchant_id, ghost_id),
+    )
+
+
+def pause(session: Session, merchant_id: str, ghost_ids: Sequence[str], actor_id: str) -> int:
+    """Stop messages to these ghosts until resumed. Returns how many were paused; unknown and closed ones are not."""
+    return _by_person(session, merchant_id, ghost_ids, actor_id, Trigger.PAUSED, "Paused by a person.")
+
+
+def resume(session: Session, merchant_id: str, ghost_ids: Sequence[str], actor_id: str) -> int:
+    """Go on with paused ghosts where they were. Returns how many were."""
+    return _by_person(session, merchant_id, ghost_ids, actor_id, Trigger.RESUMED, "Resumed by a person.")
+
+
+def mark_lost(session: Session, merchant_id: str, ghost_ids: Sequence[str], actor_id: str) -> int:
+    """Write ghosts off: no more messages; a payment still counts. Returns how many were."""
+    return _by_person(session, merchant_id, ghost_ids, actor_id, Trigger.LOST, "Written off by a person.")
+
+
+def _by_person(
+    session: Session, merchant_id: str, ghost_ids: Sequence[str], actor_id: str, trigger: Trigger, reason: str
+) -> int:
+    work = Work.begin(session, merchant_context(session, merchant_id), clock.now())
+    done = 0
+    for ghost_id in sorted(set(ghost_ids[:MAX_PAGE_SIZE])):
+        ghost = repository.get_ghost(session, merchant_id, ghost_id, lock=True)
+        if ghost is None:
+            continue
+        if trigger is Trigger.LOST:
+            done += settle.lose(work, ghost, reason, trigger)
+        else:
+            done += work.move(ghost, trigger, reason)
+    work.finish()
+    if done:
+        audit.record_audit(
+            session, merchant_id, f"ghosts.{trigger.value}", actor_id=actor_id, facts={"ghosts": sorted(set(ghost_ids))}
+        )
+    return done
+
+
+def replan_open(session: Session, merchant_id: str) -> int:
+    """Work out every open ghost's next action again, after the policy changed. Returns how many were open."""
+    merchant = merchant_context(session, merchant_id)
+    work = Work.begin(session, merchant, clock.now())
+    number = 0
+    for ghost in repository.stream_in_states(session, merchant_id, OPEN_STATES):
+        work.plan(ghost)
+        number += 1
+    work.finish()
+    return number
+
+
+def ghost_row(ghost: GhostTarget) -> GhostRow:
+    """A table row as the frozen value the screens get."""
+    return GhostRow(
+        id=ghost.id,
+        kind=GhostKind(ghost.kind),
+        state=GhostState(ghost.state),
+        customer_id=ghost.customer_id or "",
+        customer_name=ghost.customer_name or "",
+        customer_email=ghost.customer_email or "",
+        amount=ghost.amount_cents,
+        currency=ghost.currency,
+        strategy=Strategy(ghost.strategy),
+        strategy_reason=ghost.strategy_reason,
+        decline_code=ghost.decline_code,
+        decline_group=ghost.decline_group,
+        card_brand=ghost.card_brand,
+        card_last4=ghost.card_last4,
+        found_at=ghost.found_at,
+        last_action=ghost.last_action,
+        last_action_at=ghost.last_action_at,
+        next_action=ghost.next_action,
+        next_action_at=ghost.next_action_at,
+        next_action_reason=ghost.next_action_reason,
+        messages_sent=ghost.messages_sent,
+        click_count=ghost.click_count,
+        recovered=ghost.recovered_cents,
+        closed_at=ghost.closed_at,
+    )
+
+
+def _forensics(ghost: GhostTarget) -> tuple[ForensicFact, ...]:
+    def when(moment: datetime | None) -> str:
+        return moment.strftime("%Y-%m-%d %H:%M UTC") if moment else "–"
+
+    values = {
+        "Card": f"{ghost.card_brand or 'unknown'} •••• {ghost.card_last4}" if ghost.card_last4 else ghost.card_brand,
+        "Funding": ghost.card_funding,
+        "Card country": ghost.country_code.upper(),
+        "3-D Secure wanted": "yes" if ghost.requires_3ds else "no",
+        "Stripe error": ghost.stripe_error_code,
+        "Decline code": ghost.decline_code,
+        "Advice": ghost.advice_code,
+        "Invoice date": when(ghost.original_invoice_date),
+        "Attempts": str(ghost.attempt_count),
+        "Stripe's next attempt": when(ghost.next_payment_attempt),
+        "Billing reason": ghost.billing_reason.replace("_", " "),
+        "Subscription": ghost.subscription_status.replace("_", " "),
+        "Found by": ghost.found_via,
+        "API shape": ghost.api_shape,
+    }
+    return tuple(ForensicFact(label, value or "–") for label, value in values.items())
