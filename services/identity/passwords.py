@@ -47,6 +47,11 @@ def hash_password(password: str) -> str:
     """An argon2id hash with its parameters and salt. Raises `InvalidPasswordError`, or `BusyError` under load."""
     if not SHORTEST <= len(password) <= LONGEST:
         raise InvalidPasswordError
+    return rehash(password)
+
+
+def rehash(password: str) -> str:
+    """A hash with today's parameters of a password that was accepted long ago, whatever today's rule for new ones."""
     with _slot():
         return _hasher().hash(password)
 

@@ -118,3 +118,16 @@ def delete_sessions_of(session: Session, user_id: str, but: str | None = None) -
 def delete_dead_sessions(session: Session, now: datetime, seen_after: datetime) -> int:
     dead = (col(UserSession.expires_at) <= now) | (col(UserSession.last_seen_at) <= seen_after)
     return len(session.execute(delete(UserSession).where(dead).returning(col(UserSession.token_hash))).all())
+
+
+def set_verified(session: Session, user_id: str, now: datetime) -> None:
+    session.execute(
+        update(User)
+        .where(col(User.id) == user_id, col(User.email_verified_at).is_(None))
+        .values(email_verified_at=now, updated_at=now)
+    )
+
+
+def put_membership(session: Session, merchant_id: str, user_id: str, role: Role, now: datetime) -> None:
+    statement = insert(Membership).values(merchant_id=merchant_id, user_id=user_id, role=role, created_at=now)
+    session.execute(statement.on_conflict_do_update(index_elements=["merchant_id", "user_id"], set_={"role": role}))

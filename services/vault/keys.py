@@ -19,7 +19,7 @@ class Purpose(StrEnum):
     SUPPRESSIONS = "suppressions"
     TOMBSTONES = "tombstones"
     CSRF = "csrf"
-    CONNECT = "connect"
+    OWNER_LINKS = "owner-links"
     SHARING = "sharing"
 
 

@@ -4,6 +4,7 @@ All answers are plain dicts through `raw_request`: typed objects of SDK 16 are n
 to build (FACTS §2).
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -18,7 +19,6 @@ from models.merchant import CredentialMode, Merchant, MerchantState
 from services.integrations.stripe.errors import translated
 from services.integrations.stripe.transport import (
     BATCH,
-    Counter,
     CountingClient,
     Patience,
     shared_client,
@@ -48,19 +48,16 @@ class ScopedStripe:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.account = account
-        self._counter, self._patience, self._sleep = Counter(), patience, sleep
+        self.requests = 0
+        """HTTP requests sent so far, retries included; a hunt may send from several threads."""
+        self._lock, self._patience, self._sleep = threading.Lock(), patience, sleep
         self._client = stripe.StripeClient(
             key.reveal(),
             stripe_account=account if header else None,
             base_addresses={"api": settings().stripe_api_base, "connect": settings().stripe_connect_base},
             max_network_retries=patience.network_retries,
-            http_client=CountingClient(shared_client(patience), self._counter),
+            http_client=CountingClient(shared_client(patience), self._count),
         )
-
-    @property
-    def requests(self) -> int:
-        """How many HTTP requests this object has sent, retries included."""
-        return self._counter.value
 
     def raw_get(self, path: str, params: Mapping[str, Any] | None = None) -> Plain:
         """GET `path` (`/v1/invoices`) as a plain dict. `expand` is a list; nested parameters are dicts."""
@@ -155,6 +152,10 @@ class ScopedStripe:
         """Make a card the subscription's default: what Stripe charges first (FACTS §2, Paying)."""
         params = {"default_payment_method": payment_method_id}
         return self.raw_post(f"/v1/subscriptions/{_quoted(subscription_id)}", params, idempotency_key=idempotency_key)
+
+    def _count(self) -> None:
+        with self._lock:
+            self.requests += 1
 
     def _retrieve(self, resource: str, identifier: str, expand: Sequence[str]) -> Plain:
         return self.raw_get(f"/v1/{resource}/{_quoted(identifier)}", {"expand": list(expand)} if expand else None)

@@ -1,9 +1,8 @@
-"""How requests travel to Stripe: pooled connections, time limits, a count, and patience with 429."""
+"""How requests travel to Stripe: pooled connections, time limits, counted, and with patience for 429."""
 
 import functools
 import os
 import secrets
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -65,26 +64,14 @@ def with_patience(
     return call()
 
 
-class Counter:
-    """Requests really sent, retries included; a hunt may send from several threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.value = 0
-
-    def add(self) -> None:
-        with self._lock:
-            self.value += 1
-
-
 class CountingClient(stripe.HTTPClient):
-    """Counts what one `ScopedStripe` sends over connections that all of a process share."""
+    """Tells of each request one client really sends, retries included, over connections that a process shares."""
 
     name = "requests"
 
-    def __init__(self, shared: stripe.RequestsClient, counter: Counter) -> None:
+    def __init__(self, shared: stripe.RequestsClient, on_request: Callable[[], None]) -> None:
         super().__init__()
-        self._shared, self._counter = shared, counter
+        self._shared, self._on_request = shared, on_request
 
     def request(
         self,
@@ -95,7 +82,7 @@ class CountingClient(stripe.HTTPClient):
         *,
         _usage: list[str] | None = None,
     ) -> tuple[Any, int, Mapping[str, str]]:
-        self._counter.add()
+        self._on_request()
         return self._shared.request(method, url, headers, post_data)
 
     def close(self) -> None:
