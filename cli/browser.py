@@ -25,7 +25,7 @@ def launch_flags() -> list[str]:
     return [*(["--no-sandbox"] if os.geteuid() == 0 else []), *_FLAGS]
 
 
-def _runs(program: str | Path) -> bool:
+def _runs(program: str) -> bool:
     """Whether it starts: a snap's stub or a download without its libraries is there and does not."""
     try:
         return subprocess.run([program, "--version"], capture_output=True, timeout=60, check=False).returncode == 0
@@ -42,7 +42,8 @@ def _playwright_downloads() -> list[Path]:
 def find_browser_or_none() -> str | None:
     """The path of a Chromium or Chrome that runs."""
     on_path = [found for name in _NAMES if (found := shutil.which(name))]
-    return next((str(program) for program in [*on_path, *_playwright_downloads()] if _runs(program)), None)
+    programs = [*on_path, *map(str, _playwright_downloads())]
+    return next((program for program in programs if _runs(program)), None)
 
 
 def find_browser() -> str:

@@ -71,7 +71,7 @@ def die_with_owner(signal_number: int) -> None:
     The request survives exec, but not a change of user: call this after it. A parent that ended before the
     request was made is found by its pid, which it hands on in the environment.
     """
-    expected = int(os.environ.get(OWNER_PID) or os.getppid())
+    expected = int(os.environ.pop(OWNER_PID, "") or os.getppid())  # ours alone: children of ours have another owner
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal_number) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
     if os.getppid() != expected:

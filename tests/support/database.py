@@ -10,7 +10,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from cli.migrations import Logins, ensure_logins, migrate
+from cli.logins import Logins, ensure_logins
+from cli.migrations import migrate
 from core import db
 from tests.support import environment
 from tests.support.servers import RunServers

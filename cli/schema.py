@@ -1,0 +1,26 @@
+"""`migrate`: the database schema to its newest revision."""
+
+import typer
+
+from cli.stack.handover import use_running_stack
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(migrate)
+
+
+def migrate(context: typer.Context) -> None:
+    """Bring the schema to the newest revision, as DATABASE_ADMIN_URL, and grant the logins their rights."""
+    import psycopg
+
+    from cli import migrations
+    from cli.errors import CommandError
+    from cli.logins import Logins
+    from core import config
+
+    use_running_stack(context.obj)
+    try:
+        migrations.migrate(Logins.of_settings(config.settings()))
+    except psycopg.OperationalError as error:
+        raise CommandError(f"the database cannot be reached: {str(error).strip().splitlines()[0]}") from None
+    typer.echo("The schema is up to date.")
