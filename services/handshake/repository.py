@@ -1,0 +1,91 @@
+"""All SQL of webhook intake: the one hot statement, and what the handling task needs."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from psycopg import AsyncConnection
+from sqlalchemy import text
+from sqlmodel import Session, col, update
+
+from models.work import ProcessedEvent
+
+Row = tuple[str, str, str | None, bool, bytes | None, str]  # id, type, account, livemode, payload, outcome
+
+# One statement in autocommit mode is one transaction without BEGIN and COMMIT round trips. Ids come sorted, so that
+# two processes that store the same duplicates in different order wait for each other instead of deadlocking.
+_STORE = """
+with incoming as (
+    select * from unnest(%b::text[], %b::text[], %b::text[], %b::boolean[], %b::bytea[], %b::text[])
+        as event (id, type, account, livemode, payload, outcome)
+), known as (
+    select event.*, owner.merchant_id,
+        case when event.outcome <> '' then event.outcome
+             when owner.merchant_id is null then 'unknown_account' else '' end as verdict
+    from incoming event left join stripe_accounts owner on owner.stripe_user_id = event.account
+    order by event.id
+), fresh as (
+    insert into processed_events
+        (id, source, type, account, merchant_id, livemode, payload, received_at, handled_at, outcome)
+    select id, 'stripe', type, account, merchant_id, livemode, case when verdict = '' then payload end,
+        %b::timestamptz, case when verdict <> '' then %b::timestamptz end, verdict
+    from known
+    on conflict (id) do nothing
+    returning id, merchant_id, outcome, received_at
+)
+insert into scheduled_tasks
+    (state, kind, key, merchant_id, payload, priority, run_at, correlation_id, created_at)
+select 'pending', 'handle_event', 'event:' || id, merchant_id, jsonb_build_object('event_id', id), %b::int, received_at,
+    left(id, 64), received_at
+from fresh where outcome = ''
+order by id
+on conflict (key) do nothing
+"""
+
+_SWEEP = text("""
+insert into scheduled_tasks (state, kind, key, merchant_id, payload, priority, run_at, correlation_id, created_at)
+select 'pending', 'handle_event', 'event:' || id, merchant_id, jsonb_build_object('event_id', id), :priority, :now,
+    left(id, 64), :now
+from processed_events event
+where handled_at is null and received_at < :before
+    and not exists (select from scheduled_tasks where key = 'event:' || event.id)
+order by received_at limit :limit
+on conflict (key) do nothing
+""")
+
+_PRUNE = text("""
+delete from processed_events where id in (
+    select id from processed_events where received_at < :before and handled_at is not null
+    order by received_at limit :limit)
+""")
+
+
+async def store(connection: AsyncConnection[Any], rows: Sequence[Row], now: datetime, priority: int) -> int:
+    """Commit these events, each with its task where it has one; how many tasks are new. Duplicates change nothing."""
+    columns = [list(column) for column in zip(*sorted(rows, key=lambda row: row[0]), strict=True)]
+    cursor = await connection.execute(_STORE, (*columns, now, now, priority))
+    return cursor.rowcount
+
+
+def get_event(session: Session, event_id: str) -> ProcessedEvent | None:
+    return session.get(ProcessedEvent, event_id)
+
+
+def mark_handled(session: Session, event_id: str, outcome: str, now: datetime) -> None:
+    """Note the outcome and empty the payload, which holds personal data. The first outcome stays."""
+    session.connection().execute(
+        update(ProcessedEvent)
+        .where(col(ProcessedEvent.id) == event_id, col(ProcessedEvent.handled_at).is_(None))
+        .values(payload=None, handled_at=now, outcome=outcome)
+    )
+
+
+def sweep(session: Session, *, before: datetime, now: datetime, priority: int, limit: int) -> int:
+    """Tasks made for unhandled events that have none."""
+    parameters = {"before": before, "now": now, "priority": priority, "limit": limit}
+    return int(session.execute(_SWEEP, parameters).rowcount)  # type: ignore[attr-defined]  # CursorResult
+
+
+def prune(session: Session, *, before: datetime, limit: int) -> int:
+    """Handled events deleted."""
+    return int(session.execute(_PRUNE, {"before": before, "limit": limit}).rowcount)  # type: ignore[attr-defined]

@@ -1,0 +1,173 @@
+"""Reading webhooks: the few facts intake needs, the event its handler gets, and what is swept up later."""
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import orjson
+from sqlmodel import Session
+
+from core import clock
+from models.work import ProcessedEvent
+from services.handshake import repository
+from services.handshake.errors import NotAnEventError
+from services.handshake.schemas import IncomingEvent
+
+EVENT_PRIORITY = 10
+SWEEP_AFTER = timedelta(seconds=5)
+KEEP_HANDLED = timedelta(days=30)
+
+# FACTS §2. What is not here is stored as seen, and not handled.
+HANDLED_TYPES = frozenset(
+    {
+        "invoice.payment_failed",
+        "invoice.payment_action_required",
+        "invoice.paid",
+        "invoice.payment_succeeded",
+        "invoice_payment.paid",
+        "invoice.updated",
+        "invoice.voided",
+        "invoice.marked_uncollectible",
+        "invoice.upcoming",
+        "invoice.finalization_failed",
+        "customer.subscription.updated",
+        "customer.subscription.deleted",
+        "customer.subscription.paused",
+        "customer.subscription.resumed",
+        "payment_method.attached",
+        "payment_method.detached",
+        "payment_method.automatically_updated",
+        "customer.updated",
+        "customer.deleted",
+        "customer.source.expiring",
+        "charge.refunded",
+        "charge.dispute.created",
+        "charge.dispute.closed",
+        "account.application.deauthorized",
+    }
+)
+
+# Identifiers as Stripe makes them: printable ASCII. Anything else could not be stored as text and would take its
+# whole commit batch down.
+_ID = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+_TYPE = re.compile(r"[\x21-\x7e]{1,120}", re.ASCII)
+_ACCOUNT = re.compile(r"[\x21-\x7e]{1,64}", re.ASCII)
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What intake must know of an event; the rest is read by its task."""
+
+    id: str
+    type: str
+    account: str | None
+    livemode: bool
+
+
+def parse_json(raw: bytes) -> Any:
+    """Any JSON that can be read at all. Raises `NotAnEventError`.
+
+    The fast reader refuses what a hostile customer name can contain (a lone surrogate); the slow one takes it.
+    """
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        raise NotAnEventError("The body is not JSON that can be read.") from None
+
+
+def read_envelope(raw: bytes) -> Envelope:
+    """The facts intake needs. Raises `NotAnEventError` unless the body is an object with a usable id and type."""
+    event = parse_json(raw)
+    if not isinstance(event, dict):
+        raise NotAnEventError("The body is not a JSON object.")
+    identifier, kind, account = event.get("id"), event.get("type"), event.get("account")
+    if not isinstance(identifier, str) or not _ID.fullmatch(identifier):
+        raise NotAnEventError("The event has no usable id.")
+    if not isinstance(kind, str) or not _TYPE.fullmatch(kind):
+        raise NotAnEventError("The event has no usable type.")
+    if account is not None and (not isinstance(account, str) or not _ACCOUNT.fullmatch(account)):
+        raise NotAnEventError("The event's account is not usable.")
+    return Envelope(identifier, kind, account, event.get("livemode") is True)
+
+
+def get_event(session: Session, event_id: str) -> ProcessedEvent | None:
+    """A stored event, handled or not. System login only."""
+    return repository.get_event(session, event_id)
+
+
+def read_event(stored: ProcessedEvent) -> IncomingEvent:
+    """What a handler gets. Raises `NotAnEventError` for a stored event that cannot be read or has no merchant."""
+    if stored.payload is None or stored.merchant_id is None or stored.account is None:
+        raise NotAnEventError("The stored event has no payload or no merchant.")
+    try:
+        event = json.loads(stored.payload)  # exact integers, which the fast reader turns into floats above 64 bits
+    except (ValueError, RecursionError):
+        event = parse_json(stored.payload)
+    clean_texts(event)
+    data = event.get("data") if isinstance(event.get("data"), dict) else {}
+    created = event.get("created")
+    return IncomingEvent(
+        id=stored.id,
+        type=stored.type,
+        account=stored.account,
+        merchant_id=stored.merchant_id,
+        created=clock.from_timestamp(created) if _is_moment(created) else stored.received_at,
+        object=_object(data.get("object")),
+        previous_attributes=_object(data.get("previous_attributes")),
+        api_version=str(event.get("api_version") or ""),
+    )
+
+
+def clean_texts(value: Any) -> None:
+    """Replace, in place, what PostgreSQL cannot store in texts. Iterative: nesting is the sender's choice."""
+    waiting = [value]
+    while waiting:
+        container = waiting.pop()
+        if isinstance(container, dict):
+            for name in [name for name in container if _UNSTORABLE.search(name)]:
+                container[_UNSTORABLE.sub("\ufffd", name)] = container.pop(name)
+            items: list[tuple[Any, Any]] = list(container.items())
+        elif isinstance(container, list):
+            items = list(enumerate(container))
+        else:
+            continue
+        for place, item in items:
+            if isinstance(item, str):
+                if _UNSTORABLE.search(item):
+                    container[place] = _UNSTORABLE.sub("\ufffd", item)
+            elif isinstance(item, dict | list):
+                waiting.append(item)
+
+
+def mark_handled(session: Session, event_id: str, outcome: str) -> None:
+    """The event is dealt with: its outcome is noted and its payload, which holds personal data, emptied."""
+    repository.mark_handled(session, event_id, outcome[:48], clock.now())
+
+
+def sweep_unhandled(session: Session, limit: int = 500) -> int:
+    """Give a task to events that wait for more than five seconds without one; how many.
+
+    A dead task counts as one: it waits for a person, not for another five attempts.
+    """
+    now = clock.now()
+    return repository.sweep(session, before=now - SWEEP_AFTER, now=now, priority=EVENT_PRIORITY, limit=limit)
+
+
+def prune_handled(session: Session, limit: int) -> int:
+    """Delete up to `limit` handled events older than 30 days; how many. Unhandled ones are kept for ever."""
+    return repository.prune(session, before=clock.now() - KEEP_HANDLED, limit=limit)
+
+
+def _is_moment(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 253_402_300_800  # year 10000
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
