@@ -32,6 +32,7 @@ class Message(TenantTable, table=True):
     __tablename__ = "messages"
 
     ghost_id: str = Field(max_length=40)
+    customer_id: str = Field(default="", max_length=64)
     step: int = count()
     channel: Channel = enum_text(Channel.EMAIL)
     state: MessageState = enum_text(MessageState.PLANNED)
@@ -43,6 +44,7 @@ class Message(TenantTable, table=True):
     subject: str = long_text()
     html: str = long_text()
     plain: str = long_text()
+    unsubscribe_url: str = long_text()
     idempotency_key: str = Field(max_length=80)
     provider: str = Field(default="", max_length=16)
     provider_message_id: str = Field(default="", max_length=128)
@@ -54,7 +56,7 @@ class Message(TenantTable, table=True):
     __table_args__ = (
         UniqueConstraint("merchant_id", "ghost_id", "step", "channel"),
         Index("ix_messages_recent", "merchant_id", text("created_at desc"), "id"),
-        Index("ix_messages_due", "merchant_id", "state", "due_at"),
+        Index("ix_messages_customer", "merchant_id", "customer_id", "intent_at"),
     )
 
 

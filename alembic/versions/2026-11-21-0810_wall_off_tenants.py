@@ -48,7 +48,8 @@ def upgrade() -> None:
     for role in (APPLICATION, PLATFORM):
         # Roles belong to the cluster, which other databases of ours may share; creating one races with them.
         op.execute(
-            f"do $$ begin create role {role} nologin; exception when duplicate_object or unique_violation then null; end $$"
+            f"do $$ begin create role {role} nologin; "
+            "exception when duplicate_object or unique_violation then null; end $$"
         )
         op.execute(f"grant usage on schema public to {role}")
     for table in (*TENANT, *SHARED, *PLATFORM_ONLY, *ACCOUNT):

@@ -1,12 +1,14 @@
 """All SQL of messages, link tokens, clicks and suppressions."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
+from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
-from models.messaging import Channel, Click, LinkToken, Message, Suppression
+from models.messaging import Channel, Click, LinkToken, Message, MessageState, Suppression
 
 
 def get_slot(session: Session, merchant_id: str, ghost_id: str, step: int, channel: Channel) -> Message | None:
@@ -23,8 +25,24 @@ def get_slot(session: Session, merchant_id: str, ghost_id: str, step: int, chann
     ).first()
 
 
-def get_message(session: Session, merchant_id: str, message_id: str) -> Message | None:
-    return session.get(Message, (merchant_id, message_id))
+def get_message(session: Session, merchant_id: str, message_id: str, *, lock: bool = False) -> Message | None:
+    statement = select(Message).where(Message.merchant_id == merchant_id, Message.id == message_id)
+    return session.exec(statement.with_for_update() if lock else statement).first()
+
+
+def count_sent_to_customer(session: Session, merchant_id: str, customer_id: str, since: datetime) -> int:
+    """How many messages a customer got since, over all their ghosts; those under way and uncertain ones count."""
+    counted = (MessageState.SENT, MessageState.OUTBOX, MessageState.SENDING, MessageState.UNCERTAIN)
+    return session.exec(
+        select(func.count())
+        .select_from(Message)
+        .where(
+            Message.merchant_id == merchant_id,
+            Message.customer_id == customer_id,
+            col(Message.state).in_(counted),
+            col(Message.intent_at) >= since,
+        )
+    ).one()
 
 
 def list_of_ghost(session: Session, merchant_id: str, ghost_id: str) -> Sequence[Message]:

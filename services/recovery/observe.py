@@ -17,6 +17,7 @@ from services.integrations.stripe.facts import InvoiceFacts
 from services.recovery import repository, settle
 from services.recovery.classify import Classification, Verdict, classify
 from services.recovery.lifecycle import Trigger
+from services.recovery.pulse import message_key
 from services.recovery.strategy import DeclineGroup, decide
 from services.recovery.work import MerchantContext, Work
 from services.tasks import service as tasks
@@ -263,8 +264,8 @@ def _plan_messages(session: Session, merchant: MerchantContext, ghosts: list[Gho
             session,
             kind="send_message",
             merchant_id=merchant.id,
-            key=f"message:{ghost.id}:1",
-            payload={"ghost_id": ghost.id, "step": 1},
+            key=message_key(ghost),
+            payload={"ghost_id": ghost.id, "step": ghost.messages_sent + 1},
             run_at=ghost.next_action_at,
         )
 

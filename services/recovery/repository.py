@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_
+from sqlalchemy import ColumnElement, func, or_, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
@@ -195,12 +195,17 @@ def list_ghosts(session: Session, merchant_id: str, query: GhostQuery) -> Sequen
     return session.exec(statement).all()
 
 
-def list_due(session: Session, merchant_id: str, now: datetime, limit: int) -> Sequence[GhostTarget]:
-    """Ghosts whose next action is due, oldest first."""
+def list_due(
+    session: Session, merchant_id: str, now: datetime, limit: int, after: tuple[datetime, str] | None
+) -> Sequence[GhostTarget]:
+    """Ghosts whose next action is due, oldest first, after the given (time, id); rows others hold are left out."""
+    statement = select(GhostTarget).where(
+        GhostTarget.merchant_id == merchant_id, col(GhostTarget.next_action_at) <= now
+    )
+    if after is not None:
+        statement = statement.where(tuple_(col(GhostTarget.next_action_at), col(GhostTarget.id)) > tuple_(*after))
     return session.exec(
-        select(GhostTarget)
-        .where(GhostTarget.merchant_id == merchant_id, col(GhostTarget.next_action_at) <= now)
-        .order_by(col(GhostTarget.next_action_at))
+        statement.order_by(col(GhostTarget.next_action_at), col(GhostTarget.id))
         .limit(limit)
         .with_for_update(skip_locked=True)
     ).all()

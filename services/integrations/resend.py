@@ -1,0 +1,138 @@
+"""Email through Resend's own SDK, one key a call, errors from a closed list.
+
+The SDK keeps its key in a module global. Workers send for many merchants, so the key travels in a context variable
+and our HTTP client puts it on the request: two threads can never send with each other's key.
+"""
+
+import contextvars
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import requests
+import resend
+from resend.exceptions import ResendError
+
+from core.config import settings
+from core.errors import PhantomError, UnavailableError
+
+TIMEOUT = (5, 15)
+_key: contextvars.ContextVar[str] = contextvars.ContextVar("resend_key")
+
+
+class EmailRefusedError(PhantomError):
+    """The provider will not send this message, now or later; nothing was sent."""
+
+    status, code, title = 422, "email_refused", "The mail provider refused the message"
+
+
+class EmailLaterError(UnavailableError):
+    """Not sent and safe to try again with the same key: a rate limit, or the provider said it is unwell."""
+
+    code, title = "email_later", "The mail provider asks to try later"
+
+
+class EmailUnknownError(UnavailableError):
+    """It is not known whether the message was accepted; only a repeat with the same key can tell."""
+
+    code, title = "email_unknown", "The mail provider did not answer"
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingEmail:
+    sender: str
+    recipient: str
+    subject: str
+    html: str
+    plain: str
+    reply_to: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+class EmailSender(Protocol):
+    """Whoever carries mail away. Returns the provider's id of the message."""
+
+    @property
+    def name(self) -> str: ...
+
+    def send(self, email: OutgoingEmail, *, idempotency_key: str) -> str: ...
+
+
+class _KeyedClient(resend.RequestsClient):
+    """One pooled session; the Authorization header of the merchant in whose name this call goes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._session = requests.Session()
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        json: dict[str, object] | list[object] | None = None,
+        files: dict[str, Any] | None = None,
+        data: dict[str, str] | None = None,
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        keyed = {**headers, "Authorization": f"Bearer {_key.get()}"}
+        body: Any = json
+        answer = self._session.request(method, url, headers=keyed, json=body, files=files, data=data, timeout=TIMEOUT)
+        return answer.content, answer.status_code, answer.headers
+
+
+resend.default_http_client = _KeyedClient()
+
+
+@dataclass(frozen=True, slots=True)
+class ResendSender:
+    """Sends with one Resend key. The SDK's global key is never set."""
+
+    api_key: str = field(repr=False)
+    name: str = "resend"
+
+    def send(self, email: OutgoingEmail, *, idempotency_key: str) -> str:
+        """Hand a message over; the provider's id. A repeat within 24 hours with the same key sends nothing new.
+
+        Raises `EmailRefusedError`, `EmailLaterError`, `EmailUnknownError`; what is not known comes as it is.
+        """
+        resend.api_url = settings().resend_api_base
+        params: resend.Emails.SendParams = {
+            "from": email.sender,
+            "to": [email.recipient],
+            "subject": email.subject,
+            "html": email.html,
+            "text": email.plain,
+            "headers": email.headers,
+            "tags": [{"name": name, "value": value} for name, value in email.tags.items()],
+        }
+        if email.reply_to:
+            params["reply_to"] = email.reply_to
+        token = _key.set(self.api_key)
+        try:
+            return str(resend.Emails.send(params, {"idempotency_key": idempotency_key})["id"])
+        except ResendError as error:
+            raise _translated(error) from None
+        finally:
+            _key.reset(token)
+
+
+def _translated(error: ResendError) -> Exception:
+    """Resend's error by status (docs "Errors"). The SDK reports a cut connection or time-out as HttpClientError."""
+    if error.error_type == "HttpClientError":
+        return EmailUnknownError(str(error.message))
+    status = int(error.code) if str(error.code).isdigit() else 500
+    if status == 409 and error.error_type == "concurrent_idempotent_requests":
+        return EmailLaterError(str(error.message))
+    if status == 429:
+        return EmailLaterError(str(error.message))
+    if status >= 500:
+        return EmailUnknownError(str(error.message))
+    if 400 <= status < 500:
+        return EmailRefusedError(f"{error.error_type}: {error.message}")
+    return error
+
+
+def sender_for(api_key: str | None) -> EmailSender | None:
+    """The sender for a key; None when there is none, and messages stay in the outbox."""
+    return ResendSender(api_key) if api_key else None

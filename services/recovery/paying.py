@@ -1,0 +1,147 @@
+"""Paying an open invoice with a card the customer has just added: at once, once (PRODUCT §4.6).
+
+Stripe alone waits for its next retry, or never pays (FACTS §2). Three steps, each safe to repeat: the attempt is
+committed as started; the card is put where Stripe looks first and the invoice is paid, both under the attempt's
+idempotency key; the outcome is settled. A crash in between repeats the call with the same key.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlmodel import Session
+
+from core import clock, ids
+from models.ghost import UNPAID_STATES, FoundVia, GhostState, GhostTarget
+from models.money import AttemptSource, AttemptState, PaymentAttempt
+from services.audit import service as audit
+from services.integrations.stripe.client import ScopedStripe
+from services.integrations.stripe.errors import StripeAlreadyPaidError, StripeCardDeclinedError
+from services.integrations.stripe.parsing import parse_invoice
+from services.recovery import repository
+from services.recovery.observe import observe
+from services.recovery.work import Work, merchant_context
+from services.tasks import service as tasks
+
+INVOICE_EXPAND = (
+    "customer",
+    "parent.subscription_details.subscription",
+    "payments.data.payment.payment_intent",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """An attempt that is committed as started."""
+
+    ghost_id: str
+    invoice_id: str
+    subscription_id: str | None
+    customer_id: str | None
+    payment_method_id: str
+    idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What Stripe answered: the invoice after the call, or the decline."""
+
+    invoice: dict[str, Any]
+    declined: bool = False
+    decline_code: str = ""
+
+
+def schedule_for_new_card(session: Session, merchant_id: str, customer_id: str, payment_method_id: str) -> int:
+    """Have all open invoices of a customer paid with a new card. Returns how many tasks were made.
+
+    A customer who told the bank to stop is left alone, and so is what was written off.
+    """
+    scheduled = 0
+    for ghost in repository.list_unpaid_of_customer(session, merchant_id, customer_id):
+        if ghost.state in (GhostState.STOPPED, GhostState.LOST) or ghost.payment_method_id == payment_method_id:
+            continue
+        task = tasks.schedule(
+            session,
+            kind="dunning_retry",
+            merchant_id=merchant_id,
+            key=f"pay:{ghost.id}:{payment_method_id}",
+            payload={"ghost_id": ghost.id, "payment_method_id": payment_method_id},
+            priority=10,
+        )
+        scheduled += task is not None
+    return scheduled
+
+
+def begin(session: Session, merchant_id: str, ghost_id: str, payment_method_id: str) -> Charge | None:
+    """Commit the intent to charge; None when there is nothing to pay or this card was tried and settled."""
+    ghost = repository.get_ghost(session, merchant_id, ghost_id, lock=True)
+    if ghost is None or ghost.state not in UNPAID_STATES:
+        return None
+    key = f"pay:{ghost.id}:{payment_method_id}"
+    attempt = repository.get_attempt(session, merchant_id, key)
+    if attempt is not None and attempt.state != AttemptState.STARTED:
+        return None
+    if attempt is None:
+        session.add(_started(ghost, payment_method_id, key))
+    return Charge(ghost.id, ghost.invoice_id, ghost.subscription_id, ghost.customer_id, payment_method_id, key)
+
+
+def _started(ghost: GhostTarget, payment_method_id: str, key: str) -> PaymentAttempt:
+    return PaymentAttempt(
+        merchant_id=ghost.merchant_id,
+        id=ids.new_id("pa"),
+        ghost_id=ghost.id,
+        invoice_id=ghost.invoice_id,
+        source=AttemptSource.PHANTOM,
+        state=AttemptState.STARTED,
+        idempotency_key=key,
+        payment_method_id=payment_method_id,
+        attempted_at=clock.now(),
+    )
+
+
+def charge(stripe: ScopedStripe, planned: Charge) -> Outcome:
+    """Put the card where Stripe looks first, then pay the invoice. No transaction is open meanwhile.
+
+    A subscription with a default of its own is charged there first; a card put into the customer's default would
+    change nothing (FACTS §2). Raises the client's typed errors for anything but a decline.
+    """
+    if planned.subscription_id:
+        subscription = stripe.retrieve_subscription(planned.subscription_id)
+        if subscription.get("default_payment_method"):
+            stripe.set_subscription_default_payment_method(
+                planned.subscription_id,
+                planned.payment_method_id,
+                idempotency_key=f"{planned.idempotency_key}:subscription",
+            )
+    if planned.customer_id:
+        stripe.set_customer_default_payment_method(
+            planned.customer_id, planned.payment_method_id, idempotency_key=f"{planned.idempotency_key}:customer"
+        )
+    try:
+        stripe.pay_invoice(
+            planned.invoice_id, payment_method=planned.payment_method_id, idempotency_key=planned.idempotency_key
+        )
+    except StripeCardDeclinedError as error:
+        return Outcome(stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND), True, error.decline_code or "")
+    except StripeAlreadyPaidError:
+        return Outcome(stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND))
+    return Outcome(stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND))
+
+
+def settle(session: Session, merchant_id: str, planned: Charge, outcome: Outcome) -> str:
+    """Write down what came of the attempt and bring the ghost up to date. Returns the attempt's state."""
+    now = clock.now()
+    merchant = merchant_context(session, merchant_id)
+    work = Work.begin(session, merchant, now)
+    attempt = repository.get_attempt(session, merchant_id, planned.idempotency_key)
+    assert attempt is not None  # noqa: S101  # `begin` committed it
+    attempt.state = AttemptState.DECLINED if outcome.declined else AttemptState.SUCCEEDED
+    attempt.decline_code, attempt.settled_at = outcome.decline_code, now
+    ghost = repository.get_ghost(session, merchant_id, planned.ghost_id, lock=True)
+    assert ghost is not None  # noqa: S101  # ghosts are never deleted
+    if outcome.declined:
+        work.event(ghost, "own_attempt_declined", "The new card was declined too.", code=outcome.decline_code)
+        audit.log_event(session, merchant_id, "recovery.attempt_declined", "A new card was declined.")
+    work.finish()
+    observe(session, merchant, [parse_invoice(outcome.invoice)], FoundVia.WEBHOOK, now)
+    return attempt.state
