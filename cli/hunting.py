@@ -1,7 +1,7 @@
 """`hunt`: one Ghost Hunter scan of one merchant, in the foreground."""
 
 import json
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -76,4 +76,5 @@ def _start_of(text: str | None) -> datetime | None:
 
 
 def _end_of(text: str | None) -> datetime | None:
-    return datetime.combine(_day(text), time.max, UTC) if text else None
+    """The window's end is exclusive."""
+    return datetime.combine(_day(text) + timedelta(days=1), time.min, UTC) if text else None

@@ -159,9 +159,8 @@ def status(
 
 
 def _processes(socket: str) -> list[dict[str, Any]]:
-    from cli.stack.supervisor import Supervisor, SupervisorUnreachableError
-
     from cli.stack.programs import ORDER
+    from cli.stack.supervisor import Supervisor, SupervisorUnreachableError
 
     try:
         found = Supervisor(socket).processes()

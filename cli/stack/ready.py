@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psycopg
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from cli.errors import CommandError
 from cli.stack.supervisor import Supervisor
@@ -52,7 +54,11 @@ def postgres_answers(url: str) -> bool:
 
 def redis_answers(url: str) -> bool:
     """Whether Redis has loaded its data and accepts the password."""
-    with contextlib.suppress(redis.RedisError), redis.Redis.from_url(url, socket_connect_timeout=2) as client:
+    at_once = Retry(NoBackoff(), 0)  # its own default tries for ten seconds, even with a wrong password
+    with (
+        contextlib.suppress(redis.RedisError),
+        redis.Redis.from_url(url, socket_connect_timeout=2, retry=at_once) as client,
+    ):
         return bool(client.ping())
     return False
 

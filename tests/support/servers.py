@@ -4,7 +4,6 @@ The process that starts the run owns PostgreSQL and hands its address to the wor
 keyspace notifications and FLUSHALL know no database number.
 """
 
-import contextlib
 import secrets
 import shutil
 import signal
@@ -14,9 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
-import redis
-
+from cli.stack.ready import postgres_answers, redis_answers
 from core.embedded.postgres import PostgresServer
 from core.embedded.process import free_port
 from core.embedded.redis import RedisServer
@@ -51,14 +48,8 @@ class RunServers:
 
     def wait_for_postgres(self) -> None:
         """Return once the server takes connections."""
-
-        def answers() -> bool:
-            with contextlib.suppress(psycopg.OperationalError):
-                psycopg.connect(self.url("postgres", "phantom_owner")).close()
-                return True
-            return False
-
-        wait_until(answers, timeout=60, what=f"PostgreSQL of the test run answers ({self.postgres.log})")
+        url = self.url("postgres", "phantom_owner")
+        wait_until(lambda: postgres_answers(url), timeout=60, what=f"PostgreSQL answers ({self.postgres.log})")
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -76,10 +67,4 @@ def redis_of_worker(folder: str, worker: str) -> RedisServer:
 
 def wait_for_redis(url: str) -> None:
     """Return once the worker's Redis answers."""
-
-    def answers() -> bool:
-        with contextlib.suppress(redis.ConnectionError), redis.Redis.from_url(url) as client:
-            return bool(client.ping())
-        return False
-
-    wait_until(answers, what="Redis of the worker answers")
+    wait_until(lambda: redis_answers(url), what="Redis of the worker answers")
