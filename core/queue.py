@@ -133,3 +133,11 @@ def announce_changes(merchant_ids: Collection[str]) -> bool:
             pipeline.execute()
 
     return _outage.attempt(publish) if merchant_ids else True
+
+
+def disconnect() -> None:
+    """Close this process's connections: after a fork, and at shutdown."""
+    for client in (connection, _announcer):
+        if client.cache_info().currsize:
+            client().close()
+            client.cache_clear()

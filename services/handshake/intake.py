@@ -28,6 +28,7 @@ MAX_WAITING, MAX_WAITING_BYTES = 4096, 64 * 1024 * 1024
 CONNECTION_SECONDS = 2.0
 ACKNOWLEDGE_SECONDS = 8.0
 COMMIT_TRIES = 3
+COMMIT_SECONDS = 6.0  # beyond the server's own statement_timeout: a network that swallows everything
 _PASSING = frozenset({"57P01", "57P02", "40001", "40P01"})  # shut down, crashed, serialisation failure, deadlock
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,10 @@ class Intake:
                 "prepare_threshold": 1,
                 "connect_timeout": 3,
                 "application_name": "phantom-intake",
+                "keepalives_idle": 5,
+                "keepalives_interval": 2,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 8000,
                 "options": "-c statement_timeout=5000 -c timezone=UTC",
             },
         )
@@ -150,7 +155,7 @@ class Intake:
                 while len(batch) < MAX_BATCH and not self._queue.empty():
                     batch.append(self._queue.get_nowait())
                 await self._commit([waiting.row for waiting in batch])
-            except psycopg.Error as error:
+            except (psycopg.Error, TimeoutError) as error:
                 log.warning(
                     "webhook.not_stored", extra={"facts": {"error": type(error).__name__, "events": len(batch)}}
                 )
@@ -171,7 +176,7 @@ class Intake:
         """Commit; a connection that died since its last use, or a deadlock, is worth another try. Idempotent."""
         for attempt in range(1, COMMIT_TRIES + 1):
             try:
-                async with self._pool.connection() as connection:
+                async with self._pool.connection() as connection, asyncio.timeout(COMMIT_SECONDS):
                     await repository.store(connection, rows, clock.now(), service.EVENT_PRIORITY)
             except psycopg.OperationalError as error:
                 if attempt == COMMIT_TRIES or not _is_passing(error):

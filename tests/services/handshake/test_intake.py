@@ -1,0 +1,119 @@
+"""Intake while PostgreSQL or Redis is away, slow or back; and whom it wakes."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from core import queue
+from services.handshake import intake as module
+from services.handshake.errors import NotStoredError
+from services.handshake.intake import Intake
+from tests.services.handshake.proxy import proxied_system_url
+from tests.services.handshake.support import body, connect_account, rows, signed
+from tests.support import environment
+
+pytestmark = pytest.mark.usefixtures("database", "redis_url", "clock")
+
+
+@contextlib.asynccontextmanager
+async def running(announce: Callable[[], object] = lambda: None) -> AsyncIterator[Intake]:
+    intake = await Intake(announce=announce).start()
+    try:
+        yield intake
+    finally:
+        await intake.stop()
+
+
+async def accept(intake: Intake, identifier: str = "evt_1") -> str:
+    raw = body(identifier)
+    return await intake.accept(raw, signed(raw), connect=True)
+
+
+class TestAnnouncing:
+    async def test_workers_are_woken_after_the_commit(self):
+        connect_account()
+        seen: list[int] = []
+        woken = threading.Event()
+
+        def announce() -> None:
+            seen.append(len(rows("select id from scheduled_tasks")))
+            woken.set()
+
+        async with running(announce) as intake:
+            await accept(intake)
+            assert await asyncio.to_thread(woken.wait, 10)
+        assert seen[0] == 1
+
+    async def test_redis_away_does_not_matter_to_the_sender(self, monkeypatch):
+        connect_account()
+        with environment.changed(REDIS_URL="redis://127.0.0.1:1/0"):
+            queue.disconnect()
+            async with running(queue.announce_work) as intake:
+                assert await accept(intake) == "stored"
+        queue.disconnect()
+        assert len(rows("select id from scheduled_tasks")) == 1
+
+
+class TestPostgresAway:
+    async def test_refused_at_once_and_accepted_again_when_it_is_back(self, monkeypatch):
+        monkeypatch.setattr(module, "CONNECTION_SECONDS", 0.3)
+        connect_account()
+        async with proxied_system_url() as (proxy, url):
+            with environment.changed(DATABASE_SYSTEM_URL=url):
+                async with running() as intake:
+                    assert await accept(intake, "evt_before") == "stored"
+                    proxy.cut()
+                    with pytest.raises(NotStoredError):
+                        await accept(intake, "evt_during")
+                    proxy.mend()
+                    deadline = asyncio.get_running_loop().time() + 20
+                    while True:
+                        try:
+                            await accept(intake, "evt_after")
+                        except NotStoredError:
+                            assert asyncio.get_running_loop().time() < deadline
+                        else:
+                            break
+        assert [row["id"] for row in rows("select id from processed_events order by id")] == ["evt_after", "evt_before"]
+
+    async def test_started_without_a_database(self, monkeypatch):
+        monkeypatch.setattr(module, "CONNECTION_SECONDS", 0.2)
+        with environment.changed(DATABASE_SYSTEM_URL="postgresql://nobody:x@127.0.0.1:1/none"):
+            async with running() as intake:
+                with pytest.raises(NotStoredError):
+                    await accept(intake)
+
+    async def test_a_server_that_never_answers(self, monkeypatch):
+        monkeypatch.setattr(module, "ACKNOWLEDGE_SECONDS", 0.3)
+        connect_account()
+        async with proxied_system_url() as (proxy, url):
+            with environment.changed(DATABASE_SYSTEM_URL=url):
+                async with running() as intake:
+                    await accept(intake, "evt_before")
+                    proxy.hold()
+                    with pytest.raises(NotStoredError):
+                        await accept(intake, "evt_during")
+                    assert intake.counts["refused"] == 1
+                    proxy.cut()
+
+    async def test_back_pressure_is_bounded(self, monkeypatch):
+        monkeypatch.setattr(module, "ACKNOWLEDGE_SECONDS", 0.5)
+        monkeypatch.setattr(module, "MAX_WAITING", 4)
+        monkeypatch.setattr(module, "MAX_BATCH", 1)
+        async with proxied_system_url() as (proxy, url):
+            with environment.changed(DATABASE_SYSTEM_URL=url):
+                async with running() as intake:
+                    await accept(intake, "evt_before")
+                    proxy.hold()
+                    results = await asyncio.gather(
+                        *(accept(intake, f"evt_{number}") for number in range(50)), return_exceptions=True
+                    )
+                    assert {type(result) for result in results} == {NotStoredError}
+                    assert intake._queue.qsize() <= 4
+                    monkeypatch.setattr(module, "MAX_WAITING_BYTES", intake._bytes)
+                    with pytest.raises(NotStoredError):
+                        await accept(intake, "evt_bytes")
+                    proxy.cut()
