@@ -12,15 +12,15 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import reflex as rx
 from reflex.state import StateUpdate
 from reflex_base.event import Event
-from starlette.requests import cookie_parser
 
 from core.errors import NotAuthenticatedError
 from phantom_app import routes, runtime
+from services.identity.schemas import Principal
 
 log = logging.getLogger(__name__)
 
@@ -34,18 +34,8 @@ SIGNED_IN = "signed-in"
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
-class Principal(Protocol):
-    """Who is at the other end, as `services.identity` knows it."""
-
-    @property
-    def user_id(self) -> str: ...
-    @property
-    def merchant_id(self) -> str: ...
-    @property
-    def permissions(self) -> frozenset[Any]: ...
-
-
 Resolve = Callable[[str], Principal | None]
+ReadCookie = Callable[[str], str | None]
 
 _current: contextvars.ContextVar[Principal | None] = contextvars.ContextVar("principal", default=None)
 
@@ -93,13 +83,15 @@ class TabOwner(rx.State):
 class Sessions:
     """Cookie to principal, remembered for a moment so that a burst of events costs one query."""
 
-    def __init__(self, resolve: Resolve, cookie_name: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._resolve, self._cookie_name, self._clock = resolve, cookie_name, clock
+    def __init__(
+        self, resolve: Resolve, read_cookie: ReadCookie, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._resolve, self._read_cookie, self._clock = resolve, read_cookie, clock
         self._known: dict[bytes, tuple[float, Principal | None]] = {}
 
     async def of(self, cookie_header: str) -> tuple[str, Principal | None]:
         """A fingerprint of the session (empty without one) and whose it is."""
-        value = cookie_parser(cookie_header).get(self._cookie_name, "") if cookie_header else ""
+        value = self._read_cookie(cookie_header or "")
         if not value:
             return "", None
         key = hashlib.sha256(value.encode()).digest()

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 import reflex as rx
 
@@ -11,7 +12,8 @@ from phantom_app import failures, live, theme
 from phantom_app.guard import Guard, Sessions
 from phantom_app.pages import PAGES
 from phantom_app.state.shell import Shell
-from services.identity import service as identity
+from services.identity.cookies import session_cookie_from_header
+from services.identity.service import resolve_session
 
 app = rx.App(
     stylesheets=theme.STYLESHEETS,
@@ -32,7 +34,7 @@ for page in PAGES:
 
 def serve_with(served: rx.App, settings: Settings, *lives: AbstractAsyncContextManager[object]) -> None:
     """What a worker adds before it starts serving: who is who, live updates, and the lives of its neighbours."""
-    sessions = Sessions(identity.resolve_session, identity.session_cookie_name())
+    sessions = Sessions(resolve_session, partial(session_cookie_from_header, configured=settings))
     served.add_middleware(Guard(sessions, live.forget))
 
     @contextlib.asynccontextmanager

@@ -4,11 +4,8 @@ Reflex 0.10.1 has no public way to start without compiling, to know which worker
 for a tab. Each function here has a test, so that an upgrade that moves a name fails there and not in production.
 """
 
-import ctypes
 import json
 import os
-import signal
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,12 +44,6 @@ def use_build(build: Path, redis_url: str) -> None:
 def prepare_for_fork() -> None:
     """Let workers share what importing the application has filled."""
     serializers._prepare_serializers_for_fork()
-
-
-def die_with_parent(sig: signal.Signals = signal.SIGTERM) -> None:
-    """Ask Linux to signal this process when its parent dies, even by SIGKILL (PR_SET_PDEATHSIG)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, sig)
 
 
 def state_schema() -> str:

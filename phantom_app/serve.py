@@ -89,7 +89,7 @@ def prepare() -> config.Settings:
 
 async def stop_with(parent: int) -> None:
     """Leave when the parent is gone: an orphan would keep the port and share it with the next server."""
-    while os.getppid() == parent:
+    while os.getppid() == parent:  # noqa: ASYNC110  # no event tells of it: the parent may have died by SIGKILL
         await asyncio.sleep(WATCH_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
 
@@ -194,10 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=3000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--headless", action="store_true", help="the engine and the HTTP API alone")
-    parser.add_argument("--with-parent", action="store_true", help="stop when the process that started this one dies")
     given = parser.parse_args(arguments)
-    if given.with_parent:
-        runtime.die_with_parent()
     try:
         run(given.host, given.port, given.workers, without_pages=given.headless)
     except (Refusal, build.BuildError) as refusal:

@@ -1,6 +1,15 @@
 """One module a page; each has a state of the same name in `phantom_app.state`."""
 
-from phantom_app.pages import start
+from phantom_app.pages import dashboard, ghost, recoveries, settings, sign_in, start, system, welcome
 from phantom_app.pages.page import Page
 
-PAGES: tuple[Page, ...] = (start.PAGE,)
+PAGES: tuple[Page, ...] = (
+    start.PAGE,
+    sign_in.PAGE,
+    welcome.PAGE,
+    dashboard.PAGE,
+    recoveries.PAGE,
+    ghost.PAGE,
+    system.PAGE,
+    settings.PAGE,
+)

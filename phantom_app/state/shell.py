@@ -2,13 +2,45 @@
 
 import reflex as rx
 
-from phantom_app.guard import public
+from core.config import settings
+from phantom_app import live, runtime
+from phantom_app.guard import allow, principal, public, visitor
 
 
 class Shell(rx.State):
     """Shared by all pages."""
 
     problem: str = ""
+    signed_in: bool = False
+    demo: bool = False
+    person: str = ""
+    email: str = ""
+    role: str = ""
+    merchant: str = ""
+
+    def _introduce(self) -> None:
+        who = visitor()
+        self.problem = ""
+        self.demo = settings().is_demo
+        self.signed_in = who is not None
+        self.person = (who.name or who.email) if who else ""
+        self.email = who.email if who else ""
+        self.role = who.role.value if who else ""
+        self.merchant = (who.merchant_name or "Your account") if who else ""
+
+    @rx.event
+    @allow()
+    def enter(self) -> None:
+        """First on_load of every page behind the sign-in."""
+        principal()
+        self._introduce()
+
+    @rx.event
+    @public
+    def visit(self) -> None:
+        """First on_load of every public page; it shows no figures, so nothing is refreshed in it."""
+        live.forget(runtime.tab_token(self))
+        self._introduce()
 
     @rx.event
     @public

@@ -1,0 +1,92 @@
+"""Dashboard: what is leaking, what came back, and where it is stuck."""
+
+import reflex as rx
+
+from phantom_app import routes
+from phantom_app.components import charts
+from phantom_app.components.money_hero import money_hero
+from phantom_app.components.parts import badge, empty, link, page_head, panel, segments, skeletons
+from phantom_app.components.shell import framed
+from phantom_app.pages.page import Page
+from phantom_app.state.dashboard import PERIODS, Dashboard
+from phantom_app.state.shell import Shell
+
+
+def _controls() -> tuple[rx.Component, ...]:
+    return (
+        rx.cond(
+            Dashboard.currencies.length() > 1,
+            rx.el.select(
+                rx.foreach(Dashboard.currencies, lambda code: rx.el.option(code.upper(), value=code)),
+                value=Dashboard.currency,
+                on_change=Dashboard.choose_currency,
+                class_name="select",
+                aria_label="Currency",
+                data_testid="currency",
+            ),
+        ),
+        segments(
+            "Period",
+            *[(f"{days} days", Dashboard.days == days, Dashboard.choose_days(days)) for days in PERIODS],
+            test_id="period",
+        ),
+    )
+
+
+def _nothing_yet() -> rx.Component:
+    return empty(
+        "No ghost has been found yet",
+        "PHANTOM looks through your open Stripe invoices twice a day and listens to Stripe in between. "
+        "Start a hunt now, and what it finds appears here.",
+        link("Start a hunt", to=routes.WELCOME, class_name="button primary"),
+    )
+
+
+def _charts() -> rx.Component:
+    return rx.fragment(
+        panel(
+            "Found and recovered",
+            Dashboard.period,
+            rx.cond(Dashboard.loaded, charts.trend(), skeletons(5, "34px")),
+            aside=rx.el.div(badge("Found", "leaking"), badge("Recovered", "recovered"), class_name="legend"),
+            test_id="trend-panel",
+        ),
+        rx.el.div(
+            panel(
+                "From found to recovered",
+                f"Ghosts found in the last {Dashboard.days} days",
+                rx.cond(Dashboard.loaded, charts.funnel(), skeletons(4, "24px")),
+                test_id="funnel-panel",
+            ),
+            panel(
+                "Why it leaks",
+                f"Open ghosts as of now, {Dashboard.currency.upper()}",
+                rx.cond(
+                    Dashboard.loaded,
+                    rx.cond(
+                        Dashboard.slices.length() > 0,
+                        charts.slices(),
+                        empty("Nothing is leaking", "Every recurring invoice is paid.", inset=True, test_id="no-leak"),
+                    ),
+                    skeletons(4, "24px"),
+                ),
+                test_id="categories-panel",
+            ),
+            class_name="columns stretch",
+        ),
+    )
+
+
+def dashboard() -> rx.Component:
+    under = rx.cond(
+        Dashboard.last_hunt != "", f"{Dashboard.period} · last hunt {Dashboard.last_hunt}", Dashboard.period
+    )
+    return framed(
+        routes.DASHBOARD,
+        page_head("Dashboard", rx.cond(Dashboard.loaded, under, "Loading your figures"), *_controls()),
+        money_hero(),
+        rx.cond(Dashboard.loaded & Dashboard.empty, _nothing_yet(), _charts()),
+    )
+
+
+PAGE = Page(routes.DASHBOARD, "Dashboard – PHANTOM", dashboard, on_load=[Shell.enter, Dashboard.load])

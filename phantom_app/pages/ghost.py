@@ -1,0 +1,156 @@
+"""A ghost's own page: what happened, why this strategy, why now, and every message as it was sent."""
+
+import reflex as rx
+
+from phantom_app import routes
+from phantom_app.components.icons import icon
+from phantom_app.components.letters import letter
+from phantom_app.components.parts import badge, empty, link, panel, skeletons
+from phantom_app.components.shell import framed
+from phantom_app.pages.page import Page
+from phantom_app.state.ghost import Fact, Ghost, Moment
+from phantom_app.state.shell import Shell
+
+
+def _head() -> rx.Component:
+    ghost = Ghost.ghost
+    return rx.el.header(
+        rx.el.div(
+            rx.el.h1(ghost.name, data_testid="ghost-name"),
+            rx.el.p(ghost.email, class_name="soft small"),
+            rx.el.p(
+                badge(ghost.state, ghost.tone, data_testid="ghost-state"),
+                rx.el.span("found ", ghost.found, class_name="faint small", title=Ghost.found_exact),
+                class_name="ghost-state",
+            ),
+        ),
+        rx.el.div(
+            rx.el.span(ghost.amount, class_name="ghost-amount number", data_testid="ghost-amount"),
+            rx.cond(
+                Ghost.paused,
+                rx.el.button("Resume", on_click=Ghost.resume, class_name="button", type="button"),
+                rx.cond(
+                    Ghost.open,
+                    rx.el.button("Pause messages", on_click=Ghost.pause, class_name="button", type="button"),
+                ),
+            ),
+            class_name="ghost-side",
+        ),
+        class_name="page-head ghost-head",
+    )
+
+
+def _reasons() -> rx.Component:
+    ghost = Ghost.ghost
+    return panel(
+        "Why this, why now",
+        "Decided by the engine, for this ghost",
+        rx.el.dl(
+            rx.el.div(
+                rx.el.dt("Strategy"),
+                rx.el.dd(rx.el.strong(ghost.strategy), rx.el.span(Ghost.strategy_reason, class_name="soft")),
+                data_testid="ghost-strategy",
+            ),
+            rx.el.div(
+                rx.el.dt("Next action"),
+                rx.el.dd(
+                    rx.el.strong(ghost.next, rx.cond(ghost.next_when != "", f", {ghost.next_when}", "")),
+                    rx.el.span(Ghost.next_reason, class_name="soft"),
+                    rx.el.span(Ghost.next_exact, class_name="faint tiny number"),
+                ),
+                data_testid="ghost-next",
+            ),
+            rx.cond(
+                Ghost.outcome != "",
+                rx.el.div(rx.el.dt("Outcome"), rx.el.dd(Ghost.outcome), data_testid="ghost-outcome"),
+            ),
+            class_name="reasons",
+        ),
+        test_id="reasons-panel",
+    )
+
+
+def _facts() -> rx.Component:
+    def fact(view: rx.Var[Fact]) -> rx.Component:
+        return rx.el.div(rx.el.dt(view.label), rx.el.dd(view.value, class_name="number"))
+
+    def identifier(view: rx.Var[Fact]) -> rx.Component:
+        return rx.el.div(rx.el.dt(view.label), rx.el.dd(view.value, class_name="mono"))
+
+    return panel(
+        "Forensics",
+        "As the bank and Stripe told it",
+        rx.el.dl(rx.foreach(Ghost.facts, fact), rx.foreach(Ghost.ids, identifier), class_name="facts"),
+        test_id="forensics-panel",
+    )
+
+
+def _timeline() -> rx.Component:
+    def entry(view: rx.Var[Moment]) -> rx.Component:
+        return rx.el.li(
+            rx.el.div(
+                rx.el.strong(view.title),
+                rx.el.span(view.when, class_name="faint tiny number nowrap", title=view.exact),
+                class_name="moment-head",
+            ),
+            rx.cond(view.reason != "", rx.el.p(view.reason, class_name="soft small")),
+            rx.cond(view.change != "", rx.el.p(view.change, class_name="faint tiny")),
+            class_name=f"moment tone-{view.tone}",
+        )
+
+    return panel(
+        "Timeline",
+        "Newest first",
+        rx.el.ol(rx.foreach(Ghost.timeline, entry), class_name="timeline"),
+        test_id="timeline-panel",
+    )
+
+
+def _letters() -> rx.Component:
+    return panel(
+        "Messages",
+        "Each as it was rendered",
+        rx.cond(
+            Ghost.letters.length() > 0,
+            rx.el.ul(rx.foreach(Ghost.letters, letter), class_name="letters"),
+            empty(
+                "No message yet",
+                "The next action above says when one goes out, and why then.",
+                inset=True,
+                test_id="no-letters",
+            ),
+        ),
+        test_id="letters-panel",
+    )
+
+
+def ghost() -> rx.Component:
+    return framed(
+        routes.RECOVERIES,
+        link(icon("back"), "Recoveries", to=routes.RECOVERIES, class_name="crumb small soft"),
+        rx.cond(
+            Ghost.missing,
+            empty(
+                "There is no such ghost",
+                "It may have been removed, or the address is not complete.",
+                link("All recoveries", to=routes.RECOVERIES, class_name="button"),
+                test_id="not-found",
+            ),
+            rx.cond(
+                Ghost.loaded,
+                rx.fragment(
+                    _head(),
+                    rx.el.div(
+                        rx.el.div(_reasons(), _letters(), class_name="stack"),
+                        _timeline(),
+                        class_name="columns",
+                    ),
+                    _facts(),
+                ),
+                skeletons(8, "28px"),
+            ),
+        ),
+    )
+
+
+PAGE = Page(routes.GHOST, "Ghost – PHANTOM", ghost, on_load=[Shell.enter, Ghost.load])

@@ -1,0 +1,65 @@
+"""Settings: who is signed in and which account is connected."""
+
+from typing import Any
+
+import reflex as rx
+
+from phantom_app import routes
+from phantom_app.components.parts import page_head, panel
+from phantom_app.components.shell import framed
+from phantom_app.pages.page import Page
+from phantom_app.state.settings import Settings
+from phantom_app.state.shell import Shell
+
+
+def _fact(label: str, value: Any, class_name: str = "") -> rx.Component:
+    return rx.el.div(rx.el.dt(label), rx.el.dd(value, class_name=class_name))
+
+
+def settings() -> rx.Component:
+    return framed(
+        routes.SETTINGS,
+        page_head("Settings", "You, and the account PHANTOM works for"),
+        rx.el.div(
+            panel(
+                "Profile",
+                "As you signed in",
+                rx.el.dl(
+                    _fact("Name", Shell.person),
+                    _fact("Email", Shell.email),
+                    _fact("Role", Shell.role.capitalize()),
+                    class_name="facts",
+                ),
+                rx.el.form(
+                    rx.el.button("Sign out", type="submit", class_name="button"),
+                    action=routes.AUTH_SIGN_OUT,
+                    method="post",
+                    class_name="panel-action",
+                ),
+                test_id="profile-panel",
+            ),
+            panel(
+                "Stripe account",
+                rx.cond(Settings.connected, "Connected", "Not connected"),
+                rx.el.dl(
+                    _fact("Business", Shell.merchant),
+                    _fact("Account", Settings.account, "mono"),
+                    _fact("Mode", Settings.mode),
+                    _fact("Connected", Settings.since, "number"),
+                    _fact("Default currency", Settings.currency),
+                    class_name="facts",
+                ),
+                rx.el.a(
+                    rx.cond(Settings.connected, "Reconnect Stripe", "Connect Stripe"),
+                    href=routes.CONNECT_STRIPE,
+                    class_name="button panel-action",
+                    data_testid="connect-stripe",
+                ),
+                test_id="account-panel",
+            ),
+            class_name="columns even stretch",
+        ),
+    )
+
+
+PAGE = Page(routes.SETTINGS, "Settings – PHANTOM", settings, on_load=[Shell.enter, Settings.load])

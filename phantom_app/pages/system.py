@@ -1,0 +1,164 @@
+"""System: what the engine did, does and will do, and every mail as it was rendered."""
+
+import reflex as rx
+
+from phantom_app import routes
+from phantom_app.components.letters import letter
+from phantom_app.components.parts import badge, empty, link, page_head, skeletons
+from phantom_app.components.shell import framed
+from phantom_app.pages.page import Page
+from phantom_app.state.shell import Shell
+from phantom_app.state.system import Count, HuntView, Line, System, Task
+
+_TABS = (("log", "Live log"), ("hunts", "Hunts"), ("tasks", "Task queue"), ("outbox", "Outbox"))
+
+
+def _tabs() -> rx.Component:
+    return rx.el.div(
+        *[
+            rx.el.button(
+                text,
+                role="tab",
+                id=f"tab-{key}",
+                aria_selected=rx.cond(System.tab == key, "true", "false"),
+                aria_controls="tab-panel",
+                on_click=System.choose(key),
+                type="button",
+                data_testid=f"tab-{key}",
+            )
+            for key, text in _TABS
+        ],
+        role="tablist",
+        aria_label="System",
+        class_name="tabs",
+    )
+
+
+def _log() -> rx.Component:
+    def entry(view: rx.Var[Line]) -> rx.Component:
+        return rx.el.li(
+            rx.el.span(view.when, class_name="log-when number faint"),
+            rx.el.span(view.event, class_name="log-event mono faint"),
+            rx.el.span(
+                rx.cond(view.level != "", badge(view.level, view.tone)), rx.el.span(view.message), class_name="log-text"
+            ),
+            class_name="log-line",
+        )
+
+    return rx.cond(
+        System.lines.length() > 0,
+        rx.el.ol(rx.foreach(System.lines, entry), class_name="log", aria_label="Live log, newest first", role="log"),
+        empty(
+            "Nothing has happened yet",
+            "Every find, message, click and payment is written here the moment it happens.",
+            link("Start a hunt", to=routes.WELCOME, class_name="button primary"),
+        ),
+    )
+
+
+def _table(caption: str, heads: tuple[str, ...], body: rx.Component, test_id: str) -> rx.Component:
+    return rx.el.div(
+        rx.el.table(
+            rx.el.caption(caption, class_name="hidden-visually"),
+            rx.el.thead(rx.el.tr(*[rx.el.th(head, scope="col") for head in heads])),
+            rx.el.tbody(body),
+            class_name="table",
+        ),
+        class_name="table-wrap",
+        data_testid=test_id,
+    )
+
+
+def _hunts() -> rx.Component:
+    def row(view: rx.Var[HuntView]) -> rx.Component:
+        return rx.el.tr(
+            rx.el.td(view.started, class_name="number nowrap"),
+            rx.el.td(badge(view.state, view.tone), rx.el.span(view.error, class_name="cell-sub")),
+            rx.el.td(view.trigger),
+            *[
+                rx.el.td(value, class_name="number")
+                for value in (view.listed, view.found, view.updated, view.unreadable, view.requests, view.took)
+            ],
+        )
+
+    heads = ("Started", "State", "By", "Listed", "Found", "Updated", "Unreadable", "Requests", "Took")
+    return rx.cond(
+        System.hunts.length() > 0,
+        _table("Hunts", heads, rx.foreach(System.hunts, row), "hunts"),
+        empty(
+            "No hunt yet",
+            "A hunt reads your open invoices; it runs every twelve hours by itself.",
+            link("Start a hunt", to=routes.WELCOME, class_name="button primary"),
+        ),
+    )
+
+
+def _tasks() -> rx.Component:
+    def number(view: rx.Var[Count]) -> rx.Component:
+        return rx.el.div(
+            rx.el.dt(view.label, class_name=f"key tone-{view.tone}"),
+            rx.el.dd(view.value, class_name="count-value number"),
+            class_name="figure",
+            data_testid=f"queue-{view.key}",
+        )
+
+    def row(view: rx.Var[Task]) -> rx.Component:
+        return rx.el.tr(
+            rx.el.td(view.kind, rx.el.span("#", view.id, class_name="cell-sub mono")),
+            rx.el.td(badge(view.state, view.tone)),
+            rx.el.td(view.attempts, class_name="number nowrap"),
+            rx.el.td(view.when, class_name="number nowrap"),
+            rx.el.td(view.error, class_name="soft"),
+        )
+
+    return rx.fragment(
+        rx.el.dl(rx.foreach(System.counts, number), class_name="hero counts"),
+        rx.cond(
+            System.tasks.length() > 0,
+            _table(
+                "Tasks", ("Task", "State", "Attempts", "When", "Last error"), rx.foreach(System.tasks, row), "tasks"
+            ),
+            empty("The queue is empty", "Work appears here when a hunt, a webhook or a message needs doing."),
+        ),
+    )
+
+
+def _outbox() -> rx.Component:
+    return rx.cond(
+        System.may_read_messages,
+        rx.cond(
+            System.letters.length() > 0,
+            rx.el.div(
+                rx.el.ul(rx.foreach(System.letters, letter), class_name="letters"),
+                class_name="panel panel-body",
+                data_testid="outbox",
+            ),
+            empty(
+                "No message yet",
+                "Each mail appears here exactly as the customer gets it. Without a sender it stays here, unsent.",
+            ),
+        ),
+        empty("Messages are not shown to your role", "Ask an owner or admin of this account for the member role."),
+    )
+
+
+def system() -> rx.Component:
+    return framed(
+        routes.SYSTEM,
+        page_head("System", rx.cond(System.as_of != "", f"As of {System.as_of}", "Loading")),
+        _tabs(),
+        rx.el.div(
+            rx.cond(
+                System.loaded,
+                rx.match(System.tab, ("hunts", _hunts()), ("tasks", _tasks()), ("outbox", _outbox()), _log()),
+                skeletons(8, "24px"),
+            ),
+            role="tabpanel",
+            id="tab-panel",
+            aria_labelledby=f"tab-{System.tab}",
+            class_name="stack",
+        ),
+    )
+
+
+PAGE = Page(routes.SYSTEM, "System – PHANTOM", system, on_load=[Shell.enter, System.load])

@@ -1,0 +1,104 @@
+"""Onboarding: connected, hunting, found, go."""
+
+from typing import Any
+
+import reflex as rx
+
+from phantom_app import routes
+from phantom_app.components.parts import link, page_head, skeletons
+from phantom_app.components.shell import framed
+from phantom_app.pages.page import Page
+from phantom_app.state.shell import Shell
+from phantom_app.state.welcome import Welcome
+
+
+def _number(label: str, value: Any, under: Any, test_id: str, tone: str = "neutral") -> rx.Component:
+    return rx.el.div(
+        rx.el.dt(label, class_name=f"key tone-{tone}"),
+        rx.el.dd(
+            rx.el.span(value, class_name="figure-value number", data_testid=test_id),
+            rx.el.span(under, class_name="figure-note"),
+        ),
+        class_name="figure",
+    )
+
+
+def _progress() -> rx.Component:
+    return rx.el.section(
+        rx.el.h2(
+            rx.cond(
+                Welcome.finished,
+                "The hunt is done",
+                rx.cond(
+                    Welcome.failed, "The hunt stopped", rx.cond(Welcome.running, "Hunting now", "Waiting to start")
+                ),
+            ),
+            aria_live="polite",
+            data_testid="hunt-state",
+        ),
+        rx.cond(
+            Welcome.running | Welcome.waiting,
+            rx.el.div(
+                rx.el.span(class_name="progress-run"), class_name="progress", role="progressbar", aria_label="Hunt"
+            ),
+        ),
+        rx.el.dl(
+            _number("Objects read", Welcome.listed, "invoices, payments, subscriptions", "hunt-listed"),
+            _number("Ghosts found", Welcome.found, "unpaid, with access", "hunt-found", "leaking"),
+            _number("Already known", Welcome.updated, "looked at again", "hunt-updated"),
+            _number("Requests to Stripe", Welcome.requests, Welcome.took, "hunt-requests"),
+            class_name="hero",
+        ),
+        class_name="stack",
+        data_testid="hunt",
+    )
+
+
+def _result() -> rx.Component:
+    return rx.cond(
+        Welcome.finished,
+        rx.el.section(
+            rx.el.dl(
+                _number("Leaking", Welcome.leaking, f"open now, {Welcome.currency}", "found-leaking", "leaking"),
+                _number("Shadow leakage", Welcome.shadow, f"a month, {Welcome.currency}", "found-shadow", "leaking"),
+                class_name="hero two",
+            ),
+            rx.el.div(
+                link("Go to the dashboard", to=routes.DASHBOARD, class_name="button primary large"),
+                link("See every ghost", to=routes.RECOVERIES, class_name="button large"),
+                class_name="ways-in",
+            ),
+            class_name="stack",
+            aria_label="What was found",
+            data_testid="hunt-result",
+        ),
+    )
+
+
+def _start() -> rx.Component:
+    return rx.el.div(
+        rx.el.button(
+            rx.cond(Welcome.finished | Welcome.failed, "Hunt again", "Start the hunt"),
+            on_click=Welcome.start_hunt,
+            disabled=Welcome.running | Welcome.waiting,
+            class_name="button large",
+            type="button",
+            data_testid="start-hunt",
+        ),
+        rx.cond(Welcome.error != "", rx.el.p(Welcome.error, class_name="soft small", role="alert")),
+        class_name="ways-in",
+    )
+
+
+def welcome() -> rx.Component:
+    return framed(
+        routes.WELCOME,
+        page_head(
+            rx.cond(Shell.merchant != "", f"Hunting in {Shell.merchant}", "Hunting"),
+            "PHANTOM reads your open invoices and subscriptions. Nothing is sent to anybody while it looks.",
+        ),
+        rx.cond(Welcome.loaded, rx.fragment(_progress(), _result(), _start()), skeletons(6, "32px")),
+    )
+
+
+PAGE = Page(routes.WELCOME, "Welcome – PHANTOM", welcome, on_load=[Shell.enter, Welcome.load])

@@ -1,0 +1,195 @@
+"""The dashboard's figures as text, for one currency and one period."""
+
+from dataclasses import dataclass
+
+import reflex as rx
+
+from core import clock
+from phantom_app import live
+from phantom_app.guard import allow, principal
+from phantom_app.state import charts, formats, words
+from phantom_app.state.access import as_tenant
+from phantom_app.state.charts import Column
+from phantom_app.theme import Tone
+from services.analytics import service as analytics
+from services.analytics.schemas import Dashboard as Figures
+from services.analytics.schemas import Figure, Funnel
+from services.identity.permissions import Permission
+
+PERIODS = (7, 30, 90)
+
+
+@dataclass(frozen=True)
+class FigureView:
+    """One figure with what it may never be without: its period, its currency and its change."""
+
+    key: str
+    label: str
+    value: str
+    period: str
+    change: str
+    note: str
+    tone: str
+
+
+@dataclass(frozen=True)
+class StepView:
+    """One step of the funnel; `share` is of the first step."""
+
+    label: str
+    count: str
+    share: str
+    width: str
+    tone: str
+
+
+@dataclass(frozen=True)
+class SliceView:
+    label: str
+    amount: str
+    count: str
+    width: str
+
+
+class Dashboard(rx.State):
+    """Everything the dashboard shows; rebuilt by every load."""
+
+    loaded: bool = False
+    empty: bool = False
+    days: int = 30
+    currency: str = ""
+    currencies: list[str] = []
+    period: str = ""
+    as_of: str = ""
+    last_hunt: str = ""
+    guarded: FigureView | None = None
+    figures: list[FigureView] = []
+    funnel: list[StepView] = []
+    columns: list[Column] = []
+    axis: list[str] = []
+    slices: list[SliceView] = []
+    trend_summary: str = ""
+
+    async def _fill(self) -> None:
+        currency, days = self.currency or None, self.days
+        self._show(
+            await as_tenant(
+                lambda session, merchant: analytics.dashboard(session, merchant, currency=currency, days=days)
+            )
+        )
+
+    def _show(self, shown: Figures) -> None:
+        now = clock.now()
+        self.currency = shown.currency
+        self.currencies = list(shown.currencies)
+        self.period = f"{formats.day(shown.since)} – {formats.day(shown.until)}"
+        self.as_of = formats.moment(shown.as_of)
+        self.last_hunt = formats.distance(shown.last_hunt_at, now) if shown.last_hunt_at else ""
+        self.empty = not shown.funnel.found and not shown.hero.open_ghosts and not shown.hero.revenue_guarded.value
+        self.guarded, *self.figures = figures_of(shown)
+        self.funnel = steps_of(shown.funnel)
+        self.columns, self.axis = charts.trend(shown.series, shown.currency)
+        found = sum(point.found for point in shown.series)
+        recovered = sum(point.recovered for point in shown.series)
+        self.trend_summary = (
+            f"{formats.money(found, shown.currency)} found and {formats.money(recovered, shown.currency)} "
+            f"recovered from {self.period}"
+        )
+        whole = max((each.amount for each in shown.categories), default=0)
+        self.slices = [
+            SliceView(
+                words.GROUPS.get(each.group, words.plain(each.group)),
+                formats.money(each.amount, shown.currency),
+                formats.count(each.count),
+                formats.width(each.amount, whole),
+            )
+            for each in sorted(shown.categories, key=lambda each: -each.amount)
+        ]
+        self.loaded = True
+
+    @rx.event
+    @allow(Permission.DASHBOARD_READ)
+    async def load(self) -> None:
+        live.watch(self, principal().merchant_id, Dashboard.refresh)
+        await self._fill()
+
+    @rx.event
+    @allow(Permission.DASHBOARD_READ)
+    async def refresh(self) -> None:
+        """The merchant's figures changed while somebody looks at them."""
+        await self._fill()
+
+    @rx.event
+    @allow(Permission.DASHBOARD_READ)
+    async def choose_days(self, days: int) -> None:
+        self.days = days if days in PERIODS else 30
+        await self._fill()
+
+    @rx.event
+    @allow(Permission.DASHBOARD_READ)
+    async def choose_currency(self, currency: str) -> None:
+        self.currency = currency if currency in self.currencies else ""
+        await self._fill()
+
+
+def figures_of(shown: Figures) -> list[FigureView]:
+    """MoneyHero's figures, the one that matters most first."""
+    hero, currency = shown.hero, shown.currency
+    period = f"last {shown.days} days, {currency.upper()}"
+    before = f"against the {shown.days} days before"
+
+    def moved(key: str, label: str, figure: Figure, note: str, tone: Tone) -> FigureView:
+        change = formats.change(figure.value, figure.previous)
+        suffix = f" {before}" if figure.previous is not None else ""
+        return FigureView(
+            key, label, formats.money(figure.value, currency), period, f"{change}{suffix}", note, tone.value
+        )
+
+    def standing(key: str, label: str, amount: int, note: str, tone: Tone) -> FigureView:
+        return FigureView(
+            key, label, formats.money(amount, currency), f"as of now, {currency.upper()}", "", note, tone.value
+        )
+
+    rate = f"{hero.recovery_rate:.0%} of what was found" if hero.recovery_rate is not None else "nothing found yet"
+    ghosts = f"{formats.count(hero.open_ghosts)} open {'ghost' if hero.open_ghosts == 1 else 'ghosts'}"
+    recovered = hero.recovered_count.value
+    return [
+        moved(
+            "guarded", "Revenue guarded", hero.revenue_guarded, "recovered and protected together", Tone.NEUTRAL
+        ),
+        moved(
+            "recovered", "Recovered", hero.recovered,
+            f"{formats.count(recovered)} {'invoice' if recovered == 1 else 'invoices'}, {rate}", Tone.RECOVERED,
+        ),
+        standing(
+            "shadow", "Shadow leakage", hero.shadow_leakage, f"recurring value a month behind {ghosts}", Tone.LEAKING
+        ),
+        standing("impending", "Impending risk", hero.impending_risk, "next charges likely to fail", Tone.AT_RISK),
+        FigureView(
+            "health", "Leakage health", f"{hero.health} / 100" if hero.health is not None else formats.NONE,
+            f"last 30 days, {currency.upper()}", "",
+            f"{formats.money(hero.leakage_now, currency)} open of what was billed"
+            if hero.health is not None else "nothing billed in the last 30 days",
+            Tone.NEUTRAL.value,
+        ),
+    ]  # fmt: skip
+
+
+def steps_of(funnel: Funnel) -> list[StepView]:
+    """The cohort of the period from found to recovered."""
+    steps = (
+        ("Found", funnel.found, Tone.LEAKING),
+        ("Messaged", funnel.messaged, Tone.IN_RECOVERY),
+        ("Clicked", funnel.clicked, Tone.IN_RECOVERY),
+        ("Recovered", funnel.recovered, Tone.RECOVERED),
+    )
+    return [
+        StepView(
+            label,
+            formats.count(number),
+            formats.share(number, funnel.found),
+            formats.width(number, funnel.found),
+            tone.value,
+        )
+        for label, number, tone in steps
+    ]

@@ -1,0 +1,88 @@
+"""Figures, dates and spans as text: the only place where a screen formats anything."""
+
+from datetime import date, datetime, timedelta
+
+from babel.dates import format_date, format_datetime
+from babel.numbers import format_decimal
+
+from core.money import Money, format_money
+
+LOCALE = "en_US"
+NONE = "–"
+
+
+def money(amount: int, currency: str) -> str:
+    """Minor units as a person reads them."""
+    return format_money(Money(amount, currency), LOCALE)
+
+
+def count(number: int) -> str:
+    return str(format_decimal(number, locale=LOCALE))
+
+
+def share(part: float, whole: float) -> str:
+    """A part as per cent, without decimals; nothing of nothing is a dash."""
+    return f"{round(100 * part / whole)}%" if whole else NONE
+
+
+def width(part: float, whole: float) -> str:
+    """A part as a CSS width; what exists is at least a visible sliver."""
+    if not whole or not part:
+        return "0%"
+    return f"{max(1.0, min(100.0, 100 * part / whole)):.2f}%"
+
+
+def change(value: int, previous: int | None) -> str:
+    """How a figure moved against the period before, in words that stand alone."""
+    if previous is None:
+        return "no earlier period"
+    if previous == value:
+        return "no change"
+    if previous == 0:
+        return "from zero"
+    moved = 100 * (value - previous) / abs(previous)
+    number = f"{abs(moved):.1f}" if abs(moved) < 100 else f"{abs(moved):,.0f}"
+    return f"{'▲' if moved > 0 else '▼'} {number}%"
+
+
+def day(moment: date | datetime) -> str:
+    """`3 Mar 2026`."""
+    return str(format_date(moment, "d MMM y", locale=LOCALE))
+
+
+def short_day(moment: date) -> str:
+    """`3 Mar`."""
+    return str(format_date(moment, "d MMM", locale=LOCALE))
+
+
+def moment(at: datetime | None) -> str:
+    """`3 Mar 2026, 14:05 UTC`."""
+    return f"{format_datetime(at, 'd MMM y, HH:mm', locale=LOCALE)} UTC" if at else NONE
+
+
+def clock_time(at: datetime) -> str:
+    """`3 Mar 14:05:09`: for logs, where seconds matter."""
+    return str(format_datetime(at, "d MMM HH:mm:ss", locale=LOCALE))
+
+
+def distance(at: datetime | None, now: datetime) -> str:
+    """`5 min ago`, `in 3 h`, `2 d ago`."""
+    if at is None:
+        return NONE
+    gap = at - now
+    text = _span(abs(gap))
+    if not text:
+        return "now"
+    return f"in {text}" if gap > timedelta() else f"{text} ago"
+
+
+def _span(gap: timedelta) -> str:
+    seconds = int(gap.total_seconds())
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return ""
+
+
+def seconds(value: float) -> str:
+    return f"{value:.1f} s" if value < 100 else f"{value:,.0f} s"

@@ -1,0 +1,171 @@
+"""The list of ghosts: one page of it, as the server filtered, searched and sorted it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import reflex as rx
+
+from core import clock
+from models.ghost import OPEN_STATES, GhostState, Strategy
+from phantom_app import live, routes
+from phantom_app.guard import allow, principal
+from phantom_app.state import formats, words
+from phantom_app.state.access import as_tenant
+from services.identity.permissions import Permission
+from services.recovery import service as recovery
+from services.recovery.schemas import GhostPage, GhostQuery, GhostRow
+
+PAGE_SIZE = 25
+SORTS = ("found", "amount", "next")
+FILTERS: dict[str, tuple[GhostState, ...]] = {
+    "": (),
+    "still-open": tuple(sorted(OPEN_STATES)),
+    **{state.value: (state,) for state in GhostState},
+}
+
+
+@dataclass(frozen=True)
+class GhostView:
+    """One line of the list, in words."""
+
+    id: str
+    link: str
+    name: str
+    email: str
+    amount: str
+    state: str
+    tone: str
+    strategy: str
+    reason: str
+    card: str
+    last: str
+    last_when: str
+    next: str
+    next_when: str
+    found: str
+
+
+def ghost_view(row: GhostRow, now: datetime) -> GhostView:
+    """A row of the service in words; also the head of the ghost's own page."""
+    state, tone = words.of(words.STATES, row.state.value)
+    return GhostView(
+        id=row.id,
+        link=routes.ghost(row.id),
+        name=row.customer_name or row.customer_email or row.customer_id or "Unknown customer",
+        email=row.customer_email if row.customer_name else "",
+        amount=formats.money(row.amount, row.currency),
+        state=state,
+        tone=tone,
+        strategy=words.STRATEGIES.get(row.strategy.value, words.plain(row.strategy.value)),
+        reason=words.plain(row.decline_code) if row.decline_code else words.GROUPS.get(row.decline_group, formats.NONE),
+        card=f"{row.card_brand.capitalize()} •••• {row.card_last4}" if row.card_last4 else row.card_brand.capitalize(),
+        last=words.plain(row.last_action) if row.last_action else formats.NONE,
+        last_when=formats.distance(row.last_action_at, now) if row.last_action_at else "",
+        next=words.plain(row.next_action) if row.next_action else formats.NONE,
+        next_when=formats.distance(row.next_action_at, now) if row.next_action_at else "",
+        found=formats.distance(row.found_at, now),
+    )
+
+
+class Recoveries(rx.State):
+    """What the list shows and what it was asked for."""
+
+    loaded: bool = False
+    rows: list[GhostView] = []
+    total: int = 0
+    page: int = 1
+    pages: int = 1
+    range_text: str = ""
+    search: str = ""
+    state_filter: str = ""
+    strategy_filter: str = ""
+    sort: str = "found"
+    ascending: bool = False
+    filtered: bool = False
+
+    def _query(self) -> GhostQuery:
+        return GhostQuery(
+            states=FILTERS.get(self.state_filter, ()),
+            strategies=(Strategy(self.strategy_filter),) if self.strategy_filter else (),
+            search=self.search,
+            sort=self.sort,
+            ascending=self.ascending,
+            page=self.page,
+            page_size=PAGE_SIZE,
+        )
+
+    async def _fill(self) -> None:
+        query = self._query()
+        self._show(await as_tenant(lambda session, merchant: recovery.list_ghosts(session, merchant, query)))
+
+    def _show(self, found: GhostPage) -> None:
+        now = clock.now()
+        self.rows = [ghost_view(row, now) for row in found.rows]
+        self.total, self.page, self.pages = found.total, found.page, found.pages
+        first = (found.page - 1) * PAGE_SIZE + 1
+        last = first + len(found.rows) - 1
+        self.range_text = f"{first}–{last} of {formats.count(found.total)}" if found.rows else "No ghosts"
+        self.filtered = bool(self.search or self.state_filter or self.strategy_filter)
+        self.loaded = True
+
+    async def _from_the_first(self) -> None:
+        self.page = 1
+        await self._fill()
+
+    @rx.event
+    @allow(Permission.GHOSTS_READ)
+    async def load(self) -> None:
+        live.watch(self, principal().merchant_id, Recoveries.refresh)
+        await self._fill()
+
+    @rx.event
+    @allow(Permission.GHOSTS_READ)
+    async def refresh(self) -> None:
+        """The merchant's ghosts changed while somebody looks at them; page and filters stay."""
+        await self._fill()
+
+    @rx.event
+    @allow(Permission.GHOSTS_READ)
+    async def look_for(self, text: str) -> None:
+        self.search = str(text)[:200]
+        await self._from_the_first()
+
+    @rx.event
+    @allow(Permission.GHOSTS_READ)
+    async def choose_state(self, value: str) -> None:
+        self.state_filter = value if value in FILTERS else ""
+        await self._from_the_first()
+
+    @rx.event
+    @allow(Permission.GHOSTS_READ)
+    async def choose_strategy(self, value: str) -> None:
+        self.strategy_filter = value if value in set(Strategy) else ""
+        await self._from_the_first()
+
+    @rx.event
+    @allow(Permission.GHOSTS_READ)
+    async def sort_by(self, column: str) -> None:
+        """Sort by a column; the same column again turns the order round."""
+        if column not in SORTS:
+            return
+        self.ascending = not self.ascending if column == self.sort else column == "next"
+        self.sort = column
+        await self._from_the_first()
+
+    @rx.event
+    @allow(Permission.GHOSTS_READ)
+    async def clear(self) -> None:
+        self.search = self.state_filter = self.strategy_filter = ""
+        await self._from_the_first()
+
+    @rx.event
+    @allow(Permission.GHOSTS_READ)
+    async def go_back(self) -> None:
+        self.page = max(1, self.page - 1)
+        await self._fill()
+
+    @rx.event
+    @allow(Permission.GHOSTS_READ)
+    async def go_forward(self) -> None:
+        self.page = min(self.pages, self.page + 1)
+        await self._fill()
