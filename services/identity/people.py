@@ -15,12 +15,27 @@ LONGEST_NAME = 200
 
 def create_person(session: Session, *, email: str, name: str = "", password: str | None = None) -> str:
     """A new person, unverified; their id. Raises `EmailTakenError`: nobody becomes an existing person this way."""
+    return _insert(session, normalise_email(email), name, hash_password(password) if password is not None else None)
+
+
+def create_nameless_person(session: Session, placeholder: str) -> str:
+    """A person without an email: `placeholder` ends in .invalid, which sign-in refuses. Their id, old or new."""
+    try:
+        return _insert(session, placeholder, "", None)
+    except EmailTakenError:
+        user = repository.get_user_by_email(session, placeholder)
+        if user is None:
+            raise
+        return user.id
+
+
+def _insert(session: Session, email: str, name: str, password_hash: str | None) -> str:
     now = clock.now()
     user = User(
         id=ids.new_id("usr"),
-        email=normalise_email(email),
+        email=email,
         name=clean_name(name),
-        password_hash=hash_password(password) if password is not None else None,
+        password_hash=password_hash,
         created_at=now,
         updated_at=now,
     )

@@ -1,0 +1,110 @@
+"""A merchant's own settings and its connection's state. Sessions are tenant sessions unless said otherwise."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from core import clock
+from models.merchant import CredentialMode, Merchant, MerchantState, Plan
+from services.audit import service as audit
+from services.merchants import repository
+from services.merchants.errors import MerchantNotFoundError
+from services.merchants.policies import RecoveryPolicy, parse_policy
+from services.merchants.schemas import ConnectedAccount, MerchantView
+from services.vault import service as vault
+
+
+def get_merchant(session: Session, merchant_id: str) -> MerchantView:
+    """The merchant as screens show it. Raises `MerchantNotFoundError`, `InvalidPolicyError`."""
+    merchant = _required(session, merchant_id)
+    return MerchantView(
+        id=merchant.id,
+        name=merchant.name,
+        stripe_user_id=merchant.stripe_user_id,
+        livemode=merchant.livemode,
+        credential_mode=CredentialMode(merchant.credential_mode),
+        state=MerchantState(merchant.state),
+        plan=Plan(merchant.plan),
+        default_currency=merchant.default_currency,
+        country=merchant.country,
+        timezone=merchant.timezone,
+        reply_to=merchant.reply_to,
+        brand=merchant.brand,
+        policy=parse_policy(merchant.policy),
+        created_at=merchant.created_at,
+        connected_at=merchant.connected_at,
+        disconnected_at=merchant.disconnected_at,
+    )
+
+
+def get_policy(session: Session, merchant_id: str) -> RecoveryPolicy:
+    """The merchant's recovery policy, defaults filled in. Raises `MerchantNotFoundError`, `InvalidPolicyError`."""
+    return parse_policy(_required(session, merchant_id).policy)
+
+
+def change_policy(session: Session, merchant_id: str, changes: dict[str, Any], *, actor_id: str) -> RecoveryPolicy:
+    """Set the fields in `changes` and keep the rest; only what differs from nothing said is stored.
+
+    The caller re-plans open ghosts (`recovery.service`). Raises `InvalidPolicyError` and then changes nothing.
+    """
+    merchant = _required(session, merchant_id, lock=True)
+    stored = {**merchant.policy, **changes}
+    policy = parse_policy(stored)
+    merchant.policy = policy.model_dump(mode="json", include=set(stored))
+    merchant.updated_at = clock.now()
+    session.flush()
+    audit.record_audit(
+        session, merchant_id, "merchant.policy_changed", actor_id=actor_id, facts={"fields": sorted(changes)}
+    )
+    return policy
+
+
+def list_connected(session: Session) -> list[ConnectedAccount]:
+    """All accounts that are connected now, the longest first. System login: this is what schedules walk."""
+    rows = repository.list_connected(session)
+    return [ConnectedAccount(row.stripe_user_id, row.merchant_id, row.livemode) for row in rows]
+
+
+def find_account(session: Session, stripe_user_id: str) -> ConnectedAccount | None:
+    """The merchant of a connected account, or None: unknown or disconnected. System login."""
+    row = repository.get_account(session, stripe_user_id)
+    if row is None or row.disconnected_at is not None:
+        return None
+    return ConnectedAccount(row.stripe_user_id, row.merchant_id, row.livemode)
+
+
+def mark_disconnected(session: Session, merchant_id: str, *, at: datetime, reason: str) -> bool:
+    """The account took its permission back (`account.application.deauthorized`, or Stripe says so) at `at`.
+
+    Forgets the credential, which is worth nothing now; history stays. False, and nothing changes, when it is
+    disconnected already or was connected again after `at`: events come late and out of order.
+    """
+    merchant = _required(session, merchant_id, lock=True)
+    if merchant.state == MerchantState.DISCONNECTED or merchant.stripe_user_id is None:
+        return False
+    if merchant.connected_at is not None and merchant.connected_at > at:
+        return False
+    merchant.state = MerchantState.DISCONNECTED
+    merchant.disconnected_at = at
+    merchant.updated_at = clock.now()
+    vault.erase_merchant_token(merchant)
+    session.flush()
+    repository.set_account_disconnected(session, merchant.stripe_user_id, at)
+    audit.log_event(
+        session,
+        merchant_id,
+        "connection.ended",
+        "The Stripe account was disconnected. Nothing is hunted or sent until it is connected again.",
+        level="warning",
+        facts={"reason": reason},
+    )
+    audit.record_audit(session, merchant_id, "connection.ended", target=merchant.stripe_user_id)
+    return True
+
+
+def _required(session: Session, merchant_id: str, *, lock: bool = False) -> Merchant:
+    merchant = repository.get_merchant(session, merchant_id, lock=lock)
+    if merchant is None:
+        raise MerchantNotFoundError
+    return merchant
