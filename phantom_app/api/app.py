@@ -1,0 +1,18 @@
+"""The HTTP API: everything but the screens and the two hot paths."""
+
+from fastapi import FastAPI
+
+from phantom_app.api import auth, connect, errors, health
+from phantom_app.api.correlation import Correlation
+
+
+def create_api(*, headless: bool = False) -> FastAPI:
+    """The API as an ASGI application. `headless` leaves out what only a browser with our screens needs."""
+    api = FastAPI(title="PHANTOM", docs_url=None, redoc_url=None, openapi_url=None)
+    api.state.headless = headless
+    api.add_middleware(Correlation)
+    errors.install(api)
+    for router in (health.router, connect.router):
+        api.include_router(router)
+    api.include_router(connect.start_router if headless else auth.router)
+    return api

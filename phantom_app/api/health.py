@@ -1,0 +1,87 @@
+"""Alive, and ready to work: for supervisors, load balancers and people. No detail that helps a stranger."""
+
+import functools
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import redis
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from core import db, queue
+from core.errors import PhantomError
+from services.vault import service as vault
+
+log = logging.getLogger(__name__)
+
+router = APIRouter()
+
+_MIGRATIONS = Path(__file__).parents[2] / "alembic"
+
+
+@router.get("/health")
+async def health() -> JSONResponse:
+    """The process answers; asks nobody else, so that an outage of PostgreSQL does not restart the web server."""
+    return JSONResponse({"status": "alive"}, headers={"cache-control": "no-store"})
+
+
+@router.get("/health/ready")
+def ready() -> JSONResponse:
+    """Whether everything a request needs is there: 200 with all checks true, else 503."""
+    checks = {name: _holds(name, check) for name, check in _CHECKS.items()}
+    good = all(checks.values())
+    return JSONResponse(
+        {"status": "ready" if good else "not_ready", "checks": checks},
+        200 if good else 503,
+        {"cache-control": "no-store"},
+    )
+
+
+def _holds(name: str, check: Callable[[], bool]) -> bool:
+    try:
+        good = check()
+    except (SQLAlchemyError, redis.RedisError, PhantomError) as error:
+        log.warning("health.not_ready", extra={"facts": {"check": name, "reason": type(error).__name__}})
+        return False
+    return good
+
+
+def _database() -> bool:
+    for session in (db.user_session, db.system_session):
+        with session() as connection:
+            connection.execute(text("select 1"))
+    return True
+
+
+def _redis() -> bool:
+    return bool(queue.connection().ping())
+
+
+def _migrations() -> bool:
+    with db.system_session() as connection:
+        return connection.execute(text("select version_num from alembic_version")).scalar() == _head()
+
+
+def _vault() -> bool:
+    return bool(vault.self_test())
+
+
+@functools.cache
+def _head() -> str | None:
+    """The newest revision of these sources; they do not change under a running process."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    return ScriptDirectory.from_config(config).get_current_head()
+
+
+_CHECKS: dict[str, Callable[[], bool]] = {
+    "database": _database,
+    "migrations": _migrations,
+    "redis": _redis,
+    "vault": _vault,
+}
