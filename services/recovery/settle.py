@@ -37,6 +37,8 @@ def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     )
     amount = min(ghost.amount_cents, facts.amount_paid) if facts.amount_paid > 0 else ghost.amount_cents
     ghost.mechanism, ghost.recovered_cents = mechanism, amount
+    # A refund or dispute later names the payment that succeeded, not the one that failed.
+    ghost.payment_intent_id = facts.payment_intent_id or ghost.payment_intent_id
     work.move(ghost, Trigger.PAID, f"Paid: {_MERIT[mechanism]}.", at=paid_at, mechanism=mechanism, amount=amount)
     added = repository.add_recovery(
         work.session,

@@ -1,0 +1,73 @@
+"""Run a hunt for one merchant, page by page, showing its progress to open pages."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from core import db, queue
+from services.hunter import service as hunter
+from services.hunter.schemas import HuntProgress, HuntRequest
+from services.integrations.stripe.client import MerchantNotConnectedError, client_for
+from services.integrations.stripe.errors import (
+    StripeAuthenticationError,
+    StripePermissionError,
+    StripeRateLimitedError,
+    StripeUnavailableError,
+)
+from services.tasks.errors import Discard, Retry
+from services.tasks.schemas import ClaimedTask
+
+BUSY_PAUSE = timedelta(minutes=1)
+
+
+def run(task: ClaimedTask) -> dict[str, Any]:
+    """The task of kind `hunt`; its payload is a HuntRequest's fields, times in ISO 8601."""
+    payload = task.payload
+    request = HuntRequest(
+        trigger=str(payload.get("trigger", "schedule")),
+        since=_moment(payload.get("since")),
+        until=_moment(payload.get("until")),
+        audit=bool(payload.get("audit")),
+        backfill_billing=bool(payload.get("backfill_billing")),
+    )
+    try:
+        return as_figures(hunt(task.tenant, request))
+    except MerchantNotConnectedError:
+        raise Discard("the account is disconnected") from None
+    except (StripeRateLimitedError, StripeUnavailableError) as error:
+        raise Retry(after=BUSY_PAUSE, reason=error.code) from error
+
+
+def hunt(merchant_id: str, request: HuntRequest) -> HuntProgress:
+    """Hunt to the end, one transaction a page. Raises the Stripe client's typed errors; the cursor is kept."""
+    with db.tenant_session(merchant_id) as session:
+        client = client_for(session, merchant_id)
+        under_way = hunter.start(session, merchant_id, request)
+    queue.announce_change(merchant_id)
+    try:
+        while (page := under_way.fetch(client)) is not None:
+            with db.tenant_session(merchant_id) as session:
+                under_way.store(session, page)
+            queue.announce_change(merchant_id)
+    except (StripeAuthenticationError, StripePermissionError) as error:
+        with db.tenant_session(merchant_id) as session:
+            under_way.fail(session, f"{error.title}: connect the Stripe account again.")
+        queue.announce_change(merchant_id)
+        raise
+    queue.announce_work()
+    return under_way.progress
+
+
+def as_figures(progress: HuntProgress) -> dict[str, Any]:
+    """What `phantom hunt --json` prints."""
+    return {
+        "listed": progress.listed,
+        "found": progress.found,
+        "updated": progress.updated,
+        "unreadable": progress.unreadable,
+        "requests": progress.requests,
+        "seconds": progress.seconds,
+    }
+
+
+def _moment(value: Any) -> datetime | None:
+    return datetime.fromisoformat(value) if isinstance(value, str) else None

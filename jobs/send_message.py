@@ -1,0 +1,64 @@
+"""Send one message of a ghost: look fresh, commit the intent, hand over, settle (services/recovery/outreach.py)."""
+
+from datetime import timedelta
+from typing import Any
+
+from core import db
+from core.config import settings
+from services.integrations.resend import (
+    EmailLaterError,
+    EmailRefusedError,
+    EmailUnknownError,
+    sender_for,
+)
+from services.integrations.stripe.client import MerchantNotConnectedError, client_for
+from services.integrations.stripe.errors import StripeNotFoundError, StripeRateLimitedError, StripeUnavailableError
+from services.integrations.stripe.parsing import parse_invoice
+from services.recovery import outreach
+from services.recovery.paying import INVOICE_EXPAND
+from services.tasks.errors import Discard, Retry
+from services.tasks.schemas import ClaimedTask
+
+BUSY_PAUSE = timedelta(seconds=30)
+
+
+def run(task: ClaimedTask) -> dict[str, Any]:
+    """The task of kind `send_message`: `{"ghost_id", "step"}`."""
+    merchant_id, ghost_id, step = task.tenant, str(task.payload["ghost_id"]), int(task.payload["step"])
+    try:
+        with db.tenant_session(merchant_id) as session:
+            invoice_id = outreach.invoice_of(session, merchant_id, ghost_id)
+            if invoice_id is None:
+                raise Discard("the ghost takes no message any more")
+            stripe = client_for(session, merchant_id)
+        fresh = parse_invoice(stripe.retrieve_invoice(invoice_id, INVOICE_EXPAND))
+    except (MerchantNotConnectedError, StripeNotFoundError) as error:
+        raise Discard(error.code) from None
+    except (StripeRateLimitedError, StripeUnavailableError) as error:
+        raise Retry(after=BUSY_PAUSE, reason=error.code) from error
+    with db.tenant_session(merchant_id) as session:
+        prepared = outreach.prepare(session, merchant_id, ghost_id, step, fresh)
+    if prepared.email is None:
+        return {"sent": False, "reason": prepared.reason}
+    return _hand_over(merchant_id, prepared)
+
+
+def _hand_over(merchant_id: str, prepared: outreach.Prepared) -> dict[str, Any]:
+    assert prepared.email is not None  # noqa: S101  # the caller has looked
+    key = settings().resend_api_key
+    sender = sender_for(key.get_secret_value() if key else None)
+    name, provider_id = "", ""
+    if sender is not None:
+        try:
+            provider_id = sender.send(prepared.email, idempotency_key=prepared.idempotency_key)
+        except EmailRefusedError as error:
+            with db.tenant_session(merchant_id) as session:
+                outreach.settle_failed(session, merchant_id, prepared.message_id, error.detail)
+            return {"sent": False, "reason": error.code}
+        except (EmailLaterError, EmailUnknownError) as error:
+            # The intent stays; the repeat carries the same key, so an accepted message is not sent again.
+            raise Retry(after=BUSY_PAUSE, reason=error.code) from error
+        name = sender.name
+    with db.tenant_session(merchant_id) as session:
+        outreach.settle_sent(session, merchant_id, prepared.message_id, name, provider_id)
+    return {"sent": True, "message_id": prepared.message_id}

@@ -1,0 +1,232 @@
+"""What each kind of event makes PHANTOM do. Events are hints: the object's own state, read fresh, decides.
+
+So a repeated, late or shuffled event can only make us look again, never move a ghost wrongly. Each handler opens
+its own tenant sessions, with no transaction open while Stripe is asked, and is safe to run twice.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from sqlmodel import Session
+
+from core import clock, db
+from core.clock import from_timestamp
+from models.ghost import FoundVia, GhostState
+from services.audit import service as audit
+from services.handshake.schemas import IncomingEvent
+from services.hunter.billing import record_billed
+from services.integrations.stripe.client import MerchantNotConnectedError, ScopedStripe, client_for
+from services.integrations.stripe.errors import (
+    StripeAuthenticationError,
+    StripeNotFoundError,
+    StripePermissionError,
+    StripeRateLimitedError,
+    StripeUnavailableError,
+)
+from services.integrations.stripe.facts import InvoiceFacts
+from services.integrations.stripe.parsing import UnreadableInvoiceError, identifier, parse_invoice
+from services.merchants import service as merchants
+from services.recovery import paying, repository, settle
+from services.recovery.observe import observe
+from services.recovery.work import Work, merchant_context
+from services.tasks.errors import Retry
+
+BUSY_PAUSE = timedelta(seconds=30)
+Handler = Callable[[IncomingEvent], str]
+
+
+def handle(event: IncomingEvent) -> str:
+    """Act on a verified event of a known merchant; the outcome in one word, kept with the event.
+
+    Raises `Retry` while Stripe asks us to wait, and whatever is unexpected, so that the task is tried again.
+    """
+    handler = HANDLERS.get(event.type)
+    if handler is None:
+        return "ignored"
+    try:
+        return handler(event)
+    except MerchantNotConnectedError:
+        return "disconnected"
+    except StripeNotFoundError:
+        return "object_missing"
+    except UnreadableInvoiceError as error:
+        _note_unreadable(event, error)
+        return "unreadable"
+    except (StripeRateLimitedError, StripeUnavailableError) as error:
+        raise Retry(after=BUSY_PAUSE, reason=error.code) from error
+    except (StripeAuthenticationError, StripePermissionError):
+        _note(event, "handshake.no_access", "Stripe does not let PHANTOM read this account any more: connect again.")
+        return "no_access"
+
+
+def _client(merchant_id: str) -> ScopedStripe:
+    with db.tenant_session(merchant_id) as session:
+        return client_for(session, merchant_id)
+
+
+def _fresh(merchant_id: str, invoice_id: str) -> InvoiceFacts:
+    return parse_invoice(_client(merchant_id).retrieve_invoice(invoice_id, paying.INVOICE_EXPAND))
+
+
+def _observe(session: Session, merchant_id: str, facts: InvoiceFacts) -> str:
+    now = clock.now()
+    record_billed(session, merchant_id, [facts], now.date())
+    seen = observe(session, merchant_context(session, merchant_id), [facts], FoundVia.WEBHOOK, now)
+    if seen.found:
+        return "ghost_found"
+    return "ghost_updated" if seen.updated else "unchanged"
+
+
+def _invoice_failed(event: IncomingEvent) -> str:
+    invoice_id = identifier(event.object)
+    if invoice_id is None:
+        return "no_id"
+    facts = _fresh(event.merchant_id, invoice_id)
+    with db.tenant_session(event.merchant_id) as session:
+        return _observe(session, event.merchant_id, facts)
+
+
+def _invoice_changed(event: IncomingEvent) -> str:
+    """Paid, voided, written off or updated: only a known ghost is worth a request; the rest is counted as billed."""
+    invoice_id = identifier(event.object)
+    if invoice_id is None:
+        return "no_id"
+    with db.tenant_session(event.merchant_id) as session:
+        known = repository.get_by_invoice(session, event.merchant_id, invoice_id) is not None
+        if not known:
+            if event.type in ("invoice.paid", "invoice.payment_succeeded"):
+                record_billed(session, event.merchant_id, [parse_invoice(event.object)], clock.now().date())
+            return "no_ghost"
+    facts = _fresh(event.merchant_id, invoice_id)
+    with db.tenant_session(event.merchant_id) as session:
+        return _observe(session, event.merchant_id, facts)
+
+
+def _invoice_payment_paid(event: IncomingEvent) -> str:
+    invoice_id = identifier(event.object.get("invoice"))
+    if invoice_id is None:
+        return "no_id"
+    with db.tenant_session(event.merchant_id) as session:
+        if repository.get_by_invoice(session, event.merchant_id, invoice_id) is None:
+            return "no_ghost"
+    facts = _fresh(event.merchant_id, invoice_id)
+    with db.tenant_session(event.merchant_id) as session:
+        return _observe(session, event.merchant_id, facts)
+
+
+def _subscription_changed(event: IncomingEvent) -> str:
+    """A subscription that ended loses or stops its ghosts: look at each of their invoices again."""
+    subscription_id = identifier(event.object)
+    if subscription_id is None:
+        return "no_id"
+    with db.tenant_session(event.merchant_id) as session:
+        ghosts = repository.list_unpaid_of_subscription(session, event.merchant_id, subscription_id)
+        invoice_ids = [ghost.invoice_id for ghost in ghosts]
+    if not invoice_ids:
+        return "no_ghost"
+    outcome = "unchanged"
+    for invoice_id in invoice_ids:
+        facts = _fresh(event.merchant_id, invoice_id)
+        with db.tenant_session(event.merchant_id) as session:
+            if _observe(session, event.merchant_id, facts) != "unchanged":
+                outcome = "ghost_updated"
+    return outcome
+
+
+def _card_added(event: IncomingEvent) -> str:
+    """A customer added a card: their open invoices are paid with it at once."""
+    customer_id, method_id = identifier(event.object.get("customer")), identifier(event.object)
+    return _pay_with(event.merchant_id, customer_id, method_id)
+
+
+def _customer_changed(event: IncomingEvent) -> str:
+    """A customer's default card changed, which is how some portals set a card that was attached before."""
+    settings = event.object.get("invoice_settings")
+    before = event.previous_attributes.get("invoice_settings")
+    if not isinstance(settings, dict) or not isinstance(before, dict) or "default_payment_method" not in before:
+        return "no_new_card"
+    return _pay_with(event.merchant_id, identifier(event.object), identifier(settings.get("default_payment_method")))
+
+
+def _pay_with(merchant_id: str, customer_id: str | None, method_id: str | None) -> str:
+    if customer_id is None or method_id is None:
+        return "no_id"
+    with db.tenant_session(merchant_id) as session:
+        scheduled = paying.schedule_for_new_card(session, merchant_id, customer_id, method_id)
+    return "payment_scheduled" if scheduled else "no_ghost"
+
+
+def _charge_refunded(event: IncomingEvent) -> str:
+    charge_id = identifier(event.object)
+    if charge_id is None:
+        return "no_id"
+    charge = _client(event.merchant_id).retrieve_charge(charge_id)
+    # A partial refund is a gesture, not a reversal: the customer still pays.
+    if not charge.get("refunded"):
+        return "partial_refund"
+    return _reverse(event, charge, charge_id, int(charge.get("amount_refunded") or 0), "The payment was refunded.")
+
+
+def _dispute_closed(event: IncomingEvent) -> str:
+    dispute_id = identifier(event.object)
+    if dispute_id is None:
+        return "no_id"
+    dispute = _client(event.merchant_id).raw_get(f"/v1/disputes/{dispute_id}")
+    if dispute.get("status") != "lost":
+        return "dispute_not_lost"
+    amount = int(dispute.get("amount") or 0)
+    return _reverse(event, dispute, dispute_id, amount, "The customer won a dispute over the payment.")
+
+
+def _reverse(event: IncomingEvent, source: dict[str, Any], source_id: str, amount: int, reason: str) -> str:
+    intent_id = identifier(source.get("payment_intent"))
+    if intent_id is None:
+        return "no_payment_intent"
+    with db.tenant_session(event.merchant_id) as session:
+        work = Work.begin(session, merchant_context(session, event.merchant_id), clock.now())
+        ghost = repository.get_by_payment_intent(session, event.merchant_id, intent_id)
+        if ghost is None or ghost.state != GhostState.RECOVERED:
+            return "no_recovery"
+        created = source.get("created")
+        at = max(event.created, from_timestamp(created)) if isinstance(created, int) else event.created
+        reversed_now = settle.reverse(work, ghost, source_id, amount, reason, at)
+        work.finish()
+    return "reversed" if reversed_now else "unchanged"
+
+
+def _deauthorized(event: IncomingEvent) -> str:
+    with db.tenant_session(event.merchant_id) as session:
+        merchants.mark_disconnected(
+            session, event.merchant_id, at=event.created, reason="The account was disconnected at Stripe."
+        )
+    return "disconnected"
+
+
+def _note(event: IncomingEvent, name: str, message: str) -> None:
+    with db.tenant_session(event.merchant_id) as session:
+        audit.log_event(session, event.merchant_id, name, message, level="warning", facts={"event_id": event.id})
+
+
+def _note_unreadable(event: IncomingEvent, error: UnreadableInvoiceError) -> None:
+    _note(event, "handshake.unreadable", f"An invoice could not be read: {error.detail}.")
+
+
+HANDLERS: dict[str, Handler] = {
+    "invoice.payment_failed": _invoice_failed,
+    "invoice.payment_action_required": _invoice_failed,
+    "invoice.paid": _invoice_changed,
+    "invoice.payment_succeeded": _invoice_changed,
+    "invoice.updated": _invoice_changed,
+    "invoice.voided": _invoice_changed,
+    "invoice.marked_uncollectible": _invoice_changed,
+    "invoice_payment.paid": _invoice_payment_paid,
+    "customer.subscription.updated": _subscription_changed,
+    "customer.subscription.deleted": _subscription_changed,
+    "customer.subscription.paused": _subscription_changed,
+    "payment_method.attached": _card_added,
+    "customer.updated": _customer_changed,
+    "charge.refunded": _charge_refunded,
+    "charge.dispute.closed": _dispute_closed,
+    "account.application.deauthorized": _deauthorized,
+}

@@ -1,0 +1,29 @@
+"""A customer who wants no more messages: honoured at once, and shown on every ghost of theirs."""
+
+from sqlmodel import Session
+
+from core import clock
+from models.messaging import Channel
+from services.audit import service as audit
+from services.messaging import links
+from services.messaging.links import Link
+from services.recovery import repository
+from services.recovery.work import Work, merchant_context
+
+
+def unsubscribe(session: Session, link: Link) -> bool:
+    """Suppress the address behind a link for this merchant (RFC 8058). False when there was nothing to suppress."""
+    ghost = repository.get_ghost(session, link.merchant_id, link.ghost_id)
+    if ghost is None or not ghost.customer_email:
+        return False
+    if not links.suppress(session, link.merchant_id, Channel.EMAIL, ghost.customer_email, "unsubscribed"):
+        return False
+    work = Work.begin(session, merchant_context(session, link.merchant_id), clock.now())
+    same = repository.list_unpaid_of_customer(session, link.merchant_id, ghost.customer_id or "")
+    for each in same or [ghost]:
+        each.next_action, each.next_action_at = "", None
+        each.next_action_reason = "The customer asked for no more messages."
+        work.event(each, "unsubscribed", "The customer asked for no more messages by email.")
+    work.finish()
+    audit.log_event(session, link.merchant_id, "messaging.unsubscribed", "A customer asked for no more messages.")
+    return True
