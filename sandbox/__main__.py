@@ -74,14 +74,27 @@ async def serve(options: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
-    announcement = f"sandbox listening on http://{options.host}:{port}\n"
-    sys.stdout.write(announcement)
-    sys.stdout.flush()
+    announcing = asyncio.create_task(announce(options, port))
+    await server.serve()
+    announcing.cancel()
+
+
+async def announce(options: argparse.Namespace, port: int) -> None:
+    """Tell the port once it answers: who reads the line may connect."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(options.host, port)
+        except OSError:
+            await asyncio.sleep(0.02)
+        else:
+            writer.close()
+            break
     if options.port_file:
         scratch = options.port_file.with_suffix(".tmp")
         scratch.write_text(str(port))
         scratch.replace(options.port_file)
-    await server.serve()
+    sys.stdout.write(f"sandbox listening on http://{options.host}:{port}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 DAY = 86_400
 INCOMPLETE_SECONDS = 23 * 3600
+NOTICE_SECONDS = 3 * DAY  # before a trial ends
 OVER = ("canceled", "incomplete_expired")
 
 
@@ -41,8 +42,8 @@ def plan_next(world: "World", space: Space, subscription: Json) -> None:
     upcoming = end - int(world.rule(space, "upcoming_days") * DAY)
     if upcoming > now and not subscription["cancel_at_period_end"]:
         clockwork.schedule(space, "subscription", identifier, "upcoming", upcoming)
-    if subscription["status"] == "trialing" and end - 3 * DAY > now:
-        clockwork.schedule(space, "subscription", identifier, "trial_will_end", end - 3 * DAY)
+    if subscription["status"] == "trialing" and end - NOTICE_SECONDS > now:
+        clockwork.schedule(space, "subscription", identifier, "trial_will_end", end - NOTICE_SECONDS)
     if subscription["status"] == "incomplete":
         clockwork.schedule(space, "subscription", identifier, "expire", subscription["created"] + INCOMPLETE_SECONDS)
 
@@ -108,6 +109,8 @@ def renew(world: "World", space: Space, subscription: Json) -> None:
     if subscription["cancel_at_period_end"]:
         cancel(world, space, subscription, reason="cancellation_requested")
         return
+    if subscription["status"] == "trialing" and trial_without_card(world, space, subscription):
+        return
     before = [dict(item) for item in subscription["items"]["data"]]
     _, end = period_of(subscription)
     recurring = subscription["items"]["data"][0]["price"]["recurring"]
@@ -131,6 +134,24 @@ def renew(world: "World", space: Space, subscription: Json) -> None:
             end_invoice(world, space, invoice)
     elif invoice["auto_advance"]:
         draft_until(world, space, invoice)
+
+
+def trial_without_card(world: "World", space: Space, subscription: Json) -> bool:
+    """A trial ends and there is nothing to charge: pause or cancel where the subscription says so."""
+    rule = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
+    customer = space.table("customer").objects[subscription["customer"]]
+    method = subscription["default_payment_method"] or customer["invoice_settings"]["default_payment_method"]
+    if method or customer["default_source"] or rule == "create_invoice":
+        return False
+    if rule == "cancel":
+        cancel(world, space, subscription, reason="cancellation_requested")
+        return True
+    previous = change(subscription, status="paused")
+    world.clockwork.cancel(space, subscription["id"])
+    space.save("subscription", subscription)
+    emit(world, space, "customer.subscription.paused", subscription)
+    emit(world, space, "customer.subscription.updated", subscription, previous)
+    return True
 
 
 def draft_until(world: "World", space: Space, invoice: Json) -> None:

@@ -70,6 +70,14 @@ def new_card(
     return method
 
 
+def new_other(world: "World", space: Space, kind: str, *, billing_details: Json | None = None) -> Json:
+    """A method that is no card (a bank debit, say): its payments stay `processing`."""
+    made = new_card(world, space, ("0000", kind, "unknown", "DE", {}), billing_details=billing_details)
+    del made["card"]
+    made.update({"type": kind, kind: {}})
+    return space.save("payment_method", made)
+
+
 def plan_expiry(world: "World", space: Space, method: Json) -> None:
     """`customer.source.expiring` at the start of the month in which the card expires."""
     from datetime import UTC, datetime

@@ -88,6 +88,8 @@ def start(world: "World", space: Space, plan: Plan) -> Json:
     free = trial_end is not None
     invoice = billing.bill(world, space, subscription, "subscription_create", free=free)
     emit(world, space, "customer.subscription.created", subscription)
+    if trial_end and trial_end - billing.NOTICE_SECONDS <= now:
+        billing.trial_will_end(world, space, subscription)
     invoicing.finalize(world, space, invoice)
     # Only a customer who pays by himself may start without a payment.
     if invoice["status"] == "open" and plan.collection_method == "send_invoice":
@@ -191,7 +193,7 @@ def _item(world: "World", subscription: str, price: Json, quantity: int, period:
 
 def reprice(call: "Call", subscription: Json) -> Json:
     """Apply `items`, `trial_end` and `billing_cycle_anchor=now` of an update; bills at once where Stripe would."""
-    world, space, params = call.world, call.space, call.params
+    world, params = call.world, call.params
     previous: Json = {}
     begin, end = billing.period_of(subscription)
     old_amount = _amount(subscription)
@@ -207,6 +209,9 @@ def reprice(call: "Call", subscription: Json) -> Json:
     restart = params.get("billing_cycle_anchor") == "now" or (
         trial_end == "now" and subscription["status"] == "trialing"
     )
+    ends_trial = restart and subscription["status"] == "trialing"
+    if ends_trial and billing.trial_without_card(world, call.space, subscription):
+        return previous | change(subscription, trial_end=now)
     if restart:
         recurring = subscription["items"]["data"][0]["price"]["recurring"]
         billing.set_period(subscription, now, shift(now, recurring["interval_count"], recurring["interval"]))

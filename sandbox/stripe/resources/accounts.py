@@ -14,6 +14,20 @@ def own_account(call: Call) -> Any:  # noqa: ANN401
     return call.world.account(call.space.account)
 
 
+@route("POST", "/v1/accounts")
+def create_account(call: Call) -> Any:  # noqa: ANN401
+    """Only a platform makes accounts, and is connected to those it makes."""
+    params, world = call.params, call.world
+    made = accounts.create_account(
+        world,
+        name=(params.get("business_profile") or {}).get("name") or "Account",
+        email=params.get("email") or "",
+        country=params.get("country") or "US",
+    )
+    accounts.connect(world, made["id"], live=call.space.livemode)
+    return made
+
+
 @route("GET", "/v1/accounts/{id}")
 def retrieve_account(call: Call) -> Any:  # noqa: ANN401
     return call.world.account(_permitted(call))

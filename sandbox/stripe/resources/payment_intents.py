@@ -5,7 +5,7 @@ from typing import Any
 from sandbox.stripe import charging, forms, shapes
 from sandbox.stripe.errors import StripeError, invalid
 from sandbox.stripe.events import change, emit
-from sandbox.stripe.methods import attach, new_card, resolve
+from sandbox.stripe.methods import attach, new_card, new_other, resolve
 from sandbox.stripe.resources.invoices import card_error, pay_invoice
 from sandbox.stripe.resources.payment_methods import card_from
 from sandbox.stripe.routing import Call, route
@@ -48,10 +48,7 @@ def _method(call: Call) -> Json | None:
     given = call.params.get("payment_method_data")
     if given:
         if given.get("type", "card") != "card":
-            made = new_card(call.world, call.space, ("0000", given["type"], "unknown", "DE", {}))
-            made.update({"type": given["type"], given["type"]: {}})
-            del made["card"]
-            return call.space.save("payment_method", made)
+            return new_other(call.world, call.space, given["type"])
         return new_card(call.world, call.space, card_from(given.get("card") or {}))
     if call.params.get("payment_method"):
         return resolve(call, call.params["payment_method"])
@@ -109,15 +106,35 @@ def _confirm(call: Call, intent: Json) -> Json:
         return _process(call, intent, method)
     outcome = charging.charge(call.world, call.space, intent, method)
     if outcome.requires_action and forms.boolean(call.params, "error_on_requires_action"):
-        raise StripeError(402, "card_error", "This payment required an authentication action to complete, but "
-                          "`error_on_requires_action` was set.", code="authentication_required", persists=True)
+        raise StripeError(
+            402,
+            "card_error",
+            "This payment required an authentication action to complete, but `error_on_requires_action` was set.",
+            code="authentication_required",
+            persists=True,
+        )
     if not outcome.approved and not outcome.requires_action:
         raise card_error(intent)
     return intent
 
 
 def _process(call: Call, intent: Json, method: Json) -> Json:
-    """Bank debits take days: the intent is processing first."""
+    """Bank debits take days: the intent is processing first. A bank transfer waits for the customer's money."""
+    if method["type"] == "customer_balance":
+        change(intent, status="requires_action", payment_method=method["id"])
+        intent["next_action"] = {
+            "type": "display_bank_transfer_instructions",
+            "display_bank_transfer_instructions": {
+                "amount_remaining": intent["amount"],
+                "currency": intent["currency"],
+                "hosted_instructions_url": f"{call.world.settings.public_url}/transfer/{intent['id']}",
+                "reference": call.world.ids.token(8).upper(),
+                "type": "us_bank_transfer",
+            },
+        }
+        call.space.save("payment_intent", intent)
+        emit(call.world, call.space, "payment_intent.requires_action", intent)
+        return intent
     change(intent, status="processing", payment_method=method["id"])
     call.space.save("payment_intent", intent)
     emit(call.world, call.space, "payment_intent.processing", intent)
@@ -223,3 +240,34 @@ def list_charges(call: Call) -> Any:  # noqa: ANN401
     return call.page("charge", "/v1/charges", filters)
 
 
+
+
+@route("POST", "/v1/test_helpers/customers/{id}/fund_cash_balance")
+def fund_cash_balance(call: Call) -> Any:  # noqa: ANN401
+    """A bank transfer came in; the oldest intent waiting for one takes it."""
+    customer, amount = call.object("customer"), forms.required_integer(call.params, "amount")
+    for intent in call.space.table("payment_intent").where("customer", customer["id"]):
+        waits = (intent["next_action"] or {}).get("display_bank_transfer_instructions")
+        if not waits:
+            continue
+        left = waits["amount_remaining"] - amount
+        if left > 0:
+            waits["amount_remaining"] = left
+            emit(call.world, call.space, "payment_intent.partially_funded", intent)
+        else:
+            change(intent, status="succeeded", next_action=None, amount_received=intent["amount"])
+            emit(call.world, call.space, "payment_intent.succeeded", intent)
+        call.space.save("payment_intent", intent)
+        break
+    return {
+        "id": call.world.ids.new("ccsbtxn"),
+        "object": "customer_cash_balance_transaction",
+        "created": call.world.now(),
+        "currency": call.params.get("currency"),
+        "customer": customer["id"],
+        "ending_balance": amount,
+        "funded": {"bank_transfer": {"reference": call.params.get("reference"), "type": "us_bank_transfer"}},
+        "livemode": call.space.livemode,
+        "net_amount": amount,
+        "type": "funded",
+    }

@@ -5,7 +5,7 @@ from typing import Any
 from sandbox.stripe import cards, forms
 from sandbox.stripe.errors import StripeError, invalid
 from sandbox.stripe.events import change, emit
-from sandbox.stripe.methods import Card, attach, detach, new_card, plan_expiry, resolve
+from sandbox.stripe.methods import Card, attach, detach, new_card, new_other, plan_expiry, resolve
 from sandbox.stripe.routing import Call, route
 from sandbox.stripe.store import Json
 
@@ -14,7 +14,7 @@ from sandbox.stripe.store import Json
 def create(call: Call) -> Any:  # noqa: ANN401
     kind = forms.required(call.params, "type")
     if kind != "card":
-        raise invalid(f"The payment method type {kind} is not played by the sandbox.", param="type")
+        return new_other(call.world, call.space, kind, billing_details=call.params.get("billing_details"))
     given = call.params.get("card") or {}
     return new_card(
         call.world,

@@ -42,7 +42,7 @@ def new_configuration(world: "World", space: Space, params: Json, *, default: bo
                 "mode": "at_period_end",
                 "proration_behavior": "none",
             },
-            "subscription_pause": {"enabled": False},
+            "subscription_pause": {"duration": {"interval_options": [], "type": "indefinite"}, "enabled": False},
             "subscription_update": {
                 "billing_cycle_anchor": None,
                 "default_allowed_updates": [],
