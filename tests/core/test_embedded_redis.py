@@ -42,8 +42,9 @@ def running(server: RedisServer) -> "Iterator[tuple[subprocess.Popen[bytes], red
 class TestRedisServer:
     def test_wants_its_password(self, server: RedisServer) -> None:
         at_once = Retry(NoBackoff(), 0)
-        with running(server), redis.Redis(port=server.port, retry=at_once) as stranger:
-            pytest.raises(redis.AuthenticationError, stranger.ping)
+        stranger = redis.Redis(port=server.port, retry=at_once)
+        with running(server), stranger, pytest.raises(redis.AuthenticationError):
+            stranger.ping()
 
     def test_shows_its_password_to_nobody(self, server: RedisServer) -> None:
         with running(server) as (process, _):
