@@ -12,6 +12,7 @@ def register(app: typer.Typer) -> None:
 def migrate(context: typer.Context) -> None:
     """Bring the schema to the newest revision, as DATABASE_ADMIN_URL, and grant the logins their rights."""
     import psycopg
+    from sqlalchemy.exc import OperationalError
 
     from cli import migrations
     from cli.errors import CommandError
@@ -21,6 +22,7 @@ def migrate(context: typer.Context) -> None:
     use_running_stack(context.obj)
     try:
         migrations.migrate(Logins.of_settings(config.settings()))
-    except psycopg.OperationalError as error:
-        raise CommandError(f"the database cannot be reached: {str(error).strip().splitlines()[0]}") from None
+    except (psycopg.OperationalError, OperationalError) as error:
+        cause = getattr(error, "orig", None) or error  # SQLAlchemy wraps the driver's own words in its own
+        raise CommandError(f"the database cannot be reached: {str(cause).strip().splitlines()[0]}") from None
     typer.echo("The schema is up to date.")

@@ -1,0 +1,188 @@
+"""What `up` decides before anything starts: folder, lock, secrets, ports, settings, configuration."""
+
+import configparser
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.errors import CommandError
+from cli.stack import handover
+from cli.stack.environment import Given, Stack, plan
+from cli.stack.folder import Folder, Running
+from cli.stack.programs import Program, programs, supervisor_configuration
+from cli.stack.secrets import DemoSecrets, Ports
+from cli.stack.start import _socket_path
+from core.config import Mode, Settings
+from tests.support.wait import wait_until
+
+_FROM_OUTSIDE = [name.upper() for name in Settings.model_fields]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder.create(tmp_path / "state")
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Given:
+    """A shell that sets nothing, in a folder without `.env`."""
+    for name in _FROM_OUTSIDE:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return Given.read()
+
+
+@pytest.fixture
+def stack(given: Given, folder: Folder) -> Stack:
+    return plan(given, folder, host="127.0.0.1", port=3210)
+
+
+class TestLock:
+    def test_a_second_holder_is_refused(self, folder: Folder) -> None:
+        assert folder.hold() is not None
+        second = Folder(folder.path)
+        assert second.hold() is None
+        assert second.is_held()
+        folder.let_go()
+        assert not second.is_held()
+
+    def test_stays_taken_while_whoever_inherited_it_lives(self, folder: Folder) -> None:
+        """Between the end of `up --detach` and the end of its supervisor nobody else may start."""
+        lock = folder.hold()
+        assert lock is not None
+        heir = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=-1, pass_fds=(lock,))
+        folder.let_go()
+        assert folder.is_held()
+        heir.kill()
+        heir.communicate()
+        assert wait_until(lambda: not folder.is_held(), what="the lock ends with its holder")
+
+    def test_nothing_runs_in_a_folder_nobody_holds(self, folder: Folder) -> None:
+        """A note left by a stack that was killed is no stack."""
+        folder.write(Running("http://localhost:1", 1, "demo", os.getpid(), "/nowhere"))
+        assert folder.running() is None
+
+    def test_a_folder_that_cannot_be_written_is_one_line(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(CommandError, match="cannot write to"):
+            Folder.create(tmp_path / "file" / "state")
+
+
+class TestSecrets:
+    def test_are_made_once_and_for_the_owner_only(self, tmp_path: Path) -> None:
+        made = DemoSecrets.of_folder(tmp_path)
+        assert DemoSecrets.of_folder(tmp_path) == made
+        assert stat.S_IMODE((tmp_path / "secrets.json").stat().st_mode) == 0o600
+
+    def test_a_name_of_a_newer_version_is_added(self, tmp_path: Path) -> None:
+        made = DemoSecrets.of_folder(tmp_path)
+        path = tmp_path / "secrets.json"
+        kept = json.loads(path.read_text())
+        del kept["demo_password"]
+        path.write_text(json.dumps(kept))
+        again = DemoSecrets.of_folder(tmp_path)
+        assert again.encryption_key == made.encryption_key
+        assert again.demo_password
+
+    def test_a_torn_file_is_one_line(self, tmp_path: Path) -> None:
+        (tmp_path / "secrets.json").write_text("{")
+        with pytest.raises(CommandError, match="cannot be read"):
+            DemoSecrets.of_folder(tmp_path)
+
+    def test_ports_are_remembered_while_they_are_free(self, tmp_path: Path) -> None:
+        assert Ports.of_folder(tmp_path) == Ports.of_folder(tmp_path)
+
+
+class TestPlan:
+    def test_a_demo_is_complete_and_reaches_no_vendor(self, stack: Stack) -> None:
+        told = Settings(_env_file=None, **{name.lower(): value for name, value in stack.variables.items()})
+        assert told.is_demo
+        assert told.public_url == "http://localhost:3210"
+        bases = {told.stripe_api_base, told.stripe_connect_base, told.resend_api_base, told.twilio_api_base}
+        assert bases == {stack.sandbox_url}
+        assert told.webhook_secrets(connect=True) != told.webhook_secrets(connect=False)
+
+    def test_the_owners_login_is_not_among_what_processes_are_told(self, stack: Stack) -> None:
+        assert "phantom_owner" in stack.admin_url
+        assert not any("phantom_owner" in value for value in stack.variables.values())
+
+    def test_a_real_stripe_key_in_the_shell_does_not_reach_a_demo(
+        self, given: Given, folder: Folder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("STRIPE_SECRET_KEY", "sk_live_real")
+        monkeypatch.setenv("STRIPE_API_BASE", "https://api.stripe.com")
+        told = {**os.environ, **plan(given, folder, host="127.0.0.1", port=3210).variables}
+        assert told["STRIPE_SECRET_KEY"].startswith("sk_test_")
+        assert told["STRIPE_API_BASE"].startswith("http://127.0.0.1:")
+
+    def test_live_mode_makes_nothing(self, given: Given, folder: Folder) -> None:
+        live = given.model_copy(update={"phantom_mode": Mode.LIVE})
+        with pytest.raises(CommandError, match=r"live mode makes no secrets.*DATABASE_URL.*REDIS_URL, ENCRYPTION_KEY"):
+            plan(live, folder, host="127.0.0.1", port=3210)
+        assert not (folder.path / "secrets.json").exists()
+
+    def test_a_database_of_ones_own_replaces_the_embedded_one(self, given: Given, folder: Folder) -> None:
+        url = "postgresql://someone@db/phantom"
+        names = ("database_url", "database_system_url", "database_admin_url")
+        theirs = given.model_copy(update=dict.fromkeys(names, url) | {"redis_url": "redis://elsewhere"})
+        planned = plan(theirs, folder, host="127.0.0.1", port=3210)
+        assert (planned.postgres, planned.redis, planned.admin_url) == (None, None, url)
+        assert [program.name for program in programs(planned)] == ["sandbox", "web", "worker", "sentinel"]
+
+    def test_half_a_database_is_one_line(self, given: Given, folder: Folder) -> None:
+        half = given.model_copy(update={"database_url": "postgresql://someone@db/phantom"})
+        with pytest.raises(CommandError, match="DATABASE_SYSTEM_URL, DATABASE_ADMIN_URL as well"):
+            plan(half, folder, host="127.0.0.1", port=3210)
+
+    def test_a_bad_value_is_one_line_without_the_value(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PHANTOM_MODE", "wonderful")
+        with pytest.raises(CommandError, match="PHANTOM_MODE") as caught:
+            Given.read()
+        assert "wonderful" not in str(caught.value)
+
+
+class TestConfiguration:
+    def test_holds_no_secret_and_starts_in_order(self, stack: Stack, tmp_path: Path) -> None:
+        text = supervisor_configuration(programs(stack), socket=tmp_path / "s.sock", logs=tmp_path)
+        for name in ("ENCRYPTION_KEY", "DATABASE_URL", "REDIS_URL", "STRIPE_WEBHOOK_SECRET"):
+            assert stack.variables[name] not in text
+        read = configparser.RawConfigParser()
+        read.read_string(text)
+        sections = [name for name in read.sections() if name.startswith("program:")]
+        order = sorted(sections, key=lambda name: read.getint(name, "priority"))
+        assert [name.removeprefix("program:") for name in order] == [
+            "postgres", "redis", "sandbox", "web", "worker", "sentinel",
+        ]  # fmt: skip
+
+    def test_odd_characters_in_a_path_survive(self, tmp_path: Path) -> None:
+        odd = Program("web", [sys.executable, "-c", "100% 'odd'"])
+        text = supervisor_configuration([odd], socket=tmp_path / "s.sock", logs=tmp_path / "100%")
+        assert "100%% " in text
+        assert f"logfile={tmp_path}/100%%/supervisor.log" in text
+
+    def test_a_socket_path_too_long_for_the_system_moves(self, tmp_path: Path) -> None:
+        assert _socket_path(Path("/short")) == Path("/short/supervisor.sock")
+        moved = _socket_path(tmp_path / ("long" * 30))
+        assert len(os.fsencode(moved)) < 100
+        moved.parent.rmdir()
+
+
+class TestHandover:
+    def test_a_command_in_another_shell_works_on_what_runs(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+        handover.keep(stack)
+        path = stack.folder.path / "environment.json"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        seen = dict(os.environ)
+        monkeypatch.setattr(os, "environ", seen)
+        handover.use_running_stack(stack.folder.path)
+        assert "DATABASE_URL" not in seen  # nothing runs
+        stack.folder.hold()
+        handover.use_running_stack(stack.folder.path)
+        assert seen["DATABASE_URL"] == stack.variables["DATABASE_URL"]
+        assert "phantom_owner" in seen["DATABASE_ADMIN_URL"]
+        stack.folder.let_go()
