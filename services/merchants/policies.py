@@ -39,7 +39,8 @@ class RecoveryPolicy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    paused: bool = False
+    # Nothing is sent to anybody until a person has seen what was found and says go.
+    paused: bool = True
     billing_reasons: frozenset[str] = frozenset({"subscription_cycle"})
     unpaid_has_access: bool = True
     grace_hours: dict[str, int] = Field(default_factory=lambda: {"technical": 24})

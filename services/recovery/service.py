@@ -8,6 +8,7 @@ from sqlmodel import Session
 from core import clock
 from models.ghost import OPEN_STATES, GhostKind, GhostState, GhostTarget, Strategy
 from services.audit import service as audit
+from services.merchants import service as merchants
 from services.messaging import service as messaging
 from services.recovery import repository, settle
 from services.recovery.errors import GhostNotFoundError, InvalidQueryError
@@ -21,6 +22,7 @@ from services.recovery.schemas import (
     TimelineEntry,
 )
 from services.recovery.work import Work, merchant_context
+from services.tasks import service as tasks
 
 MAX_PAGE_SIZE = 100
 EXPORT_PAGE = 500
@@ -127,6 +129,30 @@ def _by_person(
             session, merchant_id, f"ghosts.{trigger.value}", actor_id=actor_id, facts={"ghosts": sorted(set(ghost_ids))}
         )
     return done
+
+
+def start_messages(session: Session, merchant_id: str, actor_id: str) -> int:
+    """Switch messages on: every open ghost gets its plan and what is due goes out. Returns how many are open."""
+    merchants.change_policy(session, merchant_id, {"paused": False}, actor_id=actor_id)
+    number = replan_open(session, merchant_id)
+    tasks.schedule(session, kind="pulse", merchant_id=merchant_id, payload={"trigger": "start"}, priority=5)
+    audit.log_event(session, merchant_id, "recovery.messages_started", "Recovery messages were switched on.")
+    return number
+
+
+def stop_messages(session: Session, merchant_id: str, actor_id: str) -> int:
+    """Switch messages off for the whole merchant; links already sent go on working."""
+    merchants.change_policy(session, merchant_id, {"paused": True}, actor_id=actor_id)
+    number = replan_open(session, merchant_id)
+    audit.log_event(
+        session, merchant_id, "recovery.messages_stopped", "Recovery messages were switched off.", level="warning"
+    )
+    return number
+
+
+def messages_are_on(session: Session, merchant_id: str) -> bool:
+    """Whether the merchant has switched messages on."""
+    return not merchants.get_policy(session, merchant_id).paused
 
 
 def replan_open(session: Session, merchant_id: str) -> int:
