@@ -33,7 +33,7 @@ START = "/"
 @router.post("/auth/sign-in")
 async def sign_in(request: Request) -> Response:
     """Fields `email`, `password` and optionally `next` (a page of ours). Back to the sign-in page when refused,
-    with `?problem=wrong_credentials | too_many_sign_ins | busy`; programs get 200 or a problem.
+    with `?error=wrong_credentials | too_many_sign_ins | busy`; programs get 200 or a problem.
     """
     require_same_origin(request)
     form = await read_form(request)
@@ -99,7 +99,7 @@ def _signed_in(request: Request, opened: NewSession, after: str) -> Response:
 def _refused(request: Request, error: PhantomError, after: str) -> Response:
     if wants_json(request):
         return _private(errors.on_phantom_error(request, error))
-    query = {"problem": error.code}
+    query = {"error": error.code}
     if after and safe_next(after) == after:
         query["next"] = after
     return _private(RedirectResponse(f"{SIGN_IN_PAGE}?{urlencode(query)}", 303))

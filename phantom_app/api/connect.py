@@ -20,7 +20,10 @@ WELCOME = "/welcome"
 @router.get("/api/auth/stripe")
 def begin(request: Request) -> Response:
     """Send the browser to Stripe's consent page."""
-    begun = connect.begin(None if request.app.state.headless else principal_of(request))
+    try:
+        begun = connect.begin(None if request.app.state.headless else principal_of(request))
+    except PhantomError as error:
+        return _private(errors.on_phantom_error(request, error))
     response = RedirectResponse(begun.url, 303)
     sessions.set_connect(response, begun.browser_token)
     return _private(response)
