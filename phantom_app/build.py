@@ -129,7 +129,7 @@ def _registry(binaries: Path) -> str:
 
 
 def _export(work: Path, log: Path) -> None:
-    command = [Path(sys.executable).parent / "reflex", "export", "--frontend-only", "--no-zip"]
+    command = [str(Path(sys.executable).parent / "reflex"), "export", "--frontend-only", "--no-zip"]
     with log.open("w") as output:
         try:
             done = subprocess.run(  # noqa: S603  # our own Reflex, fixed arguments

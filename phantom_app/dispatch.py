@@ -5,6 +5,7 @@ its speed; the hot paths stand before even the API's own layers.
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Match, Route, Router
@@ -18,20 +19,37 @@ def answers(routes: Iterable[BaseRoute], scope: Scope) -> bool:
     return any(route.matches(scope)[0] is not Match.NONE for route in routes)
 
 
+def prerendered(static: Path) -> frozenset[str]:
+    """The paths of a build that have a document of their own."""
+    return frozenset(f"/{index.parent.relative_to(static).as_posix()}" for index in static.glob("*/**/index.html"))
+
+
 class Dispatch:
     """ASGI switch. `pages` is Reflex, or None in headless mode; `lifespan` runs the start and stop events."""
 
     def __init__(
-        self, *, hot: Iterable[Route] = (), api: Router, api_app: ASGIApp, pages: ASGIApp | None, lifespan: ASGIApp
+        self,
+        *,
+        hot: Iterable[Route] = (),
+        api: Router,
+        api_app: ASGIApp,
+        pages: ASGIApp | None,
+        lifespan: ASGIApp,
+        documents: frozenset[str] = frozenset(),
     ) -> None:
         hot = list(hot)
         self._hot = Router(routes=hot)
         self._fixed = frozenset(route.path for route in hot if "{" not in route.path)
         self._patterns = [route for route in hot if "{" in route.path]
         self._api, self._api_app, self._pages, self._lifespan = api, api_app, pages, lifespan
+        self._documents = documents
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._chosen(scope)(scope, receive, send)
+        chosen = self._chosen(scope)
+        if chosen is self._pages and scope.get("path") in self._documents:
+            # a page is a folder with an index; without the slash the file server answers with a redirect
+            scope = {**scope, "path": scope["path"] + "/"}
+        await chosen(scope, receive, send)
 
     def _chosen(self, scope: Scope) -> ASGIApp:
         if scope["type"] == "lifespan":

@@ -9,8 +9,9 @@ import re
 import traceback
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
-import reflex as rx
+from reflex.event import EventSpec
 
 from core.errors import PhantomError
 
@@ -44,6 +45,7 @@ class FrameworkFilter(logging.Filter):
 
 def install_filter() -> None:
     """Put the filter on the handlers of the root logger (a logger's own filters miss its children)."""
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # Reflex imports Alembic, which chats
     for handler in logging.getLogger().handlers:
         if not any(isinstance(existing, FrameworkFilter) for existing in handler.filters):
             handler.addFilter(FrameworkFilter())
@@ -62,11 +64,11 @@ def on_page_failure(exception: Exception) -> None:
     log.warning("screen.page_failed", extra={"facts": {"characters": len(str(exception))}})
 
 
-def make_handler(notice: rx.event.EventSpec) -> Callable[[Exception], rx.event.EventSpec]:
+def make_handler(notice: Any) -> Callable[[Exception], EventSpec]:
     """A backend exception handler that logs and shows `notice` in the tab where it happened."""
 
-    def on_handler_failure(exception: Exception) -> rx.event.EventSpec:
+    def on_handler_failure(exception: Exception) -> EventSpec:
         log_failure(exception)
-        return notice
+        return notice()  # type: ignore[no-any-return]
 
     return on_handler_failure

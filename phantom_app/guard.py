@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import reflex as rx
-from reflex.state import StateUpdate
+from reflex.state import BaseState, StateUpdate
 from reflex_base.event import Event
 
 from core.errors import NotAuthenticatedError
@@ -111,7 +111,7 @@ class Guard(rx.Middleware):
         self._sessions, self._forget_tab = sessions, forget_tab
         self._policy: dict[str, str | None] = {}
 
-    async def preprocess(self, app: rx.App, state: rx.State, event: Event) -> StateUpdate | None:
+    async def preprocess(self, app: rx.App, state: BaseState, event: Event) -> StateUpdate | None:
         fingerprint, who = await self._sessions.of(state.router.headers.cookie)
         _current.set(who)
         if event.name in runtime.FRAMEWORK_HANDLERS:
@@ -136,7 +136,7 @@ class Guard(rx.Middleware):
             self._policy[name] = declaration(handler)
         return self._policy[name]
 
-    async def _clean_for(self, state: rx.State, owner: str) -> None:
+    async def _clean_for(self, state: BaseState, owner: str) -> None:
         """Start from a clean state when the tab was another session's; a hydrate has every state loaded."""
         tab = await state.get_state(TabOwner)
         if tab._owner != owner:
@@ -145,7 +145,7 @@ class Guard(rx.Middleware):
             tab._owner = owner
 
     @staticmethod
-    def _sign_in(state: rx.State) -> StateUpdate:
+    def _sign_in(state: BaseState) -> StateUpdate:
         """Empty what the tab holds (hydrate comes back through the guard, now without an owner) and ask."""
         path = state.router.url.path
         ask = rx.redirect(routes.sign_in(path if path.startswith("/") else ""))

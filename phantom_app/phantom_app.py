@@ -24,7 +24,7 @@ app = rx.App(
         rx.el.meta(name="theme-color", content=theme.LIGHT["ground"], media="(prefers-color-scheme: light)"),
         rx.el.meta(name="theme-color", content=theme.DARK["ground"], media="(prefers-color-scheme: dark)"),
     ],
-    backend_exception_handler=failures.make_handler(Shell.report_failure()),
+    backend_exception_handler=failures.make_handler(Shell.report_failure),
     frontend_exception_handler=failures.on_page_failure,
 )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import reflex as rx
+from reflex.state import BaseState
 from reflex_base import constants
 from reflex_base.environment import environment
 from reflex_base.event import Event, EventHandler
@@ -66,12 +67,12 @@ def handler_name(handler: Any) -> str:
     return str(format_event_handler(handler))
 
 
-def request_data(state: rx.State) -> dict[str, Any]:
+def request_data(state: BaseState) -> dict[str, Any]:
     """Headers, address and path of the connection that an event came by."""
     return dict(state.router_data)
 
 
-def tab_token(state: rx.State) -> str:
+def tab_token(state: BaseState) -> str:
     return str(state.router.session.client_token)
 
 
@@ -95,6 +96,6 @@ def hydrate_event() -> Event:
     return Event(name=ROOT + "hydrate", payload={})
 
 
-def clear_tab(state: rx.State) -> None:
+def clear_tab(state: BaseState) -> None:
     """Put every state of a tab that is loaded back to its defaults (all of them when a hydrate is under way)."""
     state._get_root_state().reset()

@@ -28,7 +28,7 @@ from starlette.types import ASGIApp
 from core import config, db, logging
 from core.errors import ConfigurationError, PhantomError
 from phantom_app import build, failures, headers, runtime
-from phantom_app.dispatch import Dispatch
+from phantom_app.dispatch import Dispatch, prerendered
 from phantom_app.limits import SocketLimits
 
 WATCH_SECONDS = 1.0
@@ -114,11 +114,18 @@ def web(settings: config.Settings, folder: Path, parent: int) -> ASGIApp:
     from phantom_app.phantom_app import app, serve_with
 
     api = create_api()
-    serve_with(app, settings, api.router.lifespan_context(api), worker_life(parent))
-    policy = headers.content_policy(headers.build_hashes(folder / "build" / "client"))
-    pages = app()
-    inner = SocketLimits(Dispatch(hot=hot.routes(), api=api.router, api_app=api, pages=pages, lifespan=pages))
-    return headers.SecurityHeaders(inner, policy, https=settings.serves_https)
+    serve_with(app, settings, api.router.lifespan_context(api), hot.lifespan(), worker_life(parent))
+    static = folder / "build" / "client"
+    policy, pages = headers.content_policy(headers.build_hashes(static)), app()
+    inner = Dispatch(
+        hot=hot.routes(),
+        api=api.router,
+        api_app=api,
+        pages=pages,
+        lifespan=pages,
+        documents=prerendered(static),
+    )
+    return headers.SecurityHeaders(SocketLimits(inner), policy, https=settings.serves_https)
 
 
 def headless(settings: config.Settings, parent: int) -> ASGIApp:
@@ -130,7 +137,7 @@ def headless(settings: config.Settings, parent: int) -> ASGIApp:
 
     @contextlib.asynccontextmanager
     async def life(_outer: Starlette) -> AsyncIterator[None]:
-        async with api.router.lifespan_context(api), worker_life(parent):
+        async with api.router.lifespan_context(api), hot.lifespan(), worker_life(parent):
             yield
 
     outer = Starlette(lifespan=life)

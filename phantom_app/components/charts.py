@@ -9,7 +9,7 @@ from phantom_app.state.dashboard import Dashboard, SliceView, StepView
 def funnel() -> rx.Component:
     """Found, messaged, clicked, recovered: the cohort of the period."""
 
-    def step(view: rx.Var[StepView]) -> rx.Component:
+    def step(view: StepView) -> rx.Component:
         return rx.el.li(
             rx.el.span(view.label, class_name="funnel-label"),
             rx.el.span(
@@ -28,7 +28,7 @@ def funnel() -> rx.Component:
 def slices() -> rx.Component:
     """Open leakage by the reason of the decline."""
 
-    def part(view: rx.Var[SliceView]) -> rx.Component:
+    def part(view: SliceView) -> rx.Component:
         return rx.el.li(
             rx.el.span(view.label, class_name="slice-label"),
             rx.el.span(view.amount, class_name="number"),
@@ -46,7 +46,7 @@ def slices() -> rx.Component:
 def trend() -> rx.Component:
     """Found and recovered by day."""
 
-    def column(view: rx.Var[Column]) -> rx.Component:
+    def column(view: Column) -> rx.Component:
         return rx.el.div(
             rx.el.span(class_name="trend-bar tone-leaking", style={"height": view.found_height}),
             rx.el.span(class_name="trend-bar tone-recovered", style={"height": view.recovered_height}),
@@ -60,7 +60,7 @@ def trend() -> rx.Component:
             class_name="trend-column",
         )
 
-    def line(view: rx.Var[Column]) -> rx.Component:
+    def line(view: Column) -> rx.Component:
         return rx.el.tr(
             rx.el.th(view.day, scope="row"),
             rx.el.td(view.found, class_name="number right"),

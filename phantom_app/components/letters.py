@@ -6,14 +6,14 @@ from phantom_app.components.parts import badge
 from phantom_app.state.ghost import Letter
 
 
-def preview(html: rx.Var[str], title: rx.Var[str]) -> rx.Component:
+def preview(html: str, title: str) -> rx.Component:
     """The mail's HTML is made from customers' data: an empty `sandbox` gives it no script, form or origin."""
     return rx.el.iframe(
         src_doc=html, sandbox="", title=title, class_name="mail", loading="lazy", data_testid="mail-preview"
     )
 
 
-def letter(view: rx.Var[Letter]) -> rx.Component:
+def letter(view: Letter) -> rx.Component:
     """A message that unfolds to its rendering."""
     return rx.el.li(
         rx.el.details(

@@ -6,7 +6,7 @@ from phantom_app.components.parts import skeleton
 from phantom_app.state.dashboard import Dashboard, FigureView
 
 
-def _figure(figure: rx.Var[FigureView], leading: bool = False) -> rx.Component:
+def _figure(figure: FigureView, leading: bool = False) -> rx.Component:
     return rx.el.div(
         rx.el.dt(figure.label, class_name=f"key tone-{figure.tone}"),
         rx.el.dd(

@@ -3,9 +3,19 @@
 from typing import Any
 
 import reflex as rx
-from reflex_components_core.react_router.dom import ReactRouterLink
+from reflex_components_core.react_router.dom import ReactRouterLink  # type: ignore[import-untyped]  # ships no types
 
 from phantom_app.components.icons import icon
+
+
+def calling(handler: Any, *arguments: Any) -> Any:
+    """A handler with its arguments bound (to a type checker `rx.event` makes something that cannot be called)."""
+    return handler(*arguments)
+
+
+def debounced(handler: Any, milliseconds: int) -> Any:
+    """A handler that runs when nothing more came for a while."""
+    return handler.debounce(milliseconds)
 
 
 def link(*children: Any, to: Any, class_name: str = "", **props: Any) -> rx.Component:

@@ -5,7 +5,7 @@ import reflex as rx
 from phantom_app import routes
 from phantom_app.components import charts
 from phantom_app.components.money_hero import money_hero
-from phantom_app.components.parts import badge, empty, link, page_head, panel, segments, skeletons
+from phantom_app.components.parts import badge, calling, empty, link, page_head, panel, segments, skeletons
 from phantom_app.components.shell import framed
 from phantom_app.pages.page import Page
 from phantom_app.state.dashboard import PERIODS, Dashboard
@@ -15,7 +15,7 @@ from phantom_app.state.shell import Shell
 def _controls() -> tuple[rx.Component, ...]:
     return (
         rx.cond(
-            Dashboard.currencies.length() > 1,
+            Dashboard.several_currencies,
             rx.el.select(
                 rx.foreach(Dashboard.currencies, lambda code: rx.el.option(code.upper(), value=code)),
                 value=Dashboard.currency,
@@ -27,7 +27,7 @@ def _controls() -> tuple[rx.Component, ...]:
         ),
         segments(
             "Period",
-            *[(f"{days} days", Dashboard.days == days, Dashboard.choose_days(days)) for days in PERIODS],
+            *[(f"{days} days", Dashboard.days == days, calling(Dashboard.choose_days, days)) for days in PERIODS],
             test_id="period",
         ),
     )
@@ -64,7 +64,7 @@ def _charts() -> rx.Component:
                 rx.cond(
                     Dashboard.loaded,
                     rx.cond(
-                        Dashboard.slices.length() > 0,
+                        Dashboard.slices,
                         charts.slices(),
                         empty("Nothing is leaking", "Every recurring invoice is paid.", inset=True, test_id="no-leak"),
                     ),

@@ -71,10 +71,10 @@ def _reasons() -> rx.Component:
 
 
 def _facts() -> rx.Component:
-    def fact(view: rx.Var[Fact]) -> rx.Component:
+    def fact(view: Fact) -> rx.Component:
         return rx.el.div(rx.el.dt(view.label), rx.el.dd(view.value, class_name="number"))
 
-    def identifier(view: rx.Var[Fact]) -> rx.Component:
+    def identifier(view: Fact) -> rx.Component:
         return rx.el.div(rx.el.dt(view.label), rx.el.dd(view.value, class_name="mono"))
 
     return panel(
@@ -86,7 +86,7 @@ def _facts() -> rx.Component:
 
 
 def _timeline() -> rx.Component:
-    def entry(view: rx.Var[Moment]) -> rx.Component:
+    def entry(view: Moment) -> rx.Component:
         return rx.el.li(
             rx.el.div(
                 rx.el.strong(view.title),
@@ -111,7 +111,7 @@ def _letters() -> rx.Component:
         "Messages",
         "Each as it was rendered",
         rx.cond(
-            Ghost.letters.length() > 0,
+            Ghost.letters,
             rx.el.ul(rx.foreach(Ghost.letters, letter), class_name="letters"),
             empty(
                 "No message yet",

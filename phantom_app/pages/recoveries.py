@@ -3,7 +3,7 @@
 import reflex as rx
 
 from phantom_app import routes
-from phantom_app.components.parts import badge, empty, link, page_head, pager, skeletons
+from phantom_app.components.parts import badge, calling, debounced, empty, link, page_head, pager, skeletons
 from phantom_app.components.shell import framed
 from phantom_app.pages.page import Page
 from phantom_app.state import words
@@ -20,7 +20,7 @@ def _toolbar() -> rx.Component:
             type="search",
             placeholder="Customer, email, invoice",
             default_value=Recoveries.search,
-            on_change=Recoveries.look_for.debounce(250),
+            on_change=debounced(Recoveries.look_for, 250),
             class_name="input search",
             aria_label="Search ghosts",
             data_testid="search",
@@ -52,7 +52,7 @@ def _sortable(text: str, column: str, class_name: str = "") -> rx.Component:
         rx.el.button(
             text,
             rx.el.span(rx.cond(chosen, rx.cond(Recoveries.ascending, "↑", "↓"), ""), aria_hidden="true"),
-            on_click=Recoveries.sort_by(column),
+            on_click=calling(Recoveries.sort_by, column),
             class_name="sort",
             type="button",
         ),
@@ -62,7 +62,7 @@ def _sortable(text: str, column: str, class_name: str = "") -> rx.Component:
     )
 
 
-def _row(ghost: rx.Var[GhostView]) -> rx.Component:
+def _row(ghost: GhostView) -> rx.Component:
     return rx.el.tr(
         rx.el.td(
             link(ghost.name, to=ghost.link, class_name="cell-main row-link"),
@@ -75,18 +75,18 @@ def _row(ghost: rx.Var[GhostView]) -> rx.Component:
             rx.el.span(ghost.card, class_name="cell-sub number"),
             custom_attrs={"data-label": "Decline"},
         ),
-        rx.el.td(ghost.strategy, custom_attrs={"data-label": "Strategy"}),
+        rx.el.td(ghost.strategy, class_name="wide-only"),
         rx.el.td(
             rx.el.span(ghost.last, class_name="cell-line"),
             rx.el.span(ghost.last_when, class_name="cell-sub number"),
-            custom_attrs={"data-label": "Last"},
+            class_name="wide-only",
         ),
         rx.el.td(
             rx.el.span(ghost.next, class_name="cell-line"),
             rx.el.span(ghost.next_when, class_name="cell-sub number"),
             custom_attrs={"data-label": "Next"},
         ),
-        rx.el.td(ghost.found, class_name="number nowrap", custom_attrs={"data-label": "Found"}),
+        rx.el.td(ghost.found, class_name="number nowrap wide-only"),
         class_name="goes",
         data_testid="ghost-row",
         custom_attrs={"data-ghost": ghost.id},
@@ -141,7 +141,7 @@ def recoveries() -> rx.Component:
         rx.cond(
             Recoveries.loaded,
             rx.cond(
-                Recoveries.rows.length() > 0,
+                Recoveries.rows,
                 rx.fragment(
                     _list(),
                     pager(

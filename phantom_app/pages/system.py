@@ -4,7 +4,7 @@ import reflex as rx
 
 from phantom_app import routes
 from phantom_app.components.letters import letter
-from phantom_app.components.parts import badge, empty, link, page_head, skeletons
+from phantom_app.components.parts import badge, calling, empty, link, page_head, skeletons
 from phantom_app.components.shell import framed
 from phantom_app.pages.page import Page
 from phantom_app.state.shell import Shell
@@ -22,7 +22,7 @@ def _tabs() -> rx.Component:
                 id=f"tab-{key}",
                 aria_selected=rx.cond(System.tab == key, "true", "false"),
                 aria_controls="tab-panel",
-                on_click=System.choose(key),
+                on_click=calling(System.choose, key),
                 type="button",
                 data_testid=f"tab-{key}",
             )
@@ -35,7 +35,7 @@ def _tabs() -> rx.Component:
 
 
 def _log() -> rx.Component:
-    def entry(view: rx.Var[Line]) -> rx.Component:
+    def entry(view: Line) -> rx.Component:
         return rx.el.li(
             rx.el.span(view.when, class_name="log-when number faint"),
             rx.el.span(view.event, class_name="log-event mono faint"),
@@ -46,7 +46,7 @@ def _log() -> rx.Component:
         )
 
     return rx.cond(
-        System.lines.length() > 0,
+        System.lines,
         rx.el.ol(rx.foreach(System.lines, entry), class_name="log", aria_label="Live log, newest first", role="log"),
         empty(
             "Nothing has happened yet",
@@ -70,7 +70,7 @@ def _table(caption: str, heads: tuple[str, ...], body: rx.Component, test_id: st
 
 
 def _hunts() -> rx.Component:
-    def row(view: rx.Var[HuntView]) -> rx.Component:
+    def row(view: HuntView) -> rx.Component:
         return rx.el.tr(
             rx.el.td(view.started, class_name="number nowrap"),
             rx.el.td(badge(view.state, view.tone), rx.el.span(view.error, class_name="cell-sub")),
@@ -83,7 +83,7 @@ def _hunts() -> rx.Component:
 
     heads = ("Started", "State", "By", "Listed", "Found", "Updated", "Unreadable", "Requests", "Took")
     return rx.cond(
-        System.hunts.length() > 0,
+        System.hunts,
         _table("Hunts", heads, rx.foreach(System.hunts, row), "hunts"),
         empty(
             "No hunt yet",
@@ -94,7 +94,7 @@ def _hunts() -> rx.Component:
 
 
 def _tasks() -> rx.Component:
-    def number(view: rx.Var[Count]) -> rx.Component:
+    def number(view: Count) -> rx.Component:
         return rx.el.div(
             rx.el.dt(view.label, class_name=f"key tone-{view.tone}"),
             rx.el.dd(view.value, class_name="count-value number"),
@@ -102,7 +102,7 @@ def _tasks() -> rx.Component:
             data_testid=f"queue-{view.key}",
         )
 
-    def row(view: rx.Var[Task]) -> rx.Component:
+    def row(view: Task) -> rx.Component:
         return rx.el.tr(
             rx.el.td(view.kind, rx.el.span("#", view.id, class_name="cell-sub mono")),
             rx.el.td(badge(view.state, view.tone)),
@@ -114,7 +114,7 @@ def _tasks() -> rx.Component:
     return rx.fragment(
         rx.el.dl(rx.foreach(System.counts, number), class_name="hero counts"),
         rx.cond(
-            System.tasks.length() > 0,
+            System.tasks,
             _table(
                 "Tasks", ("Task", "State", "Attempts", "When", "Last error"), rx.foreach(System.tasks, row), "tasks"
             ),
@@ -127,7 +127,7 @@ def _outbox() -> rx.Component:
     return rx.cond(
         System.may_read_messages,
         rx.cond(
-            System.letters.length() > 0,
+            System.letters,
             rx.el.div(
                 rx.el.ul(rx.foreach(System.letters, letter), class_name="letters"),
                 class_name="panel panel-body",

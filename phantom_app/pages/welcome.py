@@ -30,7 +30,11 @@ def _progress() -> rx.Component:
                 Welcome.finished,
                 "The hunt is done",
                 rx.cond(
-                    Welcome.failed, "The hunt stopped", rx.cond(Welcome.running, "Hunting now", "Waiting to start")
+                    Welcome.failed,
+                    "The hunt stopped",
+                    rx.cond(
+                        Welcome.running, "Hunting now", rx.cond(Welcome.waiting, "Starting", "No hunt has run yet")
+                    ),
                 ),
             ),
             aria_live="polite",
@@ -81,7 +85,7 @@ def _start() -> rx.Component:
             rx.cond(Welcome.finished | Welcome.failed, "Hunt again", "Start the hunt"),
             on_click=Welcome.start_hunt,
             disabled=Welcome.running | Welcome.waiting,
-            class_name="button large",
+            class_name=rx.cond(Welcome.finished, "button large", "button primary large"),
             type="button",
             data_testid="start-hunt",
         ),

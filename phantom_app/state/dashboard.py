@@ -59,10 +59,11 @@ class Dashboard(rx.State):
     days: int = 30
     currency: str = ""
     currencies: list[str] = []
+    several_currencies: bool = False
     period: str = ""
     as_of: str = ""
     last_hunt: str = ""
-    guarded: FigureView | None = None
+    guarded: FigureView = FigureView("", "", "", "", "", "", "")
     figures: list[FigureView] = []
     funnel: list[StepView] = []
     columns: list[Column] = []
@@ -81,7 +82,7 @@ class Dashboard(rx.State):
     def _show(self, shown: Figures) -> None:
         now = clock.now()
         self.currency = shown.currency
-        self.currencies = list(shown.currencies)
+        self.currencies, self.several_currencies = list(shown.currencies), len(shown.currencies) > 1
         self.period = f"{formats.day(shown.since)} – {formats.day(shown.until)}"
         self.as_of = formats.moment(shown.as_of)
         self.last_hunt = formats.distance(shown.last_hunt_at, now) if shown.last_hunt_at else ""
@@ -168,7 +169,7 @@ def figures_of(shown: Figures) -> list[FigureView]:
         FigureView(
             "health", "Leakage health", f"{hero.health} / 100" if hero.health is not None else formats.NONE,
             f"last 30 days, {currency.upper()}", "",
-            f"{formats.money(hero.leakage_now, currency)} open of what was billed"
+            "100 is nothing lost of what was billed"
             if hero.health is not None else "nothing billed in the last 30 days",
             Tone.NEUTRAL.value,
         ),

@@ -12,7 +12,7 @@ from phantom_app import live
 from phantom_app.guard import allow, principal
 from phantom_app.state import formats, words
 from phantom_app.state.access import as_tenant
-from phantom_app.state.recoveries import GhostView, ghost_view
+from phantom_app.state.recoveries import NOBODY, GhostView, ghost_view
 from services.identity.permissions import Permission
 from services.messaging.schemas import MessageView
 from services.recovery import service as recovery
@@ -55,11 +55,12 @@ class Letter:
 
 def letter(message: MessageView, now: datetime) -> Letter:
     state, tone = words.of(words.MESSAGE_STATES, message.state)
+    about = words.GROUPS.get(message.template, words.plain(message.template))
     return Letter(
         id=message.id,
         subject=message.subject or "(no subject)",
         recipient=message.recipient or "recipient removed",
-        about=f"Message {message.step + 1} · {words.plain(message.channel)} · {words.plain(message.template)}",
+        about=f"Message {message.step + 1} · {words.plain(message.channel)} · {about}",
         state=state,
         tone=tone,
         reason=message.reason,
@@ -87,7 +88,7 @@ class Ghost(rx.State):
 
     loaded: bool = False
     missing: bool = False
-    ghost: GhostView | None = None
+    ghost: GhostView = NOBODY
     strategy_reason: str = ""
     next_reason: str = ""
     next_exact: str = ""
@@ -108,7 +109,7 @@ class Ghost(rx.State):
         try:
             found = await as_tenant(lambda session, merchant: recovery.ghost_detail(session, merchant, ghost_id))
         except NotFoundError:
-            self.missing, self.loaded, self.ghost = True, True, None
+            self.missing, self.loaded, self.ghost = True, True, NOBODY
             return
         self._show(found)
 
@@ -125,9 +126,9 @@ class Ghost(rx.State):
         self.outcome = outcome(found)
         self.facts = [Fact(fact.label, fact.value) for fact in found.forensics]
         self.ids = [
-            Fact("Invoice", found.invoice_id),
-            Fact("Subscription", found.subscription_id or formats.NONE),
-            Fact("Customer", row.customer_id or formats.NONE),
+            Fact("Invoice id", found.invoice_id),
+            Fact("Subscription id", found.subscription_id or formats.NONE),
+            Fact("Customer id", row.customer_id or formats.NONE),
         ]
         self.timeline = [moment(entry, now) for entry in reversed(found.timeline)]
         self.letters = [letter(message, now) for message in found.messages]
@@ -137,7 +138,7 @@ class Ghost(rx.State):
     @allow(Permission.GHOSTS_READ)
     async def load(self) -> None:
         """Empty the page first: another ghost's story must not stand there for a moment."""
-        self.loaded, self.missing, self.ghost = False, False, None
+        self.loaded, self.missing, self.ghost = False, False, NOBODY
         live.watch(self, principal().merchant_id, Ghost.refresh)
         await self._fill()
 

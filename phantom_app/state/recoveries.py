@@ -1,6 +1,6 @@
 """The list of ghosts: one page of it, as the server filtered, searched and sorted it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 import reflex as rx
@@ -43,6 +43,10 @@ class GhostView:
     next: str
     next_when: str
     found: str
+
+
+NOBODY = GhostView(*[""] * len(fields(GhostView)))
+"""What a page shows before its ghost is there."""
 
 
 def ghost_view(row: GhostRow, now: datetime) -> GhostView:

@@ -2,12 +2,13 @@
 
 import reflex as rx
 
-from models.merchant import Merchant, MerchantState
+from models.merchant import MerchantState
 from phantom_app import live, runtime
 from phantom_app.guard import allow
 from phantom_app.state import formats
 from phantom_app.state.access import as_tenant
 from services.identity.permissions import Permission
+from services.merchants import service as merchants
 
 
 class Settings(rx.State):
@@ -23,9 +24,7 @@ class Settings(rx.State):
     @allow(Permission.SETTINGS_READ)
     async def load(self) -> None:
         live.forget(runtime.tab_token(self))
-        merchant = await as_tenant(lambda session, merchant_id: session.get(Merchant, merchant_id))
-        if merchant is None:
-            return
+        merchant = await as_tenant(merchants.get_merchant)
         self.connected = bool(merchant.stripe_user_id) and merchant.state == MerchantState.ACTIVE
         self.account = merchant.stripe_user_id or formats.NONE
         self.mode = ("Live" if merchant.livemode else "Test") if merchant.stripe_user_id else formats.NONE
