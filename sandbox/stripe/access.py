@@ -32,8 +32,8 @@ def authenticate(world: "World", headers: Mapping[str, str]) -> Caller:
             401,
             "invalid_request_error",
             "You did not provide an API key. You need to provide your API key in the Authorization header, using "
-            "Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See https://stripe.com/docs/api#authentication "
-            "for details, or we can help at https://support.stripe.com/.",
+            "Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See https://stripe.com/docs/api#authentication"
+            " for details, or we can help at https://support.stripe.com/.",
             headers={"www-authenticate": 'Bearer realm="Stripe"'},
         )
     row = world.root.get("_key", key)

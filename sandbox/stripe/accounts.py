@@ -127,7 +127,13 @@ def secret_key(account: str, *, live: bool = False) -> str:
 
 
 def add_key(
-    world: "World", key: str, account: str, *, live: bool, permissions: dict[str, str] | None = None, oauth: bool = False
+    world: "World",
+    key: str,
+    account: str,
+    *,
+    live: bool,
+    permissions: dict[str, str] | None = None,
+    oauth: bool = False,
 ) -> str:
     """Let `key` speak for `account`. `permissions` (resource -> read | write) make it a restricted key."""
     row = {"id": key, "account": account, "live": live, "permissions": permissions, "oauth": oauth}

@@ -7,7 +7,18 @@ would. Methods return the live object (treat it as read-only). Unknown ids raise
 
 from typing import TYPE_CHECKING, Any
 
-from sandbox.stripe import accounts, billing, cards, drafts, invoicing, methods, reversals, subscribing
+from sandbox.stripe import (
+    accounts,
+    billing,
+    cards,
+    drafts,
+    invoicing,
+    lookups,
+    methods,
+    reversals,
+    standing,
+    subscribing,
+)
 from sandbox.stripe.cards import Outcome
 from sandbox.stripe.events import change, emit
 from sandbox.stripe.resources import catalog, customers, oauth, portal, webhook_endpoints
@@ -106,7 +117,7 @@ class Actions:
     def create_card(
         self,
         account: Account,
-        token: str = "visa",
+        token: str = "visa",  # noqa: S107 - the name of a test card
         *,
         last4: str | None = None,
         brand: str | None = None,
@@ -230,7 +241,7 @@ class Actions:
         with self.world.transaction():
             space, found = self._get(account, "subscription", subscription)
             if not at_period_end:
-                billing.cancel(self.world, space, found, reason="cancellation_requested", feedback=feedback)
+                standing.cancel(self.world, space, found, reason="cancellation_requested", feedback=feedback)
                 return found
             details = {"comment": None, "feedback": feedback, "reason": "cancellation_requested"}
             previous = change(
@@ -267,7 +278,7 @@ class Actions:
         """The customer answers the 3-D Secure challenge an invoice's PaymentIntent waits for."""
         with self.world.transaction():
             space, found = self._get(account, "invoice", invoice)
-            intent = invoicing.intent_of(space, found)
+            intent = lookups.intent_of(space, found)
             if intent is None or intent["status"] != "requires_action":
                 raise ValueError(f"invoice {invoice} waits for no authentication")
             method = space.table("payment_method").objects[intent["payment_method"]]

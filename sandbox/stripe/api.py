@@ -45,7 +45,7 @@ class Response:
     release: Callable[[], None] | None = None  # to be called when a hanging request is over
 
 
-def json_response(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:  # noqa: ANN401
+def json_response(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:
     """Serialise once, here."""
     return Response(status, orjson.dumps(body), {"content-type": "application/json", **(headers or {})})
 
@@ -82,7 +82,9 @@ class Api:
         params = _params(request)
         route, arguments = find_route(request.method, path)
         if route is not None and route.public:
-            return json_response(200, route.handler(Call(world, world.root, params, arguments, key=access.presented(request.headers))))
+            return json_response(
+                200, route.handler(Call(world, world.root, params, arguments, key=access.presented(request.headers)))
+            )
         caller = access.authenticate(world, request.headers)
         if route is None:
             raise _unrecognized(request)
@@ -94,7 +96,9 @@ class Api:
         base = {"stripe-version": version, "request-id": request_id}
         if caller.account != space.account:
             base["stripe-account"] = space.account
-        self.by_route[f"{request.method} {route.pattern}"] = self.by_route.get(f"{request.method} {route.pattern}", 0) + 1
+        self.by_route[f"{request.method} {route.pattern}"] = (
+            self.by_route.get(f"{request.method} {route.pattern}", 0) + 1
+        )
         reason = world.limits.refuse(space.key, route.pattern)
         if reason:
             raise _rate_limited(reason)
@@ -110,7 +114,7 @@ class Api:
         response.headers = base | response.headers
         return self._fault_after(fault, response, space, key)
 
-    def _run(self, call: Call, route: Any, request_id: str, key: str | None) -> Response:  # noqa: ANN401
+    def _run(self, call: Call, route: Any, request_id: str, key: str | None) -> Response:
         params = call.params
         tree = parse_expand(params.pop("expand")) if params.get("expand") else None
         self.world.request = {"id": request_id, "idempotency_key": key} if not route.reads else None
@@ -122,7 +126,7 @@ class Api:
 
     # -- idempotency ----------------------------------------------------------------------------------------------
 
-    def _once(self, call: Call, route: Any, request: Request, request_id: str, key: str) -> Response:  # noqa: ANN401
+    def _once(self, call: Call, route: Any, request: Request, request_id: str, key: str) -> Response:
         world, name = self.world, f"{call.space.key} {key}"
         if len(key) > 255:
             raise invalid("Idempotency keys may be at most 255 characters long.")

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from sandbox.stripe import drafts, invoicing
+from sandbox.stripe import drafts, invoicing, standing
 from sandbox.stripe.events import change, emit
 from sandbox.stripe.periods import next_end
 from sandbox.stripe.store import Json, Space
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 DAY = 86_400
 INCOMPLETE_SECONDS = 23 * 3600
 NOTICE_SECONDS = 3 * DAY  # before a trial ends
-OVER = ("canceled", "incomplete_expired")
 
 
 def period_of(subscription: Json) -> tuple[int, int]:
@@ -33,7 +32,7 @@ def plan_next(world: "World", space: Space, subscription: Json) -> None:
     """Put the subscription's next renewal, notices and planned end on the clock."""
     clockwork, identifier = world.clockwork, subscription["id"]
     clockwork.cancel(space, identifier)
-    if subscription["status"] in OVER or subscription["status"] == "paused":
+    if subscription["status"] in standing.OVER or subscription["status"] == "paused":
         return
     now, (_, end) = world.now(), period_of(subscription)
     clockwork.schedule(space, "subscription", identifier, "renew", end)
@@ -104,10 +103,10 @@ def attach_item(world: "World", space: Space, invoice: Json, item: Json) -> None
 
 def renew(world: "World", space: Space, subscription: Json) -> None:
     """A period ended: cancel if that was planned, else begin the next one and bill it."""
-    if subscription["status"] in OVER:
+    if subscription["status"] in standing.OVER:
         return
     if subscription["cancel_at_period_end"]:
-        cancel(world, space, subscription, reason="cancellation_requested")
+        standing.cancel(world, space, subscription, reason="cancellation_requested")
         return
     if subscription["status"] == "trialing" and trial_without_card(world, space, subscription):
         return
@@ -144,7 +143,7 @@ def trial_without_card(world: "World", space: Space, subscription: Json) -> bool
     if method or customer["default_source"] or rule == "create_invoice":
         return False
     if rule == "cancel":
-        cancel(world, space, subscription, reason="cancellation_requested")
+        standing.cancel(world, space, subscription, reason="cancellation_requested")
         return True
     previous = change(subscription, status="paused")
     world.clockwork.cancel(space, subscription["id"])
@@ -192,14 +191,17 @@ def overdue(world: "World", space: Space, invoice: Json) -> None:
     """A sent invoice was not paid in time."""
     if invoice["status"] == "open":
         emit(world, space, "invoice.overdue", invoice)
-        after_failure(world, space, invoice, last=False)
+        standing.after_failure(world, space, invoice, last=False)
 
 
 def upcoming(world: "World", space: Space, subscription: Json) -> None:
     """Announce the next invoice; Stripe's preview has no id of a stored invoice."""
     _, end = period_of(subscription)
     recurring = subscription["items"]["data"][0]["price"]["recurring"]
-    period = (end, next_end(subscription["billing_cycle_anchor"], end, recurring["interval"], recurring["interval_count"]))
+    period = (
+        end,
+        next_end(subscription["billing_cycle_anchor"], end, recurring["interval"], recurring["interval_count"]),
+    )
     preview = drafts.new_invoice(
         world,
         space,
@@ -222,8 +224,8 @@ def trial_will_end(world: "World", space: Space, subscription: Json) -> None:
 
 def planned_cancel(world: "World", space: Space, subscription: Json) -> None:
     """`cancel_at` has come."""
-    if subscription["status"] not in OVER:
-        cancel(world, space, subscription, reason="cancellation_requested")
+    if subscription["status"] not in standing.OVER:
+        standing.cancel(world, space, subscription, reason="cancellation_requested")
 
 
 def expire_incomplete(world: "World", space: Space, subscription: Json) -> None:
@@ -243,85 +245,6 @@ def card_expiring(world: "World", space: Space, method: Json) -> None:
     """The month in which a saved card expires has begun."""
     if method["customer"]:
         emit(world, space, "customer.source.expiring", method)
-
-
-# -- what a payment's fate does to the subscription -------------------------------------------------------------------
-
-
-def after_failure(world: "World", space: Space, invoice: Json, *, last: bool) -> None:
-    """An attempt failed; after the last one the account's rule ends the dunning."""
-    customer = space.get("customer", invoice["customer"])
-    if customer and not customer.get("deleted") and customer["delinquent"] is False:
-        emit_customer = change(customer, delinquent=True)
-        space.save("customer", customer)
-        emit(world, space, "customer.updated", customer, emit_customer)
-    subscription = invoicing.subscription_of(space, invoice)
-    if subscription is None or subscription["status"] in (*OVER, "incomplete"):
-        return
-    if invoice["billing_reason"] == "subscription_create":
-        return
-    action = world.rule(space, "after_last") if last and invoice["auto_advance"] else None
-    if action == "cancel":
-        cancel(world, space, subscription, reason="payment_failed")
-    elif subscription["status"] in ("active", "past_due", "trialing"):
-        status = "unpaid" if action == "unpaid" else "past_due"
-        previous = change(subscription, status=status)
-        space.save("subscription", subscription)
-        emit(world, space, "customer.subscription.updated", subscription, previous)
-    if action and world.rule(space, "uncollectible_after_last") and invoice["status"] == "open":
-        invoicing.mark_uncollectible(world, space, invoice)
-
-
-def after_settled(world: "World", space: Space, invoice: Json) -> None:
-    """An invoice was paid, voided or written off: the subscription and the customer may be fine again."""
-    subscription = invoicing.subscription_of(space, invoice)
-    if subscription and subscription["latest_invoice"] == invoice["id"]:
-        _revive(world, space, subscription, paid=invoice["status"] == "paid")
-    customer = space.get("customer", invoice["customer"])
-    if customer and customer.get("delinquent") and not _owes(space, customer["id"]):
-        previous = change(customer, delinquent=False)
-        space.save("customer", customer)
-        emit(world, space, "customer.updated", customer, previous)
-
-
-def _revive(world: "World", space: Space, subscription: Json, *, paid: bool) -> None:
-    revived = subscription["status"] in ("past_due", "unpaid") or (subscription["status"] == "incomplete" and paid)
-    if not revived:
-        return
-    previous = change(subscription, status="active")
-    world.clockwork.cancel(space, subscription["id"], "expire")
-    space.save("subscription", subscription)
-    emit(world, space, "customer.subscription.updated", subscription, previous)
-
-
-def _owes(space: Space, customer: str) -> bool:
-    invoices = space.table("invoice").where("customer", customer)
-    return any(invoice["status"] == "open" and invoice["attempted"] for invoice in invoices)
-
-
-def cancel(
-    world: "World",
-    space: Space,
-    subscription: Json,
-    *,
-    reason: str,
-    comment: str | None = None,
-    feedback: str | None = None,
-) -> None:
-    """End the subscription now. Its open invoices stay open but are no longer collected automatically."""
-    now = world.now()
-    change(subscription, status="canceled", ended_at=now)
-    subscription["canceled_at"] = subscription["canceled_at"] or now
-    subscription["cancellation_details"] = {"comment": comment, "feedback": feedback, "reason": reason}
-    world.clockwork.cancel(space, subscription["id"])
-    space.save("subscription", subscription)
-    for invoice in space.table("invoice").where("subscription", subscription["id"]):
-        if invoice["status"] in ("draft", "open"):
-            world.clockwork.cancel(space, invoice["id"])
-            previous = change(invoice, auto_advance=False, next_payment_attempt=None)
-            space.save("invoice", invoice)
-            emit(world, space, "invoice.updated", invoice, previous)
-    emit(world, space, "customer.subscription.deleted", subscription)
 
 
 HANDLERS: dict[str, "Handler"] = {

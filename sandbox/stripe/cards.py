@@ -6,8 +6,17 @@ from sandbox.stripe.store import Json
 
 # Codes after which Stripe still schedules retries but does not execute them on the same card (FACTS §1).
 NOT_RETRIED = frozenset(
-    "incorrect_number lost_card pickup_card stolen_card revocation_of_authorization revocation_of_all_authorizations "
-    "authentication_required highest_risk_level transaction_not_allowed".split()
+    [
+        "incorrect_number",
+        "lost_card",
+        "pickup_card",
+        "stolen_card",
+        "revocation_of_authorization",
+        "revocation_of_all_authorizations",
+        "authentication_required",
+        "highest_risk_level",
+        "transaction_not_allowed",
+    ]
 )
 
 # decline code -> (error code, advice code, ISO 8583 response); absent: card_declined, try_again_later, 05

@@ -57,7 +57,8 @@ class Clockwork:
 
     def _valid(self, entry: tuple[int, int, str, str, str, str]) -> bool:
         moment, _, key, _, identifier, name = entry
-        return self._world.store.space(key).hidden.get(identifier, {}).get("due", {}).get(name) == moment
+        due: Json = self._world.store.space(key).hidden.get(identifier, {}).get("due", {})
+        return due.get(name) == moment
 
     def step(self, limit: int) -> bool:
         """Let the next thing due at or before `limit` happen, at its own time. False when there was none."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sandbox.stripe.world import World
 
 
-def answer(body: Any, status: int = 200) -> Response:  # noqa: ANN401 - any JSON
+def answer(body: Any, status: int = 200) -> Response:
     """One JSON answer."""
     return Response(orjson.dumps(body, default=asdict), status, media_type="application/json")
 
@@ -91,9 +91,7 @@ class Control:
         """GET: `{"now", "next_due", "next_delivery"}`, null when nothing is planned."""
         with self.world.lock:
             due = self.world.clockwork.next_due()
-            return answer(
-                {"now": self.world.now(), "next_due": due, "next_delivery": self.world.deliveries.next_due()}
-            )
+            return answer({"now": self.world.now(), "next_due": due, "next_delivery": self.world.deliveries.next_due()})
 
     async def deliveries(self, request: Request) -> Response:
         """GET [?wait=1&timeout=30]: `{"idle", "due", "waiting", "enqueued", "delivered", ...}`; waits until idle."""
@@ -113,7 +111,7 @@ class Control:
         return answer(rows)
 
     async def behaviour(self, request: Request) -> Response:
-        """POST a deliveries.Behaviour as JSON (`{}` is good behaviour), `retry_seconds` besides, `deliver` true/false."""
+        """POST a deliveries.Behaviour as JSON (`{}`: good); `retry_seconds` and `deliver` (push) besides."""
         given = await _given(request)
         if "retry_seconds" in given:
             self.world.deliveries.retry_seconds = tuple(given.pop("retry_seconds"))
@@ -129,7 +127,7 @@ class Control:
         given = await _given(request)
         if "seed" in given:
             self.world.faults.seed(given.pop("seed"))
-        for fault in given["faults"] if "faults" in given else [given]:
+        for fault in given.get("faults", [given]):
             self.world.faults.add(Fault(**fault))
         return answer([asdict(rule) for rule in self.world.faults.rules])
 

@@ -67,13 +67,13 @@ class Deliveries:
         self.retry_seconds: tuple[int, ...] = self.RETRY_SECONDS
         self.counters = Counters()
         self.in_flight: set[str] = set()
-        self._random = random.Random(self.behaviour.seed)  # noqa: S311 - repeatable on purpose
+        self._random = random.Random(self.behaviour.seed)
         self._rows = world.root.table("_delivery").objects
 
     def configure(self, behaviour: Behaviour) -> None:
         """Behave so from the next event on."""
         self.behaviour = behaviour
-        self._random = random.Random(behaviour.seed)  # noqa: S311 - repeatable on purpose
+        self._random = random.Random(behaviour.seed)
 
     def enqueue(self, space: Space, event: Json, owner: Space, endpoint: Json) -> None:
         """Queue an event for an endpoint of `owner` (the account itself, or the platform)."""

@@ -147,9 +147,7 @@ def recount(invoice: Json) -> None:
     )
 
 
-def item_line(
-    world: "World", space: Space, item: Json, period: tuple[int, int], *, amount: int | None = None
-) -> Json:
+def item_line(world: "World", space: Space, item: Json, period: tuple[int, int], *, amount: int | None = None) -> Json:
     """The line that bills one subscription item for one period; `amount` overrides (trial, proration)."""
     price = item["price"]
     quantity = item["quantity"] or 1

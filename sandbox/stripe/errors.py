@@ -49,7 +49,9 @@ def no_such(kind: str, identifier: str, *, param: str = "id", other_mode: str | 
     message = f"No such {kind.replace('_', ' ') if kind != 'payment_method' else 'PaymentMethod'}: '{identifier}'"
     if other_mode:
         key = "live" if other_mode == "test" else "test"
-        message += f"; a similar object exists in {other_mode} mode, but a {key} mode key was used to make this request."
+        message += (
+            f"; a similar object exists in {other_mode} mode, but a {key} mode key was used to make this request."
+        )
     return StripeError(
         404 if param == "id" else 400, "invalid_request_error", message, code="resource_missing", param=param
     )

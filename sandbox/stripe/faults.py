@@ -6,7 +6,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-KINDS = ("error_before", "error_after", "unavailable", "unavailable_after", "hang", "cut", "cut_after", "rate_limit", "lock_timeout")
+KINDS = (
+    "error_before",
+    "error_after",
+    "unavailable",
+    "unavailable_after",
+    "hang",
+    "cut",
+    "cut_after",
+    "rate_limit",
+    "lock_timeout",
+)
 
 
 @dataclass
@@ -33,11 +43,11 @@ class Faults:
     struck: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.random = random.Random(0)  # noqa: S311 - repeatable on purpose
+        self.random = random.Random(0)
 
     def seed(self, seed: str) -> None:
         """Start the draws anew."""
-        self.random = random.Random(seed)  # noqa: S311 - repeatable on purpose
+        self.random = random.Random(seed)
 
     def add(self, fault: Fault) -> None:
         """Put a rule in force."""

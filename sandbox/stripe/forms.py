@@ -39,7 +39,7 @@ def _split(name: str) -> list[str]:
     return [head, *rest.removesuffix("]").split("][")]
 
 
-def _lists(value: Any) -> Any:  # noqa: ANN401 - a form value is a string, list or dict
+def _lists(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     inner = {key: _lists(item) for key, item in value.items()}
@@ -92,7 +92,7 @@ def missing(name: str) -> StripeError:
     )
 
 
-def required(params: Params, name: str) -> Any:  # noqa: ANN401 - whatever the form carried
+def required(params: Params, name: str) -> Any:
     """A parameter that has to be there."""
     value = params.get(name)
     if value is None or value == "":

@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 from starlette.requests import Request as HttpRequest
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from sandbox.stripe.api import Api, Request, Response
 from sandbox.stripe.deliveries import SignedRequest
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from sandbox.stripe.world import World
 
 log = logging.getLogger(__name__)
-Scope, Receive, Send = dict[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]
 
 
 class Endpoint:

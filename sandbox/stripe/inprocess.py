@@ -1,6 +1,6 @@
 """The real SDK against a world in the same process, without sockets: for simulations and fast-forwarded history.
 
-    client = stripe.StripeClient(key, http_client=InProcessClient(api))
+client = stripe.StripeClient(key, http_client=InProcessClient(api))
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ class InProcessClient(HTTPClient):
         method: str,
         url: str,
         headers: Mapping[str, str] | None,
-        post_data: Any = None,  # noqa: ANN401 - the SDK's own signature
+        post_data: Any = None,
         *,
         _usage: list[str] | None = None,
     ) -> tuple[str, int, Mapping[str, str]]:
@@ -38,7 +38,7 @@ class InProcessClient(HTTPClient):
         if answer.release:
             answer.release()
         if answer.cut or answer.hang:
-            raise APIConnectionError("the sandbox cut the connection", should_retry=False)
+            raise APIConnectionError("the sandbox cut the connection", should_retry=False)  # type: ignore[no-untyped-call]
         return answer.body.decode(), answer.status, answer.headers
 
     def close(self) -> None:

@@ -2,44 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-from sandbox.stripe import charging, shapes
+from sandbox.stripe import charging, standing
 from sandbox.stripe.cards import NOT_RETRIED, Outcome
 from sandbox.stripe.errors import StripeError
 from sandbox.stripe.events import change, emit
+from sandbox.stripe.lookups import intent_of, method_for, payment_of, subscription_of
 from sandbox.stripe.store import Json, Space
 
 if TYPE_CHECKING:
     from sandbox.stripe.world import World
 
 DAY = 86_400
-
-
-def subscription_of(space: Space, invoice: Json) -> Json | None:
-    """The subscription an invoice bills, if any."""
-    details = (invoice["parent"] or {}).get("subscription_details")
-    return space.get("subscription", details["subscription"]) if details else None
-
-
-def intent_of(space: Space, invoice: Json) -> Json | None:
-    """The PaymentIntent of the invoice's default payment."""
-    return space.get("payment_intent", shapes.payment_intent_of(space, invoice["id"]))
-
-
-def payment_of(space: Space, invoice: Json) -> Json | None:
-    """The invoice's default invoice payment."""
-    payments = [p for p in space.table("invoice_payment").where("invoice", invoice["id"]) if p["is_default"]]
-    return payments[-1] if payments else None
-
-
-def method_for(space: Space, invoice: Json) -> Json | None:
-    """The payment method Stripe would charge: invoice's, subscription's, customer's, customer's source."""
-    subscription, customer = subscription_of(space, invoice), space.get("customer", invoice["customer"])
-    candidates = [invoice["default_payment_method"]]
-    if subscription:
-        candidates += [subscription["default_payment_method"], subscription["default_source"]]
-    if customer and not customer.get("deleted"):
-        candidates += [customer["invoice_settings"]["default_payment_method"], customer["default_source"]]
-    return next((method for method in map(lambda c: space.get("payment_method", c), candidates) if method), None)
 
 
 # -- finalising -----------------------------------------------------------------------------------------------------
@@ -159,9 +132,9 @@ def attempt(
             emit(world, space, "invoice.payment_action_required", invoice)
         emit(world, space, "invoice.payment_failed", invoice)
     emit(world, space, "invoice.updated", invoice, previous)
-    from sandbox.stripe import billing
-
-    billing.after_failure(world, space, invoice, last=invoice["next_payment_attempt"] is None)
+    ended = standing.after_failure(world, space, invoice, last=invoice["next_payment_attempt"] is None)
+    if ended and world.rule(space, "uncollectible_after_last") and invoice["status"] == "open":
+        mark_uncollectible(world, space, invoice)
     return outcome
 
 
@@ -219,9 +192,7 @@ def mark_paid(
         emit(world, space, "invoice_payment.paid", payment)
     elif payment:
         _cancel_payment(world, space, invoice)
-    from sandbox.stripe import billing
-
-    billing.after_settled(world, space, invoice)
+    standing.after_settled(world, space, invoice)
 
 
 def _cancel_payment(world: "World", space: Space, invoice: Json) -> None:
@@ -245,9 +216,7 @@ def void(world: "World", space: Space, invoice: Json) -> None:
     space.save("invoice", invoice)
     emit(world, space, "invoice.voided", invoice)
     emit(world, space, "invoice.updated", invoice, previous)
-    from sandbox.stripe import billing
-
-    billing.after_settled(world, space, invoice)
+    standing.after_settled(world, space, invoice)
 
 
 def mark_uncollectible(world: "World", space: Space, invoice: Json) -> None:
@@ -260,9 +229,7 @@ def mark_uncollectible(world: "World", space: Space, invoice: Json) -> None:
     space.save("invoice", invoice)
     emit(world, space, "invoice.marked_uncollectible", invoice)
     emit(world, space, "invoice.updated", invoice, previous)
-    from sandbox.stripe import billing
-
-    billing.after_settled(world, space, invoice)
+    standing.after_settled(world, space, invoice)
 
 
 def _wrong_status(invoice: Json, what: str, needed: str) -> StripeError:

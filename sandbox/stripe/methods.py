@@ -148,13 +148,9 @@ def set_customer_default(call: "Call", customer: Json, identifier: str, *, annou
     return set_default(call.world, call.space, customer, identifier or None, announce=announce)
 
 
-def set_default(
-    world: "World", space: Space, customer: Json, identifier: str | None, *, announce: bool = True
-) -> Json:
+def set_default(world: "World", space: Space, customer: Json, identifier: str | None, *, announce: bool = True) -> Json:
     """Make a saved payment method the customer's default for invoices."""
-    previous = change(
-        customer, invoice_settings=dict(customer["invoice_settings"], default_payment_method=identifier)
-    )
+    previous = change(customer, invoice_settings=dict(customer["invoice_settings"], default_payment_method=identifier))
     space.save("customer", customer)
     if announce:
         emit(world, space, "customer.updated", customer, previous)
@@ -169,7 +165,11 @@ def detach(world: "World", space: Space, method: Json) -> None:
     world.clockwork.cancel(space, method["id"], "expiring")
     space.save("payment_method", method)
     emit(world, space, "payment_method.detached", method, {"customer": former})
-    if customer and not customer.get("deleted") and customer["invoice_settings"]["default_payment_method"] == method["id"]:
+    if (
+        customer
+        and not customer.get("deleted")
+        and customer["invoice_settings"]["default_payment_method"] == method["id"]
+    ):
         set_default(world, space, customer, None)
     for subscription in space.table("subscription").where("customer", former):
         if subscription["default_payment_method"] == method["id"]:

@@ -20,7 +20,7 @@ INCLUDABLE = {
 OPAQUE = {"balance_transaction", "application", "on_behalf_of", "test_clock", "review", "source", "customer_account"}
 
 
-def parse_expand(paths: Any) -> Tree:  # noqa: ANN401 - as the form carried it
+def parse_expand(paths: Any) -> Tree:
     """`["data.customer"]` to a tree; refuses a fifth level as Stripe does."""
     tree: Tree = {}
     if not isinstance(paths, list):
@@ -47,7 +47,7 @@ class Renderer:
     def __init__(self, space: Space, shape: str) -> None:
         self.space, self.acacia = space, shape == "acacia"
 
-    def render(self, obj: Any, tree: Tree | None = None, path: str = "") -> Any:  # noqa: ANN401 - any JSON
+    def render(self, obj: Any, tree: Tree | None = None, path: str = "") -> Any:
         """`obj` as the client shall see it. Copies only what changes."""
         if not isinstance(obj, dict):
             return obj
@@ -69,7 +69,7 @@ class Renderer:
             copy[name] = self._value(copy[name], name, below, here)
         return copy
 
-    def _value(self, value: Any, name: str, below: Tree, path: str) -> Any:  # noqa: ANN401
+    def _value(self, value: Any, name: str, below: Tree, path: str) -> Any:
         if isinstance(value, list):
             return [self._value(item, name, below, path) for item in value]
         if isinstance(value, dict):
@@ -81,7 +81,7 @@ class Renderer:
             raise invalid(f"This property cannot be expanded ({path}).", param="expand")
         return self.render(found[1], below, path)
 
-    def _include(self, obj: Json, name: str, path: str) -> Any:  # noqa: ANN401
+    def _include(self, obj: Json, name: str, path: str) -> Any:
         kind = obj.get("object", "")
         if name not in INCLUDABLE.get(kind, ()):
             raise invalid(
@@ -99,7 +99,9 @@ class Renderer:
         if name == "refunds":
             return listing(self.space.table("refund").where("charge", obj["id"]), f"/v1/charges/{obj['id']}/refunds")
         if name == "subscriptions":
-            live = [s for s in self.space.table("subscription").where("customer", obj["id"]) if s["status"] != "canceled"]
+            live = [
+                s for s in self.space.table("subscription").where("customer", obj["id"]) if s["status"] != "canceled"
+            ]
             return self.render(listing(live[::-1], f"/v1/customers/{obj['id']}/subscriptions"))
         return listing([], f"/v1/customers/{obj['id']}/{name}")
 

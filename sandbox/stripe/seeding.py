@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sandbox.stripe import cards, charging, drafts, invoicing, methods, subscribing
+from sandbox.stripe import cards, charging, drafts, invoicing, lookups, methods, subscribing
 from sandbox.stripe.resources import catalog, customers
 from sandbox.stripe.store import Json, Space
 
@@ -33,7 +33,7 @@ class Seed:
 def seed(world: "World", wanted: Seed) -> dict[str, Any]:
     """Make them, quietly (no events); returns `{"customers", "invoices", "amount"}`."""
     space = world.space(wanted.account)
-    draw = random.Random(wanted.seed)  # noqa: S311 - repeatable on purpose
+    draw = random.Random(wanted.seed)
     product = catalog.new_product(world, space, {"name": "Seeded plan"})
     given = {"unit_amount": wanted.amount, "currency": wanted.currency, "recurring": {"interval": "month"}}
     price = catalog.new_price(world, space, given, product["id"])
@@ -64,7 +64,13 @@ def _ghost(
     customer = customers.new_customer(
         world, space, {"name": f"Customer {number}", "email": f"customer{number}@example.com"}, created=moment
     )
-    card = (f"{draw.randrange(10_000):04d}", draw.choice(("visa", "mastercard", "amex")), "credit", "US", {})
+    card: methods.Card = (
+        f"{draw.randrange(10_000):04d}",
+        draw.choice(("visa", "mastercard", "amex")),
+        "credit",
+        "US",
+        {},
+    )
     method = methods.new_card(world, space, card, customer=customer["id"], created=moment)
     customer["invoice_settings"]["default_payment_method"] = method["id"]
     customer.update(currency=wanted.currency, delinquent=True, next_invoice_sequence=2)
@@ -87,7 +93,7 @@ def _ghost(
     space.save("subscription", subscription)
     invoicing.finalize(world, space, invoice)
     invoice.update(attempted=True, attempt_count=1, next_payment_attempt=moment + 30 * 86_400)
-    intent = invoicing.intent_of(space, invoice)
+    intent = lookups.intent_of(space, invoice)
     if intent is None:
         return
     if draw.random() < wanted.requires_action_share:

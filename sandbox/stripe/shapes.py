@@ -20,7 +20,8 @@ def payment_intent_of(space: Space, invoice_id: str | None) -> str | None:
         return None
     for payment in reversed(space.table("invoice_payment").where("invoice", invoice_id)):
         if payment["is_default"]:
-            return payment["payment"].get("payment_intent")
+            found: str | None = payment["payment"].get("payment_intent")
+            return found
     return None
 
 

@@ -98,11 +98,11 @@ class Table:
             if after is not None:
                 _insert(self._indexes.setdefault((name, after), []), key)
 
-    def where(self, name: str, value: Any) -> list[Json]:  # noqa: ANN401 - an index value
+    def where(self, name: str, value: Any) -> list[Json]:
         """All objects with this indexed value, oldest first."""
         return [self.objects[key[2]] for key in self._indexes.get((name, value), [])]
 
-    def count(self, name: str, value: Any) -> int:  # noqa: ANN401
+    def count(self, name: str, value: Any) -> int:
         """How many objects have this indexed value."""
         return len(self._indexes.get((name, value), []))
 

@@ -71,9 +71,7 @@ def start(world: "World", space: Space, plan: Plan) -> Json:
     recurring = plan.items[0][0]["recurring"]
     anchor = plan.billing_cycle_anchor or trial_end or begin
     end = trial_end or (
-        anchor
-        if anchor > now
-        else next_end(anchor, now, recurring["interval"], recurring["interval_count"])
+        anchor if anchor > now else next_end(anchor, now, recurring["interval"], recurring["interval_count"])
     )
     subscription = _subscription(world, space, plan, now=now, anchor=anchor, trial_end=trial_end)
     subscription["items"]["data"] = [
@@ -113,9 +111,7 @@ def blank(world: "World", space: Space, plan: Plan, begin: int) -> Json:
     return subscription
 
 
-def _subscription(
-    world: "World", space: Space, plan: Plan, *, now: int, anchor: int, trial_end: int | None
-) -> Json:
+def _subscription(world: "World", space: Space, plan: Plan, *, now: int, anchor: int, trial_end: int | None) -> Json:
     identifier = world.ids.new("sub")
     return {
         "id": identifier,

@@ -62,7 +62,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.lock = threading.RLock()
-        self.random = random.Random(self.settings.seed)  # noqa: S311 - repeatable on purpose
+        self.random = random.Random(self.settings.seed)
         self.limits = Limits(self.settings.rate_limit, self.settings.endpoint_rate_limit)
         self.root = self.store.space("")
         self._depth = 0
@@ -135,13 +135,14 @@ class World:
         """The account object; unknown accounts raise KeyError."""
         return self.root.table("account").objects[account]
 
-    def rule(self, space: Space, name: str) -> Any:  # noqa: ANN401 - the type depends on the rule
+    def rule(self, space: Space, name: str) -> Any:
         """One of ACCOUNT_RULES as this account has it."""
         return self.root.private(space.account).get("rules", {}).get(name, ACCOUNT_RULES[name])
 
     def shape(self, space: Space) -> str:
         """The account's own invoice shape: `acacia` or `basil`."""
-        return self.root.private(space.account).get("shape", "basil")
+        found: str = self.root.private(space.account).get("shape", "basil")
+        return found
 
     def default_version(self, space: Space) -> str:
         """The API version the account is pinned to."""

@@ -39,7 +39,9 @@ def install() -> Path:
             command, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=90, check=False
         )
     except subprocess.TimeoutExpired:
-        raise CannotInstall(f"@stripe/cli@{VERSION}: npm did not answer within 90 s; is the registry in reach?") from None
+        raise CannotInstall(
+            f"@stripe/cli@{VERSION}: npm did not answer within 90 s; is the registry in reach?"
+        ) from None
     if done.returncode or not tool.exists():
         raise CannotInstall(f"@stripe/cli@{VERSION} from npm: {done.stderr.strip()[-600:] or done.stdout[-600:]}")
     return tool
@@ -48,6 +50,4 @@ def install() -> Path:
 def trigger(tool: Path, event: str, *, base: str, key: str, home: Path) -> subprocess.CompletedProcess[str]:
     """`stripe trigger EVENT` against the sandbox at `base`."""
     command = [tool, "trigger", event, "--api-base", base, "--api-key", key, "--color", "off"]
-    return subprocess.run(
-        command, env=environment(home), capture_output=True, text=True, timeout=60, check=False
-    )
+    return subprocess.run(command, env=environment(home), capture_output=True, text=True, timeout=60, check=False)

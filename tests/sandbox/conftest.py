@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import stripe
+
 from core import clock
 from sandbox.stripe.actions import Actions
 from sandbox.stripe.api import Api
@@ -45,14 +46,14 @@ class Play:
         types = [self.space.table("event").objects[key[2]]["type"] for key in self.space.table("event").order]
         return [name for name in types if not names or name in names]
 
-    def customer(self, token: str = "visa", **card: Any) -> Json:
+    def customer(self, token: str = "visa", **card: Any) -> Json:  # noqa: S107 - a test card
         """A customer with a default card."""
         customer = self.actions.create_customer(self.account, name="Ada", email="ada@example.com")
         made = self.actions.create_card(self.account, token, **card)
         self.actions.attach_payment_method(self.account, made["id"], customer["id"], default=True)
         return customer
 
-    def subscriber(self, token: str = "visa", **card: Any) -> tuple[Json, Json]:
+    def subscriber(self, token: str = "visa", **card: Any) -> tuple[Json, Json]:  # noqa: S107 - a test card
         """A customer with an active monthly subscription of 49.00; the card then behaves as given."""
         customer = self.customer()
         price = self.actions.create_price(self.account, unit_amount=4900, currency="usd")

@@ -14,7 +14,12 @@ class TestFirstPayment:
         method = client.v1.customers.payment_methods.list(customer.id).data[0]
         client.v1.customers.update(customer.id, {"invoice_settings": {"default_payment_method": method.id}})
         price = client.v1.prices.create(
-            {"unit_amount": 4900, "currency": "usd", "recurring": {"interval": "month"}, "product_data": {"name": "Pro"}}
+            {
+                "unit_amount": 4900,
+                "currency": "usd",
+                "recurring": {"interval": "month"},
+                "product_data": {"name": "Pro"},
+            }
         )
         subscription = client.v1.subscriptions.create(
             {"customer": customer.id, "items": [{"price": price.id}], "expand": ["latest_invoice.payments"]}

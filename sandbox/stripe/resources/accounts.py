@@ -10,12 +10,12 @@ from sandbox.stripe.routing import Call, route
 
 
 @route("GET", "/v1/account")
-def own_account(call: Call) -> Any:  # noqa: ANN401
+def own_account(call: Call) -> Any:
     return call.world.account(call.space.account)
 
 
 @route("POST", "/v1/accounts")
-def create_account(call: Call) -> Any:  # noqa: ANN401
+def create_account(call: Call) -> Any:
     """Only a platform makes accounts, and is connected to those it makes."""
     params, world = call.params, call.world
     made = accounts.create_account(
@@ -29,12 +29,12 @@ def create_account(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/accounts/{id}")
-def retrieve_account(call: Call) -> Any:  # noqa: ANN401
+def retrieve_account(call: Call) -> Any:
     return call.world.account(_permitted(call))
 
 
 @route("POST", "/v1/accounts/{id}")
-def update_account(call: Call) -> Any:  # noqa: ANN401
+def update_account(call: Call) -> Any:
     identifier = _permitted(call)
     account = call.world.account(identifier)
     given = {name: call.params[name] for name in ("email", "metadata", "business_type") if name in call.params}
@@ -45,7 +45,7 @@ def update_account(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/accounts")
-def list_accounts(call: Call) -> Any:  # noqa: ANN401
+def list_accounts(call: Call) -> Any:
     rows = call.world.root.table("_connection").objects.values()
     connected = {row["account"] for row in rows if row["live"] == call.space.livemode}
     return listing([call.world.account(identifier) for identifier in sorted(connected)], "/v1/accounts")
@@ -67,7 +67,7 @@ def _permitted(call: Call) -> str:
 
 
 @route("GET", "/v1/balance")
-def balance(call: Call) -> Any:  # noqa: ANN401
+def balance(call: Call) -> Any:
     totals: dict[str, int] = {}
     for charge in call.space.table("charge").objects.values():
         if charge["paid"]:

@@ -9,7 +9,7 @@ from sandbox.stripe.routing import Call, route
 from sandbox.stripe.store import Json, Space
 
 
-def new_product(world: Any, space: Space, params: Json) -> Json:  # noqa: ANN401
+def new_product(world: Any, space: Space, params: Json) -> Json:
     """A product from API parameters; saved, no event."""
     now = world.now()
     product: Json = {
@@ -36,7 +36,7 @@ def new_product(world: Any, space: Space, params: Json) -> Json:  # noqa: ANN401
     return space.save("product", product)
 
 
-def new_price(world: Any, space: Space, params: Json, product: str) -> Json:  # noqa: ANN401
+def new_price(world: Any, space: Space, params: Json, product: str) -> Json:
     """A price from API parameters; saved, no event."""
     recurring = params.get("recurring")
     text = params.get("unit_amount_decimal")
@@ -109,7 +109,7 @@ def plan_of(price: Json) -> Json:
 
 
 @route("POST", "/v1/products")
-def create_product(call: Call) -> Any:  # noqa: ANN401
+def create_product(call: Call) -> Any:
     product = new_product(call.world, call.space, call.params)
     emit(call.world, call.space, "product.created", product)
     given = call.params.get("default_price_data")
@@ -122,12 +122,12 @@ def create_product(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/products/{id}")
-def retrieve_product(call: Call) -> Any:  # noqa: ANN401
+def retrieve_product(call: Call) -> Any:
     return call.object("product")
 
 
 @route("POST", "/v1/products/{id}")
-def update_product(call: Call) -> Any:  # noqa: ANN401
+def update_product(call: Call) -> Any:
     product, params = call.object("product"), call.params
     given: Json = {name: params[name] or None for name in ("name", "description", "default_price") if name in params}
     if "active" in params:
@@ -139,7 +139,7 @@ def update_product(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("DELETE", "/v1/products/{id}")
-def delete_product(call: Call) -> Any:  # noqa: ANN401
+def delete_product(call: Call) -> Any:
     product = call.object("product")
     if call.space.table("price").where("product", product["id"]):
         raise invalid("This product cannot be deleted because it has one or more user-created prices.")
@@ -149,12 +149,12 @@ def delete_product(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/products")
-def list_products(call: Call) -> Any:  # noqa: ANN401
+def list_products(call: Call) -> Any:
     return call.page("product", "/v1/products", _active(call))
 
 
 @route("POST", "/v1/prices")
-def create_price(call: Call) -> Any:  # noqa: ANN401
+def create_price(call: Call) -> Any:
     if call.params.get("product_data"):
         product = new_product(call.world, call.space, call.params["product_data"])
         emit(call.world, call.space, "product.created", product)
@@ -166,12 +166,12 @@ def create_price(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/prices/{id}")
-def retrieve_price(call: Call) -> Any:  # noqa: ANN401
+def retrieve_price(call: Call) -> Any:
     return call.object("price")
 
 
 @route("POST", "/v1/prices/{id}")
-def update_price(call: Call) -> Any:  # noqa: ANN401
+def update_price(call: Call) -> Any:
     price, params = call.object("price"), call.params
     given: Json = {name: params[name] or None for name in ("nickname", "lookup_key") if name in params}
     if "active" in params:
@@ -183,7 +183,7 @@ def update_price(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/prices")
-def list_prices(call: Call) -> Any:  # noqa: ANN401
+def list_prices(call: Call) -> Any:
     filters = _active(call) | {"product": call.params.get("product"), "currency": call.params.get("currency")}
     return call.page("price", "/v1/prices", filters)
 
@@ -193,7 +193,7 @@ def _active(call: Call) -> Json:
 
 
 @route("POST", "/v1/plans")
-def create_plan(call: Call) -> Any:  # noqa: ANN401
+def create_plan(call: Call) -> Any:
     params = call.params
     given = params.get("product")
     if isinstance(given, dict):
@@ -216,5 +216,5 @@ def create_plan(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/plans/{id}")
-def retrieve_plan(call: Call) -> Any:  # noqa: ANN401
+def retrieve_plan(call: Call) -> Any:
     return plan_of(call.object("price"))

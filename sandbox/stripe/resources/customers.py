@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.stripe import billing, cards, forms
+from sandbox.stripe import cards, forms, standing
 from sandbox.stripe.events import change, emit
 from sandbox.stripe.methods import attach, new_card, set_customer_default
 from sandbox.stripe.routing import Call, route
@@ -12,7 +12,7 @@ PLAIN = ("name", "email", "phone", "description")
 ADDRESS = ("city", "country", "line1", "line2", "postal_code", "state")
 
 
-def new_customer(call_world: Any, space: Space, params: Json, *, created: int | None = None) -> Json:  # noqa: ANN401
+def new_customer(call_world: Any, space: Space, params: Json, *, created: int | None = None) -> Json:
     """A customer from API parameters; saved, no event."""
     customer: Json = {
         "id": params.get("id") or call_world.ids.new("cus", 14),
@@ -46,13 +46,13 @@ def new_customer(call_world: Any, space: Space, params: Json, *, created: int | 
     return space.save("customer", customer)
 
 
-def address(given: Any) -> Json | None:  # noqa: ANN401 - as the form carried it
+def address(given: Any) -> Json | None:
     """All six fields, or None."""
     return {name: given.get(name) or None for name in ADDRESS} if isinstance(given, dict) and given else None
 
 
 @route("POST", "/v1/customers")
-def create(call: Call) -> Any:  # noqa: ANN401
+def create(call: Call) -> Any:
     customer = new_customer(call.world, call.space, call.params)
     emit(call.world, call.space, "customer.created", customer)
     method = call.params.get("payment_method")
@@ -76,12 +76,12 @@ def _take_source(call: Call, customer: Json) -> None:
 
 
 @route("GET", "/v1/customers/{id}")
-def retrieve(call: Call) -> Any:  # noqa: ANN401
+def retrieve(call: Call) -> Any:
     return call.object("customer")
 
 
 @route("POST", "/v1/customers/{id}")
-def update(call: Call) -> Any:  # noqa: ANN401
+def update(call: Call) -> Any:
     customer, params = call.object("customer"), call.params
     given: Json = {name: params[name] or None for name in PLAIN if name in params}
     if "address" in params:
@@ -102,11 +102,11 @@ def update(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("DELETE", "/v1/customers/{id}")
-def delete(call: Call) -> Any:  # noqa: ANN401
+def delete(call: Call) -> Any:
     customer = call.object("customer")
     for subscription in call.space.table("subscription").where("customer", customer["id"]):
-        if subscription["status"] not in billing.OVER:
-            billing.cancel(call.world, call.space, subscription, reason="cancellation_requested")
+        if subscription["status"] not in standing.OVER:
+            standing.cancel(call.world, call.space, subscription, reason="cancellation_requested")
     emit(call.world, call.space, "customer.deleted", customer)
     identifier, created = customer["id"], customer["created"]
     customer.clear()
@@ -116,20 +116,20 @@ def delete(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/customers")
-def list_customers(call: Call) -> Any:  # noqa: ANN401
+def list_customers(call: Call) -> Any:
     return call.page(
         "customer", "/v1/customers", {"email": call.params.get("email")}, lambda customer: not customer.get("deleted")
     )
 
 
 @route("GET", "/v1/customers/{id}/payment_methods")
-def list_methods(call: Call) -> Any:  # noqa: ANN401
+def list_methods(call: Call) -> Any:
     customer = call.object("customer")
     filters = {"customer": customer["id"], "type": call.params.get("type")}
     return call.page("payment_method", f"/v1/customers/{customer['id']}/payment_methods", filters)
 
 
 @route("GET", "/v1/customers/{id}/payment_methods/{method}")
-def retrieve_method(call: Call) -> Any:  # noqa: ANN401
+def retrieve_method(call: Call) -> Any:
     call.object("customer")
     return call.object("payment_method", "method")

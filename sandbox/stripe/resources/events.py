@@ -17,12 +17,12 @@ def _shown(call: Call, event: Json) -> Json:
 
 
 @route("GET", "/v1/events/{id}")
-def retrieve(call: Call) -> Any:  # noqa: ANN401
+def retrieve(call: Call) -> Any:
     return _shown(call, call.object("event"))
 
 
 @route("GET", "/v1/events")
-def list_events(call: Call) -> Any:  # noqa: ANN401
+def list_events(call: Call) -> Any:
     given = call.params.get("types") or []
     wanted = set(given)
     filters = {"type": call.params.get("type")}

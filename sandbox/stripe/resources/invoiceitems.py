@@ -10,13 +10,15 @@ from sandbox.stripe.store import Json
 
 
 @route("POST", "/v1/invoiceitems")
-def create(call: Call) -> Any:  # noqa: ANN401
+def create(call: Call) -> Any:
     params, now = call.params, call.world.now()
     customer = call.parameter("customer", "customer")
     given = params.get("pricing") or {}
-    price = call.parameter("price", "price", params.get("price") or given.get("price")) if (
-        params.get("price") or given.get("price")
-    ) else None
+    price = (
+        call.parameter("price", "price", params.get("price") or given.get("price"))
+        if (params.get("price") or given.get("price"))
+        else None
+    )
     quantity = forms.integer(params, "quantity", 1) or 1
     unit = price["unit_amount"] if price else forms.integer(params, "unit_amount_decimal")
     amount = forms.integer(params, "amount")
@@ -65,12 +67,12 @@ def create(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/invoiceitems/{id}")
-def retrieve(call: Call) -> Any:  # noqa: ANN401
+def retrieve(call: Call) -> Any:
     return call.object("invoiceitem")
 
 
 @route("POST", "/v1/invoiceitems/{id}")
-def update(call: Call) -> Any:  # noqa: ANN401
+def update(call: Call) -> Any:
     item = call.object("invoiceitem")
     given: Json = {"metadata": forms.metadata(item["metadata"], call.params)}
     if "amount" in call.params:
@@ -82,7 +84,7 @@ def update(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("DELETE", "/v1/invoiceitems/{id}")
-def delete(call: Call) -> Any:  # noqa: ANN401
+def delete(call: Call) -> Any:
     item = call.object("invoiceitem")
     if item["invoice"]:
         invoice = call.space.table("invoice").objects[item["invoice"]]
@@ -102,7 +104,7 @@ def delete(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/invoiceitems")
-def list_items(call: Call) -> Any:  # noqa: ANN401
+def list_items(call: Call) -> Any:
     filters = {"customer": call.params.get("customer"), "invoice": call.params.get("invoice")}
     pending = forms.boolean(call.params, "pending")
     return call.page("invoiceitem", "/v1/invoiceitems", filters, lambda item: not pending or item["invoice"] is None)

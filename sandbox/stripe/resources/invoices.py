@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.stripe import billing, drafts, forms, invoicing
+from sandbox.stripe import billing, drafts, forms, invoicing, lookups
 from sandbox.stripe.errors import StripeError, invalid
 from sandbox.stripe.events import change, emit
 from sandbox.stripe.methods import attach, resolve
@@ -14,7 +14,7 @@ STATUSES = ("draft", "open", "paid", "uncollectible", "void")
 
 
 @route("GET", "/v1/invoices")
-def list_invoices(call: Call) -> Any:  # noqa: ANN401
+def list_invoices(call: Call) -> Any:
     params = call.params
     status = params.get("status")
     if status and status not in STATUSES:
@@ -24,18 +24,18 @@ def list_invoices(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/invoices/{id}")
-def retrieve(call: Call) -> Any:  # noqa: ANN401
+def retrieve(call: Call) -> Any:
     return call.object("invoice")
 
 
 @route("GET", "/v1/invoices/{id}/lines")
-def lines(call: Call) -> Any:  # noqa: ANN401
+def lines(call: Call) -> Any:
     invoice = call.object("invoice")
     return listing(invoice["lines"]["data"], f"/v1/invoices/{invoice['id']}/lines")
 
 
 @route("POST", "/v1/invoices")
-def create(call: Call) -> Any:  # noqa: ANN401
+def create(call: Call) -> Any:
     params, world, space = call.params, call.world, call.space
     customer = call.parameter("customer", "customer")
     subscription = call.optional("subscription", "subscription")
@@ -70,7 +70,7 @@ def create(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("POST", "/v1/invoices/{id}")
-def update(call: Call) -> Any:  # noqa: ANN401
+def update(call: Call) -> Any:
     invoice, params = call.object("invoice"), call.params
     given: Json = {"metadata": forms.metadata(invoice["metadata"], params)}
     if "auto_advance" in params:
@@ -97,7 +97,7 @@ def update(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("DELETE", "/v1/invoices/{id}")
-def delete(call: Call) -> Any:  # noqa: ANN401
+def delete(call: Call) -> Any:
     invoice = call.object("invoice")
     if invoice["status"] != "draft" or invoice["parent"]:
         raise invalid("You can only delete draft invoices.", code="invoice_not_editable")
@@ -107,7 +107,7 @@ def delete(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("POST", "/v1/invoices/{id}/finalize")
-def finalize(call: Call) -> Any:  # noqa: ANN401
+def finalize(call: Call) -> Any:
     invoice = call.object("invoice")
     invoicing.finalize(call.world, call.space, invoice)
     if invoice["status"] == "open" and invoice["auto_advance"]:
@@ -119,7 +119,7 @@ def finalize(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("POST", "/v1/invoices/{id}/pay")
-def pay(call: Call) -> Any:  # noqa: ANN401
+def pay(call: Call) -> Any:
     invoice = call.object("invoice")
     method = None
     if call.params.get("payment_method"):
@@ -172,7 +172,7 @@ def _refused(call: Call, invoice: Json, *, action: bool) -> StripeError:
             code="invoice_payment_intent_requires_action",
             persists=True,
         )
-    intent = invoicing.intent_of(call.space, invoice) or {}
+    intent = lookups.intent_of(call.space, invoice) or {}
     return card_error(intent)
 
 
@@ -191,21 +191,21 @@ def card_error(intent: Json) -> StripeError:
 
 
 @route("POST", "/v1/invoices/{id}/void")
-def void(call: Call) -> Any:  # noqa: ANN401
+def void(call: Call) -> Any:
     invoice = call.object("invoice")
     invoicing.void(call.world, call.space, invoice)
     return invoice
 
 
 @route("POST", "/v1/invoices/{id}/mark_uncollectible")
-def mark_uncollectible(call: Call) -> Any:  # noqa: ANN401
+def mark_uncollectible(call: Call) -> Any:
     invoice = call.object("invoice")
     invoicing.mark_uncollectible(call.world, call.space, invoice)
     return invoice
 
 
 @route("POST", "/v1/invoices/{id}/send")
-def send(call: Call) -> Any:  # noqa: ANN401
+def send(call: Call) -> Any:
     invoice = call.object("invoice")
     if invoice["status"] == "draft":
         invoicing.finalize(call.world, call.space, invoice)
@@ -217,7 +217,7 @@ def send(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/invoice_payments")
-def list_payments(call: Call) -> Any:  # noqa: ANN401
+def list_payments(call: Call) -> Any:
     params = call.params
     filters = {"status": params.get("status"), "invoice": params.get("invoice")}
     payment = params.get("payment")
@@ -228,5 +228,5 @@ def list_payments(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/invoice_payments/{id}")
-def retrieve_payment(call: Call) -> Any:  # noqa: ANN401
+def retrieve_payment(call: Call) -> Any:
     return call.object("invoice_payment")

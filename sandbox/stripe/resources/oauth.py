@@ -62,7 +62,7 @@ def _authenticate(call: Call) -> bool:
 
 
 @route("POST", "/oauth/token", public=True)
-def token(call: Call) -> Any:  # noqa: ANN401
+def token(call: Call) -> Any:
     live = _authenticate(call)
     grant = call.params.get("grant_type")
     if grant == "authorization_code":
@@ -95,9 +95,9 @@ def _exchange(call: Call, *, live: bool) -> Json:
 
 def _proves(verifier: str, row: Json) -> bool:
     if row["challenge_method"] == "plain":
-        return bool(verifier) and verifier == row["challenge"]
+        return bool(verifier == row["challenge"])
     digest = hashlib.sha256(verifier.encode()).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == row["challenge"]
+    return bool(base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == row["challenge"])
 
 
 def _refresh(call: Call, *, live: bool) -> Json:
@@ -122,7 +122,7 @@ def _answer(row: Json) -> Json:
 
 
 @route("POST", "/oauth/deauthorize", public=True)
-def deauthorize(call: Call) -> Any:  # noqa: ANN401
+def deauthorize(call: Call) -> Any:
     live = _authenticate(call)
     if call.params.get("client_id") != call.world.settings.client_id:
         raise OAuthError(401, "invalid_client", f"No such application: '{call.params.get('client_id')}'")

@@ -13,7 +13,7 @@ from sandbox.stripe.store import Json
 
 
 @route("POST", "/v1/payment_intents")
-def create(call: Call) -> Any:  # noqa: ANN401
+def create(call: Call) -> Any:
     params = call.params
     customer = call.optional("customer", "customer")
     method = _method(call)
@@ -58,12 +58,12 @@ def _method(call: Call) -> Json | None:
 
 
 @route("GET", "/v1/payment_intents/{id}")
-def retrieve(call: Call) -> Any:  # noqa: ANN401
+def retrieve(call: Call) -> Any:
     return call.object("payment_intent")
 
 
 @route("POST", "/v1/payment_intents/{id}")
-def update(call: Call) -> Any:  # noqa: ANN401
+def update(call: Call) -> Any:
     intent, params = call.object("payment_intent"), call.params
     given: Json = {"metadata": forms.metadata(intent["metadata"], params)}
     for name in ("description", "receipt_email", "shipping"):
@@ -81,7 +81,7 @@ def update(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("POST", "/v1/payment_intents/{id}/confirm")
-def confirm(call: Call) -> Any:  # noqa: ANN401
+def confirm(call: Call) -> Any:
     return _confirm(call, call.object("payment_intent"))
 
 
@@ -142,7 +142,7 @@ def _process(call: Call, intent: Json, method: Json) -> Json:
 
 
 @route("POST", "/v1/payment_intents/{id}/capture")
-def capture(call: Call) -> Any:  # noqa: ANN401
+def capture(call: Call) -> Any:
     intent = call.object("payment_intent")
     if intent["status"] != "requires_capture":
         raise _unexpected(intent, "capture", "requires_capture")
@@ -158,7 +158,7 @@ def capture(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("POST", "/v1/payment_intents/{id}/cancel")
-def cancel(call: Call) -> Any:  # noqa: ANN401
+def cancel(call: Call) -> Any:
     intent = call.object("payment_intent")
     if intent["status"] in ("succeeded", "canceled"):
         raise _unexpected(intent, "cancel", "requires_payment_method, requires_capture, requires_confirmation")
@@ -181,7 +181,7 @@ def _unexpected(intent: Json, what: str, needed: str) -> StripeError:
 
 
 @route("GET", "/v1/payment_intents")
-def list_intents(call: Call) -> Any:  # noqa: ANN401
+def list_intents(call: Call) -> Any:
     return call.page("payment_intent", "/v1/payment_intents", {"customer": call.params.get("customer")})
 
 
@@ -189,7 +189,7 @@ def list_intents(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("POST", "/v1/charges")
-def create_charge(call: Call) -> Any:  # noqa: ANN401
+def create_charge(call: Call) -> Any:
     intent = charging.new_intent(
         call.world,
         call.space,
@@ -210,12 +210,12 @@ def create_charge(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/charges/{id}")
-def retrieve_charge(call: Call) -> Any:  # noqa: ANN401
+def retrieve_charge(call: Call) -> Any:
     return call.object("charge")
 
 
 @route("POST", "/v1/charges/{id}")
-def update_charge(call: Call) -> Any:  # noqa: ANN401
+def update_charge(call: Call) -> Any:
     charge = call.object("charge")
     given: Json = {"metadata": forms.metadata(charge["metadata"], call.params)}
     if "description" in call.params:
@@ -227,7 +227,7 @@ def update_charge(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("POST", "/v1/charges/{id}/capture")
-def capture_charge(call: Call) -> Any:  # noqa: ANN401
+def capture_charge(call: Call) -> Any:
     charge = call.object("charge")
     intent = call.space.table("payment_intent").objects[charge["payment_intent"]]
     capture(Call(call.world, call.space, {}, {"id": intent["id"]}))
@@ -235,15 +235,13 @@ def capture_charge(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/charges")
-def list_charges(call: Call) -> Any:  # noqa: ANN401
+def list_charges(call: Call) -> Any:
     filters = {"customer": call.params.get("customer"), "payment_intent": call.params.get("payment_intent")}
     return call.page("charge", "/v1/charges", filters)
 
 
-
-
 @route("POST", "/v1/test_helpers/customers/{id}/fund_cash_balance")
-def fund_cash_balance(call: Call) -> Any:  # noqa: ANN401
+def fund_cash_balance(call: Call) -> Any:
     """A bank transfer came in; the oldest intent waiting for one takes it."""
     customer, amount = call.object("customer"), forms.required_integer(call.params, "amount")
     for intent in call.space.table("payment_intent").where("customer", customer["id"]):

@@ -11,7 +11,7 @@ from sandbox.stripe.store import Json
 
 
 @route("POST", "/v1/payment_methods")
-def create(call: Call) -> Any:  # noqa: ANN401
+def create(call: Call) -> Any:
     kind = forms.required(call.params, "type")
     if kind != "card":
         return new_other(call.world, call.space, kind, billing_details=call.params.get("billing_details"))
@@ -37,19 +37,17 @@ def card_from(given: Json) -> Card:
     number = str(forms.required(given, "number")).replace(" ", "")
     name = cards.NUMBERS.get(number)
     if name is None:
-        raise StripeError(
-            402, "card_error", "Your card number is incorrect.", code="incorrect_number", param="number"
-        )
+        raise StripeError(402, "card_error", "Your card number is incorrect.", code="incorrect_number", param="number")
     return cards.TOKENS[name]
 
 
 @route("GET", "/v1/payment_methods/{id}")
-def retrieve(call: Call) -> Any:  # noqa: ANN401
+def retrieve(call: Call) -> Any:
     return resolve(call, call.path["id"], "id")
 
 
 @route("POST", "/v1/payment_methods/{id}")
-def update(call: Call) -> Any:  # noqa: ANN401
+def update(call: Call) -> Any:
     method, given = call.object("payment_method"), call.params
     values: Json = {"metadata": forms.metadata(method["metadata"], given)}
     if "billing_details" in given:
@@ -65,12 +63,12 @@ def update(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("POST", "/v1/payment_methods/{id}/attach")
-def attach_method(call: Call) -> Any:  # noqa: ANN401
+def attach_method(call: Call) -> Any:
     return attach(call, call.path["id"], call.parameter("customer", "customer"))
 
 
 @route("POST", "/v1/payment_methods/{id}/detach")
-def detach_method(call: Call) -> Any:  # noqa: ANN401
+def detach_method(call: Call) -> Any:
     method = call.object("payment_method")
     if not method["customer"]:
         raise invalid("The payment method you provided is not attached to a customer so detachment is impossible.")
@@ -79,6 +77,6 @@ def detach_method(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/payment_methods")
-def list_methods(call: Call) -> Any:  # noqa: ANN401
+def list_methods(call: Call) -> Any:
     filters = {"customer": call.params.get("customer"), "type": call.params.get("type")}
     return call.page("payment_method", "/v1/payment_methods", filters)

@@ -87,7 +87,7 @@ def new_session(
 
 
 @route("POST", "/v1/billing_portal/sessions")
-def create_session(call: Call) -> Any:  # noqa: ANN401
+def create_session(call: Call) -> Any:
     customer = call.parameter("customer", "customer")
     configuration = call.optional("billing_portal.configuration", "configuration") or default_configuration(
         call.world, call.space
@@ -124,19 +124,19 @@ def _flow(given: Json | None) -> Json | None:
 
 
 @route("POST", "/v1/billing_portal/configurations")
-def create_configuration(call: Call) -> Any:  # noqa: ANN401
+def create_configuration(call: Call) -> Any:
     made = new_configuration(call.world, call.space, call.params)
     emit(call.world, call.space, "billing_portal.configuration.created", made)
     return made
 
 
 @route("GET", "/v1/billing_portal/configurations/{id}")
-def retrieve_configuration(call: Call) -> Any:  # noqa: ANN401
+def retrieve_configuration(call: Call) -> Any:
     return call.object("billing_portal.configuration")
 
 
 @route("POST", "/v1/billing_portal/configurations/{id}")
-def update_configuration(call: Call) -> Any:  # noqa: ANN401
+def update_configuration(call: Call) -> Any:
     made, params = call.object("billing_portal.configuration"), call.params
     given: Json = {"metadata": forms.metadata(made["metadata"], params), "updated": call.world.now()}
     if "active" in params:
@@ -152,6 +152,6 @@ def update_configuration(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/billing_portal/configurations")
-def list_configurations(call: Call) -> Any:  # noqa: ANN401
+def list_configurations(call: Call) -> Any:
     default_configuration(call.world, call.space)
     return call.page("billing_portal.configuration", "/v1/billing_portal/configurations")

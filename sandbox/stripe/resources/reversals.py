@@ -9,7 +9,7 @@ from sandbox.stripe.routing import Call, route
 
 
 @route("POST", "/v1/refunds")
-def create(call: Call) -> Any:  # noqa: ANN401
+def create(call: Call) -> Any:
     params = call.params
     if params.get("payment_intent"):
         intent = call.parameter("payment_intent", "payment_intent")
@@ -29,17 +29,17 @@ def create(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("POST", "/v1/charges/{id}/refunds")
-def create_below(call: Call) -> Any:  # noqa: ANN401
+def create_below(call: Call) -> Any:
     return reversals.refund(call.world, call.space, call.object("charge"), amount=forms.integer(call.params, "amount"))
 
 
 @route("GET", "/v1/refunds/{id}")
-def retrieve(call: Call) -> Any:  # noqa: ANN401
+def retrieve(call: Call) -> Any:
     return call.object("refund")
 
 
 @route("POST", "/v1/refunds/{id}")
-def update(call: Call) -> Any:  # noqa: ANN401
+def update(call: Call) -> Any:
     refund = call.object("refund")
     previous = change(refund, metadata=forms.metadata(refund["metadata"], call.params))
     call.space.save("refund", refund)
@@ -49,18 +49,18 @@ def update(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/refunds")
-def list_refunds(call: Call) -> Any:  # noqa: ANN401
+def list_refunds(call: Call) -> Any:
     filters = {"charge": call.params.get("charge"), "payment_intent": call.params.get("payment_intent")}
     return call.page("refund", "/v1/refunds", filters)
 
 
 @route("GET", "/v1/disputes/{id}")
-def retrieve_dispute(call: Call) -> Any:  # noqa: ANN401
+def retrieve_dispute(call: Call) -> Any:
     return call.object("dispute")
 
 
 @route("POST", "/v1/disputes/{id}")
-def update_dispute(call: Call) -> Any:  # noqa: ANN401
+def update_dispute(call: Call) -> Any:
     dispute, params = call.object("dispute"), call.params
     evidence = dispute["evidence"] | {name: value or None for name, value in (params.get("evidence") or {}).items()}
     previous = change(dispute, evidence=evidence, metadata=forms.metadata(dispute["metadata"], params))
@@ -75,11 +75,11 @@ def update_dispute(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("POST", "/v1/disputes/{id}/close")
-def close_dispute(call: Call) -> Any:  # noqa: ANN401
+def close_dispute(call: Call) -> Any:
     return reversals.close_dispute(call.world, call.space, call.object("dispute"), won=False)
 
 
 @route("GET", "/v1/disputes")
-def list_disputes(call: Call) -> Any:  # noqa: ANN401
+def list_disputes(call: Call) -> Any:
     filters = {"charge": call.params.get("charge"), "payment_intent": call.params.get("payment_intent")}
     return call.page("dispute", "/v1/disputes", filters)

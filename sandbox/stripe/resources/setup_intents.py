@@ -12,7 +12,7 @@ from sandbox.stripe.store import Json
 
 
 @route("POST", "/v1/setup_intents")
-def create(call: Call) -> Any:  # noqa: ANN401
+def create(call: Call) -> Any:
     params = call.params
     customer = call.optional("customer", "customer")
     identifier = call.world.ids.new("seti")
@@ -60,7 +60,7 @@ def _method(call: Call) -> Json | None:
 
 
 @route("POST", "/v1/setup_intents/{id}/confirm")
-def confirm(call: Call) -> Any:  # noqa: ANN401
+def confirm(call: Call) -> Any:
     return _confirm(call, call.object("setup_intent"))
 
 
@@ -102,7 +102,7 @@ def _confirm(call: Call, intent: Json) -> Json:
 
 
 @route("POST", "/v1/setup_intents/{id}/cancel")
-def cancel(call: Call) -> Any:  # noqa: ANN401
+def cancel(call: Call) -> Any:
     intent = call.object("setup_intent")
     change(intent, status="canceled", cancellation_reason=call.params.get("cancellation_reason") or None)
     call.space.save("setup_intent", intent)
@@ -111,10 +111,10 @@ def cancel(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/setup_intents/{id}")
-def retrieve(call: Call) -> Any:  # noqa: ANN401
+def retrieve(call: Call) -> Any:
     return call.object("setup_intent")
 
 
 @route("GET", "/v1/setup_intents")
-def list_intents(call: Call) -> Any:  # noqa: ANN401
+def list_intents(call: Call) -> Any:
     return call.page("setup_intent", "/v1/setup_intents", {"customer": call.params.get("customer")})

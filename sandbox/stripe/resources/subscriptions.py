@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.stripe import billing, forms, invoicing
+from sandbox.stripe import billing, forms, lookups, standing
 from sandbox.stripe.errors import invalid
 from sandbox.stripe.events import change, emit
 from sandbox.stripe.resources.invoices import card_error
@@ -14,7 +14,7 @@ STATUSES = ("active", "past_due", "unpaid", "canceled", "incomplete", "incomplet
 
 
 @route("POST", "/v1/subscriptions")
-def create(call: Call) -> Any:  # noqa: ANN401
+def create(call: Call) -> Any:
     params = call.params
     customer = call.parameter("customer", "customer")
     method = call.optional("payment_method", "default_payment_method")
@@ -41,17 +41,17 @@ def create(call: Call) -> Any:  # noqa: ANN401
     subscription = start(call.world, call.space, plan)
     if plan.payment_behavior == "error_if_incomplete" and subscription["status"] == "incomplete":
         invoice = call.space.table("invoice").objects[subscription["latest_invoice"]]
-        raise card_error(invoicing.intent_of(call.space, invoice) or {})
+        raise card_error(lookups.intent_of(call.space, invoice) or {})
     return subscription
 
 
 @route("GET", "/v1/subscriptions/{id}")
-def retrieve(call: Call) -> Any:  # noqa: ANN401
+def retrieve(call: Call) -> Any:
     return call.object("subscription")
 
 
 @route("GET", "/v1/subscriptions")
-def list_subscriptions(call: Call) -> Any:  # noqa: ANN401
+def list_subscriptions(call: Call) -> Any:
     params = call.params
     status = params.get("status")
     if status and status not in (*STATUSES, "all", "ended"):
@@ -61,7 +61,7 @@ def list_subscriptions(call: Call) -> Any:  # noqa: ANN401
     price = params.get("price")
 
     def accept(subscription: Json) -> bool:
-        over = subscription["status"] in billing.OVER
+        over = subscription["status"] in standing.OVER
         if (status == "ended" and not over) or (status is None and subscription["status"] == "canceled"):
             return False
         return not price or any(item["price"]["id"] == price for item in subscription["items"]["data"])
@@ -70,9 +70,9 @@ def list_subscriptions(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("POST", "/v1/subscriptions/{id}")
-def update(call: Call) -> Any:  # noqa: ANN401
+def update(call: Call) -> Any:
     subscription, params, world, space = call.object("subscription"), call.params, call.world, call.space
-    if subscription["status"] in billing.OVER:
+    if subscription["status"] in standing.OVER:
         raise invalid("A canceled subscription can only update its cancellation_details and metadata.")
     given: Json = {"metadata": forms.metadata(subscription["metadata"], params)}
     if "default_payment_method" in params:
@@ -107,12 +107,12 @@ def update(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("DELETE", "/v1/subscriptions/{id}")
-def cancel(call: Call) -> Any:  # noqa: ANN401
+def cancel(call: Call) -> Any:
     subscription = call.object("subscription")
-    if subscription["status"] in billing.OVER:
+    if subscription["status"] in standing.OVER:
         raise invalid(f"No such subscription: '{subscription['id']}'", code="resource_missing", param="id")
     details = call.params.get("cancellation_details") or {}
-    billing.cancel(
+    standing.cancel(
         call.world,
         call.space,
         subscription,
@@ -124,7 +124,7 @@ def cancel(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("POST", "/v1/subscriptions/{id}/resume")
-def resume(call: Call) -> Any:  # noqa: ANN401
+def resume(call: Call) -> Any:
     subscription = call.object("subscription")
     if subscription["status"] != "paused":
         raise invalid("You can only resume subscriptions that are paused.")
@@ -137,6 +137,6 @@ def resume(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/subscription_items")
-def list_items(call: Call) -> Any:  # noqa: ANN401
+def list_items(call: Call) -> Any:
     subscription = call.parameter("subscription", "subscription")
     return subscription["items"] | {"url": f"/v1/subscription_items?subscription={subscription['id']}"}

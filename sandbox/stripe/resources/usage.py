@@ -12,7 +12,7 @@ AHEAD_SECONDS = 300
 
 
 @route("POST", "/v1/billing/meters")
-def create_meter(call: Call) -> Any:  # noqa: ANN401
+def create_meter(call: Call) -> Any:
     params, now = call.params, call.world.now()
     aggregation = forms.required(params, "default_aggregation")
     meter: Json = {
@@ -35,17 +35,17 @@ def create_meter(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/billing/meters/{id}")
-def retrieve_meter(call: Call) -> Any:  # noqa: ANN401
+def retrieve_meter(call: Call) -> Any:
     return call.object("billing.meter")
 
 
 @route("GET", "/v1/billing/meters")
-def list_meters(call: Call) -> Any:  # noqa: ANN401
+def list_meters(call: Call) -> Any:
     return call.page("billing.meter", "/v1/billing/meters", {"status": call.params.get("status")})
 
 
 @route("POST", "/v1/billing/meter_events")
-def create_meter_event(call: Call) -> Any:  # noqa: ANN401
+def create_meter_event(call: Call) -> Any:
     params, now, space = call.params, call.world.now(), call.space
     name, payload = forms.required(params, "event_name"), forms.required(params, "payload")
     meters = space.table("billing.meter").objects.values()
@@ -84,7 +84,7 @@ def create_meter_event(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/billing/meters/{id}/event_summaries")
-def summaries(call: Call) -> Any:  # noqa: ANN401
+def summaries(call: Call) -> Any:
     meter, customer = call.object("billing.meter"), forms.required(call.params, "customer")
     start, end = forms.required_integer(call.params, "start_time"), forms.required_integer(call.params, "end_time")
     keys = meter["customer_mapping"]["event_payload_key"], meter["value_settings"]["event_payload_key"]
@@ -95,8 +95,10 @@ def summaries(call: Call) -> Any:  # noqa: ANN401
         and event["payload"][keys[0]] == customer
         and start <= event["timestamp"] < end
     ]
-    total = len(chosen) if meter["default_aggregation"]["formula"] == "count" else sum(
-        float(payload[keys[1]]) for payload in chosen
+    total = (
+        len(chosen)
+        if meter["default_aggregation"]["formula"] == "count"
+        else sum(float(payload[keys[1]]) for payload in chosen)
     )
     summary = {
         "id": f"mtrusg_{meter['id'][4:]}",

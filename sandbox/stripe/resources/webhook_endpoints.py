@@ -56,7 +56,7 @@ def roll_secret(world: "World", space: Space, endpoint: Json, *, keep_seconds: i
 
 
 @route("POST", "/v1/webhook_endpoints")
-def create(call: Call) -> Any:  # noqa: ANN401
+def create(call: Call) -> Any:
     url, events = forms.required(call.params, "url"), forms.required(call.params, "enabled_events")
     if not isinstance(events, list):
         raise invalid("Invalid array", param="enabled_events")
@@ -74,12 +74,12 @@ def create(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("GET", "/v1/webhook_endpoints/{id}")
-def retrieve(call: Call) -> Any:  # noqa: ANN401
+def retrieve(call: Call) -> Any:
     return call.object("webhook_endpoint")
 
 
 @route("POST", "/v1/webhook_endpoints/{id}")
-def update(call: Call) -> Any:  # noqa: ANN401
+def update(call: Call) -> Any:
     endpoint, params = call.object("webhook_endpoint"), call.params
     given: Json = {name: params[name] for name in ("url", "enabled_events", "description") if name in params}
     if "disabled" in params:
@@ -89,12 +89,12 @@ def update(call: Call) -> Any:  # noqa: ANN401
 
 
 @route("DELETE", "/v1/webhook_endpoints/{id}")
-def delete(call: Call) -> Any:  # noqa: ANN401
+def delete(call: Call) -> Any:
     endpoint = call.object("webhook_endpoint")
     call.space.remove(endpoint["id"])
     return {"id": endpoint["id"], "object": "webhook_endpoint", "deleted": True}
 
 
 @route("GET", "/v1/webhook_endpoints")
-def list_endpoints(call: Call) -> Any:  # noqa: ANN401
+def list_endpoints(call: Call) -> Any:
     return call.page("webhook_endpoint", "/v1/webhook_endpoints")
