@@ -1,0 +1,145 @@
+"""Hunts page by page: idempotent, resumable, one request per hundred objects, both paths into one upsert."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from sqlmodel import select
+
+from core import db
+from core.clock import ManualClock
+from models.ghost import GhostTarget
+from models.merchant import BilledInvoice
+from models.work import Hunt, HuntSpool
+from services.hunter import service as hunter
+from services.hunter.schemas import HuntProgress, HuntRequest
+from tests.support.factories import make_merchant, raw_invoice, raw_subscription
+
+Plain = dict[str, Any]
+
+
+class ListedStripe:
+    """Stripe's lists out of memory, newest first, with cursors; counts requests."""
+
+    def __init__(self, **lists: list[Plain]) -> None:
+        self.lists, self.requests, self.largest = lists, 0, 0
+        self.asked: Counter[str] = Counter()
+        self.break_at: int | None = None
+
+    def raw_get(self, path: str, params: Plain) -> Plain:
+        self.requests += 1
+        if self.requests == self.break_at:
+            raise ConnectionResetError
+        name = path.rsplit("/", 1)[-1] + ":" + params["status"]
+        self.asked[name] += 1
+        items = self.lists.get(name.replace(":", "_"), [])
+        start = 0
+        if after := params.get("starting_after"):
+            start = next(index for index, item in enumerate(items) if item["id"] == after) + 1
+        page = items[start : start + params["limit"]]
+        self.largest = max(self.largest, len(page))
+        return {"data": page, "has_more": start + len(page) < len(items)}
+
+
+def account(number: int) -> ListedStripe:
+    """An account with `number` failed invoices, as the sweeps see them: payments and subscriptions listed apart."""
+    invoices, payments, subscriptions = [], [], []
+    for index in range(number):
+        invoice = raw_invoice(index)
+        payment = invoice.pop("payments")["data"][0]
+        subscription = invoice["parent"]["subscription_details"]["subscription"]
+        invoice["parent"] = {"subscription_details": {"subscription": subscription["id"]}}
+        invoices.append(invoice)
+        payments.append({"id": f"inpay_{index}", "invoice": invoice["id"], "created": 1, **payment})
+        subscriptions.append(subscription)
+    return ListedStripe(invoices_open=invoices, invoice_payments_open=payments, subscriptions_past_due=subscriptions)
+
+
+def hunt(merchant: str, stripe: ListedStripe, request: HuntRequest | None = None) -> HuntProgress:
+    with db.tenant_session(merchant) as session:
+        run = hunter.start(session, merchant, request or HuntRequest())
+    while (page := run.fetch(stripe)) is not None:
+        with db.tenant_session(merchant) as session:
+            run.store(session, page)
+    return run.progress
+
+
+def rows(merchant: str, table: Any) -> list[Any]:
+    with db.tenant_session(merchant) as session:
+        return list(session.exec(select(table)).all())
+
+
+@pytest.fixture
+def merchant(database: object, clock: ManualClock) -> str:
+    return make_merchant()
+
+
+class TestHunting:
+    def test_joins_what_was_listed_apart(self, merchant: str):
+        progress = hunt(merchant, account(3))
+        assert (progress.listed, progress.found, progress.unreadable) == (9, 3, 0)
+        ghost = rows(merchant, GhostTarget)[0]
+        assert (ghost.decline_code, ghost.card_brand, ghost.subscription_status) == (
+            "insufficient_funds",
+            "visa",
+            "past_due",
+        )
+        assert ghost.shadow_cents == 4900
+
+    def test_costs_one_request_per_hundred_objects(self, merchant: str):
+        stripe = account(250)
+        progress = hunt(merchant, stripe)
+        assert progress.listed == 750
+        assert progress.requests == stripe.requests <= 1.05 * progress.listed / 100 + 10
+        assert stripe.largest == 100
+
+    def test_a_second_hunt_changes_nothing(self, merchant: str):
+        hunt(merchant, account(5))
+        again = hunt(merchant, account(5))
+        assert (again.found, again.updated) == (0, 0)
+        assert len(rows(merchant, GhostTarget)) == 5
+
+    def test_what_cannot_be_read_is_counted_and_does_not_stop_it(self, merchant: str):
+        stripe = account(3)
+        stripe.lists["invoices_open"][1]["currency"] = None
+        progress = hunt(merchant, stripe)
+        assert (progress.found, progress.unreadable) == (2, 1)
+
+    def test_goes_on_from_its_cursor_after_a_crash(self, merchant: str):
+        stripe = account(250)
+        stripe.break_at = 8
+        with pytest.raises(ConnectionResetError):
+            hunt(merchant, stripe)
+        asked = stripe.requests
+        progress = hunt(merchant, stripe)
+        assert progress.found + 0 == 250
+        assert stripe.requests - asked < asked
+        assert len(rows(merchant, Hunt)) == 1
+
+    def test_leaves_no_spool_behind(self, merchant: str):
+        hunt(merchant, account(5))
+        assert rows(merchant, HuntSpool) == []
+
+    def test_an_empty_account_is_a_finished_hunt(self, merchant: str):
+        progress = hunt(merchant, ListedStripe())
+        assert (progress.state, progress.listed, progress.found) == ("done", 0, 0)
+
+    def test_a_deleted_customer_and_a_missing_payment_do_not_hide_a_ghost(self, merchant: str):
+        stripe = account(1)
+        stripe.lists["invoices_open"][0]["customer"] = {"id": "cus_0", "deleted": True}
+        stripe.lists["invoice_payments_open"] = []
+        assert hunt(merchant, stripe).found == 1
+
+
+class TestBilling:
+    def test_each_invoice_is_billed_once(self, merchant: str):
+        paid = [raw_invoice(index, status="paid", amount_remaining=0, amount_paid=4900) for index in range(3)]
+        stripe = ListedStripe(invoices_paid=paid)
+        request = HuntRequest(trigger="connect", backfill_billing=True)
+        hunt(merchant, stripe, request)
+        hunt(merchant, stripe, request)
+        assert len(rows(merchant, BilledInvoice)) == 3
+
+    def test_an_active_subscription_with_a_failed_invoice_is_a_ghost(self, merchant: str):
+        invoice = raw_invoice(1, parent={"subscription_details": {"subscription": raw_subscription(status="active")}})
+        assert hunt(merchant, ListedStripe(invoices_open=[invoice])).found == 1

@@ -1,0 +1,64 @@
+"""Messages as people get them: escaped, on one subject line, without private reasons or promises."""
+
+import re
+
+import pytest
+
+from core.money import Money
+from services.messaging.render import Brand, Rendered, render
+from services.messaging.wording import TEMPLATE_OF_GROUP
+
+GROUPS = sorted(TEMPLATE_OF_GROUP)
+
+
+def message(group: str = "funds", *, step: int = 1, name: str | None = "Ada", brand: str = "Acme") -> Rendered:
+    return render(
+        decline_group=group,
+        step=step,
+        last_step=3,
+        amount=Money(123456, "usd"),
+        customer_name=name,
+        brand=Brand(brand),
+        pay_url="https://phantom.example/r/token",
+        unsubscribe_url="https://phantom.example/u/token",
+    )
+
+
+class TestEveryMessage:
+    @pytest.mark.parametrize("step", [1, 2, 3])
+    @pytest.mark.parametrize("group", GROUPS)
+    def test_has_amount_merchant_link_and_way_out_in_both_parts(self, group: str, step: int):
+        rendered = message(group, step=step)
+        for part in (rendered.html, rendered.plain):
+            for needed in ("$1,234.56", "Acme", "https://phantom.example/r/token", "https://phantom.example/u/token"):
+                assert needed in part
+        assert "{" not in rendered.subject + rendered.plain
+
+    @pytest.mark.parametrize("step", [1, 2, 3])
+    @pytest.mark.parametrize("group", GROUPS)
+    def test_names_no_private_reason_and_sells_nothing(self, group: str, step: int):
+        words = message(group, step=step).plain.lower()
+        assert not re.search(r"lost|stolen|fraud|insufficient|suspicious|blocked|discount|offer|upgrade|% off", words)
+
+    @pytest.mark.parametrize("group", GROUPS)
+    def test_the_last_one_promises_no_other_attempt(self, group: str):
+        assert not re.search(r"we (will|'ll) (re)?try|try again", message(group, step=3).plain.lower())
+
+
+class TestBadInput:
+    def test_html_in_a_name_is_escaped(self):
+        rendered = message(name="<script>alert(1)</script>", brand="<img src=x>")
+        assert "<script>" not in rendered.html
+        assert "<img" not in rendered.html
+        assert "&lt;script&gt;" in rendered.html
+
+    @pytest.mark.parametrize("nasty", ["Acme\r\nBcc: all@example.com", "Acme\u2028x", "A\x00cme", "\u202emca"])
+    def test_a_brand_cannot_break_the_subject_line(self, nasty: str):
+        assert message(brand=nasty).subject.isprintable()
+
+    @pytest.mark.parametrize("name", [None, "", "   ", "\u200b"])
+    def test_without_a_name_it_still_greets(self, name: str | None):
+        assert "Hello," in message(name=name).plain
+
+    def test_an_unknown_group_gets_neutral_words(self):
+        assert message("something_new").template == "bank_declined"

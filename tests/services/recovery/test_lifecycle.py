@@ -1,0 +1,60 @@
+"""The state machine, pair by pair."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.ghost import UNPAID_STATES, GhostState
+from services.recovery.lifecycle import TRANSITIONS, TransitionNotAllowedError, Trigger, after, can
+
+S, T = GhostState, Trigger
+PAIRS = list(itertools.product(S, T))
+
+
+class TestTable:
+    @pytest.mark.parametrize(("state", "trigger"), PAIRS)
+    def test_a_pair_is_allowed_or_refused_with_an_error(self, state: GhostState, trigger: Trigger):
+        if can(state, trigger):
+            assert isinstance(after(state, trigger), GhostState)
+        else:
+            with pytest.raises(TransitionNotAllowedError):
+                after(state, trigger)
+
+    @pytest.mark.parametrize("state", sorted(UNPAID_STATES))
+    def test_a_payment_recovers_from_every_unpaid_state(self, state: GhostState):
+        assert after(state, T.PAID) is S.RECOVERED
+
+    @pytest.mark.parametrize("state", [S.RECOVERED, S.REVERSED, S.PROTECTED])
+    def test_a_second_payment_recovers_nothing(self, state: GhostState):
+        assert not can(state, T.PAID)
+
+    @pytest.mark.parametrize("state", [S.EXHAUSTED, S.STOPPED, S.LOST, S.RECOVERED, S.REVERSED, S.PAUSED])
+    def test_no_message_follows_in_a_closed_or_paused_state(self, state: GhostState):
+        assert not can(state, T.MESSAGE_SENT)
+
+    def test_only_a_recovered_ghost_is_reversed(self):
+        assert [state for state in S if can(state, T.REVERSED)] == [S.RECOVERED]
+
+    def test_nothing_leaves_reversed(self):
+        assert not [trigger for trigger in T if can(S.REVERSED, trigger)]
+
+    @pytest.mark.parametrize("state", [S.OPEN, S.CONTACTED, S.CLICKED])
+    def test_resuming_goes_back_to_where_it_was_paused(self, state: GhostState):
+        assert after(state, T.PAUSED) is S.PAUSED
+        assert after(S.PAUSED, T.RESUMED, paused_from=state) is state
+
+    def test_a_message_does_not_forget_a_click(self):
+        assert after(S.CLICKED, T.MESSAGE_SENT) is S.CLICKED
+
+
+class TestHistories:
+    @given(st.lists(st.sampled_from([trigger for trigger in T if trigger is not T.RESUMED]), max_size=30))
+    def test_money_ends_a_ghost_once(self, triggers: list[Trigger]):
+        state, recoveries = S.OPEN, 0
+        for trigger in triggers:
+            if (state, trigger) in TRANSITIONS:
+                state = after(state, trigger)
+                recoveries += state is S.RECOVERED
+        assert recoveries <= 1

@@ -1,0 +1,217 @@
+"""The upsert where hunt and webhook meet, on a real database."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlmodel import col, select
+
+from core import db
+from core.clock import ManualClock
+from models.ghost import FoundVia, GhostEvent, GhostState, GhostTarget, ManualTask, Strategy
+from models.merchant import MerchantTotals
+from models.money import DailyMetrics, PaymentAttempt, Recovery
+from models.work import ScheduledTask
+from services.integrations.stripe.facts import InvoiceFacts
+from services.integrations.stripe.parsing import parse_invoice
+from services.recovery.observe import Observed, observe
+from services.recovery.work import merchant_context
+from tests.support.factories import make_merchant, raw_intent, raw_invoice, raw_subscription
+
+Look = Callable[..., Observed]
+
+
+@pytest.fixture
+def merchant(database: object, clock: ManualClock) -> str:
+    return make_merchant()
+
+
+@pytest.fixture
+def look(merchant: str, clock: ManualClock) -> Look:
+    """Show invoices to PHANTOM as a hunt or a webhook would."""
+
+    def run(*facts: InvoiceFacts, via: FoundVia = FoundVia.WEBHOOK) -> Observed:
+        with db.tenant_session(merchant) as session:
+            return observe(session, merchant_context(session, merchant), facts, via, clock.now())
+
+    return run
+
+
+def rows(merchant: str, table: Any) -> list[Any]:
+    with db.tenant_session(merchant) as session:
+        return list(session.exec(select(table)).all())
+
+
+def totals(merchant: str) -> MerchantTotals:
+    return rows(merchant, MerchantTotals)[0]
+
+
+FAILED = parse_invoice(raw_invoice())
+
+
+def paid(facts: InvoiceFacts, at: Any = None) -> InvoiceFacts:
+    return replace(facts, status="paid", amount_remaining=0, amount_paid=facts.amount_due, paid_at=at)
+
+
+class TestFinding:
+    def test_a_failed_recurring_invoice_becomes_a_ghost_with_its_forensics(self, merchant: str, look: Look):
+        assert look(FAILED) == Observed(1, 0, 0)
+        (ghost,) = rows(merchant, GhostTarget)
+        assert (ghost.state, ghost.strategy, ghost.amount_cents) == (GhostState.OPEN, Strategy.SMART_RETRY, 4900)
+        assert (ghost.card_brand, ghost.card_funding, ghost.country_code) == ("visa", "credit", "us")
+        assert (ghost.decline_code, ghost.decline_group, ghost.attempt_count) == ("insufficient_funds", "funds", 1)
+        assert (ghost.next_action, ghost.next_action_at) == ("send_message", ghost.found_at)
+
+    def test_found_again_by_the_other_path_changes_nothing(self, merchant: str, look: Look):
+        look(FAILED, via=FoundVia.WEBHOOK)
+        before = totals(merchant), rows(merchant, DailyMetrics), len(rows(merchant, GhostEvent))
+        assert look(FAILED, via=FoundVia.HUNT) == Observed(0, 0, 1)
+        assert (totals(merchant), rows(merchant, DailyMetrics), len(rows(merchant, GhostEvent))) == before
+
+    def test_the_first_message_is_a_task_of_the_same_transaction(self, merchant: str, look: Look):
+        look(FAILED)
+        (task,) = rows(merchant, ScheduledTask)
+        assert (task.kind, task.payload["step"]) == ("send_message", 1)
+
+    def test_many_at_once_make_one_pulse(self, merchant: str, look: Look):
+        look(*(parse_invoice(raw_invoice(number)) for number in range(1, 21)), via=FoundVia.HUNT)
+        assert [task.kind for task in rows(merchant, ScheduledTask)] == ["pulse"]
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"billing_reason": "manual"},
+            {"billing_reason": "subscription_create"},
+            {"parent": None},
+            {"collection_method": "send_invoice"},
+            {"attempted": False, "attempt_count": 0},
+            {"amount_remaining": 0},
+            {"amount_remaining": -500},
+            {"status": "draft"},
+            {"parent": {"subscription_details": {"subscription": raw_subscription(status="incomplete")}}},
+            {"parent": {"subscription_details": {"subscription": raw_subscription(status="canceled")}}},
+        ],
+        ids=lambda changes: next(iter(changes)),
+    )
+    def test_what_is_no_ghost_is_passed_over(self, merchant: str, look: Look, changes: dict[str, Any]):
+        assert look(parse_invoice(raw_invoice(**changes))) == Observed()
+        assert rows(merchant, GhostTarget) == []
+
+    def test_without_an_email_there_is_a_ghost_and_no_message(self, merchant: str, look: Look):
+        look(parse_invoice(raw_invoice(customer={"id": "cus_1"})))
+        (ghost,) = rows(merchant, GhostTarget)
+        assert (ghost.next_action, rows(merchant, ScheduledTask)) == ("", [])
+        assert "no email" in ghost.next_action_reason
+
+    def test_a_large_amount_waits_for_a_person(self, merchant: str, look: Look):
+        look(parse_invoice(raw_invoice(amount_due=500_000, amount_remaining=500_000)))
+        (task,) = rows(merchant, ManualTask)
+        assert task.state == "open"
+        assert rows(merchant, ScheduledTask) == []
+
+    def test_a_customer_who_told_the_bank_to_stop_is_not_chased(self, merchant: str, look: Look):
+        look(parse_invoice(raw_invoice(intent=raw_intent("stop_payment_order"))))
+        (ghost,) = rows(merchant, GhostTarget)
+        assert (ghost.state, ghost.next_action) == (GhostState.STOPPED, "")
+
+    @pytest.mark.parametrize("currency", ["jpy", "kwd", "isk"])
+    def test_minor_units_are_kept_as_stripe_counts_them(self, merchant: str, look: Look, currency: str):
+        look(parse_invoice(raw_invoice(currency=currency)))
+        assert (totals(merchant).currency, totals(merchant).leakage_cents) == (currency, 4900)
+
+    def test_the_audit_takes_uncollectible_invoices_as_lost(self, merchant: str, look: Look):
+        written_off = replace(FAILED, status="uncollectible")
+        assert look(written_off, via=FoundVia.HUNT).found == 0
+        assert look(written_off, via=FoundVia.AUDIT).found == 1
+        assert rows(merchant, GhostTarget)[0].state == GhostState.LOST
+
+
+class TestGoingOn:
+    def test_another_failed_attempt_is_an_event_and_an_attempt(self, merchant: str, look: Look):
+        look(FAILED)
+        look(replace(FAILED, attempt_count=2))
+        assert [event.name for event in rows(merchant, GhostEvent)] == ["found", "strategy_chosen", "attempt_failed"]
+        assert len(rows(merchant, PaymentAttempt)) == 2
+
+    def test_a_late_older_hint_does_not_turn_the_count_back(self, merchant: str, look: Look):
+        look(replace(FAILED, attempt_count=3))
+        look(replace(FAILED, attempt_count=1))
+        assert rows(merchant, GhostTarget)[0].attempt_count == 3
+
+    def test_a_partial_payment_lowers_the_leakage(self, merchant: str, look: Look):
+        look(FAILED)
+        look(replace(FAILED, amount_remaining=1900, amount_paid=3000))
+        assert totals(merchant).leakage_cents == 1900
+
+    def test_a_vague_decline_becomes_a_card_refresh(self, merchant: str, look: Look):
+        vague = parse_invoice(raw_invoice(intent=raw_intent("do_not_honor")))
+        look(vague)
+        look(replace(vague, attempt_count=2))
+        assert rows(merchant, GhostTarget)[0].strategy == Strategy.CARD_REFRESH
+
+
+class TestEnding:
+    def test_a_payment_recovers_once_with_ledger_and_sums(self, merchant: str, look: Look, clock: ManualClock):
+        look(FAILED)
+        clock.advance(timedelta(days=1))
+        look(paid(FAILED, clock.now()))
+        look(paid(FAILED, clock.now()))
+        (entry,) = rows(merchant, Recovery)
+        assert (entry.kind, entry.amount_cents, entry.mechanism) == ("recovered", 4900, "organic")
+        now = totals(merchant)
+        assert (now.leakage_cents, now.shadow_leakage_cents, now.open_ghosts, now.recovered_cents) == (0, 0, 0, 4900)
+        cohort = [day for day in rows(merchant, DailyMetrics) if day.found_count]
+        assert (cohort[0].cohort_recovered_count, cohort[0].cohort_recovered_cents) == (1, 4900)
+
+    def test_an_old_failure_does_not_revive_a_recovered_ghost(self, merchant: str, look: Look):
+        look(FAILED)
+        look(paid(FAILED))
+        look(replace(FAILED, attempt_count=4))
+        assert rows(merchant, GhostTarget)[0].state == GhostState.RECOVERED
+
+    def test_paid_before_it_was_ever_seen_is_no_ghost(self, merchant: str, look: Look):
+        assert look(paid(FAILED)) == Observed()
+        assert rows(merchant, GhostTarget) == []
+
+    def test_a_late_payment_recovers_what_was_lost(self, merchant: str, look: Look):
+        look(FAILED)
+        look(replace(FAILED, status="uncollectible"))
+        assert rows(merchant, GhostTarget)[0].state == GhostState.LOST
+        look(paid(FAILED))
+        assert rows(merchant, GhostTarget)[0].state == GhostState.RECOVERED
+        assert totals(merchant).leakage_cents == 0
+
+    @pytest.mark.parametrize(
+        ("end", "state"), [("cancellation_requested", GhostState.STOPPED), ("payment_failed", GhostState.LOST)]
+    )
+    def test_an_ended_subscription_stops_or_loses(self, merchant: str, look: Look, end: str, state: GhostState):
+        look(FAILED)
+        look(replace(FAILED, subscription_status="canceled", subscription_end=end))
+        ghost = rows(merchant, GhostTarget)[0]
+        assert (ghost.state, ghost.next_action) == (state, "")
+        assert totals(merchant).shadow_leakage_cents == 0
+
+
+class TestShadowLeakage:
+    def test_two_ghosts_of_one_subscription_count_its_value_once(self, merchant: str, look: Look):
+        second = replace(parse_invoice(raw_invoice(2)), subscription_id=FAILED.subscription_id)
+        look(FAILED, second)
+        assert (totals(merchant).shadow_leakage_cents, totals(merchant).leakage_cents) == (4900, 9800)
+        look(paid(FAILED))
+        assert totals(merchant).shadow_leakage_cents == 4900
+        look(paid(second))
+        assert totals(merchant).shadow_leakage_cents == 0
+
+
+class TestTenants:
+    def test_another_merchant_sees_and_changes_nothing(self, merchant: str, look: Look, clock: ManualClock):
+        look(FAILED)
+        other = make_merchant()
+        assert rows(other, GhostTarget) == []
+        with db.tenant_session(other) as session:
+            observe(session, merchant_context(session, other), [paid(FAILED)], FoundVia.HUNT, clock.now())
+            stolen = session.exec(select(GhostTarget).where(col(GhostTarget.merchant_id) == merchant)).all()
+        assert stolen == []
+        assert rows(merchant, GhostTarget)[0].state == GhostState.OPEN

@@ -1,0 +1,224 @@
+"""Sending: never twice, never after paying, and honest where it cannot be known."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlmodel import select
+
+from core import db
+from core.clock import ManualClock
+from models.ghost import FoundVia, GhostState, GhostTarget
+from models.messaging import LinkPurpose, Message, MessageState
+from models.money import DailyMetrics
+from services.integrations.stripe.parsing import parse_invoice
+from services.messaging import links
+from services.recovery import clicks, optout, outreach, pulse
+from services.recovery.observe import observe
+from services.recovery.work import merchant_context
+from tests.support.factories import make_merchant, raw_invoice
+
+FAILED = parse_invoice(raw_invoice())
+PAID = replace(FAILED, status="paid", amount_remaining=0, amount_paid=4900)
+
+
+class Story:
+    """One merchant with one ghost, and the steps of sending."""
+
+    def __init__(self, clock: ManualClock, **policy: Any) -> None:
+        self.clock, self.merchant = clock, make_merchant(policy=policy)
+        self.see(FAILED)
+
+    def see(self, facts: Any) -> None:
+        with db.tenant_session(self.merchant) as session:
+            observe(session, merchant_context(session, self.merchant), [facts], FoundVia.WEBHOOK, self.clock.now())
+
+    def prepare(self, fresh: Any = FAILED, step: int = 1) -> outreach.Prepared:
+        with db.tenant_session(self.merchant) as session:
+            return outreach.prepare(session, self.merchant, self.ghost.id, step, fresh)
+
+    def sent(self, prepared: outreach.Prepared) -> bool:
+        with db.tenant_session(self.merchant) as session:
+            return outreach.settle_sent(session, self.merchant, prepared.message_id, "resend", "re_1")
+
+    def link(self, purpose: LinkPurpose = LinkPurpose.PAY) -> links.Link:
+        message = self.messages[0]
+        return links.Link(self.merchant, self.ghost.id, message.id, purpose)
+
+    def rows(self, table: Any) -> list[Any]:
+        with db.tenant_session(self.merchant) as session:
+            return list(session.exec(select(table)).all())
+
+    @property
+    def ghost(self) -> GhostTarget:
+        return self.rows(GhostTarget)[0]
+
+    @property
+    def messages(self) -> list[Message]:
+        return self.rows(Message)
+
+
+@pytest.fixture
+def story(database: object, clock: ManualClock) -> Story:
+    return Story(clock)
+
+
+class TestSending:
+    def test_a_message_counts_once_and_the_next_is_planned(self, story: Story):
+        prepared = story.prepare()
+        assert prepared.email is not None
+        assert (prepared.email.recipient, prepared.email.headers["X-Entity-Ref-ID"]) == (
+            "customer1@example.com",
+            prepared.message_id,
+        )
+        assert story.sent(prepared)
+        assert not story.sent(prepared)
+        ghost = story.ghost
+        assert (ghost.state, ghost.messages_sent, ghost.next_action) == (GhostState.CONTACTED, 1, "send_message")
+        assert ghost.next_action_at >= story.clock.now() + timedelta(hours=72)
+        assert sum(day.messages_count for day in story.rows(DailyMetrics)) == 1
+
+    def test_one_click_unsubscribe_is_in_the_headers(self, story: Story):
+        email = story.prepare().email
+        assert email is not None
+        assert email.headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+        assert "/u/" in email.headers["List-Unsubscribe"]
+
+    def test_paid_a_moment_ago_means_no_message(self, story: Story):
+        assert story.prepare(PAID).email is None
+        assert (story.messages, story.ghost.state) == ([], GhostState.RECOVERED)
+
+    def test_voided_a_moment_ago_means_no_message(self, story: Story):
+        assert story.prepare(replace(FAILED, status="void")).email is None
+        assert story.ghost.state == GhostState.LOST
+
+    def test_a_slot_is_filled_once(self, story: Story):
+        story.sent(story.prepare())
+        assert story.prepare().email is None
+        assert len(story.messages) == 1
+
+    def test_steps_follow_one_another(self, story: Story):
+        assert story.prepare(step=2).email is None
+        assert story.messages == []
+
+    def test_a_paused_ghost_gets_nothing(self, story: Story):
+        from services.recovery import service
+
+        with db.tenant_session(story.merchant) as session:
+            assert service.pause(session, story.merchant, [story.ghost.id], "usr_1") == 1
+        assert story.prepare().email is None
+
+    def test_the_weekly_limit_counts_over_all_ghosts_of_a_customer(self, database: object, clock: ManualClock):
+        story = Story(clock, messages_per_customer_week=1)
+        story.sent(story.prepare())
+        second = replace(parse_invoice(raw_invoice(2)), customer=FAILED.customer)
+        story.see(second)
+        other = next(ghost for ghost in story.rows(GhostTarget) if ghost.invoice_id == "in_2")
+        with db.tenant_session(story.merchant) as session:
+            prepared = outreach.prepare(session, story.merchant, other.id, 1, second)
+        assert prepared.email is None
+        assert "weekly limit" in prepared.reason
+
+
+class TestCrashes:
+    def test_after_the_intent_the_same_message_goes_with_the_same_key(self, story: Story):
+        first = story.prepare()
+        again = story.prepare()
+        assert (again.idempotency_key, again.email) == (first.idempotency_key, first.email)
+
+    def test_past_the_providers_memory_it_is_uncertain_and_never_sent_again(self, story: Story):
+        story.prepare()
+        story.clock.advance(timedelta(hours=24))
+        assert story.prepare().email is None
+        assert story.messages[0].state == MessageState.UNCERTAIN
+        assert story.ghost.messages_sent == 1
+        assert story.prepare().email is None
+
+    def test_paid_between_crash_and_repeat_means_no_message(self, story: Story):
+        story.prepare()
+        assert story.prepare(PAID).email is None
+        assert story.messages[0].state == MessageState.UNCERTAIN
+        assert story.ghost.state == GhostState.RECOVERED
+
+
+class TestClicks:
+    def test_looking_records_nothing(self, story: Story):
+        story.sent(story.prepare())
+        with db.tenant_session(story.merchant) as session:
+            view = clicks.landing(session, story.link())
+        assert (view.open, view.amount) == (True, 4900)
+        assert story.ghost.click_count == 0
+
+    def test_a_confirmed_click_counts_and_claims_the_payment(self, story: Story):
+        story.sent(story.prepare())
+        with db.tenant_session(story.merchant) as session:
+            clicks.confirm(session, story.link())
+        assert (story.ghost.state, story.ghost.click_count) == (GhostState.CLICKED, 1)
+        story.see(PAID)
+        assert story.ghost.mechanism == "click"
+
+    def test_after_paying_the_link_says_so(self, story: Story):
+        story.sent(story.prepare())
+        story.see(PAID)
+        with db.tenant_session(story.merchant) as session:
+            assert clicks.landing(session, story.link()).paid
+            with pytest.raises(clicks.LinkClosedError):
+                clicks.confirm(session, story.link())
+
+    def test_after_an_unsubscribe_nothing_goes_out(self, story: Story):
+        story.sent(story.prepare())
+        with db.tenant_session(story.merchant) as session:
+            assert optout.unsubscribe(session, story.link(LinkPurpose.UNSUBSCRIBE))
+            assert not optout.unsubscribe(session, story.link(LinkPurpose.UNSUBSCRIBE))
+        assert story.ghost.next_action == ""
+        story.clock.advance(timedelta(days=4))
+        assert story.prepare(step=2).email is None
+
+
+class TestTokens:
+    def _token(self, story: Story) -> str:
+        with db.tenant_session(story.merchant) as session:
+            return links.create(session, story.merchant, "gh_1", "msg_1", LinkPurpose.PAY).rsplit("/", 1)[-1]
+
+    def test_a_genuine_one_resolves(self, story: Story):
+        token = self._token(story)
+        with db.system_session() as session:
+            assert links.resolve(session, token, LinkPurpose.PAY).ghost_id == "gh_1"
+
+    def test_for_another_purpose_it_is_worthless(self, story: Story):
+        token = self._token(story)
+        with db.system_session() as session, pytest.raises(links.LinkNotFoundError):
+            links.resolve(session, token, LinkPurpose.UNSUBSCRIBE)
+
+    @pytest.mark.parametrize("nonsense", ["", "x", "A" * 43, "ä" * 43, "A" * 5000, "../../etc", "%00" * 14, "=" * 43])
+    def test_nonsense_is_not_found(self, story: Story, nonsense: str):
+        with db.system_session() as session, pytest.raises(links.LinkNotFoundError):
+            links.resolve(session, nonsense, LinkPurpose.PAY)
+
+    def test_every_flipped_character_is_noticed(self, story: Story):
+        token = self._token(story)
+        for index in range(len(token) - 1):
+            forged = token[:index] + ("A" if token[index] != "A" else "B") + token[index + 1 :]
+            with pytest.raises(links.LinkNotFoundError):
+                links.identity_of(forged, LinkPurpose.PAY)
+
+
+class TestPulse:
+    def test_plans_what_is_due_once(self, story: Story):
+        story.sent(story.prepare())
+        story.clock.advance(timedelta(days=5))
+        with db.tenant_session(story.merchant) as session:
+            assert pulse.plan_due(session, story.merchant, story.clock.now()).messages == 1
+            before = len(story.rows(GhostTarget))
+        assert before == 1
+
+    def test_ends_with_exhaustion_and_a_payment_still_counts(self, database: object, clock: ManualClock):
+        story = Story(clock, messages_per_ghost=1)
+        story.sent(story.prepare())
+        clock.advance(timedelta(days=4))
+        with db.tenant_session(story.merchant) as session:
+            assert pulse.plan_due(session, story.merchant, clock.now()).exhausted == 1
+        assert story.ghost.state == GhostState.EXHAUSTED
+        story.see(PAID)
+        assert story.ghost.state == GhostState.RECOVERED
