@@ -26,7 +26,7 @@ def run_tests(
 
     if needs_browser(context.args):
         ensure_browser()
-    command = [sys.executable, "-m", "pytest", "-n", PROCESSES, "--dist", "loadgroup", *context.args]
+    command = [sys.executable, "-m", "pytest", "-n", PROCESSES, "--dist", "loadfile", *context.args]
     # `up`'s folder and a developer's own settings are none of the tests' business
     environment = {name: value for name, value in os.environ.items() if name != "PHANTOM_FOLDER"}
     codes = []

@@ -10,7 +10,7 @@ from cli.paths import ROOT
 from cli.stack.environment import Stack
 
 ORDER = ("postgres", "redis", "sandbox", "web", "worker", "sentinel")
-WORKERS = 2  # a long hunt in one leaves the other for the message that has to go now
+WORKERS = 1  # it has a lane for what is quick beside one for what is long; more of them are for more machines
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from cli.errors import CommandError
 from cli.logins import Logins, ensure_logins
 from cli.paths import ROOT
-from cli.stack import ready
+from cli.stack import ready, schema_stamp
 from cli.stack.demo import connect_webhooks
 from cli.stack.environment import Stack
 from cli.stack.folder import Running, write_private
@@ -109,12 +109,16 @@ class Start:
 
     def _prepare_schema(self) -> None:
         with self.progress.step("Database schema"):
-            if self.stack.postgres is not None:
-                told = self.stack.variables
-                logins = Logins.of_urls(self.stack.admin_url, told["DATABASE_URL"], told["DATABASE_SYSTEM_URL"])
-                ensure_logins(logins, maintenance_url=self.stack.postgres.url("postgres"))
-            if self.stack.admin_url:
+            if self.stack.postgres is None:
+                if self.stack.admin_url:
+                    self._migrate()
+                return
+            told, folder = self.stack.variables, self.stack.folder.path
+            logins = Logins.of_urls(self.stack.admin_url, told["DATABASE_URL"], told["DATABASE_SYSTEM_URL"])
+            ensure_logins(logins, maintenance_url=self.stack.postgres.url("postgres"))
+            if not schema_stamp.is_current(folder, logins):
                 self._migrate()
+                schema_stamp.keep(folder, logins)
 
     def _start_application(self) -> None:
         for name in ("web", "worker", "sentinel"):
