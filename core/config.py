@@ -120,7 +120,9 @@ class Settings(BaseSettings):
     def _live_mode_is_strict(self) -> Self:
         if self.phantom_mode is Mode.LIVE:
             if self.phantom_clock_file is not None or self.phantom_demo_file is not None:
-                raise ValueError("PHANTOM_CLOCK_FILE and PHANTOM_DEMO_FILE are for demo mode; live time is the machine's")
+                raise ValueError(
+                    "PHANTOM_CLOCK_FILE and PHANTOM_DEMO_FILE are for demo mode; live time is the machine's"
+                )
             if urlsplit(self.public_url).hostname not in ("localhost", "127.0.0.1") and not self.public_url.startswith(
                 "https://"
             ):

@@ -18,9 +18,7 @@ from sqlmodel import Session
 
 from core.config import settings
 
-_SET_SCOPE = text(
-    "select set_config('app.merchant_id', :merchant_id, true), set_config('app.user_id', :user_id, true)"
-)
+_SET_SCOPE = text("select set_config('app.merchant_id', :merchant_id, true), set_config('app.user_id', :user_id, true)")
 
 
 def make_engine(url: str, *, poolclass: type[Pool] | None = None, pool_size: int = 5) -> Engine:

@@ -64,6 +64,4 @@ def format_money(money: Money, locale: str = "en_US") -> str:
     places = exponent(money.currency)
     pattern = copy.copy(Locale.parse(locale).currency_formats["standard"])
     pattern.frac_prec = (places, places)
-    return str(
-        pattern.apply(money.major, locale, currency=money.currency.upper(), currency_digits=False)
-    )
+    return str(pattern.apply(money.major, locale, currency=money.currency.upper(), currency_digits=False))
