@@ -45,11 +45,16 @@ def wait_ready(
 
 
 def postgres_answers(url: str) -> bool:
-    """Whether PostgreSQL takes a connection with this login."""
-    with contextlib.suppress(psycopg.OperationalError):
+    """Whether PostgreSQL takes a connection with this login. Raises `CommandError` when waiting would not help."""
+    try:
         psycopg.connect(url, connect_timeout=2).close()
-        return True
-    return False
+    except psycopg.OperationalError as error:
+        if "password authentication failed" in str(error):
+            raise CommandError(
+                "PostgreSQL refuses the kept password: its data is older than the secrets; remove .phantom to begin anew"
+            ) from None
+        return False
+    return True
 
 
 def redis_answers(url: str) -> bool:

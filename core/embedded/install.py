@@ -9,6 +9,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
+import secrets
 import shutil
 import tempfile
 from pathlib import Path
@@ -62,12 +63,23 @@ def _copy_install(install: Path, target: Path) -> None:
 
 
 def folder_for(account: Account | None, wanted: Path) -> Path:
-    """`wanted` where `account` can enter it, else a folder of its own under /var/lib/phantom, the same each time."""
+    """`wanted` where `account` can enter it, else a folder of its own under /var/lib/phantom, the same each time.
+
+    A token in `wanted` is part of the other folder's name: who deletes `wanted` to begin anew gets a new one, as
+    the old data's passwords went with it. What such a predecessor left is removed then.
+    """
     wanted.mkdir(mode=0o711, parents=True, exist_ok=True)
     if can_reach(account, wanted):
         return wanted
-    shared = SHARED_HOME / hashlib.sha256(str(wanted.resolve()).encode()).hexdigest()[:16]
-    shared.mkdir(mode=0o711, parents=True, exist_ok=True)
-    SHARED_HOME.chmod(0o755)  # ours, and a strict umask must not undo its purpose
-    shared.chmod(0o711)
+    place = hashlib.sha256(str(wanted.resolve()).encode()).hexdigest()[:16]
+    token = wanted / "data-is-elsewhere"
+    SHARED_HOME.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if not token.exists():
+        for orphan in SHARED_HOME.glob(f"{place}-*"):
+            shutil.rmtree(orphan)
+        token.write_text(secrets.token_hex(4))
+    shared = SHARED_HOME / f"{place}-{token.read_text()}"
+    shared.mkdir(mode=0o711, exist_ok=True)
+    for folder, mode in ((SHARED_HOME, 0o755), (shared, 0o711)):
+        folder.chmod(mode)  # both are ours, and a strict umask must not undo their purpose
     return shared

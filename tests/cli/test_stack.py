@@ -11,20 +11,25 @@ from pathlib import Path
 import pytest
 
 from cli.errors import CommandError
-from cli.stack import handover
+from cli.stack import handover, ready
 from cli.stack.environment import Given, Stack, plan
 from cli.stack.folder import Folder, Running
 from cli.stack.programs import Program, programs, supervisor_configuration
 from cli.stack.secrets import DemoSecrets, Ports
 from cli.stack.start import _socket_path
 from core.config import Mode, Settings
+from core.embedded import install
+from core.embedded.process import free_port
+from tests.support.servers import RunServers
 from tests.support.wait import wait_until
 
 _FROM_OUTSIDE = [name.upper() for name in Settings.model_fields]
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Folder:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
+    # pytest's folders are closed to `nobody`, so that root's PostgreSQL would move out of them
+    monkeypatch.setattr(install, "SHARED_HOME", tmp_path / "shared")
     return Folder.create(tmp_path / "state")
 
 
@@ -186,3 +191,17 @@ class TestHandover:
         assert seen["DATABASE_URL"] == stack.variables["DATABASE_URL"]
         assert "phantom_owner" in seen["DATABASE_ADMIN_URL"]
         stack.folder.let_go()
+
+
+class TestReady:
+    def test_a_password_that_is_not_the_datas_is_said_at_once(self, run_servers: RunServers) -> None:
+        """Somebody deleted secrets.json and kept the data."""
+        url = run_servers.postgres.url("postgres", password="another")
+        with pytest.raises(CommandError, match="refuses the kept password"):
+            ready.postgres_answers(url)
+
+    def test_nothing_there_is_not_ready(self) -> None:
+        port = free_port()
+        assert not ready.postgres_answers(f"postgresql://a:b@127.0.0.1:{port}/c")
+        assert not ready.redis_answers(f"redis://:b@127.0.0.1:{port}/0")
+        assert not ready.http_answers(f"http://127.0.0.1:{port}/")

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -216,7 +217,12 @@ class TestHomeOfRoot:
         found = install.folder_for(account, closed / "checkout" / "postgres")
         assert found.parent == shared
         assert found == install.folder_for(account, closed / "checkout" / "postgres")
+        (found / "data").mkdir()
         assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+
+        shutil.rmtree(closed / "checkout")  # begun anew: its secrets are gone, so the old data is of no use
+        anew = install.folder_for(account, closed / "checkout" / "postgres")
+        assert (anew != found, list(anew.iterdir()), found.exists()) == (True, [], False)
 
     def test_a_copied_server_runs(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         shared = folder / "shared"
