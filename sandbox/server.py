@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import functools
 import importlib
 import importlib.util
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
@@ -14,7 +16,7 @@ from sandbox.stripe.api import Api
 from sandbox.stripe.control import Control
 from sandbox.stripe.world import Settings, World
 
-# Each exposes `routes(world) -> list[Route]`.
+# Each exposes `routes(world) -> list[Route]`, and `async run(world)` where it has work in the background.
 NEIGHBOURS = ("sandbox.outbox.routes", "sandbox.pages.routes")
 
 
@@ -23,22 +25,32 @@ def create_app(settings: Settings, world: World | None = None) -> Starlette:
     world = world or World(settings)
     api = Api(world)
     courier = http.Courier(world)
+    found = [importlib.import_module(name) for name in NEIGHBOURS if _exists(name)]
+    works: list[Callable[[], Coroutine[Any, Any, None]]] = [
+        courier.run,
+        *(functools.partial(one.run, world) for one in found if hasattr(one, "run")),
+    ]
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        task = asyncio.create_task(courier.run())
+        tasks = [asyncio.create_task(work()) for work in works]
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
             world.close()
 
     routes: list[BaseRoute] = [*Control(world, api, courier).routes()]
-    for name in NEIGHBOURS:
-        if importlib.util.find_spec(name.rpartition(".")[0]) and importlib.util.find_spec(name):
-            routes += importlib.import_module(name).routes(world)
+    for one in found:
+        routes += one.routes(world)
     app = Starlette(routes=[*routes, *http.routes(api)], lifespan=lifespan)
     app.state.world, app.state.api = world, api
     return app
+
+
+def _exists(name: str) -> bool:
+    return bool(importlib.util.find_spec(name.rpartition(".")[0]) and importlib.util.find_spec(name))

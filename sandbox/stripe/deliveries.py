@@ -69,6 +69,17 @@ class Deliveries:
         self.in_flight: set[str] = set()
         self._random = random.Random(self.behaviour.seed)
         self._rows = world.root.table("_delivery").objects
+        self._recount()
+
+    def _recount(self) -> None:
+        """After a start: `pending_webhooks` is not written each time, so it is counted again."""
+        for space in self._world.store.spaces.values():
+            for event in space.table("event").objects.values():
+                event["pending_webhooks"] = 0
+        for row in self._rows.values():
+            waiting = self._world.store.space(row["space"]).get("event", row["event"])
+            if waiting:
+                waiting["pending_webhooks"] += 1
 
     def configure(self, behaviour: Behaviour) -> None:
         """Behave so from the next event on."""
@@ -78,10 +89,12 @@ class Deliveries:
     def enqueue(self, space: Space, event: Json, owner: Space, endpoint: Json) -> None:
         """Queue an event for an endpoint of `owner` (the account itself, or the platform)."""
         behaviour = self.behaviour
-        for _ in range(max(1, behaviour.duplicate)):
+        event["pending_webhooks"] += behaviour.duplicate
+        for _ in range(behaviour.duplicate):
             self.counters.enqueued += 1
             if behaviour.drop and self._random.random() < behaviour.drop:
                 self.counters.dropped += 1
+                event["pending_webhooks"] -= 1
                 continue
             delay = self._random.uniform(*behaviour.delay) if behaviour.delay[1] else 0.0
             self._save(
@@ -108,11 +121,13 @@ class Deliveries:
             rows = [row for row in self._rows.values() if row["due"] <= now and row["id"] not in self.in_flight]
             if self.behaviour.shuffle:
                 self._random.shuffle(rows)
-            signed = []
-            for row in rows[:limit]:
+            signed: list[SignedRequest] = []
+            for row in rows:
+                if limit is not None and len(signed) >= limit:
+                    break
                 request = self._sign(row, now)
                 if request is None:
-                    self._world.root.remove(row["id"])
+                    self._settle(row)
                     continue
                 self.in_flight.add(row["id"])
                 signed.append(request)
@@ -130,15 +145,17 @@ class Deliveries:
         """The receiver answered 2xx."""
         with self._world.transaction():
             self.in_flight.discard(request.id)
-            row = self._rows.get(request.id)
-            if row is None:
-                return
-            self.counters.delivered += 1
-            self._world.root.remove(request.id)
-            space = self._world.store.space(row["space"])
-            event = space.get("event", row["event"])
-            if event:
-                event["pending_webhooks"] = max(0, event["pending_webhooks"] - 1)  # not worth a write
+            if request.id in self._rows:
+                self.counters.delivered += 1
+                self._settle(request.row)
+
+    def _settle(self, row: Json) -> None:
+        """Nothing more will be sent for this row."""
+        if row["id"] in self._rows:
+            self._world.root.remove(row["id"])
+        event = self._world.store.space(row["space"]).get("event", row["event"])
+        if event:
+            event["pending_webhooks"] = max(0, event["pending_webhooks"] - 1)  # not worth a write
 
     def failed(self, request: SignedRequest) -> None:
         """The receiver did not take it: again after the next back-off, or never after the last."""
@@ -148,8 +165,7 @@ class Deliveries:
             self.counters.failed += 1
             if row["attempt"] > len(self.retry_seconds):
                 self.counters.given_up += 1
-                if row["id"] in self._rows:
-                    self._world.root.remove(row["id"])
+                self._settle(row)
                 return
             row["due"] = self._world.now() + self.retry_seconds[row["attempt"] - 1]
             row["attempt"] += 1

@@ -39,7 +39,6 @@ def emit(world: "World", space: Space, name: str, obj: Json, previous: Json | No
         "type": name,
     }
     targets = list(_targets(world, space, name))
-    event["pending_webhooks"] = len(targets)
     space.save("event", event)
     for owner, endpoint in targets:
         world.deliveries.enqueue(space, event, owner, endpoint)
@@ -68,7 +67,9 @@ def _endpoints(space: Space, name: str, *, connect: bool) -> list[Json]:
 def _prune(world: "World", space: Space) -> None:
     order = space.table("event").order
     horizon = world.now() - KEPT_SECONDS
-    while order and order[0][0] < horizon:
+    objects = space.table("event").objects
+    # One that is still to be delivered stays, and those behind it.
+    while order and order[0][0] < horizon and not objects[order[0][2]]["pending_webhooks"]:
         space.remove(order[0][2])
 
 

@@ -100,7 +100,7 @@ class Courier:
     async def _round(self, client: httpx.AsyncClient) -> None:
         world = self._world
         if world.settings.living:
-            while world.clockwork.step(world.now()):
+            while world.clockwork.step(world.now()):  # noqa: ASYNC110 - only lets requests in between
                 await asyncio.sleep(0)
         due = world.deliveries.due(self.PARALLEL * 4) if world.settings.deliver else []
         if due:
@@ -126,11 +126,17 @@ class Courier:
         else:
             self._world.deliveries.failed(request)
 
+    def _busy(self) -> bool:
+        world = self._world
+        with world.lock:
+            due = world.clockwork.next_due() if world.settings.living else None
+            return bool(world.deliveries.pending()["due"]) or (due is not None and due <= world.now())
+
     async def wait_idle(self, timeout: float) -> bool:  # noqa: ASYNC109 - the caller's own limit, answered as False
-        """True when nothing is due or in flight any more."""
+        """True when nothing is due (in the living mode: to happen either) or in flight any more."""
         try:
             async with asyncio.timeout(timeout):
-                while self._world.deliveries.pending()["due"]:
+                while self._busy():
                     self._idle.clear()
                     self._wake.set()
                     await self._idle.wait()

@@ -169,6 +169,7 @@ class Store:
     def __init__(self) -> None:
         self.spaces: dict[str, Space] = {}
         self.dirty: dict[tuple[str, str, str], None] = {}
+        self.gone: list[int] = []  # arrivals of removed objects
         self.arrivals = 0
 
     def space(self, key: str) -> "Space":
@@ -218,9 +219,11 @@ class Space:
     def remove(self, identifier: str) -> None:
         """Forget an object."""
         kind = self.kinds.pop(identifier)
-        self.table(kind).remove(identifier)
+        table = self.table(kind)
+        self.store.gone.append(table.arrival(identifier))
+        table.remove(identifier)
         self.hidden.pop(identifier, None)
-        self.store.dirty[self.key, kind, identifier] = None
+        self.store.dirty.pop((self.key, kind, identifier), None)
 
     def get(self, kind: str, identifier: str | None) -> Json | None:
         """The object, or None."""

@@ -57,6 +57,8 @@ class World:
     store: Store = field(default_factory=Store)
     faults: Faults = field(default_factory=Faults)
     on_change: list[Callable[[], None]] = field(default_factory=list)  # called after each commit
+    on_close: list[Callable[[], None]] = field(default_factory=list)  # what lives beside the world ends with it
+    beside: dict[str, Any] = field(default_factory=dict)  # e.g. the outbox; this package knows nothing of them
     quiet: bool = False  # while seeding: nothing is an event
     request: Json | None = None  # id and idempotency key of the request being answered, for events
 
@@ -99,7 +101,7 @@ class World:
                 yield
             finally:
                 self._depth -= 1
-                changed = bool(self.store.dirty)
+                changed = bool(self.store.dirty or self.store.gone)
                 if not self._depth and changed:
                     self.commit()
         if not self._depth and changed:
@@ -112,6 +114,7 @@ class World:
             self._persistence.commit(self.store, {"ids": str(self.ids.counter)})
         else:
             self.store.dirty.clear()
+            self.store.gone.clear()
 
     def close(self) -> None:
         """Write what is left and close the file."""
@@ -120,6 +123,8 @@ class World:
             if self._persistence:
                 self._persistence.close()
                 self._persistence = None
+            while self.on_close:
+                self.on_close.pop()()
 
     # -- accounts -----------------------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ def install() -> Path:
     # npm keeps the machine's own settings: its registry and proxies may come from there.
     path = os.pathsep.join([str(SCRIPTS), os.environ.get("PATH", "")])
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - the pinned tool, fixed arguments
             command, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=90, check=False
         )
     except subprocess.TimeoutExpired:
@@ -50,4 +50,5 @@ def install() -> Path:
 def trigger(tool: Path, event: str, *, base: str, key: str, home: Path) -> subprocess.CompletedProcess[str]:
     """`stripe trigger EVENT` against the sandbox at `base`."""
     command = [tool, "trigger", event, "--api-base", base, "--api-key", key, "--color", "off"]
-    return subprocess.run(command, env=environment(home), capture_output=True, text=True, timeout=60, check=False)
+    settings = environment(home)
+    return subprocess.run(command, env=settings, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603

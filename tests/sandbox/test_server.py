@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -131,6 +132,23 @@ class TestServing:
             done = server.control("advance", {"to": due + 40 * 86_400})
             assert done["processed"] >= 3
             assert int(shared.now().timestamp()) >= due + 40 * 86_400
+
+    def test_in_the_living_mode_due_things_happen_by_themselves(self, tmp_path: Path) -> None:
+        path = tmp_path / "clock.json"
+        with SandboxProcess(clock_file=path, options=("--living", "--pull")) as server:
+            server.act("create_account", name="Acme", email="a@acme.test", account_id="acct_Acme")
+            server.act("set_rules", account="acct_Acme", draft_seconds=0)
+            customer = server.act("create_customer", account="acct_Acme", name="Ada")
+            card = server.act("create_card", account="acct_Acme")
+            attached = {"payment_method": card["id"], "customer": customer["id"], "default": True}
+            server.act("attach_payment_method", account="acct_Acme", **attached)
+            price = server.act("create_price", account="acct_Acme", unit_amount=900, currency="usd")
+            server.act("create_subscription", account="acct_Acme", customer=customer["id"], price=price["id"])
+            # Another process moves the shared clock; nobody tells the sandbox.
+            clock.set_now(path, clock.OffsetClock(path).now() + timedelta(days=33))
+            assert server.control("deliveries?wait=1")["idle"] is True
+            invoices = client(server).v1.invoices.list({"status": "paid"}).data
+            assert {invoice.billing_reason for invoice in invoices} == {"subscription_create", "subscription_cycle"}
 
     def test_a_cut_connection_is_a_connection_error(self) -> None:
         with SandboxProcess() as server:

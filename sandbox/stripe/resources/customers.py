@@ -4,7 +4,7 @@ from typing import Any
 
 from sandbox.stripe import cards, forms, standing
 from sandbox.stripe.events import change, emit
-from sandbox.stripe.methods import attach, new_card, set_customer_default
+from sandbox.stripe.methods import attach, new_card, resolve, set_customer_default
 from sandbox.stripe.routing import Call, route
 from sandbox.stripe.store import Json, Space
 
@@ -53,11 +53,12 @@ def address(given: Any) -> Json | None:
 
 @route("POST", "/v1/customers")
 def create(call: Call) -> Any:
+    given = call.params.get("payment_method")
+    method = resolve(call, given) if given else None  # refused before anything is made
     customer = new_customer(call.world, call.space, call.params)
     emit(call.world, call.space, "customer.created", customer)
-    method = call.params.get("payment_method")
     if method:
-        attach(call, method, customer)
+        attach(call, method["id"], customer)
     _take_source(call, customer)
     default = (call.params.get("invoice_settings") or {}).get("default_payment_method")
     if default:
