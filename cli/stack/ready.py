@@ -51,7 +51,7 @@ def postgres_answers(url: str) -> bool:
     except psycopg.OperationalError as error:
         if "password authentication failed" in str(error):
             raise CommandError(
-                "PostgreSQL refuses the kept password: its data is older than the secrets; remove .phantom to begin anew"
+                "PostgreSQL refuses the kept password: its data has older secrets; remove .phantom to begin anew"
             ) from None
         return False
     return True
