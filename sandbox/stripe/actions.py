@@ -345,6 +345,20 @@ class Actions:
             space, found = self._get(account, "dispute", dispute)
             return reversals.close_dispute(self.world, space, found, won=won)
 
+    # -- oddities -----------------------------------------------------------------------------------------------
+
+    def edit_object(self, account: Account, kind: str, identifier: str, fields: Json) -> Json:
+        """Set fields as no API would allow (an invoice without customer, a negative amount); no event."""
+        with self.world.transaction():
+            space, found = self._get(account, kind, identifier)
+            found.update(fields)
+            return space.save(kind, found)
+
+    def send_event(self, account: Account, name: str, obj: Json) -> Json | None:
+        """Any event, also of a type Stripe does not know, about any object."""
+        with self.world.transaction():
+            return emit(self.world, self.world.space(account), name, obj)
+
     # -- pages --------------------------------------------------------------------------------------------------
 
     def find_hosted_invoice(self, account: str, token: str) -> Json | None:

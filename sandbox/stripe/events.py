@@ -49,8 +49,10 @@ def emit(world: "World", space: Space, name: str, obj: Json, previous: Json | No
 def _targets(world: "World", space: Space, name: str) -> list[tuple[Space, Json]]:
     found = [(space, endpoint) for endpoint in _endpoints(space, name, connect=False)]
     if accounts.connection(world, space.account, live=space.livemode):
-        platform = accounts.platform_space(world, live=space.livemode)
-        found += [(platform, endpoint) for endpoint in _endpoints(platform, name, connect=True)]
+        # A live Connect endpoint also receives the test events of connected accounts.
+        for live in (True,) if space.livemode else (False, True):
+            platform = accounts.platform_space(world, live=live)
+            found += [(platform, endpoint) for endpoint in _endpoints(platform, name, connect=True)]
     return found
 
 

@@ -130,7 +130,8 @@ def attempt(
     if executed:
         if outcome and (outcome.requires_action or outcome.decline_code == "authentication_required"):
             emit(world, space, "invoice.payment_action_required", invoice)
-        emit(world, space, "invoice.payment_failed", invoice)
+        shown = dict(invoice, next_payment_attempt=None) if world.rule(space, "automations") else invoice
+        emit(world, space, "invoice.payment_failed", shown)
     emit(world, space, "invoice.updated", invoice, previous)
     ended = standing.after_failure(world, space, invoice, last=invoice["next_payment_attempt"] is None)
     if ended and world.rule(space, "uncollectible_after_last") and invoice["status"] == "open":

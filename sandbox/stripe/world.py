@@ -44,6 +44,7 @@ ACCOUNT_RULES: Json = {
     "after_last": "unpaid",  # unpaid | cancel | past_due
     "uncollectible_after_last": False,
     "upcoming_days": 7,
+    "automations": False,  # with Stripe's automations, payment_failed does not tell the next attempt
 }
 
 

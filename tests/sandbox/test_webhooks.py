@@ -56,6 +56,30 @@ class TestRouting:
         taken = play.world.deliveries.take_deliveries()
         assert {orjson.loads(request.body)["account"] for request in taken} == {play.account}
 
+    def test_a_live_connect_endpoint_also_gets_test_events(self, play: Play) -> None:
+        live = play.world.space(play.world.settings.platform_account, live=True)
+        play.actions.create_webhook_endpoint(live, URL, connect=True)
+        play.actions.connect(play.account)
+        play.customer()
+        assert {orjson.loads(r.body)["livemode"] for r in play.world.deliveries.take_deliveries()} == {False}
+
+    def test_with_automations_the_next_attempt_comes_later(self, play: Play) -> None:
+        play.actions.set_rules(play.account, automations=True)
+        play.actions.create_webhook_endpoint(play.account, URL, ["invoice.payment_failed", "invoice.updated"])
+        _, _, invoice = play.failed_invoice()
+        bodies = [orjson.loads(r.body) for r in play.world.deliveries.take_deliveries()]
+        told = {body["type"]: body["data"]["object"]["next_payment_attempt"] for body in bodies}
+        assert told == {"invoice.payment_failed": None, "invoice.updated": invoice["next_payment_attempt"]}
+
+    def test_oddities_can_be_sent(self, play: Play, secret: str) -> None:
+        customer = play.customer()
+        invoice = play.actions.create_invoice(play.account, customer["id"], 900, "usd")
+        play.actions.edit_object(play.account, "invoice", invoice["id"], {"customer": None, "amount_due": -5})
+        play.actions.send_event(play.account, "horse.neighed", {"id": "horse_1", "object": "horse"})
+        last = orjson.loads(play.world.deliveries.take_deliveries()[-1].body)
+        assert (last["type"], last["data"]["object"]["object"]) == ("horse.neighed", "horse")
+        assert play.client().v1.invoices.retrieve(invoice["id"]).customer is None
+
     def test_disconnecting_is_announced(self, play: Play) -> None:
         play.actions.create_webhook_endpoint(play.world.settings.platform_account, URL, connect=True)
         connection = play.actions.connect(play.account)
