@@ -31,9 +31,14 @@ AWAY_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
+def connection_url() -> str:
+    """Where Redis is, password included: for RQ's worker, which needs a client of its own."""
+    return settings().redis_url.get_secret_value()
+
+
 def _client(timeout: float) -> redis.Redis:
     return redis.Redis.from_url(
-        settings().redis_url.get_secret_value(),
+        connection_url(),
         socket_connect_timeout=min(timeout, 2),
         socket_timeout=timeout,
         health_check_interval=15,
@@ -77,6 +82,9 @@ class _Outage:
         if self._away:
             self._note(away=False, reason="")
         return True
+
+    def forget(self) -> None:
+        self._away = False
 
     def _note(self, *, away: bool, reason: str) -> None:
         with self._lock:
@@ -136,7 +144,8 @@ def announce_changes(merchant_ids: Collection[str]) -> bool:
 
 
 def disconnect() -> None:
-    """Close this process's connections: after a fork, and at shutdown."""
+    """Close this process's connections and forget outages: after a fork, and at shutdown."""
+    _outage.forget()
     for client in (connection, _announcer):
         if client.cache_info().currsize:
             client().close()

@@ -56,6 +56,17 @@ class Runner:
     on_stuck: Callable[[], None] | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
     alarm: Alarm = field(default_factory=Alarm)
+    _batch: "_Batch | None" = None
+    _deadline: float = 0.0
+    _idle: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def busy(self) -> bool:
+        """Whether tasks are being claimed or run now."""
+        return not self._idle.is_set()
+
+    def __post_init__(self) -> None:
+        self._idle.set()
 
     def run_due(
         self,
@@ -64,12 +75,27 @@ class Runner:
         *,
         without: Sequence[str] = (),
         batch: int = BATCH,
-        on_more: Callable[[], None] | None = None,
+        on_more: Callable[[], object] | None = None,
     ) -> int:
         """Run up to `limit` due tasks, follow-ups included, until none is due; how many ran.
 
         `on_more` is called whenever a claim came back full, so that another worker can be woken to share.
         """
+        self._idle.clear()
+        try:
+            return self._run_due(limit, kinds, without, batch, on_more)
+        finally:
+            self._batch = None
+            self._idle.set()
+
+    def _run_due(
+        self,
+        limit: int,
+        kinds: Sequence[str] | None,
+        without: Sequence[str],
+        batch: int,
+        on_more: Callable[[], object] | None,
+    ) -> int:
         ran = 0
         while ran < limit and not self.stopping.is_set():
             wanted = min(limit - ran, batch)
@@ -79,7 +105,8 @@ class Runner:
                 break
             if on_more and len(claimed) == wanted:
                 on_more()
-            _Batch(self, claimed).run()
+            self._batch = _Batch(self, claimed)
+            self._batch.run()
             ran += len(claimed)
         return ran
 
@@ -88,8 +115,14 @@ class Runner:
 
         Fit to be called from a signal handler.
         """
+        self._deadline = time.monotonic() + grace
         self.stopping.set()
         self.alarm.hurry(grace)
+
+    def finish(self) -> None:
+        """From another thread: wait for the batch under way as long as `stop` said, then give back what is left."""
+        if not self._idle.wait(max(0.0, self._deadline - time.monotonic())) and self._batch is not None:
+            self._batch.give_back()
 
 
 class _Batch:
@@ -114,7 +147,7 @@ class _Batch:
                         self._settle()
             finally:
                 self._settle()
-                self._give_back()
+                self.give_back()
 
     def _run_one(self, task: ClaimedTask) -> None:
         with correlated(task.correlation_id):
@@ -188,7 +221,8 @@ class _Batch:
             if entry.task.id not in kept:
                 log.warning("task.lease_lost", extra={"facts": _facts(entry.task)})
 
-    def _give_back(self) -> None:
+    def give_back(self) -> None:
+        """Let others have what is not settled; a result that still comes is refused by its lease."""
         left = self._keeper.unsettled()
         if left:
             with db.system_session() as session:

@@ -20,13 +20,13 @@ def has_due(session: Session, *, kinds: Sequence[str] | None = None, without: Se
     return repository.has_due(session, clock.now(), kinds=kinds, without=without)
 
 
-def schedule_slot(session: Session, *, kind: str, slot: int, priority: int = 0) -> int:
+def schedule_slot(session: Session, *, kind: str, slot: int, run_at: datetime, priority: int = 0) -> int:
     """A task of `kind` for each merchant with a connected account, once a slot, whoever asks how often.
 
     The key `kind:merchant:slot` is what makes it safe from restarts and from a second Sentinel. Returns how many
     tasks are new. System login only.
     """
-    return repository.schedule_slot(session, kind=kind, slot=slot, priority=priority, now=clock.now())
+    return repository.schedule_slot(session, kind=kind, slot=slot, priority=priority, now=run_at)
 
 
 def list_expired(session: Session, limit: int = 500) -> list[ExpiredLease]:

@@ -1,0 +1,195 @@
+"""The muscle: `python -m jobs.worker`. RQ delivers wake-ups; what to do is claimed from PostgreSQL.
+
+One process runs two lanes: quick tasks in the main thread, where a signal can end what takes too long, and long
+ones (a hunt) in a thread beside it, so that a webhook never waits behind a hunt. Any number of processes may run.
+"""
+
+import argparse
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType
+
+import redis
+from redis.client import Pipeline
+from rq import SimpleWorker
+from rq.exceptions import StopRequested
+from rq.serializers import JSONSerializer
+from rq.timeouts import BaseDeathPenalty
+from sqlalchemy.exc import OperationalError
+
+from core import db, queue
+from jobs import boot, registry
+from jobs.runner import Runner
+from services.tasks import upkeep
+
+ROUND = 1000  # tasks one RQ job runs at most before it lets RQ breathe and announces the rest
+GRACE_SECONDS = 5.0  # what a running task gets at SIGTERM before it is given back
+REDIS_AWAY_SECONDS = RQ_PAUSE_SECONDS = 0.5
+
+log = logging.getLogger(__name__)
+
+_runners: dict[str, Runner] = {}  # by lane
+
+
+def run_batch(queue_name: str = queue.TASK_QUEUE) -> int:
+    """The one RQ job there is: run all due tasks of the queue's lane, follow-ups included; how many ran."""
+    name, lane = next((name, lane) for name, lane in registry.lanes().items() if lane.queue == queue_name)
+    runner = _runners.get(name) or Runner()
+    queue.work_taken(queue_name)  # before claiming: whatever is committed from here on announces itself again
+    try:
+        ran = runner.run_due(
+            ROUND, lane.only, without=lane.without, batch=lane.batch, on_more=lambda: queue.announce_work(queue_name)
+        )
+        if name == "quick":
+            _wake_long_lane()
+    except OperationalError as error:
+        # PostgreSQL restarts: leases run out, the Sentinel sweeps. An RQ failure would only fill Redis.
+        log.warning("worker.database_away", extra={"facts": {"error": type(error.orig).__name__}})
+        return 0
+    if ran >= ROUND:
+        queue.announce_work(queue_name)
+    return ran
+
+
+def _wake_long_lane() -> None:
+    """Nobody who schedules work needs to know of lanes: the quick one, always woken, passes it on."""
+    long = registry.lanes()["long"]
+    with db.system_session() as session:
+        waits = upkeep.has_due(session, kinds=long.only)
+    if waits:
+        queue.announce_work(long.queue)
+
+
+class _NoDeathPenalty(BaseDeathPenalty):
+    """RQ's own time limit would take SIGALRM from the runner's, and cannot work in a thread."""
+
+    def setup_death_penalty(self) -> None:
+        """Nothing to set up."""
+
+    def cancel_death_penalty(self) -> None:
+        """Nothing to cancel."""
+
+
+class LaneWorker(SimpleWorker):
+    """RQ's worker without forks, without remote commands, and without a will of its own when Redis goes away."""
+
+    death_penalty_class = _NoDeathPenalty
+    max_connection_wait_time = 1.0
+
+    def __init__(self, lane: str, runner: Runner) -> None:
+        self._runner = runner
+        client = redis.Redis.from_url(  # its own: RQ changes the time-outs of the client it is given
+            queue.connection_url(), socket_connect_timeout=2, health_check_interval=15
+        )
+        super().__init__(
+            [queue.task_queue(registry.lanes()[lane].queue, client=client)],
+            name=f"{socket.gethostname()}-{os.getpid()}-{lane}-{secrets.token_hex(4)}",
+            connection=client,
+            serializer=JSONSerializer,
+            worker_ttl=25,  # blocks for ten seconds at a time
+            maintenance_interval=60,
+            log_job_description=False,
+        )
+        self.log_result_lifespan = False
+
+    def _install_signal_handlers(self) -> None:
+        """Signals are the process's, see `_stop_on_signals`."""
+
+    def subscribe(self) -> None:
+        """No remote commands: they could stop workers, and their thread would outlive a Redis outage."""
+
+    def unsubscribe(self) -> None:
+        """Nothing was subscribed."""
+
+    def procline(self, message: str) -> None:
+        """The process keeps its name, for the people who look for it."""
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Called before and after each wait: the place to notice a stop, and a Redis that is gone."""
+        if self._runner.stopping.is_set():
+            raise StopRequested
+        try:
+            super().heartbeat(timeout, pipeline)
+        except redis.RedisError:
+            raise StopRequested from None  # leaves RQ's loop, which would wait for Redis while tasks wait for us
+
+
+def work_lane(lane: str, runner: Runner) -> None:
+    """Work until the runner is told to stop. While Redis is away, look for tasks without it."""
+    _runners[lane] = runner
+    queue_name = registry.lanes()[lane].queue
+    away = False
+    while not runner.stopping.is_set():
+        try:
+            run_batch(queue_name)  # what came before we listened
+            worker = LaneWorker(lane, runner)
+            if away:
+                log.info("worker.redis_back", extra={"facts": {"lane": lane}})
+            away = False
+            worker.work(logging_level=None)
+            runner.stopping.wait(RQ_PAUSE_SECONDS)
+        except redis.RedisError as error:
+            if not away:
+                log.warning("worker.redis_away", extra={"facts": {"lane": lane, "error": type(error).__name__}})
+            away = True
+            runner.stopping.wait(REDIS_AWAY_SECONDS)
+        except StopRequested:  # the signal came while no task ran
+            break
+
+
+def _stop_on_signals(runners: Sequence[Runner], main: Runner) -> None:
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        for runner in runners:
+            runner.stop(GRACE_SECONDS)
+        if not main.busy:
+            raise StopRequested  # out of the wait for Redis
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+
+
+def _leave_stuck() -> None:
+    """A handler heard no signal: stop as if told to, and if that is not heard either, die; others take over."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    end = threading.Timer(GRACE_SECONDS * 2, os._exit, [70])
+    end.daemon = True
+    end.start()
+
+
+def work(lanes: Sequence[str]) -> None:
+    """Work on these lanes, the first in this thread, until SIGTERM or SIGINT."""
+    runners = [Runner(alarms=index == 0, on_stuck=_leave_stuck) for index in range(len(lanes))]
+    _stop_on_signals(runners, runners[0])
+    threads = [
+        threading.Thread(target=work_lane, args=(lane, runner), name=f"lane-{lane}", daemon=True)
+        for lane, runner in zip(lanes[1:], runners[1:], strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    log.info("worker.started", extra={"facts": {"lanes": list(lanes)}})
+    with contextlib.suppress(StopRequested):
+        work_lane(lanes[0], runners[0])
+    for runner in runners[1:]:
+        runner.finish()
+    log.info("worker.stopped")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="jobs.worker", description="Run durable tasks.")
+    parser.add_argument("--lane", choices=["quick", "long"], help="only this lane; both without it")
+    lane = parser.parse_args(arguments).lane
+    return boot.run("worker", lambda: work([lane] if lane else ["quick", "long"]))
+
+
+if __name__ == "__main__":
+    # RQ imports the module of its job by name; without this, that copy would have no runners.
+    from jobs.worker import main as imported_main
+
+    sys.exit(imported_main())
