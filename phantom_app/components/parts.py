@@ -18,7 +18,7 @@ def debounced(handler: Any, milliseconds: int) -> Any:
     return handler.debounce(milliseconds)
 
 
-def link(*children: Any, to: Any, class_name: str = "", **props: Any) -> rx.Component:
+def link(*children: Any, to: Any, class_name: Any = "", **props: Any) -> rx.Component:
     """A link inside the application: no page load."""
     return ReactRouterLink.create(*children, to=to, class_name=class_name, **props)
 
@@ -36,7 +36,7 @@ def page_head(title: Any, under: Any, *controls: rx.Component) -> rx.Component:
     )
 
 
-def panel(title: str, under: Any, *children: rx.Component, test_id: str, aside: Any = None) -> rx.Component:
+def panel(title: str, under: Any, *children: Any, test_id: str, aside: Any = None) -> rx.Component:
     """A bordered region with a heading that names it."""
     heading = f"{test_id}-title"
     return rx.el.section(

@@ -6,14 +6,53 @@ import reflex as rx
 
 from phantom_app import routes
 from phantom_app.components.parts import page_head, panel
+from phantom_app.components.sending import start_button
 from phantom_app.components.shell import framed
 from phantom_app.pages.page import Page
+from phantom_app.state.sending import Sending
 from phantom_app.state.settings import Settings
 from phantom_app.state.shell import Shell
 
 
 def _fact(label: str, value: Any, class_name: str = "") -> rx.Component:
     return rx.el.div(rx.el.dt(label), rx.el.dd(value, class_name=class_name))
+
+
+def _messages() -> rx.Component:
+    return panel(
+        "Messages",
+        rx.cond(Sending.on, "On", "Off"),
+        rx.el.p(
+            rx.cond(
+                Sending.on,
+                "Customers are written to at the hour planned for them, at most three times, "
+                "and never after they have paid.",
+                "Nobody is written to. Each ghost's page shows what would go out, when and why.",
+            ),
+            class_name="soft small",
+            data_testid="messages-state",
+        ),
+        rx.cond(Sending.planned != "", rx.el.p(Sending.planned, class_name="small", role="status")),
+        rx.el.div(
+            rx.cond(
+                Sending.on,
+                rx.cond(
+                    Sending.may_change,
+                    rx.el.button(
+                        "Stop messages",
+                        on_click=Sending.stop,
+                        disabled=Sending.busy,
+                        class_name="button",
+                        type="button",
+                        data_testid="stop-messages",
+                    ),
+                ),
+                start_button(),
+            ),
+            class_name="panel-action",
+        ),
+        test_id="messages-panel",
+    )
 
 
 def settings() -> rx.Component:
@@ -57,9 +96,10 @@ def settings() -> rx.Component:
                 ),
                 test_id="account-panel",
             ),
+            _messages(),
             class_name="columns even stretch",
         ),
     )
 
 
-PAGE = Page(routes.SETTINGS, "Settings – PHANTOM", settings, on_load=[Shell.enter, Settings.load])
+PAGE = Page(routes.SETTINGS, "Settings – PHANTOM", settings, on_load=[Shell.enter, Settings.load, Sending.load])

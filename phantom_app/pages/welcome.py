@@ -6,8 +6,10 @@ import reflex as rx
 
 from phantom_app import routes
 from phantom_app.components.parts import link, page_head, skeletons
+from phantom_app.components.sending import start_button
 from phantom_app.components.shell import framed
 from phantom_app.pages.page import Page
+from phantom_app.state.sending import Sending
 from phantom_app.state.shell import Shell
 from phantom_app.state.welcome import Welcome
 
@@ -67,8 +69,21 @@ def _result() -> rx.Component:
                 _number("Shadow leakage", Welcome.shadow, f"a month, {Welcome.currency}", "found-shadow", "leaking"),
                 class_name="hero two",
             ),
+            rx.cond(
+                Sending.on,
+                rx.el.p("Messages are on. ", Sending.planned, class_name="soft", role="status"),
+                rx.el.p(
+                    "Nobody has been written to. Look at the ghosts first; each shows what would go out, when and why.",
+                    class_name="soft",
+                ),
+            ),
             rx.el.div(
-                link("Go to the dashboard", to=routes.DASHBOARD, class_name="button primary large"),
+                rx.cond(~Sending.on, start_button("button primary large")),
+                link(
+                    "Go to the dashboard",
+                    to=routes.DASHBOARD,
+                    class_name=rx.cond(Sending.on, "button primary large", "button large"),
+                ),
                 link("See every ghost", to=routes.RECOVERIES, class_name="button large"),
                 class_name="ways-in",
             ),
@@ -105,4 +120,4 @@ def welcome() -> rx.Component:
     )
 
 
-PAGE = Page(routes.WELCOME, "Welcome – PHANTOM", welcome, on_load=[Shell.enter, Welcome.load])
+PAGE = Page(routes.WELCOME, "Welcome – PHANTOM", welcome, on_load=[Shell.enter, Welcome.load, Sending.load])

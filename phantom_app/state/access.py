@@ -7,11 +7,10 @@ from typing import TypeVar
 from sqlmodel import Session
 
 from core.db import tenant_session
+from core.queue import announce_change, announce_work
 from phantom_app.guard import principal
 
 Result = TypeVar("Result")
-
-FAILED = "This could not be loaded just now. It will be tried again; nothing was changed."
 
 
 async def as_tenant(work: Callable[[Session, str], Result]) -> Result:
@@ -27,3 +26,16 @@ async def as_tenant(work: Callable[[Session, str], Result]) -> Result:
             return work(session, merchant_id)
 
     return await asyncio.to_thread(run)
+
+
+async def change_as_tenant(work: Callable[[Session, str], Result]) -> Result:
+    """As `as_tenant`, for what changes something: workers and open pages are told after the commit."""
+    result = await as_tenant(work)
+    merchant_id = principal().merchant_id
+
+    def tell() -> None:
+        announce_work()
+        announce_change(merchant_id)
+
+    await asyncio.to_thread(tell)
+    return result

@@ -11,7 +11,7 @@ from models.ghost import OPEN_STATES, GhostState
 from phantom_app import live
 from phantom_app.guard import allow, principal
 from phantom_app.state import formats, words
-from phantom_app.state.access import as_tenant
+from phantom_app.state.access import as_tenant, change_as_tenant
 from phantom_app.state.recoveries import NOBODY, GhostView, ghost_view
 from services.identity.permissions import Permission
 from services.messaging.schemas import MessageView
@@ -152,14 +152,14 @@ class Ghost(rx.State):
     async def pause(self) -> None:
         """No more messages to this ghost until it is resumed."""
         ghost_id, actor = self._asked_for(), principal().user_id
-        await as_tenant(lambda session, merchant: recovery.pause(session, merchant, [ghost_id], actor))
+        await change_as_tenant(lambda session, merchant: recovery.pause(session, merchant, [ghost_id], actor))
         await self._fill()
 
     @rx.event
     @allow(Permission.GHOSTS_MANAGE)
     async def resume(self) -> None:
         ghost_id, actor = self._asked_for(), principal().user_id
-        await as_tenant(lambda session, merchant: recovery.resume(session, merchant, [ghost_id], actor))
+        await change_as_tenant(lambda session, merchant: recovery.resume(session, merchant, [ghost_id], actor))
         await self._fill()
 
 

@@ -1,16 +1,13 @@
 """Onboarding: the first hunt while it runs, and what it found."""
 
-import asyncio
-
 import reflex as rx
 
 from core import clock
-from core.queue import announce_work
 from models.work import HuntState
 from phantom_app import live
 from phantom_app.guard import allow, principal
 from phantom_app.state import formats
-from phantom_app.state.access import as_tenant
+from phantom_app.state.access import as_tenant, change_as_tenant
 from services.analytics import service as analytics
 from services.hunter import service as hunter
 from services.identity.permissions import Permission
@@ -70,7 +67,7 @@ class Welcome(rx.State):
     async def start_hunt(self) -> None:
         """Ask for a hunt now. One a minute at most: the key of the second is taken."""
         minute = int(clock.now().timestamp()) // 60
-        await as_tenant(
+        await change_as_tenant(
             lambda session, merchant: tasks.schedule(
                 session,
                 kind="hunt",
@@ -80,5 +77,4 @@ class Welcome(rx.State):
                 priority=10,
             )
         )
-        await asyncio.to_thread(announce_work)
         self.waiting, self.finished, self.failed = True, False, False

@@ -1,0 +1,95 @@
+"""A changed merchant refreshes the pages that show it, once a tick, and only those this worker holds."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import redis as redis_client
+
+from core.queue import CHANGED_CHANNEL
+from phantom_app import live, runtime
+
+
+@pytest.fixture(autouse=True)
+def _clean() -> Iterator[None]:
+    live._tabs.clear()
+    live._dirty.clear()
+    yield
+    live._tabs.clear()
+    live._dirty.clear()
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Events that were queued: (tab, handler). Tabs whose name starts with `gone` belong to no socket here."""
+    events: list[tuple[str, str]] = []
+
+    async def send(_app: Any, token: str, name: str, _data: Any) -> None:
+        events.append((token, name))
+
+    monkeypatch.setattr(runtime, "send_event", send)
+    monkeypatch.setattr(runtime, "owns_tab", lambda _app, token: not token.startswith("gone"))
+    return events
+
+
+APP: Any = SimpleNamespace()
+
+
+def show(token: str, merchant: str) -> None:
+    live._tabs[token] = live.Tab(merchant, f"{token}.refresh", {})
+
+
+class TestRefresh:
+    async def test_only_tabs_of_the_merchant(self, sent: list[tuple[str, str]]) -> None:
+        show("a", "mer_1")
+        show("b", "mer_2")
+        live.mark_changed("mer_1")
+        assert await live.refresh_changed(APP) == 1
+        assert sent == [("a", "a.refresh")]
+
+    async def test_a_burst_is_one_refresh(self, sent: list[tuple[str, str]]) -> None:
+        show("a", "mer_1")
+        for _ in range(50):
+            live.mark_changed("mer_1")
+        await live.refresh_changed(APP)
+        await live.refresh_changed(APP)
+        assert len(sent) == 1
+
+    async def test_tabs_that_left_are_forgotten(self, sent: list[tuple[str, str]]) -> None:
+        show("gone", "mer_1")
+        live.mark_changed("mer_1")
+        assert await live.refresh_changed(APP) == 0
+        assert live._tabs == {}
+
+    async def test_everyone_after_an_outage(self, sent: list[tuple[str, str]]) -> None:
+        show("a", "mer_1")
+        show("b", "mer_2")
+        live.mark_changed(live.EVERYONE)
+        assert await live.refresh_changed(APP) == 2
+
+    async def test_a_forgotten_tab_is_left_alone(self, sent: list[tuple[str, str]]) -> None:
+        show("a", "mer_1")
+        live.forget("a")
+        live.mark_changed("mer_1")
+        assert await live.refresh_changed(APP) == 0
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop go on until something is so."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110  # there is no event to wait for: Redis answers when it does
+            await asyncio.sleep(0.01)
+
+
+class TestListen:
+    async def test_what_is_published_is_marked(self, redis_url: str) -> None:
+        task = asyncio.create_task(live.listen(redis_url))
+        with redis_client.Redis.from_url(redis_url) as client:
+            await until(lambda: bool(client.publish(CHANGED_CHANNEL, "mer_7")))
+            await until(lambda: "mer_7" in live._dirty)
+        assert live.EVERYONE in live._dirty  # what was missed before the subscription
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
