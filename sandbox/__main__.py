@@ -72,8 +72,13 @@ async def serve(options: argparse.Namespace) -> None:
         app, address=options.host, port=port, interface=Interfaces.ASGI, http=HTTPModes.http1, log_enabled=False
     )
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        app.state.stop()  # what hangs on purpose would keep a graceful stop waiting
+        server.stop()  # type: ignore[no-untyped-call]
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop)
+        loop.add_signal_handler(number, stop)
     announcing = asyncio.create_task(announce(options, port))
     await server.serve()
     announcing.cancel()

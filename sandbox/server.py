@@ -21,10 +21,11 @@ NEIGHBOURS = ("sandbox.outbox.routes", "sandbox.pages.routes")
 
 
 def create_app(settings: Settings, world: World | None = None) -> Starlette:
-    """The application on a world (its own one by default); `app.state.world` and `app.state.api` are its parts."""
+    """The application on a world (its own one by default); `app.state` has its world, api and stop()."""
     world = world or World(settings)
     api = Api(world)
-    courier = http.Courier(world)
+    stopping = asyncio.Event()
+    courier = http.Courier(world, stopping)
     found = [importlib.import_module(name) for name in NEIGHBOURS if _exists(name)]
     works: list[Callable[[], Coroutine[Any, Any, None]]] = [
         courier.run,
@@ -47,8 +48,8 @@ def create_app(settings: Settings, world: World | None = None) -> Starlette:
     routes: list[BaseRoute] = [*Control(world, api, courier).routes()]
     for one in found:
         routes += one.routes(world)
-    app = Starlette(routes=[*routes, *http.routes(api)], lifespan=lifespan)
-    app.state.world, app.state.api = world, api
+    app = Starlette(routes=[*routes, *http.routes(api, stopping)], lifespan=lifespan)
+    app.state.world, app.state.api, app.state.stop = world, api, courier.stop
     return app
 
 

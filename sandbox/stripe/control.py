@@ -69,6 +69,7 @@ class Control:
                 "accounts": accounts,
                 "requests": self.api.requests,
                 "platform_account": world.settings.platform_account,
+                "platform_key": world.settings.platform_secret_key,
             }
         )
 

@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 class Endpoint:
     """An ASGI endpoint that answers all of Stripe's paths."""
 
-    def __init__(self, api: Api) -> None:
-        self._api = api
+    def __init__(self, api: Api, stopping: asyncio.Event) -> None:
+        self._api, self._stopping = api, stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = HttpRequest(scope, receive)
@@ -37,7 +37,8 @@ class Endpoint:
             )
         )
         if answer.hang:
-            await asyncio.sleep(answer.hang)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), answer.hang)
         if answer.release:
             answer.release()
         await _send(answer, send)
@@ -57,9 +58,9 @@ async def _send(answer: Response, send: Send) -> None:
 METHODS = ["GET", "POST", "DELETE"]
 
 
-def routes(api: Api) -> list[Route]:
-    """Everything below /v1, /v2 and the OAuth calls."""
-    endpoint = Endpoint(api)
+def routes(api: Api, stopping: asyncio.Event) -> list[Route]:
+    """Everything below /v1, /v2 and the OAuth calls. `stopping` ends what hangs on purpose."""
+    endpoint = Endpoint(api, stopping)
     return [
         Route("/v1/{path:path}", endpoint, methods=METHODS),
         Route("/v2/{path:path}", endpoint, methods=METHODS),
@@ -74,11 +75,16 @@ class Courier:
     PARALLEL = 16
     TICK = 0.25  # other processes may move the shared clock, so due times are looked at again and again
 
-    def __init__(self, world: "World") -> None:
-        self._world = world
+    def __init__(self, world: "World", stopping: asyncio.Event) -> None:
+        self._world, self._stopping = world, stopping
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def stop(self) -> None:
+        """Let nobody wait any longer."""
+        self._stopping.set()
+        self._idle.set()
 
     def notify(self) -> None:
         """Something changed; may be called from any thread."""
@@ -136,7 +142,7 @@ class Courier:
         """True when nothing is due (in the living mode: to happen either) or in flight any more."""
         try:
             async with asyncio.timeout(timeout):
-                while self._busy():
+                while self._busy() and not self._stopping.is_set():
                     self._idle.clear()
                     self._wake.set()
                     await self._idle.wait()

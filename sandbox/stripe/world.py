@@ -73,7 +73,9 @@ class World:
         counter = 0
         if self.settings.data:
             self._persistence = Persistence(self.settings.data / "stripe.sqlite3")
-            counter = int(self._persistence.load(self.store).get("ids", 0))
+            kept = self._persistence.load(self.store)
+            counter = int(kept.get("ids", 0))
+            self._relocate(kept.get("public_url", self.settings.public_url))
         self.ids = IdSource(self.settings.seed, counter)
         if self.move_clock is None and self.settings.clock_file:
             path = self.settings.clock_file
@@ -84,6 +86,21 @@ class World:
         self.clockwork = clockwork.Clockwork(self)
         with self.transaction():
             accounts.ensure_platform(self)
+
+    def _relocate(self, former: str) -> None:
+        """Pages of an earlier run live at this run's address (a restart may get another port)."""
+        if former == self.settings.public_url:
+            return
+        for space in self.store.spaces.values():
+            for kind, names in (
+                ("invoice", ("hosted_invoice_url", "invoice_pdf")),
+                ("billing_portal.session", ("url",)),
+            ):
+                for obj in space.table(kind).objects.values():
+                    for name in names:
+                        if obj[name] and obj[name].startswith(former):
+                            obj[name] = self.settings.public_url + obj[name].removeprefix(former)
+                            space.save(kind, obj)
 
     # -- time ---------------------------------------------------------------------------------------------------
 
@@ -112,7 +129,7 @@ class World:
     def commit(self) -> None:
         """Write now; long batches call it now and then."""
         if self._persistence:
-            self._persistence.commit(self.store, {"ids": str(self.ids.counter)})
+            self._persistence.commit(self.store, {"ids": str(self.ids.counter), "public_url": self.settings.public_url})
         else:
             self.store.dirty.clear()
             self.store.gone.clear()

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -100,11 +101,14 @@ class TestServing:
         price = server.act("create_price", account="acct_Acme", unit_amount=900, currency="usd")
         options: stripe.RequestOptions = {"idempotency_key": "once"}
         made = client(server).v1.products.create({"name": "Pro"}, options=options)
+        invoice = server.act("create_invoice", account="acct_Acme", customer=customer["id"], amount=5, currency="usd")
         before = server.control("deliveries")["due"]
         server.kill()
         with SandboxProcess(data=data, options=("--pull",)) as again:
             assert client(again).v1.products.create({"name": "Pro"}, options=options).id == made.id
             assert again.control("deliveries")["due"] == before
+            page = client(again).v1.invoices.retrieve(invoice["id"]).hosted_invoice_url
+            assert page == invoice["hosted_invoice_url"].replace(server.base, again.base), "pages moved with the port"
             subscription = again.act(
                 "create_subscription", account="acct_Acme", customer=customer["id"], price=price["id"]
             )
@@ -149,6 +153,17 @@ class TestServing:
             assert server.control("deliveries?wait=1")["idle"] is True
             invoices = client(server).v1.invoices.list({"status": "paid"}).data
             assert {invoice.billing_reason for invoice in invoices} == {"subscription_create", "subscription_cycle"}
+
+    def test_a_hanging_answer_does_not_keep_it_from_stopping(self) -> None:
+        server = SandboxProcess().start()
+        server.control("faults", {"kind": "hang", "path": "/v1/account", "seconds": 300})
+        platform = server.control("health")["platform_key"]
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(client(server, platform).raw_request, "get", "/v1/account")
+            while server.control("requests")["total"] == 0:
+                pass  # until the request hangs
+            assert server.stop() == 0
+            assert answer.exception(timeout=10) is None
 
     def test_a_cut_connection_is_a_connection_error(self) -> None:
         with SandboxProcess() as server:

@@ -41,6 +41,7 @@ def create(call: Call) -> Any:
     subscription = start(call.world, call.space, plan)
     if plan.payment_behavior == "error_if_incomplete" and subscription["status"] == "incomplete":
         invoice = call.space.table("invoice").objects[subscription["latest_invoice"]]
+        billing.expire_incomplete(call.world, call.space, subscription)
         raise card_error(lookups.intent_of(call.space, invoice) or {})
     return subscription
 
