@@ -27,6 +27,7 @@ def make_engine(url: str, *, poolclass: type[Pool] | None = None, pool_size: int
     return create_engine(
         url,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error's text must not carry customers' names and addresses into the logs
         connect_args={
             "connect_timeout": 5,
             "options": "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000 -c timezone=UTC",
