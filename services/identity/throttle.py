@@ -8,6 +8,7 @@ import hashlib
 import ipaddress
 import logging
 import threading
+import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -22,6 +23,7 @@ WINDOW = timedelta(minutes=15)
 PER_ACCOUNT = 10
 PER_ADDRESS = 60
 PER_ACCOUNT_ALONE = 5
+AWAY_SECONDS = 5.0
 _REMEMBERED = 10_000
 _PREFIX = "phantom:sign-in:"
 
@@ -51,7 +53,23 @@ class _Local:
             self.counts.pop(key, None)
 
 
+@dataclass
+class _Outage:
+    """Remembers that Redis is away, so that not everybody who signs in waits for it to answer."""
+
+    until: float = 0.0
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() >= self.until
+
+    def note(self, error: redis.RedisError) -> None:
+        self.until = time.monotonic() + AWAY_SECONDS
+        log.warning("identity.throttle_alone", extra={"facts": {"reason": type(error).__name__}})
+
+
 _local = _Local()
+_outage = _Outage()
 
 
 def count_attempt(email: str, address: str) -> None:
@@ -60,14 +78,12 @@ def count_attempt(email: str, address: str) -> None:
     Raises `TooManySignInsError` when the account or the address is over its limit.
     """
     account, network = _key("account", email), _key("address", _network(address))
-    try:
-        numbers = [_count(account), _count(network)]
-        limits = (PER_ACCOUNT, PER_ADDRESS)
-    except redis.RedisError as error:
-        log.warning("identity.throttle_alone", extra={"facts": {"reason": type(error).__name__}})
-        numbers = [_local.count(account), _local.count(network)]
-        limits = (PER_ACCOUNT_ALONE, PER_ADDRESS)
-    if any(number > limit for number, limit in zip(numbers, limits, strict=True)):
+    counted = _shared_counts(account, network)
+    if counted is None:
+        over = _local.count(account) > PER_ACCOUNT_ALONE or _local.count(network) > PER_ADDRESS
+    else:
+        over = counted[0] > PER_ACCOUNT or counted[1] > PER_ADDRESS
+    if over:
         raise TooManySignInsError(int(WINDOW.total_seconds()))
 
 
@@ -75,17 +91,28 @@ def forget_account(email: str) -> None:
     """A right password clears the account's count; the address keeps its own, or a thief would sign in to clear it."""
     account = _key("account", email)
     _local.forget(account)
+    if _outage.over:
+        try:
+            queue.connection().delete(account)
+        except redis.RedisError as error:
+            _outage.note(error)
+
+
+def _shared_counts(account: str, network: str) -> tuple[int, int] | None:
+    """Both counts in Redis, this attempt included; None while Redis is away."""
+    if not _outage.over:
+        return None
+    seconds = int(WINDOW.total_seconds())
     try:
-        queue.connection().delete(account)
+        with queue.connection().pipeline() as pipeline:
+            for key in (account, network):
+                pipeline.set(key, 0, ex=seconds, nx=True)  # `expire … nx` needs Redis 7
+                pipeline.incr(key)
+            answers = pipeline.execute()
     except redis.RedisError as error:
-        log.warning("identity.throttle_alone", extra={"facts": {"reason": type(error).__name__}})
-
-
-def _count(key: str) -> int:
-    with queue.connection().pipeline() as pipeline:
-        pipeline.incr(key)
-        pipeline.expire(key, int(WINDOW.total_seconds()), nx=True)
-        return int(pipeline.execute()[0])
+        _outage.note(error)
+        return None
+    return int(answers[1]), int(answers[3])
 
 
 def _key(kind: str, value: str) -> str:
