@@ -26,7 +26,7 @@ class FakeStripe:
     accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
     requests: list[tuple[str, str, dict[str, str], dict[str, str]]] = field(default_factory=list)
     answers: dict[str, list[Answer]] = field(default_factory=dict)
-    before: Callable[[str], None] = lambda path: None
+    before: Callable[[str], object] = lambda path: None
 
     def consent(self, authorize_url: str, account: str = "acct_1", *, livemode: bool = False, **facts: Any) -> str:
         """Give consent at the address PHANTOM sent the browser to; the address Stripe sends it back to."""
