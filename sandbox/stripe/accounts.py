@@ -176,7 +176,8 @@ def connect(world: "World", account: str, *, live: bool = False, scope: str = "r
         "tokens": [],
     }
     row["scope"] = scope
-    token = add_key(world, world.ids.new(f"sk_{mode}", 40), account, live=live, oauth=True)
+    allowed = {"*": "read"} if scope == "read_only" else None
+    token = add_key(world, world.ids.new(f"sk_{mode}", 40), account, live=live, permissions=allowed, oauth=True)
     row["tokens"].append(token)
     world.root.save("_connection", row)
     return row

@@ -1,5 +1,6 @@
 """Stripe's own command line tool, installed once into the project's cache and run against the sandbox."""
 
+import fcntl
 import os
 import subprocess
 import sysconfig
@@ -27,10 +28,16 @@ def environment(home: Path) -> dict[str, str]:
 
 def install() -> Path:
     """The path of the tool; downloads it when the cache has none."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several test workers may want it at once
+        return _install()
+
+
+def _install() -> Path:
     tool = CACHE / "node_modules" / ".bin" / "stripe"
     if tool.exists():
         return tool
-    CACHE.mkdir(parents=True, exist_ok=True)
     command = [SCRIPTS / "npm", "install", "--no-audit", "--no-fund", "--prefix", CACHE, f"@stripe/cli@{VERSION}"]
     # npm keeps the machine's own settings: its registry and proxies may come from there.
     path = os.pathsep.join([str(SCRIPTS), os.environ.get("PATH", "")])

@@ -28,6 +28,15 @@ class TestExchange:
         again = platform.oauth.token({"grant_type": "refresh_token", "refresh_token": token.refresh_token})
         assert again.stripe_user_id == play.account
 
+    def test_a_read_only_scope_reads_only(self, play: Play, platform: stripe.StripeClient) -> None:
+        code = play.actions.create_authorization_code(play.account, scope="read_only")
+        token = platform.oauth.token({"grant_type": "authorization_code", "code": code})
+        assert token.scope == "read_only"
+        client = play.client(str(token.access_token))
+        client.v1.invoices.list()
+        with pytest.raises(stripe.PermissionError):
+            client.v1.customers.create({"name": "Ada"})
+
     def test_a_code_works_once(self, play: Play, platform: stripe.StripeClient) -> None:
         code = play.actions.create_authorization_code(play.account)
         platform.oauth.token({"grant_type": "authorization_code", "code": code})
