@@ -15,6 +15,7 @@ _OPTIONS = (
     "-c idle_session_timeout=8000 -c statement_timeout=3000"
     " -c tcp_keepalives_idle=3 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=2"
 )
+# No table of ours is touched, hence no repository.
 _TAKE = "select pg_try_advisory_lock(%s)"
 _HOLDS = """
 select exists (

@@ -14,7 +14,7 @@ from core import db
 from services.tasks import service as tasks
 from services.tasks.schemas import ClaimedTask
 
-LEASE = timedelta(seconds=8)
+LEASE = timedelta(seconds=6)  # with the janitor's patience: a killed task runs again within twelve seconds
 HEARTBEAT_SECONDS = 2.0
 OVERDUE_SECONDS = 5.0  # beyond its limit a task has been sent a signal; past this it did not hear it
 
@@ -86,7 +86,7 @@ class LeaseKeeper:
                 continue
             try:
                 self.renew()
-            except SQLAlchemyError as error:  # the lease has three more heartbeats to live through it
+            except SQLAlchemyError as error:  # the lease has two more heartbeats to live through it
                 log.warning("task.heartbeat_failed", extra={"facts": {"error": type(error).__name__}})
 
     def _report_stuck(self) -> None:

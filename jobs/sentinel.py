@@ -73,7 +73,8 @@ class Sentinel:
                 for slot in due_slots(None if minute else self._last.get(schedule.kind), now, schedule.every):
                     self._schedule(session, schedule, slot, now)
             janitor.rescue(session, self.watch)
-            janitor.sweep(session)
+            if minute:  # an event and its task commit together, so this finds something after accidents only
+                janitor.sweep(session)
             waiting = _waiting_queues(session)
         if minute:
             janitor.prune()

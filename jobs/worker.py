@@ -144,6 +144,16 @@ def work_lane(lane: str, runner: Runner) -> None:
             break
 
 
+def _work_beside(lane: str, runner: Runner) -> None:
+    """A lane in a thread: what ends it unforeseen ends the process, which is started anew, lanes and all."""
+    try:
+        work_lane(lane, runner)
+    except BaseException:
+        log.exception("worker.lane_died", extra={"facts": {"lane": lane}})
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise
+
+
 def _stop_on_signals(runners: Sequence[Runner], main: Runner) -> None:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         for runner in runners:
@@ -168,7 +178,7 @@ def work(lanes: Sequence[str]) -> None:
     runners = [Runner(alarms=index == 0, on_stuck=_leave_stuck) for index in range(len(lanes))]
     _stop_on_signals(runners, runners[0])
     threads = [
-        threading.Thread(target=work_lane, args=(lane, runner), name=f"lane-{lane}", daemon=True)
+        threading.Thread(target=_work_beside, args=(lane, runner), name=f"lane-{lane}", daemon=True)
         for lane, runner in zip(lanes[1:], runners[1:], strict=True)
     ]
     for thread in threads:

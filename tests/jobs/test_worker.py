@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 import redis
 
@@ -13,6 +14,8 @@ from jobs import janitor, registry, worker
 from tests.jobs import probe
 from tests.jobs.processes import Process, process
 from tests.services.tasks.support import put, row, rows
+from tests.support import environment
+from tests.support.servers import redis_of_worker, wait_for_redis
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -210,6 +213,47 @@ class TestWithoutRedis:
             client.execute_command("client", "kill", "type", "normal", "skipme", "yes")
             task_id = put(payload={"do": "report"})
             queue.disconnect()
+            queue.announce_work()
+            until(task_id, "done")
+
+    def test_a_server_killed_and_started_again(self, database, tmp_path):
+        server = redis_of_worker(str(tmp_path), "own")
+        serving = server.start()
+        wait_for_redis(server.url)
+        with environment.changed(REDIS_URL=server.url), ready() as running:
+            queue.disconnect()
+            started(running)
+            serving.kill()
+            serving.wait(10)
+            task_id = put()
+            until(task_id, "done")
+            serving = server.start()
+            try:
+                wait_for_redis(server.url)
+                running.wait_for("worker.redis_back")
+                task_id = put()
+                wait_until(queue.announce_work, what="Redis is found again")
+                until(task_id, "done")
+            finally:
+                serving.kill()
+                serving.wait(10)
+        queue.disconnect()
+
+
+class TestPostgresAway:
+    def test_killed_backends(self, client, database):
+        waiting = put(payload={"do": "wait"})
+        with ready() as running:
+            started(running)
+            client.blpop([probe.RAN], timeout=10)
+            with psycopg.connect(database.admin_url, autocommit=True) as owner:
+                owner.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity"
+                    " where datname = current_database() and usename in ('phantom_system', 'phantom_app')"
+                )
+            client.rpush(probe.GO, 1)
+            until(waiting, "done")
+            task_id = put(payload={"do": "report"})
             queue.announce_work()
             until(task_id, "done")
 
