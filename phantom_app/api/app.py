@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from phantom_app.api import auth, connect, errors, health, links
+from phantom_app.api import auth, connect, errors, export, health, links
 from phantom_app.api.correlation import Correlation
 
 
@@ -14,5 +14,6 @@ def create_api(*, headless: bool = False) -> FastAPI:
     errors.install(api)
     for router in (health.router, connect.router, links.router):
         api.include_router(router)
-    api.include_router(connect.start_router if headless else auth.router)
+    for router in (connect.start_router,) if headless else (auth.router, export.router):
+        api.include_router(router)
     return api
