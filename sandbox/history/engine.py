@@ -1,0 +1,142 @@
+"""The product as the history drives it: webhooks through its intake, its tasks, its Sentinel's schedules."""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+from sqlalchemy import func
+from sqlmodel import col, select
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from core import clock, db
+from jobs import runner, sentinel
+from models.ghost import OPEN_STATES, GhostTarget
+from models.work import ScheduledTask, TaskState
+from phantom_app.api import hot, links
+from sandbox.history.loopback import Site
+from sandbox.stripe.deliveries import SignedRequest
+from sandbox.stripe.world import World
+from services.tasks import upkeep
+
+# What PHANTOM handles, without the types that say the same thing again about a payment (`invoice.updated`,
+# `invoice.payment_succeeded`, `invoice_payment.paid`) or for which it has no handler yet: each costs a task.
+EVENTS = (
+    "account.application.deauthorized",
+    "charge.dispute.closed",
+    "charge.refunded",
+    "customer.subscription.deleted",
+    "customer.subscription.paused",
+    "customer.subscription.updated",
+    "customer.updated",
+    "invoice.marked_uncollectible",
+    "invoice.paid",
+    "invoice.payment_action_required",
+    "invoice.payment_failed",
+    "invoice.voided",
+    "payment_method.attached",
+)
+HOUR = 3600
+
+
+class HistoryError(Exception):
+    """Something in the history went as it never should; the message says what."""
+
+
+@dataclass
+class Engine:
+    """One merchant's PHANTOM. `merchant_id` is known once it is connected."""
+
+    world: World
+    site: Site
+    merchant_id: str = ""
+    tasks_run: int = 0
+    webhooks: int = 0
+    _slots: dict[str, int] = field(default_factory=dict)
+
+    def settle(self) -> None:
+        """Bring in what Stripe has to say and work until nobody has anything left to do at this moment."""
+        while True:
+            ran = self._deliver()
+            while done := runner.run_due(limit=10_000):
+                self.tasks_run += done
+                ran += done
+            if not ran:
+                return
+
+    def _deliver(self) -> int:
+        taken = self.world.deliveries.take_deliveries()
+        if taken:
+            self.site.wait(self._post(taken))
+        self.webhooks += len(taken)
+        return len(taken)
+
+    async def _post(self, taken: list[SignedRequest]) -> None:
+        calls = (self.site.call("POST", urlsplit(one.url).path, one.headers, one.body) for one in taken)
+        for one, answer in zip(taken, await asyncio.gather(*calls), strict=True):
+            if answer.status != 200:
+                raise HistoryError(f"intake answered {answer.status} to {one.event_type}: {answer.body.decode()}")
+
+    def tick(self) -> None:
+        """What the Sentinel would schedule now; its whole round (sweeping, pruning) where a hunt is due."""
+        now = clock.now()
+        for schedule in sentinel.SCHEDULES:
+            slot = sentinel.slot_of(now, schedule.every)
+            if self._slots.get(schedule.kind) == slot:
+                continue
+            self._slots[schedule.kind] = slot
+            if schedule.kind == "hunt":
+                sentinel.tick(now)
+                self._slots = {each.kind: sentinel.slot_of(now, each.every) for each in sentinel.SCHEDULES}
+                return
+            with db.system_session() as session:
+                upkeep.schedule_slot(session, kind=schedule.kind, slot=slot, run_at=now, priority=schedule.priority)
+
+    def next_at(self) -> int:
+        """When the engine has something to do next, a hunt at the latest; hours with nothing due are passed over."""
+        now = clock.now()
+        wanted = [_boundary(now, int(each.every.total_seconds())) for each in sentinel.SCHEDULES if each.kind == "hunt"]
+        with db.system_session() as session:
+            pending = session.exec(
+                select(func.min(ScheduledTask.run_at)).where(ScheduledTask.state == TaskState.PENDING)
+            ).one()
+        if pending is not None:
+            wanted.append(math.ceil(pending.timestamp()))
+        if self.merchant_id:
+            with db.tenant_session(self.merchant_id) as session:
+                action = session.exec(
+                    select(func.min(GhostTarget.next_action_at)).where(
+                        GhostTarget.merchant_id == self.merchant_id, col(GhostTarget.state).in_(OPEN_STATES)
+                    )
+                ).one()
+            if action is not None:
+                wanted.append(_boundary(max(action, now), HOUR))
+        return min(wanted)
+
+
+def _boundary(moment: datetime, every: int) -> int:
+    """The first slot boundary after `moment`: what is due within a slot is done when the next one begins."""
+    return (int(moment.timestamp()) // every + 1) * every
+
+
+@contextlib.contextmanager
+def product_site() -> Iterator[Site]:
+    """The routes the outside world needs: webhook intake, and the links in messages."""
+    pages = FastAPI(openapi_url=None)
+    pages.include_router(links.router)
+    site = Site(Starlette(routes=[*hot.routes(), Mount("/", pages)]), asyncio.new_event_loop())
+    life = contextlib.AsyncExitStack()
+    try:
+        site.wait(life.enter_async_context(hot.lifespan()))
+        try:
+            yield site
+        finally:
+            site.wait(life.aclose())
+            site.wait(site.loop.shutdown_default_executor())
+    finally:
+        site.loop.close()
