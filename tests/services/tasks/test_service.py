@@ -78,7 +78,9 @@ class TestSchedule:
             assert upkeep.queue_state(session, "m1").recent == ()
 
     @pytest.mark.parametrize(
-        "payload", [{"a": object()}, {"a": float("nan")}, {"a": "\x00"}, {"\ud800": 1}, {"a": {1, 2}}], ids=repr
+        "payload",
+        [{"a": object()}, {"a": float("nan")}, {"a": "\x00"}, {"\ud800": 1}, {"a": {1, 2}}],
+        ids=["object", "not a number", "nul", "surrogate", "set"],
     )
     def test_what_jsonb_cannot_hold(self, payload):
         with pytest.raises(NotStorableError):
