@@ -2,7 +2,7 @@
 
 import json
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
@@ -11,8 +11,9 @@ from starlette.concurrency import run_in_threadpool
 from core.config import settings
 from core.errors import NotFoundError, PhantomError
 from models.identity import SignInMethod
-from phantom_app.api import errors, sessions
+from phantom_app.api import errors, pages, sessions
 from phantom_app.api.requests import (
+    HOME,
     client_address,
     read_form,
     require_same_origin,
@@ -20,8 +21,10 @@ from phantom_app.api.requests import (
     session_token,
     wants_json,
 )
+from services.identity import owner_link
 from services.identity import service as identity
-from services.identity.errors import BusyError, TooManySignInsError, WrongCredentialsError
+from services.identity.errors import BusyError, InvalidPasswordError, TooManySignInsError, WrongCredentialsError
+from services.identity.passwords import SHORTEST
 from services.identity.schemas import NewSession
 
 router = APIRouter()
@@ -52,6 +55,31 @@ async def sign_in(request: Request) -> Response:
     return _signed_in(request, opened, after)
 
 
+@router.get("/auth/owner/{token}")
+def show_owner_link(token: str) -> Response:
+    """The page behind an operator's one-time link; reading it changes nothing, so a mail scanner may."""
+    email = owner_link.check_owner_link(token)
+    return _private(_password_page(token, f"You will sign in as {email}."))
+
+
+@router.post("/auth/owner/{token}")
+async def follow_owner_link(token: str, request: Request) -> Response:
+    """Set the password and sign in."""
+    require_same_origin(request)
+    form = await read_form(request)
+    try:
+        opened = await run_in_threadpool(
+            owner_link.use_owner_link,
+            token,
+            form.get("password", ""),
+            user_agent=request.headers.get("user-agent", ""),
+            replaces=session_token(request),
+        )
+    except InvalidPasswordError as error:
+        return _private(_password_page(token, error.detail, status=error.status))
+    return _signed_in(request, opened, HOME)
+
+
 @router.post("/auth/sign-out")
 async def sign_out(request: Request) -> Response:
     """End this browser's session, on the server too."""
@@ -77,6 +105,17 @@ async def sign_in_to_demo(request: Request) -> Response:
         replaces=session_token(request),
     )
     return _signed_in(request, opened, safe_next(form.get("next", "")))
+
+
+def _password_page(token: str, text: str, *, status: int = 200) -> Response:
+    form = (
+        f'<form method="post" action="{owner_link.PATH}{quote(token)}"><label>Password, at least {SHORTEST} characters'
+        f'<input type="password" name="password" autocomplete="new-password" minlength="{SHORTEST}" required></label>'
+        "<button>Set the password and sign in</button></form>"
+    )
+    response = pages.page("Choose your password", text, status=status, form=form)
+    response.headers["referrer-policy"] = "no-referrer"
+    return response
 
 
 def _demo() -> dict[str, Any]:

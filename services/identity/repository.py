@@ -54,6 +54,17 @@ def set_password_hash(session: Session, user_id: str, password_hash: str, now: d
     session.execute(update(User).where(col(User.id) == user_id).values(password_hash=password_hash, updated_at=now))
 
 
+def replace_password_hash(session: Session, user_id: str, former: str | None, new: str, now: datetime) -> bool:
+    """False when the hash is no longer `former`."""
+    statement = (
+        update(User)
+        .where(col(User.id) == user_id, col(User.password_hash).is_not_distinct_from(former))
+        .values(password_hash=new, updated_at=now)
+        .returning(col(User.id))
+    )
+    return session.execute(statement).first() is not None
+
+
 def list_memberships(session: Session, user_id: str) -> Sequence[Membership]:
     """The oldest first. Needs a session of that user."""
     return session.exec(
@@ -113,11 +124,6 @@ def delete_sessions_of(session: Session, user_id: str, but: str | None = None) -
     if but is not None:
         statement = statement.where(col(UserSession.token_hash) != but)
     return len(session.execute(statement.returning(col(UserSession.token_hash))).all())
-
-
-def delete_dead_sessions(session: Session, now: datetime, seen_after: datetime) -> int:
-    dead = (col(UserSession.expires_at) <= now) | (col(UserSession.last_seen_at) <= seen_after)
-    return len(session.execute(delete(UserSession).where(dead).returning(col(UserSession.token_hash))).all())
 
 
 def set_verified(session: Session, user_id: str, now: datetime) -> None:

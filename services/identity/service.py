@@ -15,8 +15,17 @@ from services.identity.schemas import NewSession, Principal, SessionSummary
 from services.identity.sessions import resolve_session
 
 __all__ = [
-    "ROLE_PERMISSIONS", "NewSession", "Permission", "Principal", "SessionSummary", "provision_owner",
-    "resolve_session", "sign_in", "sign_in_as", "sign_out",
+    "ROLE_PERMISSIONS",
+    "NewSession",
+    "Permission",
+    "Principal",
+    "SessionSummary",
+    "first_merchant",
+    "provision_owner",
+    "resolve_session",
+    "sign_in",
+    "sign_in_as",
+    "sign_out",
 ]  # fmt: skip
 
 
@@ -37,7 +46,7 @@ def sign_in(email: str, password: str, *, address: str, user_agent: str = "", re
     if user.password_hash and needs_rehash(user.password_hash):
         with user_session() as people:
             repository.set_password_hash(people, user.id, rehash(password), clock.now())
-    merchant_id = _first_merchant(user.id, user.name or known_as.partition("@")[0])
+    merchant_id = first_merchant(user.id, user.name or known_as.partition("@")[0])
     return _open(user.id, merchant_id, SignInMethod.PASSWORD, user_agent, replaces)
 
 
@@ -62,12 +71,7 @@ def sign_out(token: str) -> None:
         sessions.revoke_token(platform, token)
 
 
-def _open(user_id: str, merchant_id: str, method: SignInMethod, user_agent: str, replaces: str) -> NewSession:
-    with system_session() as platform:
-        return sessions.open_session(platform, user_id, merchant_id, method, user_agent=user_agent, replaces=replaces)
-
-
-def _first_merchant(user_id: str, name: str) -> str:
+def first_merchant(user_id: str, name: str) -> str:
     """Where a person lands: their oldest membership, or a merchant of their own at the first sign-in."""
     with user_session(user_id) as people:
         memberships = repository.list_memberships(people, user_id)
@@ -77,6 +81,11 @@ def _first_merchant(user_id: str, name: str) -> str:
     with tenant_session(merchant_id) as tenant:
         provision_merchant(tenant, merchant_id, user_id, name)
     return merchant_id
+
+
+def _open(user_id: str, merchant_id: str, method: SignInMethod, user_agent: str, replaces: str) -> NewSession:
+    with system_session() as platform:
+        return sessions.open_session(platform, user_id, merchant_id, method, user_agent=user_agent, replaces=replaces)
 
 
 def _comparable(email: str) -> str:

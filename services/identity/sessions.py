@@ -109,12 +109,6 @@ def list_sessions(session: Session, user_id: str) -> list[SessionSummary]:
     ]
 
 
-def prune_sessions(session: Session) -> int:
-    """Delete expired sessions and say how many; the janitor calls it. System login."""
-    now = clock.now()
-    return repository.delete_dead_sessions(session, now, now - IDLE)
-
-
 def printable(text: str) -> str:
     """What a client says about itself, without control characters (PostgreSQL refuses NUL, logs break on newlines)."""
     return "".join(character for character in text if character.isprintable())

@@ -116,11 +116,6 @@ def finish(callback: Callback, browser: Browser, principal: Principal | None, *,
     return Connected(joined.merchant_id, opened, joined.is_new)
 
 
-def prune_states(session: Session) -> int:
-    """Delete states that ended over a day ago (until then a repeat is told that it is one). System login."""
-    return repository.delete_old_states(session, clock.now() - timedelta(days=1))
-
-
 def _use_state(session: Session, state: str, browser_token: str) -> OAuthState:
     if not state:
         raise StateMissingError

@@ -35,9 +35,9 @@ class StateMissingError(ConnectError, BadRequestError):
 
 
 class StateForeignError(ConnectError, BadRequestError):
-    """Also for a state that never existed: which of the two helps only a forger."""
+    """Also for a state that never existed or is long pruned: which of these helps only a forger."""
 
-    code, title = "connect_state_foreign", "This connection was not begun in this browser"
+    code, title = "connect_state_foreign", "This connection was not begun in this browser, or too long ago"
     advice = "Nothing was stored. Begin again here, in the browser you are using, and allow cookies for this site."
 
 

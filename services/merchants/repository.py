@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, update
+from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
@@ -65,8 +65,3 @@ def use_state(session: Session, state_hash: str, browser_hash: str, now: datetim
 
 def get_state(session: Session, state_hash: str) -> OAuthState | None:
     return session.exec(select(OAuthState).where(OAuthState.state_hash == state_hash)).first()
-
-
-def delete_old_states(session: Session, before: datetime) -> int:
-    statement = delete(OAuthState).where(col(OAuthState.expires_at) < before).returning(col(OAuthState.state_hash))
-    return len(session.execute(statement).all())

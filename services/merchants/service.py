@@ -83,8 +83,8 @@ def mark_disconnected(session: Session, merchant_id: str, *, at: datetime, reaso
     merchant = _required(session, merchant_id, lock=True)
     if merchant.state == MerchantState.DISCONNECTED or merchant.stripe_user_id is None:
         return False
-    if merchant.connected_at is not None and merchant.connected_at > at:
-        return False
+    if merchant.connected_at is not None and merchant.connected_at.replace(microsecond=0) > at:
+        return False  # `at` comes in whole seconds
     merchant.state = MerchantState.DISCONNECTED
     merchant.disconnected_at = at
     merchant.updated_at = clock.now()

@@ -1,13 +1,16 @@
 """Signing in and out over HTTP, as a person and as an attacker."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from core import config
+from core.clock import ManualClock
 from models.identity import SignInMethod
 from phantom_app.api.requests import safe_next
+from services.identity.owner_link import create_owner_link
 from services.identity.service import resolve_session
 from tests.phantom_app.api.conftest import PASSWORD, Browse, TestClient, sign_in
 from tests.support import environment
@@ -230,3 +233,65 @@ class TestDemo:
         assert path is not None
         path.write_text(json.dumps({"merchant_id": "mer_other", "email": "ada@merchant.example", "password": "x"}))
         assert browser.post("/auth/demo").status_code == 401
+
+
+class TestOwnerLink:
+    EMAIL = "first@merchant.example"
+
+    def path(self) -> str:
+        return create_owner_link(self.EMAIL).url.removeprefix(config.settings().public_url)
+
+    def test_lets_the_first_owner_in_once(self, browser: TestClient) -> None:
+        path = self.path()
+        page = browser.get(path)
+        assert page.status_code == 200
+        assert self.EMAIL in page.text
+        assert page.headers["referrer-policy"] == "no-referrer"
+        response = browser.post(path, data={"password": PASSWORD})
+        assert (response.status_code, response.headers["location"]) == (303, "/dashboard")
+        principal = resolve_session(browser.cookies["phantom_session"])
+        assert principal is not None
+        assert (principal.email, principal.role, principal.email_verified) == (self.EMAIL, "owner", True)
+        assert browser.get(path).status_code == 410
+        assert browser.post(path, data={"password": "another password"}).status_code == 410
+        assert sign_in(browser, self.EMAIL).headers["location"] == "/dashboard"
+
+    def test_survives_a_password_that_is_too_short(self, browser: TestClient) -> None:
+        path = self.path()
+        refused = browser.post(path, data={"password": "short"})
+        assert refused.status_code == 400
+        assert "at least 12 characters" in refused.text
+        assert browser.post(path, data={"password": PASSWORD}).status_code == 303
+
+    def test_ends_the_persons_other_sessions(self, browse: Browse) -> None:
+        first, second = browse(), browse()
+        first.post(self.path(), data={"password": PASSWORD})
+        former = first.cookies["phantom_session"]
+        second.post(self.path(), data={"password": "another password"})
+        assert resolve_session(former) is None
+
+    def test_is_over_after_two_days(self, browser: TestClient, clock: ManualClock) -> None:
+        path = self.path()
+        clock.advance(timedelta(hours=48))
+        assert browser.get(path).status_code == 410
+
+    def test_cannot_be_forged_or_prolonged(self, browser: TestClient) -> None:
+        user_id, expires, signature = self.path().removeprefix("/auth/owner/").split(".")
+        forged = [
+            f"{user_id}.{int(expires) + 1}.{signature}",
+            f"usr_other.{expires}.{signature}",
+            f"{user_id}.{expires}.{signature[:-2]}AA",
+            f"{user_id}.{expires}.",
+            f"{user_id}.{expires}",
+            f"{user_id}.-1.{signature}",
+            f"{user_id}.{expires}.{signature}.x",
+            "x" * 5000,
+            "%00.1.x",
+        ]
+        for token in forged:
+            assert browser.get(f"/auth/owner/{token}").status_code == 410
+            assert browser.post(f"/auth/owner/{token}", data={"password": PASSWORD}).status_code == 410
+
+    def test_cannot_be_used_by_another_site(self, browser: TestClient) -> None:
+        response = browser.post(self.path(), data={"password": PASSWORD}, headers={"sec-fetch-site": "cross-site"})
+        assert response.status_code == 403

@@ -116,15 +116,6 @@ class TestLife:
         assert resolve_session(former.token) is None
         assert resolve_session(opened.token)
 
-    def test_pruning_leaves_the_living(self, clock: ManualClock) -> None:
-        user_id, merchant_id = make_member()
-        open_for(user_id, merchant_id)
-        clock.advance(sessions.IDLE)
-        living = open_for(user_id, merchant_id)
-        with system_session() as platform:
-            assert sessions.prune_sessions(platform) == 1
-        assert resolve_session(living.token)
-
 
 @pytest.mark.usefixtures("database")
 class TestRevoking:
