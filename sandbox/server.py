@@ -50,6 +50,7 @@ def create_app(settings: Settings, world: World | None = None) -> Starlette:
         routes += one.routes(world)
     app = Starlette(routes=[*routes, *http.routes(api, stopping)], lifespan=lifespan)
     app.state.world, app.state.api, app.state.stop = world, api, courier.stop
+    app.state.stopping = stopping  # ends what hangs on purpose
     return app
 
 

@@ -76,6 +76,19 @@ class Actions(AccountActions, CardActions):
             emit(self.world, space, "customer.subscription.updated", found, previous)
             return found
 
+    def keep_subscription(self, account: Account, subscription: str) -> Json:
+        """The customer takes a cancellation at the period's end back."""
+        with self.world.transaction():
+            space, found = self._get(account, "subscription", subscription)
+            details = {"comment": None, "feedback": None, "reason": None}
+            previous = change(
+                found, cancel_at_period_end=False, cancel_at=None, canceled_at=None, cancellation_details=details
+            )
+            space.save("subscription", found)
+            billing.plan_next(self.world, space, found)
+            emit(self.world, space, "customer.subscription.updated", found, previous)
+            return found
+
     # -- paying -------------------------------------------------------------------------------------------------
 
     def pay_invoice(

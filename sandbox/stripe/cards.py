@@ -132,8 +132,9 @@ def decide_by_card(attempt: Attempt) -> Outcome:
     if behaviour.get("requires_action") and not attempt.authenticated:
         return REQUIRES_ACTION
     code = behaviour.get("decline_code")
-    if code == "authentication_required" and attempt.authenticated:
-        return APPROVED
+    if code and error_code(code) == "authentication_required" and attempt.source == "customer":
+        # What a bank declines while the customer is away, it asks for while the customer is there.
+        return APPROVED if attempt.authenticated else REQUIRES_ACTION
     if code:
         return declined(code, behaviour.get("advice_code"))
     if card and _expired(card, attempt.now):

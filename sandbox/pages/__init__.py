@@ -1,0 +1,1 @@
+"""What people see in a browser: consent, hosted invoice, Customer Portal, and the frame shared with the mailbox."""
