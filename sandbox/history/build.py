@@ -11,10 +11,11 @@ from pathlib import Path
 from core import clock
 from core.config import settings
 from sandbox.history.engine import Engine, HistoryError, product_site
-from sandbox.history.loopback import SandboxAdapter, sandbox_at
+from sandbox.history.loopback import SandboxAdapter, SiteBrowser, sandbox_at
 from sandbox.history.merchant import DemoMerchant, join_phantom, listen, start_messages
 from sandbox.history.play import Play, now_seconds
 from sandbox.history.timetravel import TravelClock
+from sandbox.people import People, in_their_own_time
 from sandbox.population.business import Business
 from sandbox.population.persons import DAY
 from sandbox.stripe.api import Api
@@ -52,7 +53,7 @@ class History:
         """Live all of it. `tell` is called about once a week of the history with the share done and the moment."""
         start = clock.timestamp()
         self.began = start + PRELUDE
-        self.play.agenda = self.business.comings_and_goings()
+        self.business.plan(self.play.agenda)
         self.play.progress = lambda moment: self._tell(tell, start, moment)
         self.play.until(lambda: self.began)
         self.travel.move_on(self.began)
@@ -104,7 +105,9 @@ def history(wanted: Wanted) -> Iterator[History]:
             with sandbox_at(told.stripe_api_base, SandboxAdapter(world, api)):
                 business = Business.open(world, seed=wanted.seed, customers=wanted.customers, span=span)
                 engine = Engine(world, site)
-                yield History(wanted, world, travel, business, engine, Play(travel, business))
+                play = Play(travel, business)
+                play.people = People(business, SiteBrowser(site), play.agenda, in_their_own_time)
+                yield History(wanted, world, travel, business, engine, play)
         finally:
             world.close()
 

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message
 from sandbox.outbox.resend import ResendApi
 from sandbox.outbox.store import outbox_of
 from sandbox.outbox.webhooks import postman_of
+from sandbox.people import Seen
 from sandbox.stripe.api import Api, Request
 from sandbox.stripe.world import World
 
@@ -126,3 +127,14 @@ class Site:
         parts = [message.get("body", b"") for message in sent if message["type"] == "http.response.body"]
         names = {name.decode().lower(): value.decode() for name, value in start["headers"]}
         return Answer(int(start["status"]), names, b"".join(parts))
+
+
+@dataclass
+class SiteBrowser:
+    """A person's browser on the site: `sandbox.people.Browser`."""
+
+    site: Site
+
+    def open(self, method: str, url: str) -> Seen:
+        answer = self.site.request(method, urlsplit(url).path)
+        return Seen(answer.status, answer.headers.get("location", ""), answer.body)

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import cast
 
 from sandbox.history.engine import Engine
 from sandbox.history.timetravel import TravelClock
+from sandbox.people import Letter, People
 from sandbox.population.business import Agenda, Business
 from sandbox.population.persons import Person
 
@@ -35,6 +35,7 @@ class Play:
     engine: Engine | None = None
     progress: Callable[[int], None] = lambda moment: None
     agenda: Agenda = field(default_factory=Agenda)
+    people: People | None = None
     _last_event: str = ""
     _engine_at: int = 0
 
@@ -70,6 +71,8 @@ class Play:
         if self.clock.now().timestamp() >= self._engine_at:
             self.engine.tick()
         self.engine.settle()
+        if self.people:
+            self.people.read_mail()
         self._is_urgent()  # what the engine itself brought about is settled
         self._engine_at = self.engine.next_at()
 
@@ -86,11 +89,14 @@ class Play:
         return urgent
 
     def _act(self, moment: int, what: str, subject: object) -> None:
-        person = cast(Person, subject)
-        if what == "join":
-            self.business.join(person)
-        elif what == "leave":
-            self.business.leave(person)
+        if isinstance(subject, Person) and what == "join":
+            self.business.join(subject)
+        elif isinstance(subject, Person):
+            self.business.leave(subject)
+        elif self.people and isinstance(subject, Letter):
+            self.people.act(what, subject)
+        elif self.people and isinstance(subject, str):
+            self.people.regret(what, subject)
 
 
 def _pays_late(event: dict[str, object]) -> bool:

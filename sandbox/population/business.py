@@ -97,33 +97,24 @@ class Business:
         )
         return True
 
-    def comings_and_goings(self) -> "Agenda":
-        """Who joins and leaves when, in order."""
-        agenda = Agenda()
+    def plan(self, agenda: "Agenda") -> None:
+        """Put on the agenda who joins and leaves when."""
         for index in range(self.customers):
             person = self.population.person(index)
             agenda.add(person.joins_at, "join", person)
             if person.leaves_at is not None and person.leaves_at > person.joins_at:
                 agenda.add(person.leaves_at, "leave", person)
-        return agenda
 
     # -- cards ---------------------------------------------------------------------------------------------------
 
-    def add_card(self, person: Person, customer: str, *, default: bool = True) -> Json:
-        """The customer's next card, saved; the first one when there is none yet."""
-        with self.world.transaction():
-            private = self.space.private(customer)
-            serial = int(private.get("cards", 0))
-            private["cards"] = serial + 1
-            card = self.new_card(person, serial)
-            self.actions.attach_payment_method(self.account, card["id"], customer, default=default)
-            self.space.save("customer", self.space.table("customer").objects[customer])
-            return card
-
-    def new_card(self, person: Person, serial: int) -> Json:
-        """Card number `serial` of a person, not yet saved to anybody."""
+    def next_card(self, person: Person, customer: str) -> Json:
+        """The customer's next card, not yet saved to them; the first one when there was none."""
+        look_at = self.space.private(customer)
+        serial = int(look_at.get("cards", 0))
         look = person.card(serial)
         with self.world.transaction():
+            look_at["cards"] = serial + 1
+            self.space.save("customer", self.space.table("customer").objects[customer])
             card = self.actions.create_card(
                 self.account,
                 last4=look.last4,
@@ -136,6 +127,13 @@ class Business:
             )
             self.space.private(card["id"]).update(person=person.index, serial=serial)
             return self.space.save("payment_method", card)
+
+    def add_card(self, person: Person, customer: str) -> Json:
+        """The customer's next card, saved and used from now on."""
+        with self.world.transaction():
+            card = self.next_card(person, customer)
+            self.actions.attach_payment_method(self.account, card["id"], customer, default=True)
+            return card
 
     # -- finding -------------------------------------------------------------------------------------------------
 
