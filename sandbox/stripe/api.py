@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from sandbox.stripe import access, forms
+from sandbox.stripe import access, forms, parameters
 from sandbox.stripe.errors import StripeError, invalid
 from sandbox.stripe.faults import Fault
 from sandbox.stripe.rendering import Renderer, parse_expand
@@ -108,6 +108,8 @@ class Api:
             before.headers |= base
             return before
         shape = world.rule(space, "force_shape") or shape_of(version)
+        if shape_of(version) == "basil":
+            parameters.check(request.method, route.pattern, params)
         call = Call(world, space, params, arguments, caller=caller, shape=shape)
         key = request.headers.get("idempotency-key") if request.method == "POST" else None
         response = self._once(call, route, request, request_id, key) if key else self._run(call, route, request_id, key)
@@ -130,7 +132,8 @@ class Api:
         world, name = self.world, f"{call.space.key} {key}"
         if len(key) > 255:
             raise invalid("Idempotency keys may be at most 255 characters long.")
-        print_ = hashlib.sha256(f"{request.method} {request.path}".encode() + b"\n" + request.body).hexdigest()
+        sent = orjson.dumps(call.params, option=orjson.OPT_SORT_KEYS)
+        print_ = hashlib.sha256(f"{request.method} {request.path}\n".encode() + sent).hexdigest()
         if name in self._busy:
             raise StripeError(
                 409,

@@ -124,3 +124,15 @@ class TestPaying:
         assert outcome is not None
         assert outcome.approved
         assert subscription["status"] == "active"
+
+    def test_paying_twice_and_paying_with_nothing_are_refused_in_words_only(self, play: Play) -> None:
+        customer = play.actions.create_customer(play.account, name="Bob")
+        invoice = play.actions.create_invoice(play.account, customer["id"], 900, "usd")
+        client = play.client()
+        with pytest.raises(stripe.InvalidRequestError, match="no `default_payment_method` set") as caught:
+            client.v1.invoices.pay(invoice["id"])
+        assert caught.value.code is None
+        client.v1.invoices.pay(invoice["id"], {"payment_method": "pm_card_visa"})
+        with pytest.raises(stripe.InvalidRequestError, match="already paid") as caught:
+            client.v1.invoices.pay(invoice["id"])
+        assert caught.value.code is None

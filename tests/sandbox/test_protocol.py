@@ -183,3 +183,8 @@ class TestErrors:
         with pytest.raises(stripe.InvalidRequestError) as caught:
             play.client().raw_request("post", "/v1/prices", currency="usd", product_data={"name": "x"})
         assert (caught.value.code, caught.value.param) == ("parameter_missing", "unit_amount")
+
+    def test_an_unknown_parameter_is_refused_so_that_a_typing_error_shows(self, play: Play) -> None:
+        with pytest.raises(stripe.InvalidRequestError, match="Received unknown parameter: custmer") as caught:
+            play.client().raw_request("get", "/v1/invoices", custmer="cus_1")
+        assert caught.value.code == "parameter_unknown"

@@ -139,7 +139,7 @@ def pay_invoice(call: Call, invoice: Json, method: Json | None, *, out_of_band: 
     if invoice["status"] == "draft":
         invoicing.finalize(world, space, invoice)
     if invoice["status"] == "paid":
-        raise invalid("Invoice is already paid", code="invoice_already_paid")
+        raise invalid("Invoice is already paid")  # Stripe gives this one no code
     if invoice["status"] == "void":
         raise invalid("Invoice is void and can no longer be paid", code="invoice_not_editable")
     if out_of_band:
@@ -150,10 +150,8 @@ def pay_invoice(call: Call, invoice: Json, method: Json | None, *, out_of_band: 
         raise StripeError(
             400,
             "invalid_request_error",
-            "This customer has no attached payment source or default payment method. Please consider adding a default "
-            "payment method. For more information, visit https://stripe.com/docs/billing/subscriptions/payment-methods-"
-            "setting#payment-method-priority.",
-            code="resource_missing",
+            "There is no `default_payment_method` set on this Customer or Invoice. Please provide one with the "
+            "`payment_method` parameter.",
             persists=True,
         )
     if not outcome.approved:

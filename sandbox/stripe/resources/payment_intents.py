@@ -28,8 +28,9 @@ def create(call: Call) -> Any:
         capture_method=params.get("capture_method") or "automatic_async",
         metadata=forms.metadata({}, params),
     )
-    if params.get("payment_method_types"):
-        intent["payment_method_types"] = params["payment_method_types"]
+    types = params.get("allowed_payment_method_types") or params.get("payment_method_types")
+    if types:
+        intent["payment_method_types"] = types
     for name in ("receipt_email", "setup_future_usage", "shipping", "transfer_group"):
         if params.get(name):
             intent[name] = params[name]

@@ -63,7 +63,14 @@ def new_configuration(world: "World", space: Space, params: Json, *, default: bo
 
 
 def new_session(
-    world: "World", space: Space, customer: Json, *, return_url: str | None, flow: Json | None, configuration: Json
+    world: "World",
+    space: Space,
+    customer: Json,
+    *,
+    return_url: str | None,
+    flow: Json | None,
+    configuration: Json,
+    locale: str | None = None,
 ) -> Json:
     """A portal session; its page is `{public_url}/p/session/{account}/{id}`."""
     identifier = world.ids.new("bps")
@@ -76,7 +83,7 @@ def new_session(
         "customer_account": None,
         "flow": flow,
         "livemode": space.livemode,
-        "locale": None,
+        "locale": locale,
         "on_behalf_of": None,
         "return_url": return_url,
         "url": f"{world.settings.public_url}/p/session/{space.account}/{identifier}",
@@ -100,6 +107,7 @@ def create_session(call: Call) -> Any:
         return_url=return_url,
         flow=_flow(call.params.get("flow_data")),
         configuration=configuration,
+        locale=call.params.get("locale"),
     )
 
 
