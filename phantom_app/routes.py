@@ -1,5 +1,6 @@
 """Every path a person or a page uses, in one place; the builders quote what they are given."""
 
+from collections.abc import Iterable
 from urllib.parse import quote, urlencode
 
 START = "/"
@@ -15,11 +16,20 @@ AUTH_SIGN_IN = "/auth/sign-in"
 AUTH_SIGN_OUT = "/auth/sign-out"
 AUTH_DEMO = "/auth/demo"
 CONNECT_STRIPE = "/api/auth/stripe"
+EXPORT_RECOVERIES = "/export/recoveries.csv"
 
 
 def ghost(ghost_id: str) -> str:
     """The page of one ghost."""
     return f"{RECOVERIES}/{quote(ghost_id, safe='')}"
+
+
+def export_recoveries(states: Iterable[str], strategies: Iterable[str], search: str) -> str:
+    """The list as a file, filtered as it is on the screen."""
+    query = [("state", each) for each in states] + [("strategy", each) for each in strategies]
+    if search:
+        query.append(("search", search))
+    return f"{EXPORT_RECOVERIES}?{urlencode(query)}" if query else EXPORT_RECOVERIES
 
 
 def sign_in(after: str = "") -> str:

@@ -5,6 +5,7 @@ from typing import Any
 import reflex as rx
 
 from phantom_app import routes
+from phantom_app.components.forms import posted_form
 from phantom_app.components.icons import wordmark
 from phantom_app.components.parts import link
 from phantom_app.components.shell import skip_link, theme_switch
@@ -15,10 +16,9 @@ def demo_button(class_name: str = "button large") -> rx.Component:
     """Into the demo account with one click; a form, because it opens a session. Demo mode only."""
     return rx.cond(
         Shell.demo,
-        rx.el.form(
+        posted_form(
             rx.el.button("Open the demo", type="submit", class_name=class_name, data_testid="open-demo"),
-            action=routes.AUTH_DEMO,
-            method="post",
+            to=routes.AUTH_DEMO,
         ),
     )
 

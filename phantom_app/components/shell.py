@@ -5,6 +5,7 @@ from typing import Any
 import reflex as rx
 
 from phantom_app import routes
+from phantom_app.components.forms import posted_form
 from phantom_app.components.icons import icon, wordmark
 from phantom_app.components.parts import link, notice
 from phantom_app.state.shell import Shell
@@ -44,7 +45,7 @@ def _navigation(here: str, label: str) -> rx.Component:
 
 def _sign_out() -> rx.Component:
     """A form, because ending a session changes something and must be a full page load."""
-    return rx.el.form(
+    return posted_form(
         rx.el.button(
             icon("leave"),
             type="submit",
@@ -53,8 +54,7 @@ def _sign_out() -> rx.Component:
             title="Sign out",
             data_testid="sign-out",
         ),
-        action=routes.AUTH_SIGN_OUT,
-        method="post",
+        to=routes.AUTH_SIGN_OUT,
     )
 
 

@@ -9,6 +9,7 @@ from phantom_app.components.parts import badge, empty, link, panel, skeletons
 from phantom_app.components.shell import framed
 from phantom_app.pages.page import Page
 from phantom_app.state.ghost import Fact, Ghost, Moment
+from phantom_app.state.reader import Reader
 from phantom_app.state.shell import Shell
 
 
@@ -153,4 +154,4 @@ def ghost() -> rx.Component:
     )
 
 
-PAGE = Page(routes.GHOST, "Ghost – PHANTOM", ghost, on_load=[Shell.enter, Ghost.load])
+PAGE = Page(routes.GHOST, "Ghost – PHANTOM", ghost, on_load=[Shell.enter, Ghost.load, Reader.close])

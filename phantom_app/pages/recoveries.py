@@ -136,7 +136,14 @@ def _nothing() -> rx.Component:
 def recoveries() -> rx.Component:
     return framed(
         routes.RECOVERIES,
-        page_head("Recoveries", "Unpaid recurring invoices of customers who still have access"),
+        page_head(
+            "Recoveries",
+            "Unpaid recurring invoices of customers who still have access",
+            rx.cond(
+                Recoveries.export_link != "",
+                rx.el.a("Export CSV", href=Recoveries.export_link, class_name="button", data_testid="export"),
+            ),
+        ),
         _toolbar(),
         rx.cond(
             Recoveries.loaded,

@@ -5,6 +5,7 @@ from typing import Any
 import reflex as rx
 
 from phantom_app import routes
+from phantom_app.components.forms import posted_form
 from phantom_app.components.parts import page_head, panel
 from phantom_app.components.sending import start_button
 from phantom_app.components.shell import framed
@@ -69,10 +70,9 @@ def settings() -> rx.Component:
                     _fact("Role", Shell.role.capitalize()),
                     class_name="facts",
                 ),
-                rx.el.form(
+                posted_form(
                     rx.el.button("Sign out", type="submit", class_name="button"),
-                    action=routes.AUTH_SIGN_OUT,
-                    method="post",
+                    to=routes.AUTH_SIGN_OUT,
                     class_name="panel-action",
                 ),
                 test_id="profile-panel",

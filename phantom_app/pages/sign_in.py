@@ -3,6 +3,7 @@
 import reflex as rx
 
 from phantom_app import routes
+from phantom_app.components.forms import posted_form
 from phantom_app.components.public import connect_button, demo_button, public_frame
 from phantom_app.pages.page import Page
 from phantom_app.state.shell import Shell
@@ -24,13 +25,12 @@ def sign_in() -> rx.Component:
             SignIn.problem != "",
             rx.el.p(SignIn.problem, role="alert", class_name="notice", data_testid="sign-in-problem"),
         ),
-        rx.el.form(
+        posted_form(
             _field("Email", "email", "email", "username"),
             _field("Password", "password", "password", "current-password"),
             rx.el.input(type="hidden", name="next", value=SignIn.after),
             rx.el.button("Sign in", type="submit", class_name="button primary large wide", data_testid="sign-in"),
-            action=routes.AUTH_SIGN_IN,
-            method="post",
+            to=routes.AUTH_SIGN_IN,
             class_name="form",
             data_testid="sign-in-form",
         ),

@@ -7,6 +7,7 @@ from phantom_app.components.letters import letter
 from phantom_app.components.parts import badge, calling, empty, link, page_head, skeletons
 from phantom_app.components.shell import framed
 from phantom_app.pages.page import Page
+from phantom_app.state.reader import Reader
 from phantom_app.state.shell import Shell
 from phantom_app.state.system import Count, HuntView, Line, System, Task
 
@@ -161,4 +162,4 @@ def system() -> rx.Component:
     )
 
 
-PAGE = Page(routes.SYSTEM, "System – PHANTOM", system, on_load=[Shell.enter, System.load])
+PAGE = Page(routes.SYSTEM, "System – PHANTOM", system, on_load=[Shell.enter, System.load, Reader.close])

@@ -1,6 +1,7 @@
 """How a handler reaches the services: as the signed-in person's merchant, in a thread, in one transaction."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -11,6 +12,17 @@ from core.queue import announce_change, announce_work
 from phantom_app.guard import principal
 
 Result = TypeVar("Result")
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def identifier(text: object) -> str:
+    """An id that a browser names, or nothing when it cannot be one of ours."""
+    return text if isinstance(text, str) and _IDENTIFIER.fullmatch(text) else ""
+
+
+def words_of(text: object) -> str:
+    """What somebody typed, without what a database cannot hold (NUL, half characters)."""
+    return str(text)[:200].replace("\x00", "").encode(errors="ignore").decode()
 
 
 async def as_tenant(work: Callable[[Session, str], Result]) -> Result:

@@ -11,7 +11,7 @@ from models.ghost import OPEN_STATES, GhostState
 from phantom_app import live
 from phantom_app.guard import allow, principal
 from phantom_app.state import formats, words
-from phantom_app.state.access import as_tenant, change_as_tenant
+from phantom_app.state.access import as_tenant, change_as_tenant, identifier
 from phantom_app.state.recoveries import NOBODY, GhostView, ghost_view
 from services.identity.permissions import Permission
 from services.messaging.schemas import MessageView
@@ -39,9 +39,10 @@ class Moment:
 
 @dataclass(frozen=True)
 class Letter:
-    """A message as a list shows it; `html` goes into a sandboxed frame and nowhere else."""
+    """A message as a list shows it; `Reader` shows it whole."""
 
     id: str
+    ghost_id: str
     subject: str
     recipient: str
     about: str
@@ -49,8 +50,6 @@ class Letter:
     tone: str
     reason: str
     when: str
-    html: str
-    plain: str
 
 
 def letter(message: MessageView, now: datetime) -> Letter:
@@ -58,6 +57,7 @@ def letter(message: MessageView, now: datetime) -> Letter:
     about = words.GROUPS.get(message.template, words.plain(message.template))
     return Letter(
         id=message.id,
+        ghost_id=message.ghost_id,
         subject=message.subject or "(no subject)",
         recipient=message.recipient or "recipient removed",
         about=f"Message {message.step + 1} · {words.plain(message.channel)} · {about}",
@@ -65,8 +65,6 @@ def letter(message: MessageView, now: datetime) -> Letter:
         tone=tone,
         reason=message.reason,
         when=formats.distance(message.sent_at or message.due_at, now),
-        html=message.html,
-        plain=message.plain,
     )
 
 
@@ -102,7 +100,7 @@ class Ghost(rx.State):
     letters: list[Letter] = []
 
     def _asked_for(self) -> str:
-        return str(self.router.url.path).rstrip("/").rpartition("/")[2][:64]
+        return identifier(str(self.router.url.path).rstrip("/").rpartition("/")[2])
 
     async def _fill(self) -> None:
         ghost_id = self._asked_for()

@@ -10,7 +10,7 @@ from models.ghost import OPEN_STATES, GhostState, Strategy
 from phantom_app import live, routes
 from phantom_app.guard import allow, principal
 from phantom_app.state import formats, words
-from phantom_app.state.access import as_tenant
+from phantom_app.state.access import as_tenant, words_of
 from services.identity.permissions import Permission
 from services.recovery import service as recovery
 from services.recovery.schemas import GhostPage, GhostQuery, GhostRow
@@ -86,6 +86,7 @@ class Recoveries(rx.State):
     sort: str = "found"
     ascending: bool = False
     filtered: bool = False
+    export_link: str = ""
 
     def _query(self) -> GhostQuery:
         return GhostQuery(
@@ -110,6 +111,9 @@ class Recoveries(rx.State):
         last = first + len(found.rows) - 1
         self.range_text = f"{first}–{last} of {formats.count(found.total)}" if found.rows else "No ghosts"
         self.filtered = bool(self.search or self.state_filter or self.strategy_filter)
+        if Permission.EXPORTS_CREATE in principal().permissions:
+            query = self._query()
+            self.export_link = routes.export_recoveries(query.states, query.strategies, query.search)
         self.loaded = True
 
     async def _from_the_first(self) -> None:
@@ -131,7 +135,7 @@ class Recoveries(rx.State):
     @rx.event
     @allow(Permission.GHOSTS_READ)
     async def look_for(self, text: str) -> None:
-        self.search = str(text)[:200]
+        self.search = words_of(text)
         await self._from_the_first()
 
     @rx.event

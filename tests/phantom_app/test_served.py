@@ -130,6 +130,8 @@ class TestAttacker:
             ),
             ("phantom_app___state___dashboard____dashboard.choose_days", {"days": {"$gt": 1}}),
             ("phantom_app___state___recoveries____recoveries.look_for", {"text": ["a"], "other": 1}),
+            ("phantom_app___state___recoveries____recoveries.look_for", {"text": "a\x00b\ud800"}),
+            ("phantom_app___state___reader____reader.toggle", {"ghost_id": "\x00", "message_id": "x"}),
             ("nobody.knows", {}),
         ],
     )
