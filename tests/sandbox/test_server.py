@@ -60,17 +60,17 @@ def receiver() -> Iterator[Receiver]:
 
 class TestServing:
     def test_it_serves_the_sdk_pushes_webhooks_and_stops_cleanly(self, tmp_path: Path, receiver: Receiver) -> None:
-        server = SandboxProcess(data=tmp_path / "data", clock_file=tmp_path / "clock.json").start()
-        server.act("create_account", name="Acme", email="a@acme.test", account_id="acct_Acme")
-        _, secret = server.act("create_webhook_endpoint", account="acct_Acme", url=_url(receiver))
-        client(server).v1.customers.create({"name": "Ada"})
-        state = server.control("deliveries?wait=1")
-        assert (state["idle"], state["delivered"]) == (True, 1)
-        # Both run on the machine's clock here, so the SDK's own check applies in full.
-        event = stripe.Webhook.construct_event(receiver.bodies[0], receiver.signatures[0], secret)
-        assert event.type == "customer.created"
-        assert server.control("health")["status"] == "ok"
-        assert server.stop() == 0
+        with SandboxProcess(data=tmp_path / "data", clock_file=tmp_path / "clock.json") as server:
+            server.act("create_account", name="Acme", email="a@acme.test", account_id="acct_Acme")
+            _, secret = server.act("create_webhook_endpoint", account="acct_Acme", url=_url(receiver))
+            client(server).v1.customers.create({"name": "Ada"})
+            state = server.control("deliveries?wait=1")
+            assert (state["idle"], state["delivered"]) == (True, 1)
+            # Both run on the machine's clock here, so the SDK's own check applies in full.
+            event = stripe.Webhook.construct_event(receiver.bodies[0], receiver.signatures[0], secret)
+            assert event.type == "customer.created"
+            assert server.control("health")["status"] == "ok"
+            assert server.stop() == 0
 
     def test_a_refused_webhook_comes_again_when_its_time_has_come(self, tmp_path: Path, receiver: Receiver) -> None:
         with SandboxProcess(clock_file=tmp_path / "clock.json") as server:
@@ -86,36 +86,40 @@ class TestServing:
 
     def test_nothing_acknowledged_is_lost_by_sigkill(self, tmp_path: Path) -> None:
         data = tmp_path / "data"
-        server = SandboxProcess(data=data, options=("--pull",)).start()
-        server.act("create_account", name="Acme", email="a@acme.test", account_id="acct_Acme")
-        _, secret = server.act("create_webhook_endpoint", account="acct_Acme", url="http://127.0.0.1:9/")
-        customer = server.act("create_customer", account="acct_Acme", name="Ada")
-        card = server.act("create_card", account="acct_Acme", decline_code="lost_card")
-        server.act(
-            "attach_payment_method",
-            account="acct_Acme",
-            payment_method=card["id"],
-            customer=customer["id"],
-            default=True,
-        )
-        price = server.act("create_price", account="acct_Acme", unit_amount=900, currency="usd")
-        options: stripe.RequestOptions = {"idempotency_key": "once"}
-        made = client(server).v1.products.create({"name": "Pro"}, options=options)
-        invoice = server.act("create_invoice", account="acct_Acme", customer=customer["id"], amount=5, currency="usd")
-        before = server.control("deliveries")["due"]
-        server.kill()
-        with SandboxProcess(data=data, options=("--pull",)) as again:
-            assert client(again).v1.products.create({"name": "Pro"}, options=options).id == made.id
-            assert again.control("deliveries")["due"] == before
-            page = client(again).v1.invoices.retrieve(invoice["id"]).hosted_invoice_url
-            assert page == invoice["hosted_invoice_url"].replace(server.base, again.base), "pages moved with the port"
-            subscription = again.act(
-                "create_subscription", account="acct_Acme", customer=customer["id"], price=price["id"]
+        with SandboxProcess(data=data, options=("--pull",)) as server:
+            server.act("create_account", name="Acme", email="a@acme.test", account_id="acct_Acme")
+            _, secret = server.act("create_webhook_endpoint", account="acct_Acme", url="http://127.0.0.1:9/")
+            customer = server.act("create_customer", account="acct_Acme", name="Ada")
+            card = server.act("create_card", account="acct_Acme", decline_code="lost_card")
+            server.act(
+                "attach_payment_method",
+                account="acct_Acme",
+                payment_method=card["id"],
+                customer=customer["id"],
+                default=True,
             )
-            assert subscription["status"] == "incomplete", "the card's behaviour survived"
-            fresh = again.act("create_customer", account="acct_Acme", name="Bob")
-            assert fresh["id"] != customer["id"]
-            assert secret.startswith("whsec_")
+            price = server.act("create_price", account="acct_Acme", unit_amount=900, currency="usd")
+            options: stripe.RequestOptions = {"idempotency_key": "once"}
+            made = client(server).v1.products.create({"name": "Pro"}, options=options)
+            invoice = server.act(
+                "create_invoice", account="acct_Acme", customer=customer["id"], amount=5, currency="usd"
+            )
+            before = server.control("deliveries")["due"]
+            server.kill()
+            with SandboxProcess(data=data, options=("--pull",)) as again:
+                assert client(again).v1.products.create({"name": "Pro"}, options=options).id == made.id
+                assert again.control("deliveries")["due"] == before
+                page = client(again).v1.invoices.retrieve(invoice["id"]).hosted_invoice_url
+                assert page == invoice["hosted_invoice_url"].replace(server.base, again.base), (
+                    "pages moved with the port"
+                )
+                subscription = again.act(
+                    "create_subscription", account="acct_Acme", customer=customer["id"], price=price["id"]
+                )
+                assert subscription["status"] == "incomplete", "the card's behaviour survived"
+                fresh = again.act("create_customer", account="acct_Acme", name="Bob")
+                assert fresh["id"] != customer["id"]
+                assert secret.startswith("whsec_")
 
     def test_time_passes_for_everyone_on_the_clock_file(self, tmp_path: Path) -> None:
         path = tmp_path / "clock.json"
@@ -155,15 +159,15 @@ class TestServing:
             assert {invoice.billing_reason for invoice in invoices} == {"subscription_create", "subscription_cycle"}
 
     def test_a_hanging_answer_does_not_keep_it_from_stopping(self) -> None:
-        server = SandboxProcess().start()
-        server.control("faults", {"kind": "hang", "path": "/v1/account", "seconds": 300})
-        platform = server.control("health")["platform_key"]
-        with ThreadPoolExecutor(1) as pool:
-            answer = pool.submit(client(server, platform).raw_request, "get", "/v1/account")
-            while server.control("requests")["total"] == 0:
-                pass  # until the request hangs
-            assert server.stop() == 0
-            assert answer.exception(timeout=10) is None
+        with SandboxProcess() as server:
+            server.control("faults", {"kind": "hang", "path": "/v1/account", "seconds": 300})
+            platform = server.control("health")["platform_key"]
+            with ThreadPoolExecutor(1) as pool:
+                answer = pool.submit(client(server, platform).raw_request, "get", "/v1/account")
+                while server.control("requests")["total"] == 0:
+                    pass  # until the request hangs
+                assert server.stop() == 0
+                assert answer.exception(timeout=10) is None
 
     def test_a_cut_connection_is_a_connection_error(self) -> None:
         with SandboxProcess() as server:
