@@ -1,8 +1,11 @@
 """Connecting Stripe over HTTP: the story, each way it ends badly, and what an attacker tries."""
 
+import functools
 import json
 import logging
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -361,3 +364,50 @@ class TestPrograms:
         assert lines
         for secret in ("sk_test_token", "sk_test_platform", "secretsecret", "rt_acct", "owner@shop"):
             assert secret not in written
+
+
+class TestAtTheSameMoment:
+    """Real threads on real transactions; a barrier in the fake Stripe makes them meet."""
+
+    def together(self, *visits: Callable[[], Any]) -> list[Any]:
+        with ThreadPoolExecutor(len(visits)) as pool:
+            return [future.result() for future in [pool.submit(visit) for visit in visits]]
+
+    def test_two_callbacks_with_one_state_count_once(
+        self, browse: Browse, stripe: FakeStripe, database: WorkerDatabase
+    ) -> None:
+        first = browse()
+        address = stripe.consent(begin(first))
+        second = browse(cookie=f"phantom_connect={first.cookies['phantom_connect']}")
+        answers = self.together(lambda: first.get(address), lambda: second.get(address))
+        assert sorted(answer.status_code for answer in answers) == [303, 409]
+        assert len(everything(database)["merchants"]) == 1
+
+    def test_two_browsers_with_one_account_make_one_merchant(
+        self, browse: Browse, stripe: FakeStripe, database: WorkerDatabase
+    ) -> None:
+        first, second = browse(), browse()
+        addresses = [stripe.consent(begin(each), email="owner@shop.example") for each in (first, second)]
+        barrier = threading.Barrier(2)
+        stripe.before = lambda path: path == "/v1/account" and barrier.wait(10)
+        answers = self.together(lambda: first.get(addresses[0]), lambda: second.get(addresses[1]))
+        assert [answer.status_code for answer in answers] == [303, 303]
+        rows = everything(database)
+        assert len(rows["merchants"]) == len(rows["users"]) == len(rows["stripe_accounts"]) == 1
+        assert len(rows["sessions"]) == 2
+
+    def test_two_accounts_with_one_email_do_not_share_a_person(
+        self, browse: Browse, stripe: FakeStripe, database: WorkerDatabase
+    ) -> None:
+        browsers = [browse(), browse()]
+        addresses = [
+            stripe.consent(begin(each), account, email="owner@shop.example")
+            for each, account in zip(browsers, ("acct_1", "acct_2"), strict=True)
+        ]
+        barrier = threading.Barrier(2)
+        stripe.before = lambda path: path == "/v1/account" and barrier.wait(10)
+        answers = self.together(
+            *(functools.partial(each.get, at) for each, at in zip(browsers, addresses, strict=True))
+        )
+        assert sorted(answer.status_code for answer in answers) == [303, 409]
+        assert len(everything(database)["merchants"]) == 1
