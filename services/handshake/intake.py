@@ -52,6 +52,7 @@ class Intake:
         self._bytes = 0
         self._committed = asyncio.Event()
         self._stopping = False
+        self._silent_until = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]] = AsyncConnectionPool(
             settings().database_system_url.get_secret_value().replace("+psycopg", "", 1),
@@ -106,7 +107,7 @@ class Intake:
             verify(raw, signature, secrets, clock.now())
         except SignatureError as error:
             self.counts["bad_signature"] += 1
-            log.warning("webhook.refused", extra={"facts": {"reason": error.reason, "connect": connect}})
+            self._log_refusal(error.reason, connect=connect)
             raise
         envelope = service.read_envelope(raw)
         if envelope.livemode is not settings().livemode:
@@ -117,6 +118,13 @@ class Intake:
         await self._store((envelope.id, envelope.type, envelope.account, envelope.livemode, payload, outcome))
         self.counts["stored" if handled else "ignored"] += 1
         return "stored" if handled else "ignored"
+
+    def _log_refusal(self, reason: str, *, connect: bool) -> None:
+        """One line a second at most: anybody can send forgeries, and the log is not theirs to fill."""
+        if self.loop.time() >= self._silent_until:
+            self._silent_until = self.loop.time() + 1.0
+            facts = {"reason": reason, "connect": connect, "so_far": self.counts["bad_signature"]}
+            log.warning("webhook.refused", extra={"facts": facts})
 
     async def _store(self, row: repository.Row) -> None:
         size = len(row[4] or b"")

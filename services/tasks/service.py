@@ -165,7 +165,7 @@ def encode(value: dict[str, Any]) -> str:
         text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise NotStorableError(f"A task's data must be plain JSON: {type(error).__name__}.") from error
-    if _NUL.search(text):
+    if "\\u0000" in text and _NUL.search(text):  # the plain look is what keeps 50 MB cheap
         raise NotStorableError("A task's data must not contain NUL characters.")
     return text
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 import redis
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from core import db, queue
@@ -298,6 +299,19 @@ class TestTimeLimit:
             assert Runner(alarms=True).run_due() == 2
         assert (row(hanging)["state"], row(good)["state"]) == ("pending", "done")
         assert row(hanging)["last_error"] == "It took longer than 0:00:00.050000."
+
+    def test_one_that_waits_for_postgres_is_cut_off_and_leaves_no_broken_connection(self):
+        def sleep(task):
+            with db.tenant_session("m1") as session:
+                session.execute(text("select pg_sleep(60)"))
+
+        with probe.registered(limit=0.2):
+            probe.hooks["sleep"] = sleep
+            waiting = do("hook", payload={"hook": "sleep"})
+            follow = [do("follow", merchant_id="m1") for _ in range(8)]
+            assert Runner(alarms=True).run_due() == 17
+        assert row(waiting)["last_error"].startswith("It took longer")
+        assert {row(task_id)["state"] for task_id in follow} == {"done"}
 
     def test_a_former_timer_goes_on(self):
         rang = []

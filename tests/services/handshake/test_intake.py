@@ -9,7 +9,7 @@ import pytest
 
 from core import queue
 from services.handshake import intake as module
-from services.handshake.errors import NotStoredError
+from services.handshake.errors import NotStoredError, SignatureError
 from services.handshake.intake import Intake
 from tests.services.handshake.proxy import proxied_system_url
 from tests.services.handshake.support import body, connect_account, rows, signed
@@ -117,3 +117,13 @@ class TestPostgresAway:
                     with pytest.raises(NotStoredError):
                         await accept(intake, "evt_bytes")
                     proxy.cut()
+
+
+class TestForgeries:
+    async def test_are_counted_and_do_not_fill_the_log(self, caplog):
+        async with running() as intake:
+            for _ in range(50):
+                with pytest.raises(SignatureError):
+                    await intake.accept(body(), "t=1,v1=" + "0" * 64, connect=True)
+            assert intake.counts["bad_signature"] == 50
+        assert 1 <= caplog.text.count("webhook.refused") <= 5
