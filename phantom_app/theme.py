@@ -6,7 +6,23 @@ page; everything after it names tokens, never colours.
 
 from enum import StrEnum
 
-STYLESHEETS = ["/base.css", "/shell.css", "/components.css", "/pages.css"]
+STYLESHEETS = [
+    f"/styles/{name}.css"
+    for name in (
+        "base",
+        "shell",
+        "controls",
+        "parts",
+        "tables",
+        "figures",
+        "charts",
+        "lists",
+        "ghost",
+        "system",
+        "public",
+    )
+]
+"""In the order of the cascade: ground rules first, pages last."""
 
 
 class Tone(StrEnum):

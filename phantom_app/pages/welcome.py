@@ -5,7 +5,8 @@ from typing import Any
 import reflex as rx
 
 from phantom_app import routes
-from phantom_app.components.parts import link, page_head, skeletons
+from phantom_app.components.parts import empty, link, page_head, skeletons
+from phantom_app.components.public import connect_button
 from phantom_app.components.sending import start_button
 from phantom_app.components.shell import framed
 from phantom_app.pages.page import Page
@@ -73,7 +74,7 @@ def _result() -> rx.Component:
                 Sending.on,
                 rx.el.p("Messages are on. ", Sending.planned, class_name="soft", role="status"),
                 rx.el.p(
-                    "Nobody has been written to. Look at the ghosts first; each shows what would go out, when and why.",
+                    "Messages are off. Look at the ghosts first; each shows what would go out, when and why.",
                     class_name="soft",
                 ),
             ),
@@ -91,6 +92,16 @@ def _result() -> rx.Component:
             aria_label="What was found",
             data_testid="hunt-result",
         ),
+    )
+
+
+def _connect_first() -> rx.Component:
+    return empty(
+        "No Stripe account is connected",
+        "PHANTOM reads invoices through Stripe, and Stripe asks you first. You can take the permission back there "
+        "at any time.",
+        connect_button(),
+        test_id="connect-first",
     )
 
 
@@ -116,7 +127,11 @@ def welcome() -> rx.Component:
             rx.cond(Shell.merchant != "", f"Hunting in {Shell.merchant}", "Hunting"),
             "PHANTOM reads your open invoices and subscriptions. Nothing is sent to anybody while it looks.",
         ),
-        rx.cond(Welcome.loaded, rx.fragment(_progress(), _result(), _start()), skeletons(6, "32px")),
+        rx.cond(
+            Welcome.loaded,
+            rx.cond(Welcome.connected, rx.fragment(_progress(), _result(), _start()), _connect_first()),
+            skeletons(6, "32px"),
+        ),
     )
 
 

@@ -3,15 +3,21 @@
 import reflex as rx
 
 from core import clock
-from models.work import HuntState
+from models.merchant import MerchantState
+from models.work import HuntState, TaskState
 from phantom_app import live
 from phantom_app.guard import allow, principal
 from phantom_app.state import formats
 from phantom_app.state.access import as_tenant, change_as_tenant
 from services.analytics import service as analytics
+from services.analytics.schemas import Dashboard as Figures
 from services.hunter import service as hunter
+from services.hunter.schemas import HuntProgress
 from services.identity.permissions import Permission
+from services.merchants import service as merchants
 from services.tasks import service as tasks
+from services.tasks import upkeep
+from services.tasks.schemas import QueueState
 
 
 class Welcome(rx.State):
@@ -31,25 +37,36 @@ class Welcome(rx.State):
     leaking: str = ""
     shadow: str = ""
     currency: str = ""
+    connected: bool = False
 
     async def _fill(self) -> None:
-        hunts = await as_tenant(lambda session, merchant: hunter.recent_hunts(session, merchant, 1))
-        self.loaded = True
-        if not hunts:
-            return
-        hunt = hunts[0]
-        self.running, self.failed = hunt.state == HuntState.RUNNING, hunt.state == HuntState.FAILED
-        self.finished = hunt.state == HuntState.DONE
-        self.waiting = self.waiting and not self.running
-        self.error = hunt.error
-        self.listed, self.found = formats.count(hunt.listed), formats.count(hunt.found)
-        self.updated, self.requests = formats.count(hunt.updated), formats.count(hunt.requests)
-        self.took = formats.seconds(hunt.seconds)
+        merchant = await as_tenant(merchants.get_merchant)
+        self.connected = bool(merchant.stripe_user_id) and merchant.state == MerchantState.ACTIVE
+        hunts = await as_tenant(lambda session, merchant_id: hunter.recent_hunts(session, merchant_id, 1))
+        queue = await as_tenant(lambda session, merchant_id: upkeep.queue_state(session, merchant_id, recent=1))
+        latest = hunts[0] if hunts else None
+        state = latest.state if latest else ""
+        self.running = state == HuntState.RUNNING
+        # one that was asked for stands in the queue until a worker takes it; the one before it is not it
+        self.waiting = not self.running and is_queued(queue)
+        self.finished = state == HuntState.DONE and not self.waiting
+        self.failed = state == HuntState.FAILED and not self.waiting
+        self._count(None if self.waiting else latest)
         if self.finished:
-            shown = await as_tenant(lambda session, merchant: analytics.dashboard(session, merchant))
-            self.currency = shown.currency.upper()
-            self.leaking = formats.money(shown.hero.leakage_now, shown.currency)
-            self.shadow = formats.money(shown.hero.shadow_leakage, shown.currency)
+            self._sum(await as_tenant(analytics.dashboard))
+        self.loaded = True
+
+    def _count(self, hunt: HuntProgress | None) -> None:
+        self.error = hunt.error if hunt else ""
+        self.listed, self.found = formats.count(hunt.listed if hunt else 0), formats.count(hunt.found if hunt else 0)
+        self.updated = formats.count(hunt.updated if hunt else 0)
+        self.requests = formats.count(hunt.requests if hunt else 0)
+        self.took = formats.seconds(hunt.seconds) if hunt else ""
+
+    def _sum(self, shown: Figures) -> None:
+        self.currency = shown.currency.upper()
+        self.leaking = formats.money(shown.hero.leakage_now, shown.currency)
+        self.shadow = formats.money(shown.hero.shadow_leakage, shown.currency)
 
     @rx.event
     @allow(Permission.DASHBOARD_READ)
@@ -77,4 +94,10 @@ class Welcome(rx.State):
                 priority=10,
             )
         )
-        self.waiting, self.finished, self.failed = True, False, False
+        await self._fill()
+
+
+def is_queued(queue: QueueState) -> bool:
+    """Whether a hunt waits for a worker, or was just taken by one."""
+    under_way = (TaskState.PENDING, TaskState.RUNNING)
+    return any(entry.kind == "hunt" and entry.state in under_way and entry.count for entry in queue.counts)

@@ -8,7 +8,7 @@ import pytest
 from phantom_app import theme
 
 ASSETS = Path(theme.__file__).parent.parent / "assets"
-SHEETS = sorted(ASSETS.glob("*.css"))
+SHEETS = sorted(ASSETS.glob("styles/*.css"))
 
 
 def luminance(colour: str) -> float:
@@ -44,7 +44,7 @@ class TestTokens:
 
 class TestStyleSheets:
     def test_all_are_loaded(self) -> None:
-        assert {f"/{sheet.name}" for sheet in SHEETS} == set(theme.STYLESHEETS)
+        assert {f"/styles/{sheet.name}" for sheet in SHEETS} == set(theme.STYLESHEETS)
 
     @pytest.mark.parametrize("sheet", SHEETS, ids=lambda sheet: sheet.name)
     def test_only_known_tokens(self, sheet: Path) -> None:
@@ -58,6 +58,6 @@ class TestStyleSheets:
         assert set(re.findall(r"border-radius:\s*([^;]+);", text)) <= {"0"}
 
     def test_the_font_is_ours(self) -> None:
-        for name in re.findall(r'url\("(/fonts/[^"]+)"\)', (ASSETS / "base.css").read_text()):
+        for name in re.findall(r'url\("(/fonts/[^"]+)"\)', (ASSETS / "styles" / "base.css").read_text()):
             assert (ASSETS / name.lstrip("/")).stat().st_size > 10_000
         assert "SIL OPEN FONT LICENSE" in (ASSETS / "fonts" / "LICENSE.txt").read_text().upper()
