@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from core import clock
 from core.config import settings
-from core.db import system_session, user_session
+from core.db import system_session, tenant_session, user_session
 from core.errors import GoneError
 from models.identity import SignInMethod, User
 from services.identity import people, repository, sessions
@@ -37,6 +37,9 @@ class OwnerLink:
 
     url: str = field(repr=False)
     expires_at: datetime
+    merchants: tuple[str, ...]
+    """What the person will find: an operator should look before handing the link over, because a person who came
+    through Stripe chose their email address themselves."""
 
 
 def create_owner_link(email: str) -> OwnerLink:
@@ -54,7 +57,19 @@ def create_owner_link(email: str) -> OwnerLink:
         raise OwnerLinkOverError
     first_merchant(user.id, user.name or known_as.partition("@")[0])
     expires_at = (clock.now() + LIFE).replace(microsecond=0)
-    return OwnerLink(settings().public_url + PATH + _sign(user, int(expires_at.timestamp())), expires_at)
+    url = settings().public_url + PATH + _sign(user, int(expires_at.timestamp()))
+    return OwnerLink(url, expires_at, _merchant_names(user.id))
+
+
+def _merchant_names(user_id: str) -> tuple[str, ...]:
+    with user_session(user_id) as session:
+        merchant_ids = [membership.merchant_id for membership in repository.list_memberships(session, user_id)]
+    names = []
+    for merchant_id in merchant_ids:
+        with tenant_session(merchant_id) as tenant:
+            member = repository.get_member(tenant, merchant_id, user_id)
+        names.append(member.merchant_name if member else merchant_id)
+    return tuple(names)
 
 
 def check_owner_link(token: str) -> str:

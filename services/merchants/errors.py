@@ -86,4 +86,7 @@ class AccountTakenError(ConnectError, ConflictError):
 
 class SignInFirstError(ConnectError, ConflictError):
     status, code, title = 409, "connect_sign_in_first", "Somebody signs in with this account's email already"
-    advice = "Nothing was stored. If that is you, sign in first and connect then."
+    advice = (
+        "Nothing was stored. If that is you, sign in first (through your other Stripe account, if that is how you came)"
+        " and connect this one then."
+    )

@@ -256,6 +256,11 @@ class TestOwnerLink:
         assert browser.post(path, data={"password": "another password"}).status_code == 410
         assert sign_in(browser, self.EMAIL).headers["location"] == "/dashboard"
 
+    def test_tells_the_operator_what_the_person_will_find(self, database: Any, person: Person) -> None:
+        assert create_owner_link(person[0]).merchants == ("Merchant",)
+        assert create_owner_link(self.EMAIL).merchants == ("first",)
+        assert "owner/" not in repr(create_owner_link(self.EMAIL))
+
     def test_survives_a_password_that_is_too_short(self, browser: TestClient) -> None:
         path = self.path()
         refused = browser.post(path, data={"password": "short"})
