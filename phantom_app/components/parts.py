@@ -23,6 +23,11 @@ def link(*children: Any, to: Any, class_name: Any = "", **props: Any) -> rx.Comp
     return ReactRouterLink.create(*children, to=to, class_name=class_name, **props)
 
 
+def leaving(*children: Any, to: Any, class_name: Any = "", **props: Any) -> rx.Component:
+    """A link to one of our HTTP routes: a page load. A plain `a` with a path becomes a link of the router's here."""
+    return ReactRouterLink.create(*children, to=to, reload_document=True, class_name=class_name, **props)
+
+
 def badge(word: Any, tone: Any, **props: Any) -> rx.Component:
     """A word with the colour of its meaning; never the colour alone."""
     return rx.el.span(word, class_name=f"badge tone-{tone}", **props)

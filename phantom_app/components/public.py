@@ -7,7 +7,7 @@ import reflex as rx
 from phantom_app import routes
 from phantom_app.components.forms import posted_form
 from phantom_app.components.icons import wordmark
-from phantom_app.components.parts import link
+from phantom_app.components.parts import leaving, link
 from phantom_app.components.shell import skip_link, theme_switch
 from phantom_app.state.shell import Shell
 
@@ -25,7 +25,7 @@ def demo_button(class_name: str = "button large") -> rx.Component:
 
 def connect_button(class_name: str = "button primary large") -> rx.Component:
     """Leaves for Stripe's consent page: a real navigation, not a route of the application."""
-    return rx.el.a("Connect Stripe", href=routes.CONNECT_STRIPE, class_name=class_name, data_testid="connect-stripe")
+    return leaving("Connect Stripe", to=routes.CONNECT_STRIPE, class_name=class_name, data_testid="connect-stripe")
 
 
 def public_frame(*children: Any, class_name: str = "") -> rx.Component:

@@ -3,7 +3,7 @@
 import reflex as rx
 
 from phantom_app import routes
-from phantom_app.components.parts import badge, calling, debounced, empty, link, page_head, pager, skeletons
+from phantom_app.components.parts import badge, calling, debounced, empty, leaving, link, page_head, pager, skeletons
 from phantom_app.components.shell import framed
 from phantom_app.pages.page import Page
 from phantom_app.state import words
@@ -141,7 +141,7 @@ def recoveries() -> rx.Component:
             "Unpaid recurring invoices of customers who still have access",
             rx.cond(
                 Recoveries.export_link != "",
-                rx.el.a("Export CSV", href=Recoveries.export_link, class_name="button", data_testid="export"),
+                leaving("Export CSV", to=Recoveries.export_link, class_name="button", data_testid="export"),
             ),
         ),
         _toolbar(),

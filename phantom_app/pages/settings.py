@@ -6,7 +6,7 @@ import reflex as rx
 
 from phantom_app import routes
 from phantom_app.components.forms import posted_form
-from phantom_app.components.parts import page_head, panel
+from phantom_app.components.parts import leaving, page_head, panel
 from phantom_app.components.sending import start_button
 from phantom_app.components.shell import framed
 from phantom_app.pages.page import Page
@@ -88,9 +88,9 @@ def settings() -> rx.Component:
                     _fact("Default currency", Settings.currency),
                     class_name="facts",
                 ),
-                rx.el.a(
+                leaving(
                     rx.cond(Settings.connected, "Reconnect Stripe", "Connect Stripe"),
-                    href=routes.CONNECT_STRIPE,
+                    to=routes.CONNECT_STRIPE,
                     class_name="button panel-action",
                     data_testid="connect-stripe",
                 ),
