@@ -17,6 +17,7 @@ from core.clock import ManualClock
 from models.identity import Role
 from phantom_app.api.app import create_api
 from services.identity.service import resolve_session
+from services.merchants import connect as connect_service
 from services.merchants import joining
 from tests.phantom_app.api.conftest import Browse, TestClient, make_person, sign_in
 from tests.phantom_app.api.fake_stripe import FakeStripe
@@ -155,6 +156,20 @@ class TestTheStory:
             assert connect(browser, stripe).status_code == 500
         assert nothing_stored(database)
         assert connect(browser, stripe).status_code == 303
+
+    def test_dying_after_the_commit_and_connecting_again_lands_in_the_same_merchant(
+        self, browser: TestClient, stripe: FakeStripe, database: WorkerDatabase, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def die(*_: object, **__: object) -> None:
+            raise SystemError("killed")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(connect_service.sessions, "open_session", die)
+            assert connect(browser, stripe).status_code == 500
+        assert [row["stripe_user_id"] for row in everything(database)["merchants"]] == ["acct_1"]
+        assert connect(browser, stripe).status_code == 303
+        rows = everything(database)
+        assert len(rows["merchants"]) == len(rows["users"]) == len(rows["sessions"]) == 1
 
     def test_sends_pkce_and_the_exact_redirect(self, browser: TestClient, stripe: FakeStripe) -> None:
         location = begin(browser)
