@@ -27,6 +27,7 @@ def up(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 inside a container.")] = "127.0.0.1",
     detach: Annotated[bool, typer.Option("--detach", help="Leave it running; `phantom down` stops it.")] = False,
     reload: Annotated[bool, typer.Option("--reload", help="Restart what a changed source file is part of.")] = False,
+    no_history: Annotated[bool, typer.Option("--no-history", help="A demo without merchant and past.")] = False,
 ) -> None:
     """Start everything: database, Redis, sandbox, web, workers. Ctrl-C stops all of it."""
     from cli.stack.environment import Given, plan
@@ -45,14 +46,13 @@ def up(
         raise CommandError(f"port {wanted} is in use by another program; choose one with --port")
     try:
         stack = plan(given, folder, host=host, port=wanted)
-        _run(stack, lock, Progress(), detach=detach, reload=reload)
+        _run(stack, lock, Progress(), detach=detach, reload=reload, with_history=not no_history)
     except EmbeddedServerError as error:
         raise CommandError(str(error)) from None
 
 
-def _run(stack: Any, lock: int, progress: Any, *, detach: bool, reload: bool) -> None:
+def _run(stack: Any, lock: int, progress: Any, *, detach: bool, reload: bool, with_history: bool) -> None:
     from cli.stack import handover
-    from cli.stack.demo import prepare_demo
     from cli.stack.reload import restart_on_change
     from cli.stack.start import Start
 
@@ -61,8 +61,7 @@ def _run(stack: Any, lock: int, progress: Any, *, detach: bool, reload: bool) ->
     finished = False
     try:
         handover.keep(stack)
-        start.run(lock, with_owner=not detach)
-        prepare_demo(stack, progress)
+        start.run(lock, with_owner=not detach, with_history=with_history)
         _print_welcome(stack, progress, detach=detach)
         finished = detach
         if not detach:

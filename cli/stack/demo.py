@@ -8,7 +8,6 @@ import httpx
 
 from cli.errors import CommandError
 from cli.stack.environment import Stack
-from cli.stack.progress import Progress
 
 _SECONDS = 30.0
 
@@ -39,10 +38,6 @@ def _replace_endpoints(client: httpx.Client, headers: dict[str, str], wanted: di
         connect, secret = wanted[url]
         told = {"account": account, "url": url, "connect": connect, "secret": secret}
         client.post("/_sandbox/actions/create_webhook_endpoint", json=told).raise_for_status()
-
-
-def prepare_demo(stack: Stack, progress: Progress) -> None:
-    """Make the demo merchant and its history on the first start. Called when everything runs."""
 
 
 def demo_account(folder: Path) -> dict[str, Any] | None:

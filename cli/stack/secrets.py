@@ -43,7 +43,6 @@ class DemoSecrets:
     application_password: str = _made(_token)
     system_password: str = _made(_token)
     redis_password: str = _made(_token)
-    demo_password: str = _made(lambda: secrets.token_urlsafe(9))
 
     @classmethod
     def of_folder(cls, folder: Path) -> "DemoSecrets":

@@ -12,7 +12,7 @@ from pathlib import Path
 from cli.errors import CommandError
 from cli.logins import Logins, ensure_logins
 from cli.paths import ROOT
-from cli.stack import ready, schema_stamp
+from cli.stack import history, ready, schema_stamp
 from cli.stack.demo import connect_webhooks
 from cli.stack.environment import Stack
 from cli.stack.folder import Running, write_private
@@ -39,14 +39,19 @@ class Start:
         self._process: subprocess.Popen[bytes] | None = None
         self._log_starts: dict[str, int] = {}
 
-    def run(self, lock: int, *, with_owner: bool) -> None:
+    def run(self, lock: int, *, with_owner: bool, with_history: bool = True) -> None:
         """Bring everything up. Raises `CommandError` naming what did not come up, and why."""
         frontend = self._begin_frontend()
         try:
             self._start_supervisor(lock, with_owner=with_owner)
             self._start_servers()
             self._prepare_schema()
+            if not with_history:
+                history.go_without(self.stack)
+            elif history.is_wanted(self.stack):
+                history.prepare_history(self.stack, self.progress, self._owners_environment())
             if "sandbox" in self._names:
+                self._begin("sandbox")
                 with self.progress.step("Sandbox (Stripe, Resend, Twilio)"):
                     self._wait("sandbox", lambda: ready.http_answers(f"{self.stack.sandbox_url}/_sandbox/health"), 60)
                     connect_webhooks(self.stack)
@@ -94,8 +99,8 @@ class Start:
             ready.pause()
 
     def _start_servers(self) -> None:
-        """Both servers and the sandbox at once; each is waited for where it is first needed."""
-        for name in ("postgres", "redis", "sandbox"):
+        """Both at once, then wait for each."""
+        for name in ("postgres", "redis"):
             if name in self._names:
                 self._begin(name)
         if self.stack.postgres is not None:
@@ -155,13 +160,15 @@ class Start:
         # set and empty, so that a `.env` cannot hand it to a process after all
         return {**inherited, "DATABASE_ADMIN_URL": "", **self.stack.variables, OWNER_PID: str(os.getpid())}
 
+    def _owners_environment(self) -> dict[str, str]:
+        """With the owner's login: for what prepares the database and ends before the product starts."""
+        return {**self._environment(), "DATABASE_ADMIN_URL": self.stack.admin_url}
+
     def _migrate(self) -> None:
-        """In a process of its own, the only one that gets the owner's login."""
         log = self._log("migrate")
-        environment = {**self._environment(), "DATABASE_ADMIN_URL": self.stack.admin_url}
         with log.open("wb") as output:
             command = [sys.executable, "-m", "cli", "migrate"]
-            code = subprocess.call(command, stdout=output, stderr=output, cwd=ROOT, env=environment)
+            code = subprocess.call(command, stdout=output, stderr=output, cwd=ROOT, env=self._owners_environment())
         if code != 0:
             raise CommandError(f"the schema cannot be brought up to date: {last_complaint(log) or f'see {log}'}")
 

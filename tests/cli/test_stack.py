@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from cli.errors import CommandError
-from cli.stack import handover, ready
+from cli.stack import handover, history, ready
+from cli.stack.demo import demo_account
 from cli.stack.environment import Given, Stack, plan
 from cli.stack.folder import Folder, Running
 from cli.stack.programs import Program, programs, supervisor_configuration
+from cli.stack.progress import Progress
 from cli.stack.secrets import DemoSecrets, Ports
 from cli.stack.start import _socket_path
 from core.config import Mode, Settings
@@ -88,11 +90,11 @@ class TestSecrets:
         made = DemoSecrets.of_folder(tmp_path)
         path = tmp_path / "secrets.json"
         kept = json.loads(path.read_text())
-        del kept["demo_password"]
+        del kept["twilio_auth_token"]
         path.write_text(json.dumps(kept))
         again = DemoSecrets.of_folder(tmp_path)
         assert again.encryption_key == made.encryption_key
-        assert again.demo_password
+        assert again.twilio_auth_token
 
     def test_a_torn_file_is_one_line(self, tmp_path: Path) -> None:
         (tmp_path / "secrets.json").write_text("{")
@@ -175,6 +177,47 @@ class TestConfiguration:
         moved = _socket_path(tmp_path / ("long" * 30))
         assert len(os.fsencode(moved)) < 100
         moved.parent.rmdir()
+
+
+class TestHistory:
+    """What `up` makes of the history's exit codes; the history itself has tests of its own."""
+
+    @pytest.fixture
+    def flags(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+        """The flags of each run; the first is interrupted, the second finds other data, the rest succeed."""
+        given: list[list[str]] = []
+
+        def live(_stack: Stack, _progress: object, _environment: object, log: Path, flags: list[str]) -> int:
+            given.append(flags)
+            log.write_text("cannot build the history: the database has a connected merchant already; use --reset")
+            return {1: 1, 2: 3}.get(len(given), 0)
+
+        monkeypatch.setattr(history, "_live", live)
+        return given
+
+    def test_only_the_remains_of_its_own_are_cleared_away(self, stack: Stack, flags: list[list[str]]) -> None:
+        for words in ("cannot be made", "needs an empty database"):
+            with pytest.raises(CommandError, match=words):
+                history.prepare_history(stack, Progress(), {})
+        history.prepare_history(stack, Progress(), {})  # the second said that the data is not a history's
+        assert flags == [[], ["--reset"], []]
+
+    def test_whoever_goes_without_one_keeps_what_they_do(self, stack: Stack, flags: list[list[str]]) -> None:
+        with pytest.raises(CommandError):
+            history.prepare_history(stack, Progress(), {})
+        history.go_without(stack)
+        with pytest.raises(CommandError, match="needs an empty database"):
+            history.prepare_history(stack, Progress(), {})
+        assert flags == [[], []]
+
+    def test_is_wanted_until_the_demo_file_says_it_is_there(self, stack: Stack) -> None:
+        assert history.is_wanted(stack)
+        assert demo_account(stack.folder.path) is None
+        (stack.folder.path / "demo.json").write_text('{"merchant_id": "mer_1", "email": "a@b", "password": "c"}')
+        assert not history.is_wanted(stack)
+        assert demo_account(stack.folder.path) == {
+            "merchant_id": "mer_1", "email": "a@b", "password": "c", "api_key": None,
+        }  # fmt: skip
 
 
 class TestHandover:

@@ -94,7 +94,7 @@ class TestEnd:
     @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
     def test_ending_a_foreground_up_stops_everything(self, home: Home, ending: signal.Signals) -> None:
         home.run("down")
-        process = home.begin("up", "--port", str(home.port))
+        process = home.begin("up", "--no-history", "--port", str(home.port))
         wait_until(lambda: (home.status()["health"] or {}).get("status") == "ready", timeout=100, what="up is ready")
         if ending is not signal.SIGKILL:  # a killed one cannot wait; its supervisor stops by itself
             assert process.stderr is not None
@@ -115,7 +115,7 @@ class TestCorruptFolder:
         """The last test of the module: its folder cannot be used after it."""
         running.run("down")
         (running.folder / "postgres" / "data" / "global" / "pg_control").write_bytes(b"torn")
-        outcome = running.run("up", "--port", str(running.port))
+        outcome = running.run("up", "--no-history", "--port", str(running.port))
         assert outcome.returncode == 1
         last = outcome.stderr.splitlines()[-1]
         assert last.startswith("phantom: postgres does not start: "), outcome.stderr
