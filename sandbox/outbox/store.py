@@ -31,6 +31,7 @@ create table if not exists message (
     seq integer primary key, id text not null unique, channel text not null, team text not null,
     created real not null, sender text not null, subject text not null, status text not null, body blob not null
 );
+create index if not exists message_created on message (created);
 create table if not exists recipient (seq integer not null, address text not null, primary key (address, seq))
     without rowid;
 create table if not exists event (

@@ -144,7 +144,7 @@ class Consent:
         return page(
             "consent.html",
             422 if error else 200,
-            leads_to=asked.redirect_uri,
+            leaves=True,
             platform=self.world.account(self.world.settings.platform_account)["business_profile"]["name"],
             fresh=[choice for choice in choices if not choice.connected],
             connected=[choice for choice in choices if choice.connected],

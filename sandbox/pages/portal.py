@@ -99,7 +99,7 @@ class Portal:
     def _page(self, visit: Visit, template: str, **values: Any) -> Response:
         return page(
             template,
-            leads_to=self._after(visit),
+            leaves=self._after(visit) is not None,
             merchant=self._merchant(visit),
             home=visit.home,
             return_url=visit.return_url,

@@ -57,12 +57,11 @@ def origin(url: str | None) -> str | None:
     return f"{parts.scheme}://{host}" + (f":{port}" if port else "")
 
 
-def page(template: str, /, status: int = 200, *, leads_to: str | None = None, **values: Any) -> Response:
-    """A page. `leads_to` is an address its forms may be redirected to: browsers hold redirects to `form-action`."""
-    found = origin(leads_to)
+def page(template: str, /, status: int = 200, *, leaves: bool = False, **values: Any) -> Response:
+    """A page. `leaves`: its forms end elsewhere; browsers hold a whole chain of redirects to `form-action`."""
     policy = (
         "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-src 'self'; base-uri 'none'; "
-        f"frame-ancestors 'none'; form-action 'self'{' ' + found if found else ''}"
+        f"frame-ancestors 'none'; form-action 'self'{' http: https:' if leaves else ''}"
     )
     headers = {
         "content-security-policy": policy,
