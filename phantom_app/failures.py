@@ -6,14 +6,17 @@ filter below keeps their first words and the frames, and drops every value.
 
 import logging
 import re
+import time
 import traceback
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from redis.exceptions import RedisError
 from reflex.event import EventSpec
 
 from core.errors import PhantomError
+from phantom_app.limits import Bucket
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +25,7 @@ _VALUES = re.compile(
     r"(?:Event data:|event data:|but received|with value|headers|cookie|Event\(|future:|payload).*", re.DOTALL
 )
 _LONGEST = 300
+NOTICES_PER_SECOND = 20
 
 
 def places(trace: TracebackType | None) -> list[str]:
@@ -64,11 +68,18 @@ def on_page_failure(exception: Exception) -> None:
     log.warning("screen.page_failed", extra={"facts": {"characters": len(str(exception))}})
 
 
-def make_handler(notice: Any) -> Callable[[Exception], EventSpec]:
-    """A backend exception handler that logs and shows `notice` in the tab where it happened."""
+def make_handler(notice: Any) -> Callable[[Exception], EventSpec | None]:
+    """A backend exception handler that logs and shows `notice` in the tab where it happened.
 
-    def on_handler_failure(exception: Exception) -> EventSpec:
+    The notice is an event of its own and can fail, too, above all when no state can be loaded because Redis is
+    away: then, and when notices come in a flood, there is none, or each would cause the next.
+    """
+    notices = Bucket(NOTICES_PER_SECOND, NOTICES_PER_SECOND, time.monotonic)
+
+    def on_handler_failure(exception: Exception) -> EventSpec | None:
         log_failure(exception)
+        if isinstance(exception, RedisError) or not notices.take():
+            return None
         return notice()  # type: ignore[no-any-return]
 
     return on_handler_failure

@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 import reflex as rx
 from reflex.state import BaseState, StateUpdate
 from reflex_base.event import Event
+from sqlalchemy.exc import SQLAlchemyError
 
-from core.errors import NotAuthenticatedError
+from core.errors import NotAuthenticatedError, UnavailableError
 from phantom_app import routes, runtime
 from services.identity.schemas import Principal
 
@@ -97,7 +98,10 @@ class Sessions:
         key = hashlib.sha256(value.encode()).digest()
         until, found = self._known.get(key, (0.0, None))
         if self._clock() >= until:
-            found = await asyncio.to_thread(self._resolve, value)
+            try:
+                found = await asyncio.to_thread(self._resolve, value)
+            except SQLAlchemyError as error:
+                raise UnavailableError("Sessions cannot be checked at this moment.") from error
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             self._known[key] = (self._clock() + SESSION_MEMORY, found)
@@ -112,13 +116,18 @@ class Guard(rx.Middleware):
         self._policy: dict[str, str | None] = {}
 
     async def preprocess(self, app: rx.App, state: BaseState, event: Event) -> StateUpdate | None:
-        fingerprint, who = await self._sessions.of(state.router.headers.cookie)
+        need = self._needs(event.name)
+        try:
+            fingerprint, who = await self._sessions.of(state.router.headers.cookie)
+        except UnavailableError:
+            if need != PUBLIC:
+                raise
+            fingerprint, who = "", None  # the notice that something failed is public: it must not fail, too
         _current.set(who)
         if event.name in runtime.FRAMEWORK_HANDLERS:
             if event.name in runtime.HYDRATE:
                 await self._clean_for(state, f"{fingerprint}:{who.merchant_id}" if who else "")
             return None
-        need = self._needs(event.name)
         if need == PUBLIC:
             return None
         if need is not None and who is None:

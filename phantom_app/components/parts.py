@@ -87,8 +87,12 @@ def notice(text: Any, on_dismiss: Any) -> rx.Component:
     """Something failed; stays until it is dismissed or the page changes."""
     return rx.el.div(
         rx.el.span(text),
-        rx.el.button(
-            icon("close"), on_click=on_dismiss, class_name="button icon bare", aria_label="Dismiss", type="button"
+        rx.el.div(
+            rx.el.a("Load again", href="", class_name="text-link"),
+            rx.el.button(
+                icon("close"), on_click=on_dismiss, class_name="button icon bare", aria_label="Dismiss", type="button"
+            ),
+            class_name="controls",
         ),
         role="alert",
         class_name="notice",

@@ -14,11 +14,34 @@ import aiohttp
 import httpx
 import socketio
 
+from core import db, ids
 from core.embedded.process import free_port
+from models.identity import SignInMethod
 from phantom_app import runtime
+from services.identity import people
+from services.identity import service as identity
 from tests.support.wait import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Person:
+    merchant_id: str
+    merchant: str
+    cookie: str
+
+
+def sign_up(merchant: str) -> Person:
+    """A merchant with an owner who is signed in."""
+    merchant_id = ids.new_id("mer")
+    email = f"{merchant_id}@example.com"
+    with db.user_session() as session:
+        user_id = people.create_person(session, email=email, name="Ada")
+    with db.tenant_session(merchant_id) as session:
+        people.provision_merchant(session, merchant_id, user_id, merchant)
+    opened = identity.sign_in_as(email, merchant_id, SignInMethod.DEMO)
+    return Person(merchant_id, merchant, opened.token)
 
 
 @dataclass
@@ -28,13 +51,14 @@ class Served:
     process: "subprocess.Popen[str]"
     port: int
     log: Path
+    health: str = "/ping"
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     @classmethod
-    def start(cls, folder: Path, *arguments: str, wait: bool = True) -> "Served":
+    def start(cls, folder: Path, *arguments: str, health: str = "/ping") -> "Served":
         port, log = free_port(), folder / f"serve-{uuid.uuid4().hex}.log"
         with log.open("w") as output:
             process = subprocess.Popen(  # noqa: S603  # our own module
@@ -44,16 +68,15 @@ class Served:
                 stderr=subprocess.STDOUT,
                 text=True,
             )
-        served = cls(process, port, log)
-        if wait:
-            wait_until(served.answers, timeout=120, what=f"the web server answers: {log.read_text()[-2000:]}")
+        served = cls(process, port, log, health)
+        wait_until(served.answers, timeout=180, what=f"the web server answers ({log})")
         return served
 
     def answers(self) -> bool:
         if self.process.poll() is not None:
             raise AssertionError(self.log.read_text())
         try:
-            return httpx.get(self.url + "/ping", timeout=2).status_code == 200
+            return httpx.get(self.url + self.health, timeout=2).status_code == 200
         except httpx.HTTPError:
             return False
 

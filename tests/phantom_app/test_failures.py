@@ -3,8 +3,9 @@
 import logging
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
-from phantom_app.failures import FrameworkFilter, log_failure, make_handler, on_page_failure
+from phantom_app.failures import NOTICES_PER_SECOND, FrameworkFilter, log_failure, make_handler, on_page_failure
 
 
 def record(name: str, message: str, error: BaseException | None = None) -> logging.LogRecord:
@@ -54,6 +55,13 @@ class TestHandlers:
             assert make_handler(lambda: "notice")(failed()) == "notice"
         assert "4242" not in caplog.text
         assert caplog.records[0].facts["error"] == "ValueError"
+
+    def test_no_notice_where_no_state_can_be_loaded(self) -> None:
+        assert make_handler(lambda: "notice")(RedisConnectionError("away")) is None
+
+    def test_a_notice_that_fails_itself_does_not_go_on_for_ever(self) -> None:
+        handle = make_handler(lambda: "notice")
+        assert [handle(failed()) for _ in range(NOTICES_PER_SECOND * 3)].count(None) >= NOTICES_PER_SECOND
 
     def test_a_page_failure_keeps_only_its_length(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.WARNING):

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import reflex as rx
 from reflex_base.event import Event
+from sqlalchemy.exc import OperationalError
 
 import phantom_app.phantom_app  # noqa: F401  # registers every state
-from core.errors import NotAuthenticatedError
+from core.errors import NotAuthenticatedError, UnavailableError
 from models.identity import Role, SignInMethod
 from phantom_app import guard, runtime
 from phantom_app.guard import Guard, Sessions, TabOwner
@@ -36,10 +37,13 @@ class World:
     """A guard over sessions that a test can end, and a tab that may send events."""
 
     def __init__(self, **known: Principal) -> None:
+        self.broken = False
         self.known, self.asked, self.forgotten, self.clock = dict(known), 0, list[str](), Clock()
 
         def resolve(value: str) -> Principal | None:
             self.asked += 1
+            if self.broken:
+                raise OperationalError("select", {}, Exception("away"))
             return self.known.get(value)
 
         sessions = Sessions(resolve, lambda header: header.removeprefix("session=") or None, clock=self.clock)
@@ -121,6 +125,14 @@ class TestSessions:
         for _ in range(20):
             await world.call(Dashboard.refresh)
         assert world.asked == 1
+
+    async def test_without_a_database_only_the_public_goes_on(self) -> None:
+        world = World(good=person())
+        world.connect("session=good")
+        world.broken = True
+        with pytest.raises(UnavailableError):
+            await world.call(Dashboard.load)
+        assert await world.call(Shell.report_failure) is None
 
     async def test_no_cookie_asks_nothing(self) -> None:
         world = World()

@@ -9,6 +9,7 @@ from models.ghost import GhostState, Mechanism, Strategy
 from models.messaging import MessageState
 from models.work import HuntState, TaskState
 from phantom_app.state import charts, formats, words
+from phantom_app.state.access import identifier, words_of
 from phantom_app.state.dashboard import figures_of, steps_of
 from phantom_app.state.sign_in import local
 from services.analytics.schemas import Dashboard, DayPoint, Figure, Funnel, Hero
@@ -147,6 +148,17 @@ class TestFigures:
             ("2", "50%"),
             ("1", "25%"),
         ]
+
+
+class TestWhatBrowsersName:
+    @pytest.mark.parametrize(("given", "kept"), [("a\x00b\ud800c", "abc"), (5, "5"), ("x" * 500, "x" * 200)])
+    def test_typed_words_fit_a_database(self, given: object, kept: str) -> None:
+        assert words_of(given) == kept
+
+    @pytest.mark.parametrize("given", ["", "a b", "../x", "x" * 65, "\x00", 5, None, ["gh_1"]])
+    def test_what_is_no_identifier_names_nothing(self, given: object) -> None:
+        assert identifier(given) == ""
+        assert identifier("gh_01kx3") == "gh_01kx3"
 
 
 class TestNextPage:

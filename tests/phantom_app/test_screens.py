@@ -1,0 +1,107 @@
+"""The screens in a real browser: they fit, they complain about nothing, a keyboard is enough, and they change live."""
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from core import db
+from core.queue import announce_change
+from services.audit import service as audit
+from tests.phantom_app.served import Person, Served
+
+pytestmark = pytest.mark.browser
+
+INSIDE = ("/dashboard", "/recoveries", "/recoveries/gh_unknown", "/system", "/settings", "/welcome")
+OUTSIDE = ("/", "/sign-in")
+
+
+@pytest.fixture
+def complaints(page: Page) -> list[str]:
+    """What the browser's console had to complain about: a blocked script, a failed request, an exception."""
+    heard: list[str] = []
+    page.on("console", lambda message: heard.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    return heard
+
+
+@pytest.fixture
+def signed_in(browser_context: BrowserContext, served: Served, ada: Person) -> Person:
+    """The browser holds Ada's cookie."""
+    browser_context.add_cookies([{"name": "phantom_session", "value": ada.cookie, "url": served.url, "httpOnly": True}])
+    return ada
+
+
+def fits(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+
+
+class TestEveryPage:
+    @pytest.mark.parametrize("width", [390, 1440])
+    @pytest.mark.parametrize("path", INSIDE)
+    def test_inside(
+        self, page: Page, served: Served, signed_in: Person, complaints: list[str], path: str, width: int
+    ) -> None:
+        page.set_viewport_size({"width": width, "height": 844})
+        page.goto(served.url + path)
+        expect(page.get_by_test_id("loading")).to_have_count(0)
+        expect(page.get_by_role("main")).to_be_visible()
+        expect(page.get_by_test_id("merchant-name")).to_have_text("Aurora Analytics")
+        assert fits(page)
+        assert complaints == []
+
+    @pytest.mark.parametrize("width", [390, 1440])
+    @pytest.mark.parametrize("path", OUTSIDE)
+    def test_outside(self, page: Page, served: Served, complaints: list[str], path: str, width: int) -> None:
+        page.set_viewport_size({"width": width, "height": 844})
+        page.goto(served.url + path)
+        expect(page.get_by_test_id("open-demo")).to_be_visible()
+        assert fits(page)
+        assert complaints == []
+
+
+class TestVisitor:
+    def test_a_page_behind_the_sign_in_asks_and_remembers_where(self, page: Page, served: Served) -> None:
+        page.goto(served.url + "/recoveries")
+        page.wait_for_url("**/sign-in?next=**")
+        expect(page.get_by_label("Email")).to_be_visible()
+        expect(page.locator("input[name=next]")).to_have_value("/recoveries")
+
+    def test_the_first_tab_skips_to_the_content(self, page: Page, served: Served) -> None:
+        page.goto(served.url + "/")
+        expect(page.get_by_test_id("open-demo")).to_be_visible()
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+
+
+class TestMember:
+    def test_a_ghost_of_nobody_says_so(self, page: Page, served: Served, signed_in: Person) -> None:
+        page.goto(served.url + "/recoveries/gh_of_somebody_else")
+        expect(page.get_by_test_id("not-found")).to_be_visible()
+
+    def test_light_and_dark(self, page: Page, served: Served, signed_in: Person) -> None:
+        page.emulate_media(color_scheme="dark")
+        page.goto(served.url + "/dashboard")
+        expect(page.locator("html")).to_contain_class("dark")
+        page.get_by_test_id("theme-switch").first.click()
+        expect(page.locator("html")).to_contain_class("light")
+
+    def test_a_change_appears_without_a_reload(self, page: Page, served: Served, signed_in: Person) -> None:
+        page.goto(served.url + "/system")
+        expect(page.get_by_test_id("empty")).to_be_visible()
+        with db.tenant_session(signed_in.merchant_id) as session:
+            audit.log_event(session, signed_in.merchant_id, "test.happened", "Something came back.")
+        announce_change(signed_in.merchant_id)
+        expect(page.get_by_text("Something came back.")).to_be_visible(timeout=2_000)
+
+    def test_signing_out_ends_it(self, page: Page, served: Served, signed_in: Person) -> None:
+        page.goto(served.url + "/settings")
+        page.get_by_test_id("sign-out").first.click()
+        page.wait_for_url(served.url + "/")
+        page.goto(served.url + "/dashboard")
+        page.wait_for_url("**/sign-in**")
+
+    def test_messages_start_when_a_person_says_so(self, page: Page, served: Served, signed_in: Person) -> None:
+        page.goto(served.url + "/dashboard")
+        expect(page.get_by_test_id("messages-off")).to_be_visible()
+        page.get_by_role("link", name="Review and start").click()
+        page.get_by_test_id("start-messages").click()
+        expect(page.get_by_test_id("stop-messages")).to_be_visible()
