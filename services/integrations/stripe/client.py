@@ -134,7 +134,9 @@ class ScopedStripe:
         """
         params: Plain = {"customer": customer_id, "return_url": return_url}
         if flow:
-            params["flow_data"] = {"type": flow}
+            # Without it the customer ends on the portal's own start page instead of coming back to us.
+            back = {"type": "redirect", "redirect": {"return_url": return_url}}
+            params["flow_data"] = {"type": flow, "after_completion": back}
         if locale:
             params["locale"] = locale
         return str(self.raw_post("/v1/billing_portal/sessions", params, idempotency_key=idempotency_key)["url"])
