@@ -189,9 +189,9 @@ class HostedInvoice:
         return notice("Receipt not found", "There is no such receipt in this sandbox.", status=404)
 
 
-def challenge_page(action: str, method: Json, what: str, *, save: bool = False) -> Response:
+def challenge_page(action: str, method: Json, what: str, *, save: bool = False, leaves: bool = False) -> Response:
     """The bank's page: complete or fail."""
-    return page("challenge.html", action=action, card=cards.method_label(method), what=what, save=save)
+    return page("challenge.html", leaves=leaves, action=action, card=cards.method_label(method), what=what, save=save)
 
 
 def saved_methods(space: Space, customer: str | None) -> list[Json]:

@@ -1,7 +1,6 @@
 """Resend's protocol, spoken by the real SDK."""
 
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -44,13 +43,13 @@ def outbox(play: Play) -> Outbox:
 
 
 @pytest.fixture(autouse=True)
-def sdk(api: ResendApi, monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcess]:
+def sdk(api: ResendApi, monkeypatch: pytest.MonkeyPatch) -> InProcess:
     """The SDK keeps its settings in its module; they are put back afterwards."""
     client = InProcess(api)
     monkeypatch.setattr(resend, "api_key", "re_acme")
     monkeypatch.setattr(resend, "api_url", "http://sandbox")
     monkeypatch.setattr(resend, "default_http_client", client)
-    yield client
+    return client
 
 
 def send(key: str | None = None, **changes: Any) -> str:

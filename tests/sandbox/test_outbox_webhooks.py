@@ -1,16 +1,17 @@
 """What senders hear of their mail: events, Svix's signature, retries, and a restart in between."""
 
 import http.server
-import json
 import queue
 import threading
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 import pytest
+import resend
+from resend.exceptions import ResendError
 
 from sandbox.outbox.routes import resend_of
 from sandbox.outbox.signing import svix_headers
@@ -179,13 +180,8 @@ class TestProcess:
             url = f"http://127.0.0.1:{receiver.server_port}/hook"
             sandbox.control("outbox/settings", {"webhook": {"url": url, "secret": SECRET}})
             mail = {"from": "a@acme.test", "to": "suppressed@resend.dev", "subject": "S", "text": "T"}
-            request = urllib.request.Request(
-                f"{sandbox.base}/emails",
-                data=json.dumps(mail).encode(),
-                headers={"Authorization": "Bearer re_acme", "Content-Type": "application/json"},
-            )
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                identifier = json.loads(answer.read())["id"]
+            headers = {"Authorization": "Bearer re_acme"}
+            identifier = httpx.post(f"{sandbox.base}/emails", json=mail, headers=headers, trust_env=False).json()["id"]
             refused, _ = Receiver.received.get(timeout=10)
             sandbox.kill()
             sandbox.start()
@@ -196,3 +192,27 @@ class TestProcess:
             assert orjson.loads(body)["data"]["email_id"] == identifier
             signed = svix_headers(SECRET, headers["svix-id"], int(headers["svix-timestamp"]), body)
             assert headers["svix-signature"] == signed["svix-signature"]
+
+    @pytest.mark.parametrize("kind", ["cut", "cut_after", "error_after"])
+    def test_trouble_on_a_real_connection_doubles_nothing(self, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(resend, "api_key", "re_acme")
+        monkeypatch.setattr(resend, "default_http_client", resend.RequestsClient())
+        mail: Any = {"from": "a@acme.test", "to": "ada@example.com", "subject": "S", "text": "T"}
+        with SandboxProcess() as sandbox:
+            monkeypatch.setattr(resend, "api_url", sandbox.base)
+            sandbox.control("outbox/faults", {"kind": kind, "times": 1})
+            with pytest.raises(ResendError) as caught:
+                resend.Emails.send(mail, {"idempotency_key": "k"})
+            assert caught.value.code == 500
+            made = resend.Emails.send(mail, {"idempotency_key": "k"})["id"]
+            assert [row["id"] for row in sandbox.control("outbox")["data"]] == [made]
+
+    def test_a_hanging_answer_times_out_and_does_not_hold_up_the_stop(self) -> None:
+        with SandboxProcess() as sandbox:
+            sandbox.control("outbox/faults", {"kind": "hang", "seconds": 60})
+            mail = {"from": "a@acme.test", "to": "ada@example.com", "subject": "S", "text": "T"}
+            headers = {"Authorization": "Bearer re_acme"}
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(f"{sandbox.base}/emails", json=mail, headers=headers, timeout=0.5, trust_env=False)
+            assert sandbox.control("outbox")["count"] == 1
+            assert sandbox.stop() == 0
