@@ -98,7 +98,7 @@ class MerchantTotals(Table, table=True):
     impending_leakage_cents: int = cents()
     recovered_cents: int = cents()
     protected_cents: int = cents()
-    open_ghosts: int = count()
+    open_ghosts: int = count()  # still chased; leakage also counts what was given up and never paid
     impending_ghosts: int = count()
     updated_at: datetime = utc_column()
 

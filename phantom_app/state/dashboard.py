@@ -152,7 +152,6 @@ def figures_of(shown: Figures) -> list[FigureView]:
         )
 
     rate = f"{hero.recovery_rate:.0%} of what was found" if hero.recovery_rate is not None else "nothing found yet"
-    ghosts = f"{formats.count(hero.open_ghosts)} open {'ghost' if hero.open_ghosts == 1 else 'ghosts'}"
     recovered = hero.recovered_count.value
     return [
         moved(
@@ -163,7 +162,8 @@ def figures_of(shown: Figures) -> list[FigureView]:
             f"{formats.count(recovered)} {'invoice' if recovered == 1 else 'invoices'}, {rate}", Tone.RECOVERED,
         ),
         standing(
-            "shadow", "Shadow leakage", hero.shadow_leakage, f"recurring value a month behind {ghosts}", Tone.LEAKING
+            "shadow", "Shadow leakage", hero.shadow_leakage,
+            "a month, of subscriptions with an unpaid ghost", Tone.LEAKING,
         ),
         standing("impending", "Impending risk", hero.impending_risk, "next charges likely to fail", Tone.AT_RISK),
         FigureView(

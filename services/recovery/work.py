@@ -14,7 +14,7 @@ from sqlmodel import Session
 from core import ids
 from core.errors import NotFoundError
 from core.locks import wait_transaction_lock
-from models.ghost import UNPAID_STATES, GhostState, GhostTarget, Strategy
+from models.ghost import OPEN_STATES, UNPAID_STATES, GhostState, GhostTarget, Strategy
 from models.merchant import Merchant, MerchantState
 from services.analytics import ledger
 from services.merchants.policies import RecoveryPolicy, parse_policy
@@ -105,7 +105,8 @@ class Work:
         ghost.paused_from = former if trigger is Trigger.PAUSED else None
         ghost.updated_at = self.now
         if former in UNPAID_STATES and ghost.state not in UNPAID_STATES:
-            self.changes.total(ghost.currency, leakage_cents=-ghost.amount_cents, open_ghosts=-1)
+            self.changes.total(ghost.currency, leakage_cents=-ghost.amount_cents)
+        self.changes.total(ghost.currency, open_ghosts=(ghost.state in OPEN_STATES) - (former in OPEN_STATES))
         if ghost.state in _SHADOW_ENDS:
             self._hand_over_shadow(ghost)
             ghost.closed_at = ghost.closed_at or at or self.now
