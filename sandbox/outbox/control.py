@@ -157,9 +157,12 @@ class Control:
         return answer(given)
 
     async def deliveries(self, request: Request) -> Response:
-        """GET: `{"waiting": n, "next_due": unix or null}`."""
+        """GET [?wait=1&timeout=30]: `{"idle", "waiting", "next_due"}` once what is due was posted."""
+        given, idle = request.query_params, None
+        if given.get("wait"):
+            idle = await self.postman.wait_idle(float(given.get("timeout", "30")))
         rows = self.outbox.deliveries()
-        return answer({"waiting": len(rows), "next_due": rows[0]["due"] if rows else None})
+        return answer({"idle": idle, "waiting": len(rows), "next_due": rows[0]["due"] if rows else None})
 
     async def take(self, request: Request) -> Response:
         """POST `{"limit": n}` (pull mode): `[{"id", "url", "headers", "body" (base64), "type", "attempt"}]`."""

@@ -52,7 +52,7 @@ class Postman:
     def __init__(self, outbox: Outbox, *, delivers: Callable[[], bool] = lambda: True) -> None:
         self.outbox, self._delivers = outbox, delivers
         self._in_flight: set[str] = set()
-        self._wake = asyncio.Event()
+        self._wake, self._idle = asyncio.Event(), asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     # -- what happens to messages -------------------------------------------------------------------------------
@@ -172,11 +172,24 @@ class Postman:
                     due = self.due(PARALLEL) if self._delivers() else []
                     await asyncio.gather(*(self._post(client, posting) for posting in due))
                     if not due:
+                        self._idle.set()
                         self._wake.clear()
                         with contextlib.suppress(TimeoutError):
                             await asyncio.wait_for(self._wake.wait(), TICK)
         finally:
             self._loop = None
+
+    async def wait_idle(self, timeout: float) -> bool:  # noqa: ASYNC109 - the caller's own limit, answered as False
+        """True when nothing is due or in flight any more. Needs `run` under way, or nothing to post."""
+        try:
+            async with asyncio.timeout(timeout):
+                while self._in_flight or self.outbox.deliveries(due=clock.now().timestamp()):
+                    self._idle.clear()
+                    self._wake.set()
+                    await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def _post(self, client: httpx.AsyncClient, posting: Posting) -> None:
         try:

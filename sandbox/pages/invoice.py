@@ -1,5 +1,6 @@
 """The hosted invoice page: a customer pays an open invoice, with 3-D Secure where the bank asks for it."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -7,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox.pages import cards
+from sandbox.pages.pdf import document
 from sandbox.pages.rendering import form_of, money, notice, page, see_other
 from sandbox.stripe import lookups
 from sandbox.stripe.actions import Actions
@@ -29,6 +31,7 @@ class HostedInvoice:
         base = "/i/{account}/{token}"
         return [
             Route(base, self.show),
+            Route(f"{base}/pdf", self.download),
             Route(f"{base}/pay", self.pay, methods=["POST"]),
             Route(f"{base}/authenticate", self.challenge),
             Route(f"{base}/authenticate", self.answer, methods=["POST"]),
@@ -80,6 +83,31 @@ class HostedInvoice:
             "paid_with": _paid_with(charge) if invoice["status"] == "paid" else None,
             "paid_at": invoice["status_transitions"]["paid_at"],
         }
+
+    async def download(self, request: Request) -> Response:
+        """GET: the same as a PDF."""
+        with self.world.lock:
+            found = self._find(request)
+            if found is None:
+                return _unknown()
+            invoice = found[1]
+        lines = [
+            "PHANTOM sandbox - not Stripe",
+            f"From: {invoice['account_name']}",
+            f"To: {invoice['customer_name'] or invoice['customer_email'] or ''}",
+            f"Status: {invoice['status']}",
+            "",
+            *(
+                f"{line['description'] or 'Item'}: {money(line['amount'], line['currency'])}"
+                for line in _lines(invoice)
+            ),
+            "",
+            f"Total: {money(invoice['total'], invoice['currency'])}",
+            f"Amount due: {money(invoice['amount_remaining'], invoice['currency'])}",
+        ]
+        name = re.sub(r"[^A-Za-z0-9-]", "_", f"Invoice-{invoice['number'] or invoice['id']}")  # goes into a header
+        headers = {"content-disposition": f'attachment; filename="{name}.pdf"', "cache-control": "no-store"}
+        return Response(document(name, lines), media_type="application/pdf", headers=headers)
 
     # -- paying -------------------------------------------------------------------------------------------------
 
@@ -197,6 +225,11 @@ def challenge_page(action: str, method: Json, what: str, *, save: bool = False, 
 def saved_methods(space: Space, customer: str | None) -> list[Json]:
     """A customer's payment methods, newest first."""
     return space.table("payment_method").where("customer", customer)[::-1] if customer else []
+
+
+def _lines(invoice: Json) -> list[Json]:
+    found: list[Json] = invoice["lines"]["data"]
+    return found
 
 
 def _amount(invoice: Json) -> str:

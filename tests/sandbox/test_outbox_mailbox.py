@@ -55,7 +55,8 @@ class TestControl:
             "email.sent",
             "email.delivered",
         ]
-        assert visitor.control("outbox/deliveries") == {"waiting": 0, "next_due": None}
+        assert visitor.control("outbox/deliveries") == {"idle": None, "waiting": 0, "next_due": None}
+        assert visitor.control("outbox/deliveries?wait=1")["idle"] is True
 
     def test_faults_and_limits(self, play: Play, visitor: Visitor) -> None:
         visitor.control("outbox/faults", {"faults": [{"kind": "error_after", "times": 1}], "seed": "s"})

@@ -189,6 +189,7 @@ class TestProcess:
             sandbox.control("advance", {"seconds": 3600})
             headers, body = Receiver.received.get(timeout=10)
             assert headers["svix-id"] == refused["svix-id"]
+            assert sandbox.control("outbox/deliveries?wait=1") == {"idle": True, "waiting": 0, "next_due": None}
             assert orjson.loads(body)["data"]["email_id"] == identifier
             signed = svix_headers(SECRET, headers["svix-id"], int(headers["svix-timestamp"]), body)
             assert headers["svix-signature"] == signed["svix-signature"]

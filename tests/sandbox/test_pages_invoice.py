@@ -1,5 +1,6 @@
 """The hosted invoice page: what is owed, paying it once, 3-D Secure, and every ending."""
 
+import zlib
 from typing import Any
 
 import pytest
@@ -161,6 +162,17 @@ class TestPaying:
         assert {location(answer) for answer in answers} == {url.removeprefix(play.world.settings.public_url)}
         assert len(charges(play, "succeeded")) == 1
         assert play.events("invoice.paid") == ["invoice.paid"]
+
+    def test_the_download(self, play: Play, visitor: Visitor) -> None:
+        invoice = invoice_of(play, name="Ada (née Ω) \\ <b>")
+        answer = visitor.get(invoice["invoice_pdf"])
+        assert answer.headers["content-type"] == "application/pdf"
+        assert answer.content.startswith(b"%PDF-1.4")
+        assert int(answer.content.split()[-2]) == answer.content.rindex(b"xref\n0")
+        stream = zlib.decompress(answer.content.partition(b"stream\n")[2].partition(b"\nendstream")[0])
+        assert b"To: Ada \\(n\xe9e ?\\) \\\\ <b>" in stream
+        assert b"Total: $49.00" in stream
+        assert visitor.get(f"/i/{play.account}/x/pdf").status_code == 404
 
     def test_the_receipt(self, play: Play, visitor: Visitor) -> None:
         invoice = invoice_of(play)
