@@ -65,7 +65,7 @@ def _sidebar(here: str) -> rx.Component:
         rx.el.div(
             rx.el.div(
                 rx.el.span(Shell.merchant, class_name="small", data_testid="merchant-name"),
-                rx.el.span(Shell.person, class_name="faint tiny"),
+                rx.el.span(Shell.email, class_name="faint tiny", data_testid="member-email"),
                 class_name="who",
             ),
             rx.el.div(theme_switch(), _sign_out(), class_name="foot-row"),

@@ -65,14 +65,15 @@ def _sortable(text: str, column: str, class_name: str = "") -> rx.Component:
 def _row(ghost: GhostView) -> rx.Component:
     return rx.el.tr(
         rx.el.td(
-            link(ghost.name, to=ghost.link, class_name="cell-main row-link"),
-            rx.el.span(ghost.email, class_name="cell-sub"),
+            link(ghost.name, to=ghost.link, class_name="cell-main row-link", title=ghost.name),
+            rx.el.span(ghost.email, class_name="cell-sub", title=ghost.email),
+            class_name="customer",
         ),
         rx.el.td(ghost.amount, class_name="number right strong", custom_attrs={"data-label": "Amount"}),
         rx.el.td(badge(ghost.state, ghost.tone), custom_attrs={"data-label": "State"}),
         rx.el.td(
             rx.el.span(ghost.reason, class_name="cell-line"),
-            rx.el.span(ghost.card, class_name="cell-sub number"),
+            rx.el.span(ghost.card, class_name="cell-sub number nowrap"),
             custom_attrs={"data-label": "Decline"},
         ),
         rx.el.td(ghost.strategy, class_name="wide-only"),

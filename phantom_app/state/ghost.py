@@ -60,7 +60,7 @@ def letter(message: MessageView, now: datetime) -> Letter:
         ghost_id=message.ghost_id,
         subject=message.subject or "(no subject)",
         recipient=message.recipient or "recipient removed",
-        about=f"Message {message.step + 1} · {words.plain(message.channel)} · {about}",
+        about=f"Message {message.step} · {words.plain(message.channel)} · {about}",
         state=state,
         tone=tone,
         reason=message.reason,
