@@ -51,7 +51,7 @@ class Login:
 
 @dataclass(frozen=True)
 class Logins:
-    """The three logins of PRODUCT §7.2."""
+    """The three logins every database of ours has."""
 
     owner: Login
     application: Login

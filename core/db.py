@@ -1,4 +1,4 @@
-"""Engines and sessions for the three database logins (PRODUCT §7.2).
+"""Engines and sessions for the three database logins.
 
 The owner login only migrates. The application login works on tenant tables, for one merchant at a time: each
 transaction carries `app.merchant_id`, which the row-level policies compare. The system login sees the

@@ -1,6 +1,6 @@
 """Redis as the muscle: RQ queues and the channel that tells open browsers what changed.
 
-Nothing here is the truth: tasks live in PostgreSQL, and losing Redis loses no work (PRODUCT §7.5). What announces
+Nothing here is the truth: tasks live in PostgreSQL, and losing Redis loses no work. What announces
 therefore never raises for Redis' sake: whoever calls it has committed already, and the Sentinel's sweeper finds
 what was not announced.
 """

@@ -50,7 +50,7 @@ class FoundVia(StrEnum):
 
 
 class Mechanism(StrEnum):
-    """Whose merit a recovery is, strongest claim first (PRODUCT §4.8)."""
+    """Whose merit a recovery is, strongest claim first."""
 
     OWN_ATTEMPT = "own_attempt"
     CLICK = "click"

@@ -30,7 +30,7 @@ class MerchantState(StrEnum):
 
 
 class Merchant(Table, table=True):
-    """One row a tenant; grows with customers of ours only. The credential is six hex columns (PRODUCT §7.3)."""
+    """One row a tenant; grows with customers of ours only. The credential is six hex columns."""
 
     __tablename__ = "merchants"
     scope = Scope.TENANT

@@ -1,4 +1,4 @@
-"""Secrets at rest: the six columns of PRODUCT §7.3, and the column type that refuses plain text."""
+"""Secrets at rest: six hex columns a secret, and the column type that refuses plain text."""
 
 from datetime import datetime
 from typing import Any, Self

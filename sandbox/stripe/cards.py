@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sandbox.stripe.store import Json
 
-# Codes after which Stripe still schedules retries but does not execute them on the same card (FACTS §1).
+# Codes after which Stripe still schedules retries but does not execute them on the same card.
 NOT_RETRIED = frozenset(
     [
         "incorrect_number",

@@ -1,4 +1,4 @@
-"""The figures of PRODUCT §2, per currency, with their period; money in minor units."""
+"""The figures the screens show, per currency, with their period; money in minor units."""
 
 from dataclasses import dataclass
 from datetime import date, datetime

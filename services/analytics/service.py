@@ -1,4 +1,4 @@
-"""The figures of PRODUCT §2 for one currency and period.
+"""The figures the screens show, for one currency and period.
 
 Flow figures (recovered, protected, lost) count what happened in the period. Leakage, funnel and recovery rate are
 those of the cohort found in the period. Health always looks at the last 30 days, as its definition says. Every

@@ -19,7 +19,7 @@ EVENT_PRIORITY = 10
 SWEEP_AFTER = timedelta(seconds=5)
 KEEP_HANDLED = timedelta(days=30)
 
-# FACTS §2. What is not here is stored as seen, and not handled.
+# What can move or explain a ghost. What is not here is stored as seen, and not handled.
 HANDLED_TYPES = frozenset(
     {
         "invoice.payment_failed",

@@ -1,4 +1,4 @@
-"""What a merchant may decide about recovery, with the defaults of PRODUCT §4.4; stored as JSON on the merchant."""
+"""What a merchant may decide about recovery, with their defaults; stored as JSON on the merchant."""
 
 from datetime import timedelta
 from enum import StrEnum

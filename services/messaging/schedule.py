@@ -1,4 +1,4 @@
-"""When the next message goes, and why: a pure function of policy, history and now (PRODUCT §4.3).
+"""When the next message goes, and why: a pure function of policy, history and now.
 
 The hours are the recipient's. A country of several zones is held to the hours that are legal in all of them.
 """

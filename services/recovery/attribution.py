@@ -1,4 +1,4 @@
-"""Whose merit a payment is: one pure function with an explicit precedence (PRODUCT §4.8)."""
+"""Whose merit a payment is: one pure function with an explicit precedence."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""The life of a ghost as one explicit, pure state machine (PRODUCT §4.2)."""
+"""The life of a ghost as one explicit, pure state machine."""
 
 from enum import StrEnum
 

@@ -83,7 +83,7 @@ def prepare(session: Session, merchant_id: str, ghost_id: str, step: int, fresh:
 
 
 def _refusal(work: Work, ghost: GhostTarget, step: int, *, settled: bool) -> str:
-    """Why nothing may be sent now, in the order of PRODUCT §4.3; empty when it may."""
+    """Why nothing may be sent now, in the order of what decides; empty when it may."""
     email = ghost.customer_email
     if not email:
         return "no email address is known"

@@ -1,6 +1,6 @@
-"""Paying an open invoice with a card the customer has just added: at once, once (PRODUCT §4.6).
+"""Paying an open invoice with a card the customer has just added: at once, once.
 
-Stripe alone waits for its next retry, or never pays (FACTS §2). Three steps, each safe to repeat: the attempt is
+Stripe alone waits for its next retry, or never pays. Three steps, each safe to repeat: the attempt is
 committed as started; the card is put where Stripe looks first and the invoice is paid, both under the attempt's
 idempotency key; the outcome is settled. A crash in between repeats the call with the same key.
 """
@@ -103,7 +103,7 @@ def charge(stripe: ScopedStripe, planned: Charge) -> Outcome:
     """Put the card where Stripe looks first, then pay the invoice. No transaction is open meanwhile.
 
     A subscription with a default of its own is charged there first; a card put into the customer's default would
-    change nothing (FACTS §2). Raises the client's typed errors for anything but a decline.
+    change nothing. Raises the client's typed errors for anything but a decline.
     """
     if planned.subscription_id:
         subscription = stripe.retrieve_subscription(planned.subscription_id)

@@ -1,6 +1,6 @@
 """Which road leads to the money: a pure function over one table of Stripe's decline codes.
 
-Source: Stripe docs "Decline codes" and "Smart Retries", with the grouping of the PHANTOM facts sheet §1. Limits
+Source: Stripe docs "Decline codes" and "Smart Retries"; the grouping is ours. Limits
 and lines come from the merchant's policy, never from here.
 """
 
@@ -67,7 +67,7 @@ GROUP_WORDS: dict[DeclineGroup, str] = {
     DeclineGroup.UNKNOWN: "Stripe gave a reason we do not know yet; treated as a soft decline.",
 }
 
-# Codes for which Stripe schedules retries but makes no charge: only a person can end it (facts sheet §1).
+# Codes for which Stripe schedules retries but makes no charge: only a person can end it.
 STRIPE_WILL_NOT_RETRY = frozenset(
     {
         "incorrect_number",

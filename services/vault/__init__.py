@@ -1,1 +1,1 @@
-"""Encryption at rest: envelope AES-256-GCM under versioned master keys (PRODUCT §7.3)."""
+"""Encryption at rest: envelope AES-256-GCM under versioned master keys."""

@@ -1,7 +1,7 @@
 """Stripe for one merchant: every call is scoped to that merchant's account, by construction.
 
 All answers are plain dicts through `raw_request`: typed objects of SDK 16 are not dicts and cost ten times as long
-to build (FACTS §2).
+to build.
 """
 
 import threading
@@ -151,7 +151,7 @@ class ScopedStripe:
     def set_subscription_default_payment_method(
         self, subscription_id: str, payment_method_id: str, *, idempotency_key: str
     ) -> Plain:
-        """Make a card the subscription's default: what Stripe charges first (FACTS §2, Paying)."""
+        """Make a card the subscription's default: what Stripe charges first."""
         params = {"default_payment_method": payment_method_id}
         return self.raw_post(f"/v1/subscriptions/{_quoted(subscription_id)}", params, idempotency_key=idempotency_key)
 

@@ -82,7 +82,7 @@ class StripeAlreadyPaidError(StripeCallError, ConflictError):
 
 
 class StripeCardDeclinedError(StripeCallError):
-    """A charge was refused. Codes are Stripe's, lower-case, empty when not given (FACTS §1)."""
+    """A charge was refused. Codes are Stripe's, lower-case, empty when not given."""
 
     status, code, title = 402, "stripe_card_declined", "The card was declined"
 
