@@ -105,6 +105,25 @@ class TestFinding:
         assert (ghost.next_action, rows(merchant, ScheduledTask)) == ("", [])
         assert "no email" in ghost.next_action_reason
 
+    @pytest.mark.parametrize("missing", ["customer", "payments"])
+    def test_what_stripe_does_not_tell_does_not_hide_a_ghost(self, merchant: str, look: Look, missing: str):
+        assert look(parse_invoice(raw_invoice(**{missing: None}))).found == 1
+        assert rows(merchant, GhostTarget)[0].state == GhostState.OPEN
+
+    @pytest.mark.parametrize(
+        "email",
+        [
+            "o'brien+tag@example.com",
+            "{odd}|chars~!#$%&'*/=?^_`@example.com",
+            '"quoted local"@example.com',
+            "ü@exämple.de",
+        ],
+    )
+    def test_odd_but_legal_addresses_are_written_to(self, merchant: str, look: Look, email: str):
+        look(parse_invoice(raw_invoice(customer={"id": "cus_1", "email": email})))
+        (ghost,) = rows(merchant, GhostTarget)
+        assert (ghost.customer_email, ghost.next_action) == (email, "send_message")
+
     def test_a_large_amount_waits_for_a_person(self, merchant: str, look: Look):
         look(parse_invoice(raw_invoice(amount_due=500_000, amount_remaining=500_000)))
         (task,) = rows(merchant, ManualTask)
