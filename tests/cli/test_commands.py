@@ -14,6 +14,7 @@ from cli.paths import ROOT
 from cli.testing import needs_browser
 from core.config import Settings
 from core.embedded.process import free_port
+from tests.support.database import WorkerDatabase
 
 Outcome = subprocess.CompletedProcess[str]
 
@@ -111,3 +112,15 @@ class TestVaultSelfTest:
 
     def test_refuses_a_bad_key(self) -> None:
         assert "ENCRYPTION_KEY" in only_line(phantom(dict(os.environ), "vault", "self-test", ENCRYPTION_KEY="short"))
+
+
+class TestOwnerCreate:
+    def test_prints_the_link_and_whose_workspace_it_opens(self, database: WorkerDatabase) -> None:
+        outcome = phantom(dict(os.environ), "owner", "create", "--email", "first@example.com")
+        assert outcome.returncode == 0, outcome.stderr
+        assert outcome.stdout.startswith(f"{os.environ['PUBLIC_URL']}/auth/owner/usr_")
+        assert outcome.stdout.count("\n") == 1
+        assert "Works once, until" in outcome.stderr
+
+    def test_what_is_no_address_is_one_line(self, database: WorkerDatabase) -> None:
+        only_line(phantom(dict(os.environ), "owner", "create", "--email", "nobody"))
