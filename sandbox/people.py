@@ -21,8 +21,8 @@ from sandbox.stripe.store import Json
 
 # How many of a nature answer their first mail.
 ANSWERS = {
-    Nature.SECURE: 0.7, Nature.EXPIRING: 0.6, Nature.FLAGGED: 0.55, Nature.UNUSABLE: 0.5, Nature.VAGUE: 0.42,
-    Nature.PAYDAY: 0.36, Nature.STEADY: 0.34, Nature.LEAVER: 0.04,
+    Nature.SECURE: 0.58, Nature.EXPIRING: 0.46, Nature.FLAGGED: 0.42, Nature.UNUSABLE: 0.4, Nature.VAGUE: 0.32,
+    Nature.PAYDAY: 0.26, Nature.STEADY: 0.28, Nature.LEAVER: 0.04,
 }  # fmt: skip
 _LATER_MAILS = (1.0, 0.75, 0.6)
 _PAY_LINK = re.compile(r"https?://\S+/r/[\w-]+")
@@ -139,6 +139,7 @@ class People:
             invoice = self.business.actions.find_hosted_invoice(parts[2], parts[3])
             if invoice and self.pay(letter, invoice):
                 self.paid += 1
+                self._may_regret(letter, invoice)
         elif parts[1] == "p":
             session = self.business.actions.find_portal_session(parts[3], parts[4])
             if session:
@@ -176,6 +177,14 @@ class People:
         return paid
 
     # -- money back ----------------------------------------------------------------------------------------------
+
+    def _may_regret(self, letter: Letter, invoice: Json) -> None:
+        intent = lookups.intent_of(self.business.space, invoice)
+        regrets = (("refund", 0.06), ("dispute", 0.03), ("", 0.91))
+        what = letter.draws.weighted(regrets, "regret")
+        if what and intent:
+            days = letter.draws.between(3, 18, "regret after")
+            self.agenda.add(self.business.world.now() + int(days * DAY), what, str(intent["latest_charge"]))
 
     def regret(self, what: str, charge: str) -> None:
         """A refund, a dispute, or how a dispute ends; one that is pointless by now is passed over."""

@@ -66,7 +66,8 @@ def _by_nature(person: Person, attempt: Attempt, serial: int, *, by_hand: bool) 
     match person.nature:
         case Nature.PAYDAY:
             ease = 0.35 if by_hand else 0.7 if serial else 1.0
-            if funds_lack(person, attempt.now) * ease > draws.unit("funds", person.local(attempt.now).date()):
+            lack = funds_lack(person, attempt.now) + (0.5 if draws.chance(0.3, "bad month") else 0)
+            if lack * ease > draws.unit("funds", person.local(attempt.now).date()):
                 return draws.weighted(_FUNDS, "funds code")
         case Nature.VAGUE:
             convinced = by_hand and draws.chance(0.5, "by hand")

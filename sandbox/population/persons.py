@@ -27,7 +27,7 @@ class Nature(StrEnum):
 
 
 _NATURES = (
-    (Nature.STEADY, 0.685), (Nature.PAYDAY, 0.115), (Nature.VAGUE, 0.06), (Nature.SECURE, 0.055),
+    (Nature.STEADY, 0.695), (Nature.PAYDAY, 0.105), (Nature.VAGUE, 0.06), (Nature.SECURE, 0.055),
     (Nature.EXPIRING, 0.045), (Nature.FLAGGED, 0.02), (Nature.LEAVER, 0.012), (Nature.UNUSABLE, 0.013),
 )  # fmt: skip
 _COUNTRIES = (
@@ -164,7 +164,7 @@ class Person:
     @cached_property
     def tightness(self) -> float:
         """How empty the account is before payday, 0 to 1."""
-        return self.draws.between(0.25, 0.9, "tightness")
+        return self.draws.between(0.3, 0.98, "tightness")
 
     @cached_property
     def turns_at(self) -> int:
