@@ -5,6 +5,7 @@ from ISO in a few places: Stripe bills ISK and UGX with two decimals, the last t
 """
 
 import copy
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -18,6 +19,8 @@ ZERO_DECIMAL = frozenset(
     }
 )  # fmt: skip
 THREE_DECIMAL = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
+
+_LETTER_BEFORE_DIGIT = re.compile(r"(?<=[A-Za-z])(?=[-\d])")
 
 
 class InvalidMoneyError(BadRequestError):
@@ -64,4 +67,6 @@ def format_money(money: Money, locale: str = "en_US") -> str:
     places = exponent(money.currency)
     pattern = copy.copy(Locale.parse(locale).currency_formats["standard"])
     pattern.frac_prec = (places, places)
-    return str(pattern.apply(money.major, locale, currency=money.currency.upper(), currency_digits=False))
+    text = str(pattern.apply(money.major, locale, currency=money.currency.upper(), currency_digits=False))
+    # CLDR puts a space between letters and digits (`KWD 3.250`); Babel leaves that out.
+    return _LETTER_BEFORE_DIGIT.sub("\u00a0", text)
