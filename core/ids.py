@@ -1,6 +1,7 @@
 """Identifiers: prefixed, sortable by time, opaque to guess."""
 
 import secrets
+import threading
 import uuid
 
 from core import clock
@@ -8,12 +9,33 @@ from core import clock
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
 
 
+class _Monotonic:
+    """Values that grow within a process even when several are made in one millisecond (ULID, "Monotonicity")."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._millisecond, self._random = -1, 0
+
+    def next(self, millisecond: int) -> int:
+        with self._lock:
+            if millisecond == self._millisecond:
+                self._random = (self._random + 1 + secrets.randbits(64)) % (1 << 80)
+            else:
+                # The top bit stays free, so that counting up cannot overflow within any real millisecond.
+                self._millisecond, self._random = millisecond, secrets.randbits(79)
+            return (millisecond << 80) | self._random
+
+
+_values = _Monotonic()
+
+
 def new_id(prefix: str) -> str:
     """A new identifier such as `gh_01kx3...`: 48 bits of milliseconds, then 80 random bits (the ULID layout).
 
-    Time comes first so that inserts go to the right edge of a B-tree index.
+    Time comes first so that inserts go to the right edge of a B-tree index, and ids of one process sort in the order
+    they were made, so that they break ties between events of one moment.
     """
-    value = (int(clock.now().timestamp() * 1000) << 80) | secrets.randbits(80)
+    value = _values.next(int(clock.now().timestamp() * 1000))
     digits = []
     for _ in range(26):
         value, rest = divmod(value, 32)

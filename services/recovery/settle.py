@@ -1,6 +1,6 @@
 """How a ghost ends: paid, lost, stopped, reversed; each with its ledger row and sums in the same transaction."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from core import ids
 from models.ghost import GhostState, GhostTarget
@@ -8,7 +8,7 @@ from models.money import RecoveryKind
 from services.audit import service as audit
 from services.integrations.stripe.facts import InvoiceFacts
 from services.recovery import repository
-from services.recovery.attribution import PaymentContext, mechanism_of
+from services.recovery.attribution import STRIPE_GRANULARITY, PaymentContext, mechanism_of
 from services.recovery.lifecycle import Trigger, can
 from services.recovery.work import Work
 
@@ -39,7 +39,10 @@ def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     ghost.mechanism, ghost.recovered_cents = mechanism, amount
     # A refund or dispute later names the payment that succeeded, not the one that failed.
     ghost.payment_intent_id = facts.payment_intent_id or ghost.payment_intent_id
-    work.move(ghost, Trigger.PAID, f"Paid: {_MERIT[mechanism]}.", at=paid_at, mechanism=mechanism, amount=amount)
+    shown_at = paid_at
+    if ghost.last_clicked_at is not None and timedelta() < ghost.last_clicked_at - paid_at <= STRIPE_GRANULARITY:
+        shown_at = ghost.last_clicked_at  # Stripe cut its time to the second: the timeline keeps the real order
+    work.move(ghost, Trigger.PAID, f"Paid: {_MERIT[mechanism]}.", at=shown_at, mechanism=mechanism, amount=amount)
     added = repository.add_recovery(
         work.session,
         _ledger_row(work, ghost, RecoveryKind.RECOVERED, facts.id, amount, paid_at),
