@@ -75,17 +75,18 @@ class People:
     browser: Browser
     agenda: Agenda
     when: Callable[[Letter], int]
+    eager: float = 1.0  # more than one: they answer more readily than customers do
+    since: float = 0.0  # mail from before is old
     paid: int = 0
-    _since: float = 0.0
     _seen: set[str] = field(default_factory=set)
 
     def read_mail(self) -> int:
         """Plan an answer to each mail that came since the last look; how many came."""
         outbox = outbox_of(self.business.world)
-        fresh = [one for one in outbox.messages(since=self._since, channel="email") if one.id not in self._seen]
+        fresh = [one for one in outbox.messages(since=self.since, channel="email") if one.id not in self._seen]
         for message in reversed(fresh):
-            self._seen = {one for one in self._seen if self._since == message.created} | {message.id}
-            self._since = message.created
+            self._seen = {one for one in self._seen if self.since == message.created} | {message.id}
+            self.since = message.created
             found = self.business.person_at(message.to[0])
             if found:
                 number = len(outbox.messages(to=message.to[0], channel="email")) - 1
@@ -96,7 +97,7 @@ class People:
         arrived = int(letter.message.created)
         if letter.person.draws.chance(0.2, "scanner"):
             self.agenda.add(arrived + 5 + int(letter.draws.between(0, 20, "scan")), "scan", letter)
-        what = decision(letter)
+        what = decision(letter, self.eager)
         if what != "ignore":
             self.agenda.add(max(arrived + 20, self.when(letter)), what, letter)
 
@@ -202,13 +203,13 @@ class People:
             return
 
 
-def decision(letter: Letter) -> str:
+def decision(letter: Letter, eager: float = 1.0) -> str:
     """What a person does about a letter: answer, look, unsubscribe, leave or ignore."""
     draws, nature = letter.draws, letter.person.nature
     step = _LATER_MAILS[min(letter.number % 3, 2)]
     hour = letter.person.local(int(letter.message.created)).hour
     alert = 1.15 if 8 <= hour < 12 else 1.05 if 12 <= hour < 22 else 0.8
-    if draws.chance(ANSWERS[nature] * step * alert, "answers"):
+    if draws.chance(ANSWERS[nature] * step * alert * eager, "answers"):
         return "answer"
     rest = 0.3 if nature is Nature.LEAVER else 0.04
     options = (("leave", rest), ("unsubscribe", 0.03), ("look", 0.12), ("ignore", 0.81))

@@ -17,7 +17,7 @@ from sandbox.stripe.control import Control
 from sandbox.stripe.world import Settings, World
 
 # Each exposes `routes(world) -> list[Route]`, and `async run(world)` where it has work in the background.
-NEIGHBOURS = ("sandbox.outbox.routes", "sandbox.pages.routes")
+NEIGHBOURS = ("sandbox.outbox.routes", "sandbox.pages.routes", "sandbox.population.living")
 
 
 def create_app(settings: Settings, world: World | None = None) -> Starlette:

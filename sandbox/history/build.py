@@ -45,6 +45,7 @@ class History:
     business: Business
     engine: Engine
     play: Play
+    browser: SiteBrowser
     merchant: DemoMerchant | None = None
     began: int = 0
     _told: int = field(default=0)
@@ -106,8 +107,9 @@ def history(wanted: Wanted) -> Iterator[History]:
                 business = Business.open(world, seed=wanted.seed, customers=wanted.customers, span=span)
                 engine = Engine(world, site)
                 play = Play(travel, business)
-                play.people = People(business, SiteBrowser(site), play.agenda, in_their_own_time)
-                yield History(wanted, world, travel, business, engine, play)
+                browser = SiteBrowser(site)
+                play.people = People(business, browser, play.agenda, in_their_own_time)
+                yield History(wanted, world, travel, business, engine, play, browser)
         finally:
             world.close()
 

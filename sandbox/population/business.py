@@ -65,9 +65,10 @@ class Business:
 
     # -- coming and going ----------------------------------------------------------------------------------------
 
-    def join(self, person: Person) -> Json:
-        """A customer signs up and pays for the first time; their subscription."""
+    def join(self, person: Person, *, today: bool = False) -> Json:
+        """A customer signs up and pays for the first time; their subscription. `today`: whatever their past says."""
         row = self.world.root.table(_KIND).objects[_ID]
+        since = self.world.now() if today else person.since
         with self.world.transaction():
             customer = self.actions.create_customer(
                 self.account,
@@ -75,13 +76,21 @@ class Business:
                 email=person.email,
                 address={"country": person.country.upper()},
                 preferred_locales=[person.locale],
-                created=person.since,
+                created=since,
             )
             self.space.private(customer["id"])["person"] = person.index
             self.add_card(person, customer["id"])
             price = row["prices"][f"{person.plan.name}/{person.currency}"]
-            backdate = person.since if person.since < self.world.now() else None
+            backdate = since if since < self.world.now() else None
             return self.actions.create_subscription(self.account, customer["id"], price, backdate=backdate)
+
+    def grow(self) -> Json:
+        """One customer more than the history planned; their subscription."""
+        row = self.world.root.table(_KIND).objects[_ID]
+        with self.world.transaction():
+            row["customers"] += 1
+            self.world.root.save(_KIND, row)
+            return self.join(self.population.person(row["customers"] - 1), today=True)
 
     def leave(self, person: Person) -> bool:
         """They cancel, most of them for the end of the period. False when there is nothing left to cancel."""
