@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TextIO
 
 import psycopg
+from sqlalchemy import event, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from core import clock, db, queue
 from core.errors import ConfigurationError
@@ -55,11 +57,33 @@ def _progress(under_way: History, share: float, moment: int) -> None:
     say(f'progress {min(share, 0.99):.2f} "{words}"', sys.stdout)
 
 
+def do_not_wait_for_the_disk() -> None:
+    """An unfinished history is thrown away whole, so its commits need not be on the disk one by one."""
+
+    def relax(connection: "psycopg.Connection[tuple[object, ...]]", _record: object) -> None:
+        connection.autocommit = True
+        connection.execute("set synchronous_commit = off")
+        connection.autocommit = False
+
+    for engine in (db.application_engine(), db.system_engine()):
+        event.listen(engine, "connect", relax)
+    db.dispose()
+
+
+def wait_for_the_disk() -> None:
+    """One commit that waits: the log is written in order, so all before it is on the disk then as well."""
+    with db.system_session() as session:
+        session.execute(text("set local synchronous_commit = on"))
+        session.execute(text("select pg_logical_emit_message(true, 'phantom.history', 'complete')"))
+
+
 def build(options: argparse.Namespace) -> None:
     """Live the history and say so."""
+    do_not_wait_for_the_disk()
     wanted = Wanted(options.months, options.customers, options.seed, options.data)
     with history(wanted) as under_way:
         merchant = under_way.run(lambda share, moment: _progress(under_way, share, moment))
+    wait_for_the_disk()
     if options.clock_file:
         clock.write_offset(options.clock_file, timedelta())
     write_demo_file(options.demo_file, merchant)
@@ -79,7 +103,7 @@ def main(arguments: list[str]) -> int:
             say(f"cannot build the history: {found}; use --reset", sys.stderr)
             return REMAINS
         build(options)
-    except (boot.Refusal, ConfigurationError, HistoryError, psycopg.Error, OSError) as error:
+    except (boot.Refusal, ConfigurationError, HistoryError, psycopg.Error, SQLAlchemyError, OSError) as error:
         say(f"cannot build the history: {error}", sys.stderr)
         return CANNOT
     finally:
