@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from core.errors import PhantomError
 
@@ -27,6 +28,9 @@ IMPORTED = ("core", "models", "services")
 _APART = ("phantom_app/api/", "phantom_app/serve.py")
 _KEPT = 4
 _TIMEOUT = 600
+
+_HELD = ".held"
+_holding: list[IO[str]] = []  # open files: their locks last as long as the process
 
 Progress = Callable[[str], None]
 
@@ -160,11 +164,27 @@ def _keep(web: Path, finished: Path) -> None:
     staged.rename(finished)
 
 
+def hold(folder: Path) -> bool:
+    """Keep a build from being pruned for as long as this process and its forks live; False when it is gone."""
+    try:
+        file = (folder / _HELD).open("w")
+    except FileNotFoundError:
+        return False
+    fcntl.flock(file, fcntl.LOCK_SH)
+    _holding.append(file)
+    return (folder / "build" / "client").is_dir()
+
+
 def _prune(store: Path, newest: Path) -> None:
-    """Keep a few builds: the one made now, and those a running server may still serve."""
+    """Keep the build made now, a few former ones, and every one that a running server still serves."""
     others = [path for path in store.iterdir() if path.is_dir() and len(path.name) == 16 and path != newest]
     for path in sorted(others, key=lambda each: each.stat().st_mtime)[: -(_KEPT - 1) or None]:
-        shutil.rmtree(path, ignore_errors=True)
+        with (path / _HELD).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def main() -> int:

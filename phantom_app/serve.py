@@ -148,6 +148,8 @@ def headless(settings: config.Settings, parent: int) -> ASGIApp:
 def load_application(settings: config.Settings) -> Path:
     """Build the pages if needed and import all of the application, so that workers share it."""
     folder = build.ensure_built(lambda line: print(line, flush=True))  # noqa: T201
+    while not build.hold(folder):  # pruned between the two lines: another build was made just now
+        folder = build.ensure_built()
     runtime.use_build(folder, settings.redis_url.get_secret_value())
     import phantom_app.phantom_app  # noqa: F401  # the import is the point
 

@@ -123,3 +123,25 @@ class TestSameOrigin:
     def test_another_bundle_is_refused(self) -> None:
         with pytest.raises(plugins.UnexpectedBundleError):
             plugins.same_origin(self.bundle(endpoints=6))
+
+
+class TestPruning:
+    def test_old_builds_go_but_not_one_that_is_served(
+        self, tree: Path, exports: list[Path], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(build, "_holding", [])
+        store = tmp_path_factory.mktemp("store")
+        made = []
+        for number in range(7):
+            (tree / "rxconfig.py").write_text(f"version {number}")
+            made.append(build.ensure_built(root=tree, store=store))
+            if number == 0:
+                assert build.hold(made[0])
+        assert (made[0] / "build" / "client" / "made").exists()
+        assert not made[1].exists()
+        assert made[-1].exists()
+        for file in build._holding:
+            file.close()
+
+    def test_a_build_that_is_gone_cannot_be_held(self, tmp_path: Path) -> None:
+        assert not build.hold(tmp_path / "0123456789abcdef")

@@ -40,8 +40,10 @@ def look(merchant: str, clock: ManualClock) -> Look:
 
 
 def rows(merchant: str, table: Any) -> list[Any]:
+    """All rows of a table in the order they were made, where they have one."""
+    order = table.__table__.primary_key.columns.values()
     with db.tenant_session(merchant) as session:
-        return list(session.exec(select(table)).all())
+        return list(session.exec(select(table).order_by(*order)).all())
 
 
 def totals(merchant: str) -> MerchantTotals:
