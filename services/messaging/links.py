@@ -85,11 +85,19 @@ def resolve(session: Session, token: str, purpose: LinkPurpose) -> Link:
     return Link(row.merchant_id, row.ghost_id, row.message_id, purpose)
 
 
-def address_hash(merchant_id: str, channel: Channel, address: str) -> str:
-    """A keyed hash of an address, so that the suppression list is no list of addresses."""
-    key = derive_key(Purpose.SUPPRESSIONS, 1)
+def _address_hash(key: bytes, merchant_id: str, channel: Channel, address: str) -> str:
     message = f"{merchant_id}:{channel}:{address.strip().casefold()}".encode()
     return hmac.digest(key, message, hashlib.sha256).hex()
+
+
+def is_suppressed(session: Session, merchant_id: str, channel: Channel, address: str) -> bool:
+    """Whether this address must not be written to. The list holds keyed hashes, so it is no list of addresses.
+
+    The hashes of all keys are looked for: who unsubscribed before a key rotation stays unsubscribed.
+    """
+    keys = derived_keys(Purpose.SUPPRESSIONS)
+    hashes = [_address_hash(key, merchant_id, channel, address) for key in keys]
+    return repository.is_suppressed(session, merchant_id, channel, hashes)
 
 
 def suppress(session: Session, merchant_id: str, channel: Channel, address: str, reason: str) -> bool:
@@ -99,7 +107,7 @@ def suppress(session: Session, merchant_id: str, channel: Channel, address: str,
         {
             "merchant_id": merchant_id,
             "channel": channel,
-            "address_hash": address_hash(merchant_id, channel, address),
+            "address_hash": _address_hash(derive_key(Purpose.SUPPRESSIONS), merchant_id, channel, address),
             "reason": reason,
             "created_at": clock.now(),
         },

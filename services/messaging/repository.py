@@ -74,8 +74,15 @@ def add_click(session: Session, click: Click) -> None:
     session.add(click)
 
 
-def is_suppressed(session: Session, merchant_id: str, channel: Channel, address_hash: str) -> bool:
-    return session.get(Suppression, (merchant_id, channel, address_hash)) is not None
+def is_suppressed(session: Session, merchant_id: str, channel: Channel, address_hashes: Sequence[str]) -> bool:
+    found = session.exec(
+        select(Suppression.reason).where(
+            Suppression.merchant_id == merchant_id,
+            Suppression.channel == channel,
+            col(Suppression.address_hash).in_(address_hashes),
+        )
+    ).first()
+    return found is not None
 
 
 def add_suppression(session: Session, row: dict[str, Any]) -> bool:

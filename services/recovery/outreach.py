@@ -87,8 +87,7 @@ def _refusal(work: Work, ghost: GhostTarget, step: int, *, settled: bool) -> str
     email = ghost.customer_email
     if not email:
         return "no email address is known"
-    address = links.address_hash(ghost.merchant_id, Channel.EMAIL, email)
-    if messages.is_suppressed(work.session, ghost.merchant_id, Channel.EMAIL, address):
+    if links.is_suppressed(work.session, ghost.merchant_id, Channel.EMAIL, email):
         return "the customer asked for no more messages"
     if not can(GhostState(ghost.state), Trigger.MESSAGE_SENT):
         return f"the ghost is {ghost.state}"
@@ -104,8 +103,10 @@ def _refusal(work: Work, ghost: GhostTarget, step: int, *, settled: bool) -> str
         return f"step {step} does not follow {ghost.messages_sent} messages"
     if step > work.merchant.policy.messages_per_ghost:
         return "all messages were sent"
+    if not ghost.customer_id:
+        return ""
     week = messages.count_sent_to_customer(
-        work.session, ghost.merchant_id, ghost.customer_id or "", work.now - timedelta(days=7)
+        work.session, ghost.merchant_id, ghost.customer_id, work.now - timedelta(days=7)
     )
     if week >= work.merchant.policy.messages_per_customer_week:
         return "the customer's weekly limit is reached"
