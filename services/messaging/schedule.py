@@ -96,6 +96,13 @@ def next_action(history: History, policy: RecoveryPolicy, now: datetime, default
     return _message(history, policy, now, default_zone)
 
 
+def without_messages(history: History, policy: RecoveryPolicy, now: datetime, reason: str) -> Action:
+    """For a ghost that may not be written to: wait for a payment until the window ends, then give up."""
+    if history.state not in (GhostState.OPEN, GhostState.CONTACTED, GhostState.CLICKED):
+        return Action("", None, _WHY_NOTHING.get(history.state, "This ghost is closed."))
+    return Action(EXHAUST, max(history.found_at + policy.window, now), reason)
+
+
 def _message(history: History, policy: RecoveryPolicy, now: datetime, default_zone: str) -> Action:
     if history.last_message_at is None:
         grace = policy.grace(history.decline_group)

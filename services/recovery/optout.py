@@ -10,6 +10,8 @@ from services.messaging.links import Link
 from services.recovery import repository
 from services.recovery.work import Work, merchant_context
 
+ASKED = "The customer asked for no more messages."
+
 
 def unsubscribe(session: Session, link: Link) -> bool:
     """Suppress the address behind a link for this merchant (RFC 8058). False when there was nothing to suppress."""
@@ -21,8 +23,7 @@ def unsubscribe(session: Session, link: Link) -> bool:
     work = Work.begin(session, merchant_context(session, link.merchant_id), clock.now())
     same = repository.list_unpaid_of_customer(session, link.merchant_id, ghost.customer_id or "")
     for each in same or [ghost]:
-        each.next_action, each.next_action_at = "", None
-        each.next_action_reason = "The customer asked for no more messages."
+        work.plan(each, silent=ASKED)
         work.event(each, "unsubscribed", "The customer asked for no more messages by email.")
     work.finish()
     audit.log_event(session, link.merchant_id, "messaging.unsubscribed", "A customer asked for no more messages.")

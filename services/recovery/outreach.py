@@ -31,9 +31,11 @@ from services.messaging.render import Brand, one_line, render
 from services.recovery import repository
 from services.recovery.lifecycle import Trigger, can
 from services.recovery.observe import observe
+from services.recovery.optout import ASKED
 from services.recovery.work import Work, merchant_context
 
 HOLD = timedelta(hours=6)
+SUPPRESSED = "the customer asked for no more messages"
 PROVIDER_MEMORY = timedelta(hours=24)
 _SAFETY = timedelta(minutes=10)  # clocks differ; a key about to expire is treated as expired
 
@@ -72,8 +74,9 @@ def prepare(session: Session, merchant_id: str, ghost_id: str, step: int, fresh:
     if slot is not None:
         return _repeat(work, ghost, slot, refusal)
     if refusal:
-        work.plan(ghost)
-        if ghost.next_action_at is not None and ghost.next_action_at <= now:
+        suppressed = refusal == SUPPRESSED
+        work.plan(ghost, silent=ASKED if suppressed else "")
+        if not suppressed and ghost.next_action_at is not None and ghost.next_action_at <= now:
             ghost.next_action_at, ghost.next_action_reason = now + HOLD, f"Held: {refusal}."
         work.finish()
         return Prepared("", None, "", refusal)
@@ -88,7 +91,7 @@ def _refusal(work: Work, ghost: GhostTarget, step: int, *, settled: bool) -> str
     if not email:
         return "no email address is known"
     if links.is_suppressed(work.session, ghost.merchant_id, Channel.EMAIL, email):
-        return "the customer asked for no more messages"
+        return SUPPRESSED
     if not can(GhostState(ghost.state), Trigger.MESSAGE_SENT):
         return f"the ghost is {ghost.state}"
     if ghost.strategy in (Strategy.HIGH_VALUE_MANUAL, Strategy.STOPPED, Strategy.NONE):

@@ -114,8 +114,8 @@ class Work:
         self.plan(ghost)
         return True
 
-    def plan(self, ghost: GhostTarget) -> None:
-        """Work out the ghost's next action and its reason."""
+    def plan(self, ghost: GhostTarget, silent: str = "") -> None:
+        """Work out the ghost's next action and its reason; `silent` says why no message may be sent at all."""
         history = schedule.History(
             state=GhostState(ghost.state),
             strategy=Strategy(ghost.strategy),
@@ -125,9 +125,12 @@ class Work:
             messages_sent=ghost.messages_sent,
             last_message_at=ghost.contacted_at,
         )
-        action = schedule.next_action(history, self.merchant.policy, self.now, self.merchant.timezone)
+        policy = self.merchant.policy
+        action = schedule.next_action(history, policy, self.now, self.merchant.timezone)
         if action.name == schedule.SEND and not ghost.customer_email:
-            action = schedule.Action("", None, "No message: Stripe knows no email address of this customer.")
+            silent = "No message: Stripe knows no email address of this customer."
+        if silent:
+            action = schedule.without_messages(history, policy, self.now, silent)
         ghost.next_action, ghost.next_action_at, ghost.next_action_reason = action.name, action.at, action.reason
 
     def _hand_over_shadow(self, ghost: GhostTarget) -> None:

@@ -116,7 +116,7 @@ class TestUnsubscribing:
         )
         assert answer.status_code == 200
         assert len(customer.shop.rows(Suppression)) == 1
-        assert customer.ghost.next_action == ""
+        assert customer.ghost.next_action == "exhaust"
 
     def test_twice_is_once(self, customer: Customer):
         assert [customer.browser.post(customer.stop).status_code for _ in range(2)] == [200, 200]

@@ -104,7 +104,7 @@ class TestFinding:
     def test_without_an_email_there_is_a_ghost_and_no_message(self, merchant: str, look: Look):
         look(parse_invoice(raw_invoice(customer={"id": "cus_1"})))
         (ghost,) = rows(merchant, GhostTarget)
-        assert (ghost.next_action, rows(merchant, ScheduledTask)) == ("", [])
+        assert (ghost.next_action, rows(merchant, ScheduledTask)) == ("exhaust", [])
         assert "no email" in ghost.next_action_reason
 
     @pytest.mark.parametrize("missing", ["customer", "payments"])

@@ -171,9 +171,13 @@ class TestClicks:
         with db.tenant_session(story.merchant) as session:
             assert optout.unsubscribe(session, story.link(LinkPurpose.UNSUBSCRIBE))
             assert not optout.unsubscribe(session, story.link(LinkPurpose.UNSUBSCRIBE))
-        assert story.ghost.next_action == ""
+        assert story.ghost.next_action == "exhaust"
         story.clock.advance(timedelta(days=4))
         assert story.prepare(step=2).email is None
+        assert story.ghost.next_action == "exhaust"
+        story.clock.advance(timedelta(days=25))
+        with db.tenant_session(story.merchant) as session:
+            assert pulse.plan_due(session, story.merchant, story.clock.now()).exhausted == 1
 
 
 class TestTokens:
