@@ -130,6 +130,21 @@ def _outbox() -> rx.Component:
         rx.cond(
             System.letters,
             rx.el.div(
+                rx.cond(
+                    System.mailbox != "",
+                    rx.el.p(
+                        "This is the demo: ",
+                        rx.el.a(
+                            "open the customers' mailbox",
+                            href=System.mailbox,
+                            target="_blank",
+                            rel="noopener noreferrer",
+                            data_testid="mailbox",
+                        ),
+                        " and play one of them.",
+                        class_name="soft small",
+                    ),
+                ),
                 rx.el.ul(rx.foreach(System.letters, letter), class_name="letters"),
                 class_name="panel panel-body",
                 data_testid="outbox",

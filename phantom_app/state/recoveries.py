@@ -65,7 +65,7 @@ def ghost_view(row: GhostRow, now: datetime) -> GhostView:
         card=f"{row.card_brand.capitalize()} •••• {row.card_last4}" if row.card_last4 else row.card_brand.capitalize(),
         last=words.plain(row.last_action) if row.last_action else formats.NONE,
         last_when=formats.distance(row.last_action_at, now) if row.last_action_at else "",
-        next=words.plain(row.next_action) if row.next_action else formats.NONE,
+        next=words.ACTIONS.get(row.next_action, words.plain(row.next_action)) if row.next_action else formats.NONE,
         next_when=formats.distance(row.next_action_at, now) if row.next_action_at else "",
         found=formats.distance(row.found_at, now),
     )

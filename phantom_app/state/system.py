@@ -6,6 +6,7 @@ from datetime import datetime
 import reflex as rx
 
 from core import clock
+from core.config import settings
 from models.work import TaskState
 from phantom_app import live
 from phantom_app.guard import allow, principal
@@ -138,6 +139,7 @@ class System(rx.State):
     counts: list[Count] = []
     letters: list[Letter] = []
     may_read_messages: bool = False
+    mailbox: str = ""
     as_of: str = ""
 
     async def _fill(self) -> None:
@@ -152,6 +154,8 @@ class System(rx.State):
             self.counts = counts(queue, now)
             self.tasks = [task(view, now) for view in queue.recent]
         elif self.may_read_messages:
+            # In the demo mail ends in the sandbox, where a visitor can read it and play the customer.
+            self.mailbox = f"{settings().resend_api_base}/outbox" if settings().is_demo else ""
             self.letters = [letter(each, now) for each in await as_tenant(lambda s, m: messaging.outbox(s, m, 25))]
         self.as_of = formats.moment(now)
         self.loaded = True

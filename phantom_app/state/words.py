@@ -25,6 +25,11 @@ STRATEGIES: dict[str, str] = {
     "none": "None",
 }
 
+ACTIONS: dict[str, str] = {
+    "send_message": "Send message",
+    "exhaust": "Stop asking",
+}
+
 MECHANISMS: dict[str, str] = {
     "own_attempt": "PHANTOM's own charge",
     "click": "A click on our link",
