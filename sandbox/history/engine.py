@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -58,7 +58,8 @@ class Engine:
     merchant_id: str = ""
     tasks_run: int = 0
     webhooks: int = 0
-    _slots: dict[str, int] = field(default_factory=dict)
+    _hunt_at: int = 0
+    _pulse_at: float = math.inf
 
     def settle(self) -> None:
         """Bring in what Stripe has to say and work until nobody has anything left to do at this moment."""
@@ -83,23 +84,20 @@ class Engine:
     def tick(self) -> None:
         """What the Sentinel would schedule now; its whole round (sweeping, pruning) where a hunt is due."""
         now = clock.now()
+        if now.timestamp() >= self._hunt_at:
+            sentinel.tick(now)
+            self._hunt_at = _boundary(now, 12 * HOUR if datetime.now(UTC) - now < THOROUGH else 3 * DAY)
+            return
         for schedule in sentinel.SCHEDULES:
-            slot = sentinel.slot_of(now, schedule.every)
-            if self._slots.get(schedule.kind) == slot:
-                continue
-            self._slots[schedule.kind] = slot
-            if schedule.kind == "hunt":
-                sentinel.tick(now)
-                self._slots = {each.kind: sentinel.slot_of(now, each.every) for each in sentinel.SCHEDULES}
-                return
-            with db.system_session() as session:
-                upkeep.schedule_slot(session, kind=schedule.kind, slot=slot, run_at=now, priority=schedule.priority)
+            if schedule.kind != "hunt" and now.timestamp() >= self._pulse_at:
+                slot = sentinel.slot_of(now, schedule.every)
+                with db.system_session() as session:
+                    upkeep.schedule_slot(session, kind=schedule.kind, slot=slot, run_at=now, priority=schedule.priority)
 
     def next_at(self) -> int:
         """When the engine has something to do next, a hunt at the latest; hours with nothing due are passed over."""
         now = clock.now()
-        recent = datetime.now(UTC) - now < THOROUGH
-        wanted = [_boundary(now, 12 * HOUR if recent else 3 * DAY)]
+        wanted = [self._hunt_at]
         with db.system_session() as session:
             pending = session.exec(
                 select(func.min(ScheduledTask.run_at)).where(ScheduledTask.state == TaskState.PENDING)
@@ -113,8 +111,9 @@ class Engine:
                         GhostTarget.merchant_id == self.merchant_id, col(GhostTarget.state).in_(OPEN_STATES)
                     )
                 ).one()
+            self._pulse_at = math.inf if action is None else _boundary(max(action, now), HOUR)
             if action is not None:
-                wanted.append(_boundary(max(action, now), HOUR))
+                wanted.append(int(self._pulse_at))
         return min(wanted)
 
 
