@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from core import clock
@@ -13,7 +14,7 @@ from core.config import settings
 from sandbox.history.engine import Engine, HistoryError, product_site
 from sandbox.history.loopback import SandboxAdapter, SiteBrowser, sandbox_at
 from sandbox.history.merchant import DemoMerchant, join_phantom, listen, start_messages
-from sandbox.history.play import Play, now_seconds
+from sandbox.history.play import Play
 from sandbox.history.timetravel import TravelClock
 from sandbox.people import People, in_their_own_time
 from sandbox.population.business import Business
@@ -33,6 +34,7 @@ class Wanted:
     customers: int = 300
     seed: str = "phantom"
     data: Path | None = None
+    ends: datetime | None = None  # the machine's present; a test wants the same months whenever it runs
 
 
 @dataclass
@@ -59,7 +61,7 @@ class History:
         self.play.until(lambda: self.began)
         self.travel.move_on(self.began)
         merchant = self._connect()
-        self.play.until(now_seconds)
+        self.play.until(self.travel.present)
         self.travel.arrive()
         self.play.turn()
         return merchant
@@ -77,7 +79,7 @@ class History:
     def _tell(self, tell: Callable[[float, int], None], start: int, moment: int) -> None:
         if moment - self._told >= 7 * DAY:
             self._told = moment
-            tell((moment - start) / max(1, now_seconds() - start), moment)
+            tell((moment - start) / max(1, self.travel.present() - start), moment)
 
 
 @contextmanager
@@ -86,10 +88,10 @@ def history(wanted: Wanted) -> Iterator[History]:
     told = settings()
     if told.stripe_secret_key is None or told.stripe_client_id is None:
         raise HistoryError("STRIPE_SECRET_KEY and STRIPE_CLIENT_ID are not set")
-    travel = TravelClock()
+    travel = TravelClock(home=wanted.ends - datetime.now(UTC) if wanted.ends else timedelta())
     span = int(wanted.months * MONTH) + PRELUDE
     with clock.using(travel), product_site() as site:
-        travel.jump(now_seconds() - span)
+        travel.jump(travel.present() - span)
         world = World(
             Settings(
                 platform_secret_key=told.stripe_secret_key.get_secret_value(),
@@ -105,7 +107,7 @@ def history(wanted: Wanted) -> Iterator[History]:
             api = Api(world)
             with sandbox_at(told.stripe_api_base, SandboxAdapter(world, api)):
                 business = Business.open(world, seed=wanted.seed, customers=wanted.customers, span=span)
-                engine = Engine(world, site)
+                engine = Engine(world, site, travel)
                 play = Play(travel, business)
                 browser = SiteBrowser(site)
                 play.people = People(business, browser, play.agenda, in_their_own_time)

@@ -5,7 +5,7 @@ import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
@@ -20,6 +20,7 @@ from models.ghost import OPEN_STATES, GhostTarget
 from models.work import ScheduledTask, TaskState
 from phantom_app.api import hot, links
 from sandbox.history.loopback import Site
+from sandbox.history.timetravel import TravelClock
 from sandbox.stripe.deliveries import SignedRequest
 from sandbox.stripe.world import World
 from services.tasks import upkeep
@@ -42,7 +43,7 @@ EVENTS = (
 )
 HOUR, DAY = 3600, 86_400
 # How far back hunts keep their twelve hours. Before, one in three days catches up for the others, as after an outage.
-THOROUGH = timedelta(days=30)
+THOROUGH = 30 * DAY
 
 
 class HistoryError(Exception):
@@ -55,6 +56,7 @@ class Engine:
 
     world: World
     site: Site
+    travel: TravelClock
     merchant_id: str = ""
     tasks_run: int = 0
     webhooks: int = 0
@@ -86,7 +88,7 @@ class Engine:
         now = clock.now()
         if now.timestamp() >= self._hunt_at:
             sentinel.tick(now)
-            self._hunt_at = _boundary(now, 12 * HOUR if datetime.now(UTC) - now < THOROUGH else 3 * DAY)
+            self._hunt_at = _boundary(now, 12 * HOUR if self.travel.present() - now.timestamp() < THOROUGH else 3 * DAY)
             return
         for schedule in sentinel.SCHEDULES:
             if schedule.kind != "hunt" and now.timestamp() >= self._pulse_at:

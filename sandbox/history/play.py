@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from sandbox.history.engine import Engine
 from sandbox.history.timetravel import TravelClock
@@ -102,8 +101,3 @@ class Play:
 def _pays_late(event: dict[str, object]) -> bool:
     """A payment after a failure: the ghost is waiting for it."""
     return event["type"] == "invoice.paid" and '"attempt_count":1,' not in str(event["data"])
-
-
-def now_seconds() -> int:
-    """The machine's own time."""
-    return int(datetime.now(UTC).timestamp())
