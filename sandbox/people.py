@@ -109,6 +109,8 @@ class People:
             self._open(letter)
         elif what == "answer":
             self._answer(letter)
+        elif what == "pay alone":
+            self._pay_alone(letter)
         elif what == "unsubscribe" and letter.unsubscribe_link:
             self.browser.open("POST", letter.unsubscribe_link)
         elif what == "leave":
@@ -126,6 +128,14 @@ class People:
             return False
         page = self.browser.open("GET", letter.pay_link)
         return page.status == 200 and bool(_FORM.search(page.body))
+
+    def _pay_alone(self, letter: Letter) -> None:
+        """Reminded by the mail, they find their invoice without its link."""
+        customer = self.business.customer_of(letter.person)
+        invoices = self.business.space.table("invoice").where("customer", customer["id"]) if customer else []
+        for invoice in invoices:
+            if invoice["status"] == "open" and invoice["attempted"]:
+                self.pay(letter, invoice)
 
     def _answer(self, letter: Letter) -> None:
         if not self._open(letter):
@@ -204,13 +214,13 @@ class People:
 
 
 def decision(letter: Letter, eager: float = 1.0) -> str:
-    """What a person does about a letter: answer, look, unsubscribe, leave or ignore."""
+    """What a person does about a letter: answer, pay alone, look, unsubscribe, leave or ignore."""
     draws, nature = letter.draws, letter.person.nature
     step = _LATER_MAILS[min(letter.number % 3, 2)]
     hour = letter.person.local(int(letter.message.created)).hour
     alert = 1.15 if 8 <= hour < 12 else 1.05 if 12 <= hour < 22 else 0.8
     if draws.chance(ANSWERS[nature] * step * alert * eager, "answers"):
-        return "answer"
+        return "pay alone" if draws.chance(0.1, "alone") else "answer"
     rest = 0.3 if nature is Nature.LEAVER else 0.04
     options = (("leave", rest), ("unsubscribe", 0.03), ("look", 0.12), ("ignore", 0.81))
     return draws.weighted(options, "instead")

@@ -37,6 +37,7 @@ def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     )
     amount = min(ghost.amount_cents, facts.amount_paid) if facts.amount_paid > 0 else ghost.amount_cents
     ghost.mechanism, ghost.recovered_cents = mechanism, amount
+    ghost.next_payment_attempt = None
     # A refund or dispute later names the payment that succeeded, not the one that failed.
     ghost.payment_intent_id = facts.payment_intent_id or ghost.payment_intent_id
     shown_at = paid_at
