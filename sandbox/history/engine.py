@@ -133,6 +133,8 @@ def product_site() -> Iterator[Site]:
     life = contextlib.AsyncExitStack()
     try:
         site.wait(life.enter_async_context(hot.lifespan()))
+        # The loop stands still between requests: let the intake's connections come up before the first of them.
+        site.wait(asyncio.sleep(0.2))
         try:
             yield site
         finally:
