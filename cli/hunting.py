@@ -1,15 +1,22 @@
 """`hunt`: one Ghost Hunter scan of one merchant, in the foreground."""
 
+import contextlib
 import json
+import logging
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cli.errors import CommandError
 from cli.stack.handover import use_running_stack
 
-_FIGURES = ("listed", "found", "updated", "unreadable", "requests", "seconds")
+if TYPE_CHECKING:
+    from services.hunter.schemas import HuntProgress
+
 Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="A UTC day; the whole of it is in the window.")]
 
 
@@ -24,44 +31,53 @@ def hunt(
     until: Day = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
 ) -> None:
-    """Scan a merchant's Stripe account for ghosts. With a window it is the historic audit of those days."""
+    """Scan a merchant's Stripe account for ghosts. With a window it is the historic audit of those days.
+
+    The result is on stdout, how far it has come on stderr. A hunt that Stripe interrupted goes on when called again.
+    """
     from core import config
-    from core.errors import PhantomError
+    from jobs.hunt import as_figures
     from services.hunter.schemas import HuntRequest
 
     use_running_stack(context.obj)
     config.install_clock(config.settings())
+    logging.getLogger().addHandler(logging.NullHandler())  # a person reads this: what matters is in the one line
     begin, end = _start_of(since), _end_of(until)
     request = HuntRequest(trigger="command", since=begin, until=end, audit=begin is not None or end is not None)
-    try:
-        progress = _run(merchant, request, quiet=as_json)
-    except PhantomError as error:
-        raise CommandError(f"the hunt ended: {error.detail}") from None
-    figures = {name: getattr(progress, name) for name in _FIGURES}
+    with _display(Console(stderr=True, highlight=False, soft_wrap=True), lines=not as_json) as show:
+        figures = as_figures(_run(merchant, request, show))
     typer.echo(json.dumps(figures) if as_json else "  ".join(f"{name} {value}" for name, value in figures.items()))
 
 
-def _run(merchant_id: str, request: Any, *, quiet: bool) -> Any:
-    """Page by page: fetched outside any transaction, stored in one, so that an interrupted hunt goes on later."""
-    from core.db import tenant_session
+def _run(merchant_id: str, request: Any, show: "Callable[[HuntProgress], None]") -> "HuntProgress":
+    """The worker's own loop. What made it stop is one line that says whether calling again goes on."""
     from core.errors import PhantomError
-    from services.hunter import service as hunter
-    from services.integrations.stripe.client import client_for
+    from jobs import hunt as job
+    from services.integrations.stripe.errors import StripeRateLimitedError, StripeUnavailableError
 
-    with tenant_session(merchant_id) as session:
-        client = client_for(session, merchant_id)
-        run = hunter.start(session, merchant_id, request)
     try:
-        while (page := run.fetch(client)) is not None:
-            with tenant_session(merchant_id) as session:
-                progress = run.store(session, page)
-            if not quiet:
-                typer.echo(f"  {progress.listed} listed, {progress.found} found", err=True)
+        return job.hunt(merchant_id, request, show)
+    except (StripeRateLimitedError, StripeUnavailableError) as error:
+        raise CommandError(f"{error.detail}; the same command later goes on where this hunt stopped") from None
     except PhantomError as error:
-        with tenant_session(merchant_id) as session:
-            run.fail(session, error.detail)
-        raise
-    return run.progress
+        raise CommandError(f"the hunt ended: {error.detail}") from None
+
+
+@contextlib.contextmanager
+def _display(console: Console, *, lines: bool) -> "Iterator[Callable[[HuntProgress], None]]":
+    """Shows how far a hunt has come: one living line on a terminal, elsewhere a plain one a page, or nothing."""
+    if not console.is_terminal:
+        yield lambda progress: console.print(_words(progress), markup=False) if lines else None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as living:
+        task = living.add_task("Hunting …", total=None)  # Stripe tells no totals
+        yield lambda progress: living.update(task, description=_words(progress))
+
+
+def _words(progress: "HuntProgress") -> str:
+    sweep = progress.sweep.replace("_", " ")
+    return f"{sweep}: {progress.listed} listed, {progress.found} found, {progress.updated} updated"
 
 
 def _day(text: str) -> date:

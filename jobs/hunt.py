@@ -1,5 +1,6 @@
 """Run a hunt for one merchant, page by page, showing its progress to open pages."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -37,8 +38,14 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         raise Retry(after=BUSY_PAUSE, reason=error.code) from error
 
 
-def hunt(merchant_id: str, request: HuntRequest) -> HuntProgress:
-    """Hunt to the end, one transaction a page. Raises the Stripe client's typed errors; the cursor is kept."""
+def hunt(
+    merchant_id: str, request: HuntRequest, on_progress: Callable[[HuntProgress], None] | None = None
+) -> HuntProgress:
+    """Hunt to the end, one transaction a page; `on_progress` hears of each page that is stored.
+
+    Raises the Stripe client's typed errors. Only one that a person has to act on ends the hunt; after every other
+    one the same request goes on from the cursor.
+    """
     with db.tenant_session(merchant_id) as session:
         client = client_for(session, merchant_id)
         under_way = hunter.start(session, merchant_id, request)
@@ -46,8 +53,10 @@ def hunt(merchant_id: str, request: HuntRequest) -> HuntProgress:
     try:
         while (page := under_way.fetch(client)) is not None:
             with db.tenant_session(merchant_id) as session:
-                under_way.store(session, page)
+                progress = under_way.store(session, page)
             queue.announce_change(merchant_id)
+            if on_progress is not None:
+                on_progress(progress)
     except (StripeAuthenticationError, StripePermissionError) as error:
         with db.tenant_session(merchant_id) as session:
             under_way.fail(session, f"{error.title}: connect the Stripe account again.")

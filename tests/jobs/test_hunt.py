@@ -1,0 +1,149 @@
+"""One loop for the worker and the command: open pages hear of each page, and what interrupts it does not end it."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from sqlmodel import select
+from typer.testing import CliRunner
+
+from cli import hunting
+from cli.__main__ import app
+from cli.errors import CommandError
+from core import clock as core_clock
+from core import db, queue
+from jobs import hunt as job
+from models.work import Hunt, HuntState
+from services.hunter.schemas import HuntProgress, HuntRequest
+from services.integrations.stripe.errors import (
+    StripeCallError,
+    StripePermissionError,
+    StripeRateLimitedError,
+    StripeUnavailableError,
+)
+from services.tasks.errors import Retry
+from services.tasks.schemas import ClaimedTask
+from tests.support.factories import make_merchant, raw_invoice
+
+FIGURES = ["listed", "found", "updated", "unreadable", "requests", "seconds"]
+
+
+class ThreePages:
+    """An account with three failed invoices, a page each; says no once at the second, when told to."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.refusal: StripeCallError | None = None
+
+    def raw_get(self, path: str, params: dict[str, Any]) -> dict[str, Any]:
+        self.requests += 1
+        if not path.endswith("/invoices"):
+            return {"data": [], "has_more": False}
+        number = int(params.get("starting_after", "in_0").removeprefix("in_")) + 1
+        if number == 2 and self.refusal is not None:
+            refusal, self.refusal = self.refusal, None
+            raise refusal
+        return {"data": [raw_invoice(number)], "has_more": number < 3}
+
+
+@pytest.fixture
+def merchant(database: object, clock: core_clock.ManualClock) -> str:
+    return make_merchant()
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> ThreePages:
+    made = ThreePages()
+    monkeypatch.setattr(job, "client_for", lambda _session, _merchant: made)
+    return made
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was announced, in order."""
+    heard: list[str] = []
+    monkeypatch.setattr(queue, "announce_change", lambda merchant_id: heard.append(merchant_id) or True)
+    monkeypatch.setattr(queue, "announce_work", lambda: heard.append("work") or True)
+    return heard
+
+
+def hunts(merchant: str) -> list[Hunt]:
+    with db.tenant_session(merchant) as session:
+        return list(session.exec(select(Hunt)).all())
+
+
+class TestLoop:
+    def test_open_pages_hear_of_each_page_and_workers_of_the_end(self, merchant, account, told):
+        seen: list[HuntProgress] = []
+        progress = job.hunt(merchant, HuntRequest(), seen.append)
+        assert [item.found for item in seen] == [0, 0, 0, 1, 2, 3]
+        assert seen[-1] == progress
+        assert told == [merchant] * (1 + len(seen)) + ["work"]
+
+    def test_a_busy_stripe_leaves_it_running_and_the_task_comes_back(self, merchant, account, told):
+        account.refusal = StripeRateLimitedError()
+        task = ClaimedTask(1, "hunt", merchant, {}, 1, 5, 0, "", "worker", core_clock.now())
+        with pytest.raises(Retry):
+            job.run(task)
+        assert [found.state for found in hunts(merchant)] == [HuntState.RUNNING]
+        assert job.run(task)["found"] == 3
+        assert [found.state for found in hunts(merchant)] == [HuntState.DONE]
+
+    def test_a_withdrawn_permission_ends_it_and_says_what_to_do(self, merchant, account, told):
+        account.refusal = StripePermissionError(revoked=True)
+        with pytest.raises(StripePermissionError):
+            job.hunt(merchant, HuntRequest())
+        [found] = hunts(merchant)
+        assert (found.state, found.found) == (HuntState.FAILED, 1)
+        assert "connect the Stripe account again" in found.error
+
+
+class TestCommand:
+    def call(self, folder: Path, merchant: str, *flags: str) -> Any:
+        return CliRunner().invoke(app, ["--folder", str(folder), "hunt", "--merchant", merchant, *flags])
+
+    def test_prints_its_figures_and_nothing_else_for_programs(self, merchant, account, told, tmp_path):
+        outcome = self.call(tmp_path, merchant, "--json")
+        assert outcome.exit_code == 0, outcome.exception
+        assert list(json.loads(outcome.stdout)) == FIGURES
+        assert outcome.stderr == ""
+        assert told[-1] == "work"
+
+    def test_prints_a_plain_line_a_page_where_nobody_watches(self, merchant, account, told, tmp_path):
+        outcome = self.call(tmp_path, merchant)
+        assert outcome.stdout.startswith("listed 3  found 3  updated 0")
+        assert outcome.stderr.splitlines()[-1] == "invoices: 3 listed, 3 found, 0 updated"
+        assert "\x1b" not in outcome.stderr
+
+    @pytest.mark.parametrize("refusal", [StripeRateLimitedError(), StripeUnavailableError()])
+    def test_what_passes_is_one_line_and_the_next_call_goes_on(self, merchant, account, told, tmp_path, refusal):
+        account.refusal = refusal
+        outcome = self.call(tmp_path, merchant, "--json")
+        assert isinstance(outcome.exception, CommandError)  # which `phantom` prints as its one line, with exit 1
+        assert str(outcome.exception).startswith(refusal.title)
+        assert "goes on where this hunt stopped" in str(outcome.exception)
+        assert outcome.stdout + outcome.stderr == ""
+        before = account.requests
+        assert json.loads(self.call(tmp_path, merchant, "--json").stdout)["found"] == 3
+        assert account.requests - before == 2
+        assert [found.state for found in hunts(merchant)] == [HuntState.DONE]
+
+    def test_what_a_person_must_act_on_ends_it(self, merchant, account, told, tmp_path):
+        account.refusal = StripePermissionError()
+        outcome = self.call(tmp_path, merchant)
+        assert str(outcome.exception).startswith("the hunt ended: ")
+        assert [found.state for found in hunts(merchant)] == [HuntState.FAILED]
+
+
+class TestDisplay:
+    def test_on_a_terminal_it_is_one_living_line(self, merchant, account, told):
+        terminal = Console(file=io.StringIO(), force_terminal=True, width=100)
+        with hunting._display(terminal, lines=True) as show:
+            job.hunt(merchant, HuntRequest(), show)
+            terminal.file.flush()
+        written = terminal.file.getvalue()
+        assert "\x1b" in written
+        assert "3 listed, 3 found" in written
