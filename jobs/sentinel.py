@@ -29,15 +29,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A kind of task that every active merchant gets once a period."""
+    """A kind of task that every active merchant gets once a period.
+
+    `done_by_connecting`: who connected within the period has had one already, with more in it.
+    """
 
     kind: str
     every: timedelta
     priority: int = 0
+    done_by_connecting: bool = False
 
 
 SCHEDULES = (
-    Schedule("hunt", timedelta(hours=12), priority=-10),
+    Schedule("hunt", timedelta(hours=12), priority=-10, done_by_connecting=True),
     Schedule("pulse", timedelta(hours=1)),
 )
 
@@ -83,7 +87,15 @@ class Sentinel:
             queue.announce_work(name)
 
     def _schedule(self, session: Session, schedule: Schedule, slot: int, now: datetime) -> None:
-        new = upkeep.schedule_slot(session, kind=schedule.kind, slot=slot, run_at=now, priority=schedule.priority)
+        began = clock.from_timestamp(slot * schedule.every.total_seconds())
+        new = upkeep.schedule_slot(
+            session,
+            kind=schedule.kind,
+            slot=slot,
+            run_at=now,
+            priority=schedule.priority,
+            connected_before=began if schedule.done_by_connecting else None,
+        )
         self._last[schedule.kind] = slot
         if new:
             log.info("sentinel.scheduled", extra={"facts": {"kind": schedule.kind, "tasks": new}})

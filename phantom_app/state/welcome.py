@@ -42,9 +42,10 @@ class Welcome(rx.State):
     async def _fill(self) -> None:
         merchant = await as_tenant(merchants.get_merchant)
         self.connected = bool(merchant.stripe_user_id) and merchant.state == MerchantState.ACTIVE
-        hunts = await as_tenant(lambda session, merchant_id: hunter.recent_hunts(session, merchant_id, 1))
+        hunts = await as_tenant(lambda session, merchant_id: hunter.recent_hunts(session, merchant_id, 10))
         queue = await as_tenant(lambda session, merchant_id: upkeep.queue_state(session, merchant_id, recent=1))
-        latest = hunts[0] if hunts else None
+        # the page tells of the hunt somebody asked for; one of the schedule would hide what that found
+        latest = next((hunt for hunt in hunts if hunt.trigger != "schedule"), hunts[0] if hunts else None)
         state = latest.state if latest else ""
         self.running = state == HuntState.RUNNING
         # one that was asked for stands in the queue until a worker takes it; the one before it is not it

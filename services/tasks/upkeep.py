@@ -20,13 +20,24 @@ def has_due(session: Session, *, kinds: Sequence[str] | None = None, without: Se
     return repository.has_due(session, clock.now(), kinds=kinds, without=without)
 
 
-def schedule_slot(session: Session, *, kind: str, slot: int, run_at: datetime, priority: int = 0) -> int:
+def schedule_slot(
+    session: Session,
+    *,
+    kind: str,
+    slot: int,
+    run_at: datetime,
+    priority: int = 0,
+    connected_before: datetime | None = None,
+) -> int:
     """A task of `kind` for each merchant with a connected account, once a slot, whoever asks how often.
 
-    The key `kind:merchant:slot` is what makes it safe from restarts and from a second Sentinel. Returns how many
-    tasks are new. System login only.
+    The key `kind:merchant:slot` is what makes it safe from restarts and from a second Sentinel. Accounts connected at
+    `connected_before` or later are left out: connecting has done it for them. Returns how many tasks are new. System
+    login only.
     """
-    return repository.schedule_slot(session, kind=kind, slot=slot, priority=priority, now=run_at)
+    return repository.schedule_slot(
+        session, kind=kind, slot=slot, priority=priority, now=run_at, connected_before=connected_before
+    )
 
 
 def list_expired(session: Session, limit: int = 500) -> list[ExpiredLease]:

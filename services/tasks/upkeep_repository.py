@@ -17,7 +17,9 @@ insert into scheduled_tasks (state, kind, key, merchant_id, payload, priority, r
 select 'pending', cast(:kind as text), key, merchant_id, cast(:payload as jsonb), :priority, :now, md5(key), :now
 from (
     select distinct merchant_id, concat(cast(:kind as text), ':', merchant_id, ':', cast(:slot as bigint)) as key
-    from stripe_accounts where disconnected_at is null order by merchant_id
+    from stripe_accounts
+    where disconnected_at is null and connected_at < coalesce(cast(:connected_before as timestamptz), 'infinity')
+    order by merchant_id
 ) active
 on conflict (key) do nothing
 """)
@@ -81,10 +83,19 @@ def has_due(session: Session, now: datetime, *, kinds: Sequence[str] | None, wit
     return bool(session.execute(text(f"{statement})"), parameters).scalar())
 
 
-def schedule_slot(session: Session, *, kind: str, slot: int, priority: int, now: datetime) -> int:
+def schedule_slot(
+    session: Session, *, kind: str, slot: int, priority: int, now: datetime, connected_before: datetime | None
+) -> int:
     """One task for each active merchant unless its slot has one; how many are new."""
     payload = json.dumps({"slot": slot, "trigger": "schedule"})
-    parameters = {"kind": kind, "slot": slot, "payload": payload, "priority": priority, "now": now}
+    parameters = {
+        "kind": kind,
+        "slot": slot,
+        "payload": payload,
+        "priority": priority,
+        "now": now,
+        "connected_before": connected_before,
+    }
     return int(session.execute(_SCHEDULE_SLOT, parameters).rowcount)  # type: ignore[attr-defined]  # CursorResult
 
 

@@ -104,12 +104,16 @@ class TestTick:
     def test_a_merchant_who_connects_between(self, clock):
         leader = Sentinel()
         leader.tick(clock.now())
-        connect_account("acct_9", "m9")
+        connect_account("acct_9", "m9", ago=timedelta())
         leader.tick(clock.now())
         assert not any("m9" in key for key in keys())
         clock.advance(timedelta(minutes=1))
         leader.tick(clock.now())
-        assert sum("m9" in key for key in keys()) == 2
+        # connecting has hunted already, with more in it than the schedule's hunt
+        assert [key.split(":")[0] for key in keys() if "m9" in key] == ["pulse"]
+        clock.advance(timedelta(hours=12))
+        leader.tick(clock.now())
+        assert sum("hunt:m9" in key for key in keys()) == 1
 
     def test_what_redis_forgot_is_announced_again(self, clock):
         rows("delete from stripe_accounts returning 1")

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
@@ -42,14 +42,14 @@ def body(identifier: str = "evt_1", kind: str = "invoice.payment_failed", **fiel
     return json.dumps(event(identifier, kind, **fields)).encode()
 
 
-def connect_account(account: str = ACCOUNT, merchant_id: str = MERCHANT) -> None:
+def connect_account(account: str = ACCOUNT, merchant_id: str = MERCHANT, *, ago: timedelta = timedelta(days=1)) -> None:
     with db.system_session() as session:
         session.execute(
             text(
                 "insert into stripe_accounts (stripe_user_id, merchant_id, livemode, connected_at)"
                 " values (:account, :merchant_id, false, :now)"
             ),
-            {"account": account, "merchant_id": merchant_id, "now": clock.now()},
+            {"account": account, "merchant_id": merchant_id, "now": clock.now() - ago},
         )
 
 
