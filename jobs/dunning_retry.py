@@ -14,11 +14,15 @@ BUSY_PAUSE = timedelta(seconds=30)
 
 
 def run(task: ClaimedTask) -> dict[str, Any]:
-    """The task of kind `dunning_retry`: `{"ghost_id", "payment_method_id"}`."""
+    """The task of kind `dunning_retry`: `{"ghost_id", "payment_method_id", "renewal"}`."""
     merchant_id = task.tenant
     with db.tenant_session(merchant_id) as session:
         planned = paying.begin(
-            session, merchant_id, str(task.payload["ghost_id"]), str(task.payload["payment_method_id"])
+            session,
+            merchant_id,
+            str(task.payload["ghost_id"]),
+            str(task.payload["payment_method_id"]),
+            str(task.payload.get("renewal", "")),
         )
     if planned is None:
         raise Discard("there is nothing to pay with this card any more")

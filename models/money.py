@@ -57,7 +57,7 @@ class PaymentAttempt(TenantTable, table=True):
     invoice_id: str = Field(max_length=64)
     source: AttemptSource = enum_text(AttemptSource.STRIPE)
     state: AttemptState = enum_text(AttemptState.DECLINED)
-    idempotency_key: str = Field(max_length=80)
+    idempotency_key: str = Field(max_length=200)
     payment_method_id: str | None = Field(default=None, max_length=64)
     card_brand: str = Field(default="", max_length=32)
     decline_code: str = Field(default="", max_length=64)

@@ -123,13 +123,17 @@ def _subscription_changed(event: IncomingEvent) -> str:
     with db.tenant_session(event.merchant_id) as session:
         ghosts = repository.list_unpaid_of_subscription(session, event.merchant_id, subscription_id)
         invoice_ids = [ghost.invoice_id for ghost in ghosts]
+    return _look_again(event.merchant_id, invoice_ids)
+
+
+def _look_again(merchant_id: str, invoice_ids: list[str]) -> str:
     if not invoice_ids:
         return "no_ghost"
     outcome = "unchanged"
     for invoice_id in invoice_ids:
-        facts = _fresh(event.merchant_id, invoice_id)
-        with db.tenant_session(event.merchant_id) as session:
-            if _observe(session, event.merchant_id, facts) != "unchanged":
+        facts = _fresh(merchant_id, invoice_id)
+        with db.tenant_session(merchant_id) as session:
+            if _observe(session, merchant_id, facts) != "unchanged":
                 outcome = "ghost_updated"
     return outcome
 
@@ -138,6 +142,34 @@ def _card_added(event: IncomingEvent) -> str:
     """A customer added a card: their open invoices are paid with it at once."""
     customer_id, method_id = identifier(event.object.get("customer")), identifier(event.object)
     return _pay_with(event.merchant_id, customer_id, method_id)
+
+
+def _card_renewed(event: IncomingEvent) -> str:
+    """The network gave a saved card new data: the same card, which is worth one more charge."""
+    customer_id, method_id = identifier(event.object.get("customer")), identifier(event.object)
+    return _pay_with(event.merchant_id, customer_id, method_id, renewal=event.id)
+
+
+def _customer_deleted(event: IncomingEvent) -> str:
+    """Deleting a customer ends their subscriptions: look at each of their open invoices again."""
+    customer_id = identifier(event.object)
+    if customer_id is None:
+        return "no_id"
+    with db.tenant_session(event.merchant_id) as session:
+        ghosts = repository.list_unpaid_of_customer(session, event.merchant_id, customer_id)
+        invoice_ids = [ghost.invoice_id for ghost in ghosts]
+    return _look_again(event.merchant_id, invoice_ids)
+
+
+def _finalization_failed(event: IncomingEvent) -> str:
+    """Stripe could not finish an invoice: no charge, no ghost, and money that nobody asks for."""
+    _note(event, "handshake.finalization_failed", "Stripe could not finalise an invoice; see it in your dashboard.")
+    return "noted"
+
+
+def _dispute_opened(event: IncomingEvent) -> str:
+    _note(event, "handshake.dispute_opened", "A customer disputes a payment. It counts until the dispute is lost.")
+    return "noted"
 
 
 def _customer_changed(event: IncomingEvent) -> str:
@@ -149,11 +181,11 @@ def _customer_changed(event: IncomingEvent) -> str:
     return _pay_with(event.merchant_id, identifier(event.object), identifier(settings.get("default_payment_method")))
 
 
-def _pay_with(merchant_id: str, customer_id: str | None, method_id: str | None) -> str:
+def _pay_with(merchant_id: str, customer_id: str | None, method_id: str | None, *, renewal: str = "") -> str:
     if customer_id is None or method_id is None:
         return "no_id"
     with db.tenant_session(merchant_id) as session:
-        scheduled = paying.schedule_for_new_card(session, merchant_id, customer_id, method_id)
+        scheduled = paying.schedule_for_new_card(session, merchant_id, customer_id, method_id, renewal=renewal)
     return "payment_scheduled" if scheduled else "no_ghost"
 
 
@@ -224,9 +256,14 @@ HANDLERS: dict[str, Handler] = {
     "customer.subscription.updated": _subscription_changed,
     "customer.subscription.deleted": _subscription_changed,
     "customer.subscription.paused": _subscription_changed,
+    "customer.subscription.resumed": _subscription_changed,
     "payment_method.attached": _card_added,
+    "payment_method.automatically_updated": _card_renewed,
     "customer.updated": _customer_changed,
+    "customer.deleted": _customer_deleted,
+    "invoice.finalization_failed": _finalization_failed,
     "charge.refunded": _charge_refunded,
+    "charge.dispute.created": _dispute_opened,
     "charge.dispute.closed": _dispute_closed,
     "account.application.deauthorized": _deauthorized,
 }

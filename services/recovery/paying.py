@@ -50,33 +50,45 @@ class Outcome:
     decline_code: str = ""
 
 
-def schedule_for_new_card(session: Session, merchant_id: str, customer_id: str, payment_method_id: str) -> int:
+def schedule_for_new_card(
+    session: Session, merchant_id: str, customer_id: str, payment_method_id: str, *, renewal: str = ""
+) -> int:
     """Have all open invoices of a customer paid with a new card. Returns how many tasks were made.
 
-    A customer who told the bank to stop is left alone, and so is what was written off.
+    `renewal` names the event by which a card that failed before got new data: it is worth a charge of its own. A
+    customer who told the bank to stop is left alone, and so is what was written off.
     """
     scheduled = 0
     for ghost in repository.list_unpaid_of_customer(session, merchant_id, customer_id):
-        if ghost.state in (GhostState.STOPPED, GhostState.LOST) or ghost.payment_method_id == payment_method_id:
+        if ghost.state in (GhostState.STOPPED, GhostState.LOST):
+            continue
+        if ghost.payment_method_id == payment_method_id and not renewal:
             continue
         task = tasks.schedule(
             session,
             kind="dunning_retry",
             merchant_id=merchant_id,
-            key=f"pay:{ghost.id}:{payment_method_id}",
-            payload={"ghost_id": ghost.id, "payment_method_id": payment_method_id},
+            key=_key(ghost.id, payment_method_id, renewal),
+            payload={"ghost_id": ghost.id, "payment_method_id": payment_method_id, "renewal": renewal},
             priority=10,
         )
         scheduled += task is not None
     return scheduled
 
 
-def begin(session: Session, merchant_id: str, ghost_id: str, payment_method_id: str) -> Charge | None:
+def _key(ghost_id: str, payment_method_id: str, renewal: str) -> str:
+    """One charge a ghost and card, and one more for each renewal of that card."""
+    return f"pay:{ghost_id}:{payment_method_id}" + (f":{renewal}" if renewal else "")
+
+
+def begin(
+    session: Session, merchant_id: str, ghost_id: str, payment_method_id: str, renewal: str = ""
+) -> Charge | None:
     """Commit the intent to charge; None when there is nothing to pay or this card was tried and settled."""
     ghost = repository.get_ghost(session, merchant_id, ghost_id, lock=True)
     if ghost is None or ghost.state not in UNPAID_STATES:
         return None
-    key = f"pay:{ghost.id}:{payment_method_id}"
+    key = _key(ghost.id, payment_method_id, renewal)
     attempt = repository.get_attempt(session, merchant_id, key)
     if attempt is not None and attempt.state != AttemptState.STARTED:
         return None

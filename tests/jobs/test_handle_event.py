@@ -113,4 +113,4 @@ class TestHandling:
 
 
 def test_intake_gives_a_task_to_every_type_that_has_a_handler():
-    assert set(handlers.HANDLERS) <= service.HANDLED_TYPES
+    assert set(handlers.HANDLERS) == service.HANDLED_TYPES

@@ -140,6 +140,17 @@ class TestNewCard:
         assert (ghost.state, ghost.mechanism) == (GhostState.RECOVERED, "own_attempt")
         assert shop.invoice(subscription)["status"] == "paid"
 
+    def test_a_card_the_network_renewed_is_charged_once_more(self, shop: Shop):
+        subscription = shop.subscriber(decline_code="expired_card")
+        shop.pass_time(days=31, hours=2)
+        customer = shop.world.space(shop.account).table("customer").objects[subscription["customer"]]
+        card = customer["invoice_settings"]["default_payment_method"]
+        shop.actions.automatically_update_card(shop.account, card, exp_year=2034)
+        shop.deliver()
+        assert run_payments(shop) == [{"attempt": "succeeded"}]
+        shop.deliver()
+        assert (shop.ghosts[0].state, shop.ghosts[0].mechanism) == (GhostState.RECOVERED, "own_attempt")
+
     def test_a_new_card_that_is_declined_too_is_tried_once(self, shop: Shop):
         subscription = shop.subscriber(decline_code="expired_card")
         shop.pass_time(days=31, hours=2)
