@@ -87,7 +87,10 @@ class HuntState(StrEnum):
 
 
 class Hunt(TenantTable, table=True):
-    """One scan of a merchant's account: progress while it runs, its cursor if it stops, its figures after."""
+    """One scan of a merchant's account: progress while it runs, its cursor if it stops, its figures after.
+
+    Pruned after 180 days.
+    """
 
     __tablename__ = "hunts"
 

@@ -7,13 +7,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import date
 
-from sqlalchemy import Table as SqlTable
-from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
 
 from core import clock
-from models.merchant import MerchantTotals
-from models.money import DailyMetrics
+from services.analytics import repository
 
 
 @dataclass
@@ -34,22 +31,10 @@ class Changes:
 
 def apply(session: Session, merchant_id: str, changes: Changes) -> None:
     """Write the changes of one unit of work. Keys are sorted, so that two writers lock rows in the same order."""
-    days = [
-        {"merchant_id": merchant_id, "day": day, "currency": currency, **deltas}
-        for (day, currency), deltas in sorted(changes.days.items())
-        if any(deltas.values())
-    ]
-    for row in days:
-        _add(session, DailyMetrics.__table__, row, ("merchant_id", "day", "currency"))  # type: ignore[attr-defined]
+    for (day, currency), deltas in sorted(changes.days.items()):
+        if any(deltas.values()):
+            repository.add_to_day(session, {"merchant_id": merchant_id, "day": day, "currency": currency}, deltas)
     now = clock.now()
     for currency, deltas in sorted(changes.totals.items()):
         if any(deltas.values()):
-            row = {"merchant_id": merchant_id, "currency": currency, **deltas}
-            table = MerchantTotals.__table__  # type: ignore[attr-defined]
-            _add(session, table, row, ("merchant_id", "currency"), updated_at=now)
-
-
-def _add(session: Session, table: SqlTable, row: dict[str, object], key: tuple[str, ...], **stamps: object) -> None:
-    statement = insert(table).values(**row, **stamps)
-    added = {column: table.c[column] + statement.excluded[column] for column in row if column not in key}
-    session.execute(statement.on_conflict_do_update(index_elements=list(key), set_={**added, **stamps}))
+            repository.add_to_totals(session, {"merchant_id": merchant_id, "currency": currency}, deltas, now)

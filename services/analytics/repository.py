@@ -1,9 +1,11 @@
 """All SQL of the dashboard: one row a day, one a currency, never one a ghost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
+from sqlalchemy import Table as SqlTable
 from sqlalchemy import func
+from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
 from models.ghost import GhostTarget
@@ -60,3 +62,25 @@ def last_hunt_at(session: Session, merchant_id: str) -> datetime | None:
         .order_by(col(Hunt.started_at).desc())
         .limit(1)
     ).first()
+
+
+def add_to_day(session: Session, key: Mapping[str, object], deltas: Mapping[str, int]) -> None:
+    """Add to one day's sums, making the row where there is none."""
+    _add(session, DailyMetrics.__table__, key, deltas, {})  # type: ignore[attr-defined]
+
+
+def add_to_totals(session: Session, key: Mapping[str, object], deltas: Mapping[str, int], now: datetime) -> None:
+    """Add to one currency's open totals, making the row where there is none."""
+    _add(session, MerchantTotals.__table__, key, deltas, {"updated_at": now})  # type: ignore[attr-defined]
+
+
+def _add(
+    session: Session,
+    table: SqlTable,
+    key: Mapping[str, object],
+    deltas: Mapping[str, int],
+    stamps: Mapping[str, object],
+) -> None:
+    statement = insert(table).values(**key, **deltas, **stamps)
+    added = {column: table.c[column] + statement.excluded[column] for column in deltas}
+    session.execute(statement.on_conflict_do_update(index_elements=list(key), set_={**added, **stamps}))

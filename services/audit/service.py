@@ -1,5 +1,6 @@
 """Writing and reading the live log and the audit log, in the transaction of what they tell of."""
 
+from datetime import timedelta
 from typing import Any
 
 from sqlmodel import Session
@@ -8,6 +9,8 @@ from core import clock, ids
 from models.audit import AuditLog, SystemLog
 from services.audit import repository
 from services.audit.schemas import LogLine
+
+LOG_KEPT = timedelta(days=90)
 
 
 def log_event(
@@ -71,3 +74,8 @@ def list_log(session: Session, merchant_id: str, limit: int = 100) -> tuple[LogL
         )
         for row in repository.list_log(session, merchant_id, limit)
     )
+
+
+def prune_log(session: Session, merchant_id: str) -> None:
+    """Forget lines of the live log older than 90 days. Each scheduled hunt does it, so there is never much."""
+    repository.delete_log_before(session, merchant_id, clock.now() - LOG_KEPT)

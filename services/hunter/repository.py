@@ -1,7 +1,7 @@
 """All SQL of hunts: their rows, the spool that sweeps are joined through, and what was billed."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete
@@ -12,6 +12,7 @@ from models.merchant import BilledInvoice
 from models.work import Hunt, HuntSpool, HuntState
 
 BILLED_KEPT = timedelta(days=60)
+HUNTS_KEPT = timedelta(days=180)
 
 
 def get_hunt(session: Session, merchant_id: str, hunt_id: str) -> Hunt | None:
@@ -84,3 +85,7 @@ def prune_billed(session: Session, merchant_id: str, today: date) -> None:
             col(BilledInvoice.merchant_id) == merchant_id, col(BilledInvoice.billed_on) < today - BILLED_KEPT
         )
     )
+
+
+def prune_hunts(session: Session, merchant_id: str, now: datetime) -> None:
+    session.execute(delete(Hunt).where(col(Hunt.merchant_id) == merchant_id, col(Hunt.started_at) < now - HUNTS_KEPT))

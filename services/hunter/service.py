@@ -149,10 +149,16 @@ class HuntRun:
         if state is not HuntState.RUNNING:
             hunt.finished_at = clock.now()
             repository.clear_spool(session, self.merchant_id, self.hunt_id)
-            repository.prune_billed(session, self.merchant_id, self.now.date())
+            self._prune(session)
         if state is HuntState.DONE:
             self._report(session)
         self.progress = replace(progress, state=state, error=error, finished_at=hunt.finished_at)
+
+    def _prune(self, session: Session) -> None:
+        """Every merchant is hunted twice a day, which makes this the place where its old rows go."""
+        repository.prune_billed(session, self.merchant_id, self.now.date())
+        repository.prune_hunts(session, self.merchant_id, self.now)
+        audit.prune_log(session, self.merchant_id)
 
     def _report(self, session: Session) -> None:
         progress = self.progress

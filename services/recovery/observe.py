@@ -55,7 +55,7 @@ def observe(
     ghosts = _create(work, fresh, via)
     work.finish()
     _plan_messages(session, merchant, ghosts, now)
-    if ghosts:
+    if ghosts and via is FoundVia.WEBHOOK:  # a hunt tells once, at its end
         _tell(session, merchant, ghosts, via)
     return Observed(len(ghosts), updated, len(existing) - updated)
 

@@ -20,7 +20,6 @@ from core import clock, ids
 from core.config import settings
 from core.money import Money
 from models.ghost import FoundVia, GhostState, GhostTarget, Strategy
-from models.merchant import Merchant
 from models.messaging import Channel, LinkPurpose, Message, MessageState
 from services.audit import service as audit
 from services.integrations.resend import OutgoingEmail
@@ -82,7 +81,7 @@ def prepare(session: Session, merchant_id: str, ghost_id: str, step: int, fresh:
         return Prepared("", None, "", refusal)
     slot = _fill_slot(work, ghost, step)
     work.finish()
-    return Prepared(slot.id, _email(session, slot, merchant_id), slot.idempotency_key, "")
+    return Prepared(slot.id, _email(slot, merchant.reply_to), slot.idempotency_key, "")
 
 
 def _refusal(work: Work, ghost: GhostTarget, step: int, *, settled: bool) -> str:
@@ -121,7 +120,7 @@ def _repeat(work: Work, ghost: GhostTarget, slot: Message, refusal: str) -> Prep
     assert slot.intent_at is not None  # noqa: S101  # set with the state
     expired = work.now - slot.intent_at > PROVIDER_MEMORY - _SAFETY
     if not refusal and not expired:
-        return Prepared(slot.id, _email(work.session, slot, ghost.merchant_id), slot.idempotency_key, "")
+        return Prepared(slot.id, _email(slot, work.merchant.reply_to), slot.idempotency_key, "")
     slot.state, slot.reason = MessageState.UNCERTAIN, refusal or "the provider no longer knows the key"
     _count_message(work, ghost, slot, work.now)
     work.event(ghost, "message_uncertain", f"It is not known whether message {slot.step} went out.", step=slot.step)
@@ -132,8 +131,6 @@ def _repeat(work: Work, ghost: GhostTarget, slot: Message, refusal: str) -> Prep
 
 def _fill_slot(work: Work, ghost: GhostTarget, step: int) -> Message:
     message_id = ids.new_id("msg")
-    merchant = work.session.get(Merchant, ghost.merchant_id)
-    assert merchant is not None  # noqa: S101  # merchant_context found it in this transaction
     pay_url = links.create(work.session, ghost.merchant_id, ghost.id, message_id, LinkPurpose.PAY)
     stop_url = links.create(work.session, ghost.merchant_id, ghost.id, message_id, LinkPurpose.UNSUBSCRIBE)
     rendered = render(
@@ -142,7 +139,7 @@ def _fill_slot(work: Work, ghost: GhostTarget, step: int) -> Message:
         last_step=work.merchant.policy.messages_per_ghost,
         amount=Money(ghost.amount_cents, ghost.currency),
         customer_name=ghost.customer_name,
-        brand=Brand(work.merchant.name, str(merchant.brand.get("accent") or "#111111")),
+        brand=Brand(work.merchant.name, work.merchant.accent),
         pay_url=pay_url,
         unsubscribe_url=stop_url,
     )
@@ -178,15 +175,14 @@ def _sender_line(merchant_name: str) -> str:
     return f'"{name}" <{address}>' if name else address
 
 
-def _email(session: Session, slot: Message, merchant_id: str) -> OutgoingEmail:
-    merchant = session.get(Merchant, merchant_id)
+def _email(slot: Message, reply_to: str) -> OutgoingEmail:
     return OutgoingEmail(
         sender=slot.sender,
         recipient=slot.recipient or "",
         subject=slot.subject,
         html=slot.html,
         plain=slot.plain,
-        reply_to=merchant.reply_to if merchant else "",
+        reply_to=reply_to,
         headers={
             "X-Entity-Ref-ID": slot.id,
             "List-Unsubscribe": f"<{slot.unsubscribe_url}>",

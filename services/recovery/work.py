@@ -12,12 +12,11 @@ from typing import Any
 from sqlmodel import Session
 
 from core import ids
-from core.errors import NotFoundError
 from core.locks import wait_transaction_lock
 from models.ghost import OPEN_STATES, UNPAID_STATES, GhostState, GhostTarget, Strategy
-from models.merchant import Merchant, MerchantState
 from services.analytics import ledger
-from services.merchants.policies import RecoveryPolicy, parse_policy
+from services.merchants import service as merchants
+from services.merchants.policies import RecoveryPolicy
 from services.messaging import schedule
 from services.recovery import repository
 from services.recovery.lifecycle import Trigger, after, can
@@ -27,26 +26,28 @@ _SHADOW_ENDS = frozenset({GhostState.LOST, GhostState.STOPPED, GhostState.RECOVE
 
 @dataclass(frozen=True, slots=True)
 class MerchantContext:
-    """What decisions need to know of the merchant."""
+    """What decisions and messages need to know of the merchant."""
 
     id: str
     name: str
+    accent: str
+    reply_to: str
     policy: RecoveryPolicy
     timezone: str
     active: bool
 
 
 def merchant_context(session: Session, merchant_id: str) -> MerchantContext:
-    """The merchant of a tenant session. Raises `NotFoundError`, `InvalidPolicyError`."""
-    merchant = session.get(Merchant, merchant_id)
-    if merchant is None:
-        raise NotFoundError("There is no such merchant")
+    """The merchant of a tenant session. Raises `MerchantNotFoundError`, `InvalidPolicyError`."""
+    merchant = merchants.get_merchant(session, merchant_id)
     return MerchantContext(
         id=merchant.id,
         name=str(merchant.brand.get("name") or merchant.name),
-        policy=parse_policy(merchant.policy),
+        accent=str(merchant.brand.get("accent") or ""),
+        reply_to=merchant.reply_to,
+        policy=merchant.policy,
         timezone=merchant.timezone or "UTC",
-        active=merchant.state == MerchantState.ACTIVE,
+        active=merchant.is_connected,
     )
 
 
