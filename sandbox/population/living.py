@@ -32,7 +32,7 @@ LOOKED_AT = 60  # customers asked for each choice
 DRAFT_SECONDS = 4
 ANSWER_SECONDS = (40, 160)
 RETRY_SECONDS, GIVE_UP_SECONDS = 30, 900  # a PHANTOM that does not answer
-EAGER = 1.7  # who watches has less patience than six months
+EAGER = 2.2  # who watches has less patience than six months
 
 
 @dataclass
