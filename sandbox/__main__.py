@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -28,6 +29,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--clock-file", type=Path, help="the shared offset (core.clock); the sandbox may move it")
     parser.add_argument("--platform-account", default=defaults.platform_account)
     parser.add_argument("--platform-secret-key", default=defaults.platform_secret_key)
+    parser.add_argument(
+        "--platform-secret-key-from",
+        metavar="NAME",
+        help="the environment variable that holds it: a command line can be read by everybody on the machine",
+    )
     parser.add_argument("--platform-live-key", default=defaults.platform_live_key)
     parser.add_argument("--client-id", default=defaults.client_id)
     parser.add_argument("--public-url", help="where browsers reach this server; default: its own address")
@@ -36,7 +42,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--pull", action="store_true", help="do not push webhooks; a driver takes them")
     parser.add_argument("--rate-limit", type=float, help="requests per second and account")
     parser.add_argument("--endpoint-rate-limit", type=float, help="requests per second, account and endpoint")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if name := options.platform_secret_key_from:
+        options.platform_secret_key = os.environ.get(name) or parser.error(f"{name} is not set")
+    return options
 
 
 def free_port(host: str) -> int:

@@ -30,13 +30,16 @@ def _ours(*arguments: str) -> list[str]:
 
 
 def sandbox_arguments(stack: Stack) -> list[str]:
-    """What the sandbox is told, so that the product's own keys open it and its clock is everybody's."""
+    """What the sandbox is told, so that the product's own keys open it and its clock is everybody's.
+
+    Everybody on the machine can read a command line, so a secret's name stands on it instead of the secret.
+    """
     told = stack.variables
     return [
         "--port", str(stack.ports.sandbox),
         "--data", str(stack.folder.path / "sandbox"),
         "--clock-file", told["PHANTOM_CLOCK_FILE"],
-        "--platform-secret-key", told["STRIPE_SECRET_KEY"],
+        "--platform-secret-key-from", "STRIPE_SECRET_KEY",
         "--client-id", told["STRIPE_CLIENT_ID"],
         "--public-url", stack.sandbox_url,
         "--living",

@@ -5,9 +5,10 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.support.stack import Home
+from tests.support.stack import Home, secrets_of
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.timeout(300)
@@ -42,6 +43,13 @@ class TestRunning:
         for name, pid in running.pids().items():
             environment = Path(f"/proc/{pid}/environ").read_text()
             assert "phantom_owner" not in environment, name
+
+    def test_no_secret_is_on_a_command_line(self, running: Home) -> None:
+        """Everybody on the machine can read those."""
+        lines = [line for process in psutil.process_iter(["cmdline"]) if (line := process.info["cmdline"])]
+        assert any("sandbox" in line for line in lines)
+        for name, secret in secrets_of(running.folder).items():
+            assert not any(secret in argument for line in lines for argument in line), name
 
     def test_a_second_up_says_what_runs(self, running: Home) -> None:
         outcome = running.run("up")

@@ -20,6 +20,18 @@ from tests.support.wait import wait_until
 
 _OURS = {name.upper() for name in Settings.model_fields}
 _UP_SECONDS = 110
+# Everything else in a folder's environment.json and secrets.json opens something.
+_NO_SECRETS = {
+    "PHANTOM_MODE", "PHANTOM_PORT", "PUBLIC_URL", "PHANTOM_CLOCK_FILE", "PHANTOM_DEMO_FILE", "TWILIO_FROM",
+    "STRIPE_CLIENT_ID", "STRIPE_API_BASE", "STRIPE_CONNECT_BASE", "RESEND_API_BASE", "TWILIO_API_BASE",
+}  # fmt: skip
+
+
+def secrets_of(folder: Path) -> dict[str, str]:
+    """Every secret of a demo by name: what its processes are told, and the passwords inside of the addresses."""
+    kept = {name.upper(): value for name, value in json.loads((folder / "secrets.json").read_text()).items()}
+    told = json.loads((folder / "environment.json").read_text())
+    return {name: value for name, value in {**kept, **told}.items() if name not in _NO_SECRETS}
 
 
 @dataclass
