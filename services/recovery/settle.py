@@ -6,10 +6,11 @@ from core import ids
 from models.ghost import GhostState, GhostTarget
 from models.money import RecoveryKind
 from services.audit import service as audit
-from services.integrations.stripe.facts import InvoiceFacts
+from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
 from services.recovery import repository
 from services.recovery.attribution import STRIPE_GRANULARITY, PaymentContext, mechanism_of
 from services.recovery.lifecycle import Trigger, can
+from services.recovery.strategy import retried_by_stripe
 from services.recovery.work import Work
 
 _MERIT = {
@@ -32,7 +33,7 @@ def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
             own_attempt_succeeded=repository.has_own_success(work.session, ghost),
             last_click_at=ghost.last_clicked_at,
             last_message_at=ghost.contacted_at,
-            stripe_retry_due_at=ghost.next_payment_attempt,
+            stripe_retry_due_at=_retry_due_at(ghost),
         )
     )
     amount = min(ghost.amount_cents, facts.amount_paid) if facts.amount_paid > 0 else ghost.amount_cents
@@ -60,6 +61,12 @@ def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
             facts={"ghost_id": ghost.id, "amount": amount, "currency": ghost.currency, "mechanism": mechanism},
         )
     return True
+
+
+def _retry_due_at(ghost: GhostTarget) -> datetime | None:
+    """When Stripe was to charge again; a schedule that makes no charge deserves no merit."""
+    decline = DeclineFacts(decline_code=ghost.decline_code)
+    return ghost.next_payment_attempt if retried_by_stripe(decline) else None
 
 
 def lose(work: Work, ghost: GhostTarget, reason: str, trigger: Trigger) -> bool:

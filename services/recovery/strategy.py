@@ -116,6 +116,11 @@ def group_of(decline: DeclineFacts) -> DeclineGroup:
     return DeclineGroup.UNKNOWN
 
 
+def retried_by_stripe(decline: DeclineFacts) -> bool:
+    """Whether Stripe's schedule really charges again; for some codes it counts attempts without making any."""
+    return decline.decline_code not in STRIPE_WILL_NOT_RETRY
+
+
 def decide(decline: DeclineFacts, *, attempts: int, amount: int, high_value_line: int | None) -> Decision:
     """The strategy for a ghost.
 
@@ -126,6 +131,8 @@ def decide(decline: DeclineFacts, *, attempts: int, amount: int, high_value_line
     group = group_of(decline)
     known = group is not DeclineGroup.UNKNOWN
     words = GROUP_WORDS[group]
+    if not retried_by_stripe(decline):
+        words = f"{words} Stripe will not charge this card again by itself."
     if group in (DeclineGroup.CUSTOMER_STOPPED, DeclineGroup.NOT_A_FAILURE):
         return Decision(_STRATEGY_OF_GROUP[group], group, words)
     if high_value_line is not None and amount >= high_value_line:

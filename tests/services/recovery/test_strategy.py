@@ -39,6 +39,12 @@ class TestTable:
     def test_each_code_leads_to_its_strategy(self, code: str, strategy: Strategy):
         assert _decide(code).strategy is strategy
 
+    @pytest.mark.parametrize(
+        ("code", "says"), [("lost_card", True), ("authentication_required", True), ("expired_card", False)]
+    )
+    def test_a_schedule_that_charges_nothing_is_told(self, code: str, says: bool):
+        assert ("Stripe will not charge this card again" in _decide(code).reason) is says
+
     def test_no_code_is_untested(self):
         assert {code for code, _ in CASES} == set(GROUP_OF_CODE)
 
