@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from cli.__main__ import app
 from cli.errors import CommandError
 from cli.stack import handover, history, ready
 from cli.stack.demo import demo_account
@@ -22,6 +24,8 @@ from cli.stack.start import _socket_path
 from core.config import Mode, Settings
 from core.embedded import install
 from core.embedded.process import free_port
+from sandbox.history.build import write_demo_file
+from sandbox.history.merchant import DemoMerchant
 from tests.support.servers import RunServers
 from tests.support.stack import secrets_of
 from tests.support.wait import wait_until
@@ -237,6 +241,39 @@ class TestHandover:
         assert seen["DATABASE_URL"] == stack.variables["DATABASE_URL"]
         assert "phantom_owner" in seen["DATABASE_ADMIN_URL"]
         stack.folder.let_go()
+
+
+class TestStatus:
+    """What `status --json` tells programs of a stack that runs; this process stands in for it."""
+
+    MERCHANT = DemoMerchant("mer_1", "owner@example.com", "correct horse", "acct_1")
+
+    def status(self, folder: Folder, mode: Mode) -> dict[str, object]:
+        folder.hold()
+        folder.write(Running("http://localhost:1", free_port(), mode.value, os.getpid(), str(folder.path / "s.sock")))
+        outcome = CliRunner().invoke(app, ["--folder", str(folder.path), "status", "--json"])
+        folder.let_go()
+        assert outcome.exit_code == 0, outcome.exception
+        told: dict[str, object] = json.loads(outcome.stdout)
+        assert list(told) == ["url", "processes", "health", "demo"]
+        return told
+
+    def test_a_demo_tells_how_to_sign_in(self, folder: Folder) -> None:
+        write_demo_file(folder.path / "demo.json", self.MERCHANT)
+        assert self.status(folder, Mode.DEMO)["demo"] == {
+            "merchant_id": "mer_1",
+            "email": "owner@example.com",
+            "password": "correct horse",
+            "api_key": None,
+        }
+
+    def test_a_demo_without_a_merchant_says_so(self, folder: Folder) -> None:
+        assert self.status(folder, Mode.DEMO)["demo"] is None
+
+    def test_live_mode_never_does(self, folder: Folder) -> None:
+        """Not even beside what a demo left in the same folder."""
+        write_demo_file(folder.path / "demo.json", self.MERCHANT)
+        assert self.status(folder, Mode.LIVE)["demo"] is None
 
 
 class TestReady:
