@@ -13,9 +13,8 @@ from services.integrations.resend import (
 )
 from services.integrations.stripe.client import MerchantNotConnectedError, client_for
 from services.integrations.stripe.errors import StripeNotFoundError, StripeRateLimitedError, StripeUnavailableError
-from services.integrations.stripe.parsing import parse_invoice
+from services.integrations.stripe.parsing import INVOICE_EXPAND, parse_invoice
 from services.recovery import outreach
-from services.recovery.paying import INVOICE_EXPAND
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
 

@@ -25,7 +25,12 @@ from services.integrations.stripe.errors import (
     StripeUnavailableError,
 )
 from services.integrations.stripe.facts import InvoiceFacts
-from services.integrations.stripe.parsing import UnreadableInvoiceError, identifier, parse_invoice
+from services.integrations.stripe.parsing import (
+    INVOICE_EXPAND,
+    UnreadableInvoiceError,
+    identifier,
+    parse_invoice,
+)
 from services.merchants import service as merchants
 from services.recovery import paying, repository, settle
 from services.recovery.observe import observe
@@ -66,7 +71,7 @@ def _client(merchant_id: str) -> ScopedStripe:
 
 
 def _fresh(merchant_id: str, invoice_id: str) -> InvoiceFacts:
-    return parse_invoice(_client(merchant_id).retrieve_invoice(invoice_id, paying.INVOICE_EXPAND))
+    return parse_invoice(_client(merchant_id).retrieve_invoice(invoice_id, INVOICE_EXPAND))
 
 
 def _observe(session: Session, merchant_id: str, facts: InvoiceFacts) -> str:

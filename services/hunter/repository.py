@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import delete, exists, literal
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
+from models.ghost import UNPAID_STATES, GhostKind, GhostState, GhostTarget
 from models.merchant import BilledInvoice
 from models.work import Hunt, HuntSpool, HuntState
 
 BILLED_KEPT = timedelta(days=60)
+_SEEN = "seen:"  # an invoice's own row holds its payment
 HUNTS_KEPT = timedelta(days=180)
 
 
@@ -62,6 +64,40 @@ def read_spool(session: Session, merchant_id: str, hunt_id: str, object_ids: lis
         )
     )
     return {row.object_id: row.facts for row in rows}
+
+
+def add_seen(session: Session, merchant_id: str, hunt_id: str, invoice_ids: list[str]) -> None:
+    """Remember that the hunt saw these invoices open."""
+    rows = [
+        {"merchant_id": merchant_id, "hunt_id": hunt_id, "object_id": _SEEN + each, "facts": {}} for each in invoice_ids
+    ]
+    if rows:
+        session.execute(insert(HuntSpool).values(rows).on_conflict_do_nothing())
+
+
+def list_missing(session: Session, merchant_id: str, hunt_id: str, found_before: datetime, limit: int) -> list[str]:
+    """Invoices of ghosts that may still be paid, which the hunt did not see open; oldest first.
+
+    What was lost is left out: it was not open before either.
+    """
+    seen = exists().where(
+        col(HuntSpool.merchant_id) == merchant_id,
+        col(HuntSpool.hunt_id) == hunt_id,
+        col(HuntSpool.object_id) == literal(_SEEN) + col(GhostTarget.invoice_id),
+    )
+    statement = (
+        select(GhostTarget.invoice_id)
+        .where(
+            GhostTarget.merchant_id == merchant_id,
+            GhostTarget.kind == GhostKind.FAILED,
+            col(GhostTarget.state).in_(UNPAID_STATES - {GhostState.LOST}),
+            GhostTarget.found_at < found_before,
+            ~seen,
+        )
+        .order_by(col(GhostTarget.found_at))
+        .limit(limit)
+    )
+    return list(session.exec(statement))
 
 
 def clear_spool(session: Session, merchant_id: str, hunt_id: str) -> None:

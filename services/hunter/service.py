@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from sqlmodel import Session
 
 from core import clock, ids
+from core.errors import NotFoundError
 from models.ghost import FoundVia
 from models.work import Hunt, HuntState
 from services.audit import service as audit
@@ -27,7 +28,7 @@ from services.hunter.billing import record_billed
 from services.hunter.schemas import HuntProgress, HuntRequest
 from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import UnreadableInvoiceError, identifier, parse_invoice, subscription_of
-from services.recovery.observe import observe
+from services.recovery.observe import observe, write_off
 from services.recovery.work import merchant_context
 
 Plain = dict[str, Any]
@@ -46,6 +47,7 @@ class Page:
     sweep: sweeps.Sweep
     items: list[Plain]
     has_more: bool
+    gone: tuple[str, ...] = ()  # invoices asked for by id that Stripe does not know any more
 
 
 @dataclass
@@ -60,6 +62,7 @@ class HuntRun:
     _sweeps: tuple[sweeps.Sweep, ...]
     _position: int = 0
     _after: str | None = None
+    _missing: list[str] = field(default_factory=list)
     _unreadable: Counter[str] = field(default_factory=Counter)
     _clock: float = field(default_factory=time.monotonic)
     _requests_before: int = 0
@@ -69,12 +72,31 @@ class HuntRun:
         if self._position >= len(self._sweeps):
             return None
         sweep = self._sweeps[self._position]
+        if sweep.name == sweeps.MISSING:
+            return self._fetch_missing(client, sweep)
         params = {**sweep.params, "limit": sweeps.PAGE}
         if self._after:
             params["starting_after"] = self._after
         answer = client.raw_get(sweep.path, params)
         self.progress = replace(self.progress, requests=self._requests_before + client.requests)
         return Page(sweep, answer["data"], bool(answer["has_more"]) and bool(answer["data"]))
+
+    def _fetch_missing(self, client: Lister, sweep: sweeps.Sweep) -> Page:
+        """Invoices that were not listed, one by one; each ends its ghost, so no hunt asks for it again."""
+        asked, self._missing = self._missing[: sweeps.MISSING_BATCH], self._missing[sweeps.MISSING_BATCH :]
+        items, gone = [], []
+        for invoice_id in asked:
+            try:
+                items.append(client.raw_get(f"{sweep.path}/{invoice_id}", dict(sweep.params)))
+            except NotFoundError:
+                gone.append(invoice_id)
+        self.progress = replace(self.progress, requests=self._requests_before + client.requests)
+        return Page(sweep, items, bool(self._missing), tuple(gone))
+
+    def look_for_missing(self, session: Session) -> None:
+        """Find out which invoices left the list without a word; before the sweep that reads them."""
+        if self._position < len(self._sweeps) and self._sweeps[self._position].name == sweeps.MISSING:
+            self._missing = repository.list_missing(session, self.merchant_id, self.hunt_id, self.now, sweeps.PAGE * 10)
 
     def store(self, session: Session, page: Page) -> HuntProgress:
         """Bring a page into the database and move the cursor, in the caller's transaction."""
@@ -84,15 +106,15 @@ class HuntRun:
         else:
             facts, unreadable = self._read(session, page)
             record_billed(session, self.merchant_id, facts, self.now.date())
+            if page.sweep.name == "invoices":
+                repository.add_seen(session, self.merchant_id, self.hunt_id, [each.id for each in facts])
             if page.sweep.name != "billed":
                 via = FoundVia.AUDIT if self.request.audit else FoundVia.HUNT
                 merchant = merchant_context(session, self.merchant_id)
                 seen = observe(session, merchant, facts, via, clock.now())
-                found, updated = seen.found, seen.updated
-        if page.has_more:
-            self._after = identifier(page.items[-1])
-        else:
-            self._position, self._after = self._position + 1, None
+                lost = write_off(session, merchant, page.gone, clock.now()) if page.gone else 0
+                found, updated = seen.found, seen.updated + lost
+        self._move_on(session, page)
         self.progress = replace(
             self.progress,
             sweep=page.sweep.name,
@@ -104,6 +126,13 @@ class HuntRun:
         )
         self._save(session, HuntState.DONE if self._position >= len(self._sweeps) else HuntState.RUNNING)
         return self.progress
+
+    def _move_on(self, session: Session, page: Page) -> None:
+        if not page.has_more:
+            self._position, self._after = self._position + 1, None
+            self.look_for_missing(session)
+        elif page.sweep.name != sweeps.MISSING:
+            self._after = identifier(page.items[-1])
 
     def fail(self, session: Session, reason: str) -> None:
         """Give the hunt up with a reason a person can read; its cursor stays."""
@@ -201,7 +230,7 @@ def start(session: Session, merchant_id: str, request: HuntRequest) -> HuntRun:
         session.add(hunt)
         session.flush()
     cursor = hunt.cursor or {}
-    return HuntRun(
+    run = HuntRun(
         merchant_id=merchant_id,
         hunt_id=hunt.id,
         request=request,
@@ -212,6 +241,8 @@ def start(session: Session, merchant_id: str, request: HuntRequest) -> HuntRun:
         _after=cursor.get("after"),
         _requests_before=hunt.requests,
     )
+    run.look_for_missing(session)
+    return run
 
 
 def recent_hunts(session: Session, merchant_id: str, limit: int = 20) -> tuple[HuntProgress, ...]:

@@ -60,6 +60,15 @@ def observe(
     return Observed(len(ghosts), updated, len(existing) - updated)
 
 
+def write_off(session: Session, merchant: MerchantContext, invoice_ids: Sequence[str], now: datetime) -> int:
+    """Lose the ghosts of invoices that no longer exist at Stripe. Returns how many were."""
+    work = Work.begin(session, merchant, now)
+    ghosts = repository.lock_by_invoices(session, merchant.id, invoice_ids).values()
+    lost = sum(settle.lose(work, ghost, "The invoice was deleted at Stripe.", Trigger.LOST) for ghost in ghosts)
+    work.finish()
+    return lost
+
+
 def _starts_a_ghost(facts: InvoiceFacts, verdict: Classification, via: FoundVia) -> bool:
     if verdict.verdict is Verdict.GHOST:
         return True

@@ -16,17 +16,11 @@ from models.money import AttemptSource, AttemptState, PaymentAttempt
 from services.audit import service as audit
 from services.integrations.stripe.client import ScopedStripe
 from services.integrations.stripe.errors import StripeAlreadyPaidError, StripeCardDeclinedError
-from services.integrations.stripe.parsing import parse_invoice
+from services.integrations.stripe.parsing import INVOICE_EXPAND, parse_invoice
 from services.recovery import repository
 from services.recovery.observe import observe
 from services.recovery.work import Work, merchant_context
 from services.tasks import service as tasks
-
-INVOICE_EXPAND = (
-    "customer",
-    "parent.subscription_details.subscription",
-    "payments.data.payment.payment_intent",
-)
 
 
 @dataclass(frozen=True, slots=True)

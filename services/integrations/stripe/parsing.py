@@ -15,6 +15,12 @@ from services.integrations.stripe.facts import CardFacts, CustomerFacts, Decline
 
 Plain = dict[str, Any]
 
+# What `parse_invoice` wants expanded when one invoice is read by its id (four levels, which is Stripe's limit).
+INVOICE_EXPAND = (
+    "customer",
+    "parent.subscription_details.subscription",
+    "payments.data.payment.payment_intent",
+)
 AUTHENTICATION_CODES = frozenset(
     {"authentication_required", "authentication_not_handled", "mobile_device_authentication_required"}
 )

@@ -1,6 +1,7 @@
 """Hunts page by page: idempotent, resumable, one request per hundred objects, both paths into one upsert."""
 
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ from sqlmodel import select
 
 from core import db
 from core.clock import ManualClock
-from models.ghost import GhostTarget
+from core.errors import NotFoundError
+from models.ghost import GhostState, GhostTarget
 from models.merchant import BilledInvoice
 from models.work import Hunt, HuntSpool
 from services.hunter import service as hunter
@@ -25,11 +27,14 @@ class ListedStripe:
         self.lists, self.requests, self.largest = lists, 0, 0
         self.asked: Counter[str] = Counter()
         self.break_at: int | None = None
+        self.elsewhere: list[Plain] = []  # invoices that no list shows any more
 
     def raw_get(self, path: str, params: Plain) -> Plain:
         self.requests += 1
         if self.requests == self.break_at:
             raise ConnectionResetError
+        if path.startswith("/v1/invoices/"):
+            return self.single(path.rsplit("/", 1)[-1])
         name = path.rsplit("/", 1)[-1] + ":" + params["status"]
         self.asked[name] += 1
         items = self.lists.get(name.replace(":", "_"), [])
@@ -39,6 +44,13 @@ class ListedStripe:
         page = items[start : start + params["limit"]]
         self.largest = max(self.largest, len(page))
         return {"data": page, "has_more": start + len(page) < len(items)}
+
+    def single(self, invoice_id: str) -> Plain:
+        """One invoice by its id."""
+        for item in self.elsewhere:
+            if item["id"] == invoice_id:
+                return item
+        raise NotFoundError
 
 
 def account(number: int) -> ListedStripe:
@@ -129,6 +141,47 @@ class TestHunting:
         stripe.lists["invoices_open"][0]["customer"] = {"id": "cus_0", "deleted": True}
         stripe.lists["invoice_payments_open"] = []
         assert hunt(merchant, stripe).found == 1
+
+
+class TestLostEvents:
+    """What Stripe never told is healed by the next hunt."""
+
+    def _exhaust(self, merchant: str) -> None:
+        with db.tenant_session(merchant) as session:
+            for ghost in session.exec(select(GhostTarget)).all():
+                ghost.state = GhostState.EXHAUSTED
+
+    @pytest.mark.parametrize("exhausted", [False, True])
+    def test_a_payment_nobody_told_of_recovers(self, merchant: str, clock: ManualClock, exhausted: bool):
+        stripe = account(2)
+        hunt(merchant, stripe)
+        if exhausted:
+            self._exhaust(merchant)
+        clock.advance(timedelta(hours=12))
+        paid = raw_invoice(1, status="paid", amount_remaining=0, amount_paid=4900)
+        stripe.elsewhere, stripe.lists["invoices_open"] = [paid], stripe.lists["invoices_open"][:1]
+        progress = hunt(merchant, stripe)
+        assert progress.updated == 1
+        assert {ghost.invoice_id: ghost.state for ghost in rows(merchant, GhostTarget)}["in_1"] == GhostState.RECOVERED
+
+    def test_a_healed_ghost_is_not_asked_for_again(self, merchant: str, clock: ManualClock):
+        stripe = account(1)
+        hunt(merchant, stripe)
+        clock.advance(timedelta(hours=12))
+        stripe.elsewhere, stripe.lists["invoices_open"] = [raw_invoice(0, status="void")], []
+        hunt(merchant, stripe)
+        asked = stripe.requests
+        clock.advance(timedelta(hours=12))
+        hunt(merchant, stripe)
+        assert stripe.requests - asked == 4  # the four lists and nothing else
+
+    def test_an_invoice_that_is_gone_is_lost(self, merchant: str, clock: ManualClock):
+        stripe = account(1)
+        hunt(merchant, stripe)
+        clock.advance(timedelta(hours=12))
+        stripe.lists["invoices_open"] = []
+        assert hunt(merchant, stripe).state == "done"
+        assert rows(merchant, GhostTarget)[0].state == GhostState.LOST
 
 
 class TestBilling:
