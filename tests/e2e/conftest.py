@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+import psycopg
 import pytest
 
 from tests.support.stack import Home
@@ -35,9 +36,17 @@ class Stage:
         """Do what a person or a bank does."""
         return self.control(f"/_sandbox/actions/{action}", given)["result"]
 
-    def open_account(self, name: str) -> str:
+    def merchant_of(self, account: str) -> str | None:
+        """The merchant an account is connected as; None for one that PHANTOM does not know."""
+        told = json.loads((self.home.folder / "environment.json").read_text())
+        with psycopg.connect(told["DATABASE_SYSTEM_URL"]) as connection:
+            query = "select merchant_id from stripe_accounts where stripe_user_id = %s"
+            found = connection.execute(query, [account]).fetchone()
+        return str(found[0]) if found else None
+
+    def open_account(self, name: str, owner: str = "owner@example.com") -> str:
         """A business that bills through Stripe and has not met PHANTOM yet; its account id."""
-        account: str = self.act("create_account", name=name, email="owner@example.com")["id"]
+        account: str = self.act("create_account", name=name, email=owner)["id"]
         return account
 
     def subscriber(

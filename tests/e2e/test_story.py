@@ -3,11 +3,12 @@
 Two people play: the merchant, who never reloads a page, and the customer, who has no login and only a mail.
 """
 
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect
 
 from tests.e2e.conftest import Stage
 
@@ -39,6 +40,27 @@ def business(stage: Stage) -> Business:
     stage.spoil_card(account, eve, "do_not_honor")
     stage.advance_past(ada["renews_at"])
     return Business(account, eve["renews_at"])
+
+
+@dataclass
+class Ears:
+    """Hears what a page does that nobody should notice it doing: dialogs, and errors in its console."""
+
+    dialogs: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    @classmethod
+    def on(cls, page: Page) -> "Ears":
+        ears = cls()
+
+        def dialog(opened: Dialog) -> None:
+            ears.dialogs.append(opened.message)
+            opened.dismiss()
+
+        page.on("dialog", dialog)
+        page.on("pageerror", lambda error: ears.errors.append(str(error)))
+        page.on("console", lambda line: ears.errors.append(line.text) if line.type == "error" else None)
+        return ears
 
 
 @pytest.fixture
@@ -131,10 +153,66 @@ def test_a_ghosts_own_page_tells_its_whole_story(stage: Stage, business: Busines
         expect(page.get_by_text(re.compile(part, re.IGNORECASE)).first).to_be_visible()
 
 
-def test_consent_denied_stores_nothing_and_says_what_to_do(stage: Stage, business: Business, page: Page) -> None:
+def test_html_in_a_name_is_words_and_nothing_else(stage: Stage, business: Business, page: Page, customer: Page) -> None:
+    merchants, customers = Ears.on(page), Ears.on(customer)
+    connect(page, stage, business)
+    page.goto(f"{stage.url}/recoveries")
+    row = page.get_by_test_id("ghost-row").filter(has_text=NASTY)
+    expect(row).to_be_visible()
+    row.get_by_role("link").first.click()
+    expect(page.get_by_test_id("ghost-name")).to_contain_text(NASTY)
+    expect(page.locator("img[src=x]")).to_have_count(0)
+    assert merchants == Ears()
+
+    customer.goto(stage.mailbox(BEN))
+    customer.get_by_role("link", name=re.compile("update your card")).first.click()
+    letter = customer.frame_locator("iframe")
+    expect(letter.get_by_text(f"Hello {NASTY},")).to_be_visible()
+    expect(letter.locator("img")).to_have_count(0)
+    assert customers == Ears()
+
+
+def test_a_hunt_from_the_command_line_reaches_an_open_page(stage: Stage, page: Page) -> None:
+    account = stage.open_account("Quillfeather Press", "quill@example.com")
+    connect(page, stage, Business(account, 0))
+    expect(page.get_by_test_id("hunt-state")).to_contain_text("done", timeout=SOON)
+    page.goto(f"{stage.url}/recoveries")
+    expect(page.get_by_role("heading", name="Recoveries")).to_be_visible()
+    expect(page.get_by_test_id("ghost-row")).to_have_count(0)
+    stage.control("/_sandbox/seed", {"account": account, "customers": 3})  # no webhook tells of these
+
+    first, second = hunt(stage, account), hunt(stage, account)
+    expect(page.get_by_test_id("ghost-row")).to_have_count(3, timeout=SOON)
+    assert list(first) == list(second) == ["listed", "found", "updated", "unreadable", "requests", "seconds"]
+    assert (first["listed"], first["found"], first["updated"], first["unreadable"]) == (9, 3, 0, 0)
+    assert (second["listed"], second["found"], second["updated"], second["unreadable"]) == (9, 0, 0, 0)
+    assert first["requests"] <= 1.05 * first["listed"] / 100 + 10
+
+
+def hunt(stage: Stage, account: str) -> dict[str, float]:
+    """What `phantom hunt --json` prints, which is all that it prints."""
+    outcome = stage.home.run("hunt", "--merchant", stage.merchant_of(account) or "", "--json")
+    assert (outcome.returncode, outcome.stderr) == (0, ""), outcome
+    figures: dict[str, float] = json.loads(outcome.stdout)
+    return figures
+
+
+def test_consent_denied_stores_nothing_and_says_what_to_do(stage: Stage, page: Page) -> None:
+    account = stage.open_account("Umbra Coffee", "umbra@example.com")
+    choice = page.get_by_label("Account to connect")
     page.goto(stage.url)
     page.get_by_test_id("connect-stripe").first.click()
+    choice.select_option(value=account)
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_role("heading")).to_be_visible()
+    expect(page.get_by_role("heading")).to_have_text("You did not allow the connection")
+    expect(page.get_by_text("Nothing was stored.")).to_be_visible()
+    assert stage.merchant_of(account) is None
+    assert "phantom_session" not in {cookie.get("name") for cookie in page.context.cookies()}
     page.goto(f"{stage.url}/dashboard")
     page.wait_for_url(re.compile("/sign-in"))
+
+    # The page's own way on leads to another try, where Stripe still offers the account as a new one.
+    page.goto(stage.url)
+    page.get_by_test_id("connect-stripe").first.click()
+    expect(choice.locator(f"> option[value={account}]")).to_have_count(1)
+    expect(choice.locator(f"optgroup option[value={account}]")).to_have_count(0)
