@@ -1,11 +1,13 @@
 """A real web server for tests: the built pages, a worker, this test run's database and Redis."""
 
+import asyncio
 import os
 import re
 import signal
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,11 +113,14 @@ class Tab:
     token: str = field(default_factory=lambda: str(uuid.uuid4()))
     path: str = "/dashboard"
     received: list[dict[str, Any]] = field(default_factory=list)
+    is_cut: bool = False
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def open(self, **headers: str) -> "Tab":
         self.http = aiohttp.ClientSession()  # ours, because the client leaves its own open when it is refused
         self.client = socketio.AsyncClient(reconnection=False, http_session=self.http)
-        self.client.on("event", lambda update: self.received.append(update), namespace="/_event")
+        self.client.on("event", self._hear, namespace="/_event")
+        self.client.on("disconnect", self._lose, namespace="/_event")
         sent = {"Origin": self.url, **headers}
         if self.cookie:
             sent["Cookie"] = f"phantom_session={self.cookie}"
@@ -137,6 +142,21 @@ class Tab:
     async def close(self) -> None:
         await self.client.disconnect()
         await self.http.close()
+
+    def _hear(self, update: dict[str, Any]) -> None:
+        self.received.append(update)
+        self._news.set()
+
+    def _lose(self, *_reason: str) -> None:
+        self.is_cut = True
+        self._news.set()
+
+    async def until(self, condition: Callable[[], object], *, timeout: float = 10.0) -> None:  # noqa: ASYNC109
+        """Wait until something is so, looking each time something came. Raises `TimeoutError`."""
+        async with asyncio.timeout(timeout):
+            while not condition():
+                self._news.clear()
+                await self._news.wait()
 
     async def emit(self, data: Any) -> None:
         await self.client.emit("event", data, namespace="/_event")

@@ -1,7 +1,7 @@
 """A changed merchant refreshes the pages that show it, once a tick, and only those this worker holds."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -76,20 +76,17 @@ class TestRefresh:
         assert await live.refresh_changed(APP) == 0
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop go on until something is so."""
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110  # there is no event to wait for: Redis answers when it does
-            await asyncio.sleep(0.01)
-
-
 class TestListen:
-    async def test_what_is_published_is_marked(self, redis_url: str) -> None:
+    async def test_what_is_published_is_marked(self, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        marked: asyncio.Queue[str] = asyncio.Queue()
+        monkeypatch.setattr(live, "mark_changed", marked.put_nowait)
         task = asyncio.create_task(live.listen(redis_url))
-        with redis_client.Redis.from_url(redis_url) as client:
-            await until(lambda: bool(client.publish(CHANGED_CHANNEL, "mer_7")))
-            await until(lambda: "mer_7" in live._dirty)
-        assert live.EVERYONE in live._dirty  # what was missed before the subscription
+        async with asyncio.timeout(5):
+            assert await marked.get() == live.EVERYONE  # what was missed before the subscription
+            with redis_client.Redis.from_url(redis_url) as client:
+                client.ping()  # Redis has read the subscription, which was sent before this
+                assert client.publish(CHANGED_CHANNEL, "mer_7") == 1
+            assert await marked.get() == "mer_7"
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
