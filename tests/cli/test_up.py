@@ -1,19 +1,27 @@
 """`up` as it is: real processes, real kills, and nothing left afterwards."""
 
+import contextlib
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from cli.paths import ROOT
 from tests.support.stack import Home, secrets_of
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.timeout(300)
 
 PROCESSES = ["postgres", "redis", "sandbox", "web", "worker", "sentinel"]
+
+
+def is_ready(status: dict[str, Any]) -> bool:
+    return bool((status["health"] or {}).get("status") == "ready")
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +87,7 @@ class TestRunning:
         def is_back() -> bool:
             status = running.status()
             pids = {item["name"]: item["pid"] for item in status["processes"] if item["state"] == "RUNNING"}
-            health = status["health"] or {}
-            return pids.keys() == set(PROCESSES) and pids[name] != before and health.get("status") == "ready"
+            return pids.keys() == set(PROCESSES) and pids[name] != before and is_ready(status)
 
         wait_until(is_back, timeout=60, what=f"{name} is back and everything is ready")
 
@@ -103,7 +110,7 @@ class TestEnd:
     def test_ending_a_foreground_up_stops_everything(self, home: Home, ending: signal.Signals) -> None:
         home.run("down")
         process = home.begin("up", "--no-history", "--port", str(home.port))
-        wait_until(lambda: (home.status()["health"] or {}).get("status") == "ready", timeout=100, what="up is ready")
+        wait_until(lambda: is_ready(home.status()), timeout=100, what="up is ready")
         if ending is not signal.SIGKILL:  # a killed one cannot wait; its supervisor stops by itself
             assert process.stderr is not None
             for line in process.stderr:
@@ -116,6 +123,42 @@ class TestEnd:
             assert "Traceback" not in errors
             assert home.survivors() == []
         home.wait_until_gone()
+
+
+class TestReload:
+    SOURCE = ROOT / "phantom_app" / "routes.py"
+
+    def test_a_changed_source_restarts_what_it_is_part_of(self, home: Home) -> None:
+        home.run("down")
+        process = home.begin("up", "--reload", "--no-history", "--port", str(home.port))
+        wait_until(lambda: self.is_watched(process), timeout=100, what="the sources are watched")
+        before = home.pids()
+        times = self.SOURCE.stat()
+        os.utime(self.SOURCE, ns=(times.st_atime_ns, times.st_mtime_ns))  # heard of, and nothing is changed
+
+        def is_back() -> bool:
+            status = home.status()
+            pids = {item["name"]: item["pid"] for item in status["processes"] if item["state"] == "RUNNING"}
+            return pids.keys() == before.keys() and pids["web"] != before["web"] and is_ready(status)
+
+        wait_until(is_back, timeout=60, what="web is another process, and ready")
+        after = home.pids()
+        assert {name for name in PROCESSES if after[name] != before[name]} == {"web"}
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+        assert "Restarted web" in errors
+        home.wait_until_gone()
+
+    def is_watched(self, process: "subprocess.Popen[str]") -> bool:
+        """Whether `up` has told the kernel that it wants to hear of this source's folder."""
+        assert process.poll() is None, process.communicate()
+        wanted = f"ino:{self.SOURCE.parent.stat().st_ino:x} "
+        found = False
+        for descriptor in Path(f"/proc/{process.pid}/fdinfo").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed since
+                found = found or wanted in descriptor.read_text()
+        return found
 
 
 class TestCorruptFolder:
