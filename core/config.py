@@ -1,4 +1,4 @@
-"""All settings, read once from the environment; nothing else in PHANTOM reads it.
+"""All settings, read once from the environment; no setting is read anywhere else while PHANTOM runs.
 
 A process that starts with settings it cannot honour stops at once with a clear line (`ConfigurationError`).
 """

@@ -1,7 +1,7 @@
 """The settings of every process of a stack, as environment variables.
 
-The one place besides `core.config` that reads the environment: complete settings do not exist yet while `up`
-is still choosing ports and passwords.
+The one place besides `core.config` that reads settings from it: complete ones do not exist yet while `up` is still
+choosing ports and passwords.
 """
 
 from dataclasses import dataclass

@@ -45,7 +45,7 @@ _WORDS = (
     "Candlewick", "Foxglove", "Driftglass", "Sundial",
 )  # fmt: skip
 _TRADES = ("Labs", "Studio", "Logistics", "Analytics", "Foods", "Robotics", "Clinics", "Press", "Works", "Media")
-# Legal and hostile: escaping is tested by living with them (issue 2, "Bad input").
+# Legal and hostile: escaping is tested by living with them.
 _HTML_NAMES = (
     "<b>Bold</b> & Sons",
     "<script>alert('hello')</script> Bakery",

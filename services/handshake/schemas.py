@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class IncomingEvent:
-    """A verified event of a known merchant. `object` is a hint: what decides is the object's own state (§4.7).
+    """A verified event of a known merchant. `object` is a hint: what decides is the object's own state at Stripe.
 
     Texts are clean for PostgreSQL: NUL characters and lone surrogates are replaced by U+FFFD.
     """

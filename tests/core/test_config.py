@@ -1,11 +1,17 @@
 """Settings: a process that cannot honour them does not start, and never repeats a secret in saying so."""
 
 import base64
+import io
+import json
+import re
 from typing import Any
 
 import pytest
+from dotenv import dotenv_values
 
-from core.config import Mode, decode_encryption_key, load
+from cli.paths import ROOT
+from cli.stack.environment import Given
+from core.config import Mode, Settings, decode_encryption_key, load
 from core.errors import ConfigurationError
 
 KEY = bytes(range(32))
@@ -91,3 +97,37 @@ class TestSecrets:
         old = bytes(32)
         found = load(encryption_key=KEY.hex(), encryption_key_version=2, encryption_keys={1: old.hex()})
         assert found.master_keys() == {1: old, 2: KEY}
+
+
+class TestExample:
+    """`.env.example` is what a person reads instead of the source, so every line of it has to be so."""
+
+    TEXT = (ROOT / ".env.example").read_text()
+    UNUSED = "#" + TEXT.partition("# -- not used yet")[2]
+
+    def shown(self, text: str) -> dict[str, str]:
+        """What a file with every # taken away would set."""
+        lines = re.sub(r"^#(?=[A-Z_]+=)", "", text, flags=re.MULTILINE)
+        return {name: value or "" for name, value in dotenv_values(stream=io.StringIO(lines)).items()}
+
+    def test_names_every_setting_and_no_other(self):
+        assert set(self.shown(self.TEXT)) == {name.upper() for name in Settings.model_fields}
+
+    def test_shows_the_defaults(self):
+        values = {name.lower(): value for name, value in self.shown(self.TEXT).items() if value}
+        assert values.pop("phantom_mode") == Given.model_fields["phantom_mode"].default.value  # `up`'s, as it says
+        for name, value in values.items():
+            default = Settings.model_fields[name].get_default(call_default_factory=True)
+            plain = getattr(default, "get_secret_value", lambda found=default: found)()
+            assert value == (json.dumps(plain) if isinstance(plain, dict) else str(plain)), name
+
+    def test_what_it_calls_unused_is_unused_and_the_rest_is_not(self):
+        unused = set(self.shown(self.UNUSED))
+        assert unused == {name.upper() for name in Settings.model_fields if not self.is_read(name)}
+
+    def is_read(self, name: str) -> bool:
+        """Whether code of the product asks the settings for it; handing it to a demo's processes is not that."""
+        word = re.compile(rf"\.{name}\b")
+        places = [ROOT / part for part in ("core", "services", "jobs", "phantom_app", "cli")]
+        files = {file for place in places for file in place.rglob("*.py")} - set((ROOT / "cli" / "stack").iterdir())
+        return any(word.search(file.read_text()) for file in files)
