@@ -12,10 +12,16 @@ from services.integrations.resend import (
     sender_for,
 )
 from services.integrations.stripe.client import MerchantNotConnectedError, client_for
-from services.integrations.stripe.errors import StripeNotFoundError, StripeRateLimitedError, StripeUnavailableError
-from services.integrations.stripe.parsing import INVOICE_EXPAND, parse_invoice
+from services.integrations.stripe.errors import (
+    StripeAuthenticationError,
+    StripeNotFoundError,
+    StripePermissionError,
+    StripeRateLimitedError,
+    StripeUnavailableError,
+)
+from services.integrations.stripe.parsing import INVOICE_EXPAND, UnreadableInvoiceError, parse_invoice
 from services.recovery import outreach
-from services.tasks.errors import Discard, Retry
+from services.tasks.errors import Retry
 from services.tasks.schemas import ClaimedTask
 
 BUSY_PAUSE = timedelta(seconds=30)
@@ -27,19 +33,32 @@ def run(task: ClaimedTask) -> dict[str, Any]:
     try:
         with db.tenant_session(merchant_id) as session:
             invoice_id = outreach.invoice_of(session, merchant_id, ghost_id)
-            if invoice_id is None:
-                raise Discard("the ghost takes no message any more")
-            stripe = client_for(session, merchant_id)
+            stripe = client_for(session, merchant_id) if invoice_id else None
+        if invoice_id is None or stripe is None:
+            return _held(merchant_id, ghost_id, step, "the ghost takes no message any more")
         fresh = parse_invoice(stripe.retrieve_invoice(invoice_id, INVOICE_EXPAND))
-    except (MerchantNotConnectedError, StripeNotFoundError) as error:
-        raise Discard(error.code) from None
     except (StripeRateLimitedError, StripeUnavailableError) as error:
         raise Retry(after=BUSY_PAUSE, reason=error.code) from error
+    except (
+        MerchantNotConnectedError,
+        StripeNotFoundError,
+        StripeAuthenticationError,
+        StripePermissionError,
+        UnreadableInvoiceError,
+    ) as error:
+        return _held(merchant_id, ghost_id, step, error.title.lower())
     with db.tenant_session(merchant_id) as session:
         prepared = outreach.prepare(session, merchant_id, ghost_id, step, fresh)
     if prepared.email is None:
         return {"sent": False, "reason": prepared.reason}
     return _hand_over(merchant_id, prepared)
+
+
+def _held(merchant_id: str, ghost_id: str, step: int, reason: str) -> dict[str, Any]:
+    """Nothing is sent now; the pulse comes back to this ghost by itself."""
+    with db.tenant_session(merchant_id) as session:
+        outreach.hold(session, merchant_id, ghost_id, step, reason)
+    return {"sent": False, "reason": reason}
 
 
 def _hand_over(merchant_id: str, prepared: outreach.Prepared) -> dict[str, Any]:

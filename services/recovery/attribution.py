@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from models.ghost import Mechanism
 
+CLICK_CREDIT = timedelta(days=30)
 MESSAGE_CREDIT = timedelta(days=14)
 STRIPE_RETRY_WINDOW = timedelta(hours=2)
 STRIPE_GRANULARITY = timedelta(seconds=1)  # Stripe cuts its times to whole seconds, ours are finer
@@ -24,13 +25,14 @@ class PaymentContext:
 def mechanism_of(context: PaymentContext) -> Mechanism:
     """The strongest claim that holds: our own attempt, a human click, a message, Stripe's retry, by itself.
 
-    A click or a message can only claim what came after it, a message only within 14 days. Stripe's scheduled retry
-    outranks a mere message when the payment falls within two hours after its due time, because the charge was then
-    made by the schedule and not by a person.
+    A click or a message can only claim what came after it, a click within 30 days, a message within 14. Stripe's
+    scheduled retry outranks a mere message when the payment falls within two hours after its due time, because the
+    charge was then made by the schedule and not by a person.
     """
     if context.own_attempt_succeeded:
         return Mechanism.OWN_ATTEMPT
-    if context.last_click_at is not None and context.last_click_at <= context.paid_at + STRIPE_GRANULARITY:
+    click_at = context.last_click_at
+    if click_at is not None and -STRIPE_GRANULARITY <= context.paid_at - click_at <= CLICK_CREDIT:
         return Mechanism.CLICK
     if _made_by_schedule(context):
         return Mechanism.STRIPE_RETRY

@@ -28,12 +28,14 @@ from services.messaging import links
 from services.messaging import repository as messages
 from services.messaging.render import Brand, one_line, render
 from services.recovery import repository
+from services.recovery.classify import Verdict, classify
 from services.recovery.lifecycle import Trigger, can
 from services.recovery.observe import observe
 from services.recovery.optout import ASKED
 from services.recovery.work import Work, merchant_context
 
 HOLD = timedelta(hours=6)
+PROVIDER_REFUSED = "The mail provider refused the message: see the outbox."
 SUPPRESSED = "the customer asked for no more messages"
 PROVIDER_MEMORY = timedelta(hours=24)
 _SAFETY = timedelta(minutes=10)  # clocks differ; a key about to expire is treated as expired
@@ -68,8 +70,11 @@ def prepare(session: Session, merchant_id: str, ghost_id: str, step: int, fresh:
         return Prepared("", None, "", "there is no such ghost")
     slot = messages.get_slot(session, merchant_id, ghost_id, step, Channel.EMAIL)
     if slot is not None and slot.state != MessageState.SENDING:
+        # Whatever asked for this step again: it is taken, and the ghost gets on with what follows.
+        work.plan(ghost, silent=PROVIDER_REFUSED if slot.state == MessageState.FAILED else "")
+        work.finish()
         return Prepared(slot.id, None, "", f"the slot is {slot.state}")
-    refusal = _refusal(work, ghost, step, settled=slot is not None)
+    refusal = _refusal(work, ghost, step, fresh, settled=slot is not None)
     if slot is not None:
         return _repeat(work, ghost, slot, refusal)
     if refusal:
@@ -84,7 +89,32 @@ def prepare(session: Session, merchant_id: str, ghost_id: str, step: int, fresh:
     return Prepared(slot.id, _email(slot, merchant.reply_to), slot.idempotency_key, "")
 
 
-def _refusal(work: Work, ghost: GhostTarget, step: int, *, settled: bool) -> str:
+def hold(session: Session, merchant_id: str, ghost_id: str, step: int, reason: str) -> None:
+    """No message can be prepared now: settle what a crash left open, and look again in some hours.
+
+    A slot in `sending` becomes `uncertain` and counts, because the provider may have accepted it.
+    """
+    now = clock.now()
+    work = Work.begin(session, merchant_context(session, merchant_id), now)
+    ghost = repository.get_ghost(session, merchant_id, ghost_id, lock=True)
+    if ghost is None:
+        return
+    slot = messages.get_slot(session, merchant_id, ghost_id, step, Channel.EMAIL)
+    if slot is not None and slot.state == MessageState.SENDING:
+        _give_up(work, ghost, slot, reason)
+    work.plan(ghost)
+    if ghost.next_action_at is not None and ghost.next_action_at <= now:
+        ghost.next_action_at, ghost.next_action_reason = now + HOLD, f"Held: {reason}."
+    work.finish()
+
+
+def _give_up(work: Work, ghost: GhostTarget, slot: Message, reason: str) -> None:
+    slot.state, slot.reason = MessageState.UNCERTAIN, reason
+    _count_message(work, ghost, slot, slot.intent_at or work.now)
+    work.event(ghost, "message_uncertain", f"It is not known whether message {slot.step} went out.", step=slot.step)
+
+
+def _refusal(work: Work, ghost: GhostTarget, step: int, fresh: InvoiceFacts, *, settled: bool) -> str:
     """Why nothing may be sent now, in the order of what decides; empty when it may."""
     email = ghost.customer_email
     if not email:
@@ -95,12 +125,15 @@ def _refusal(work: Work, ghost: GhostTarget, step: int, *, settled: bool) -> str
         return f"the ghost is {ghost.state}"
     if ghost.strategy in (Strategy.HIGH_VALUE_MANUAL, Strategy.STOPPED, Strategy.NONE):
         return f"the strategy is {ghost.strategy}"
+    now_is = classify(fresh, work.merchant.policy)
+    if now_is.verdict is not Verdict.GHOST:
+        return now_is.reason.rstrip(".").lower()
     if not work.merchant.active:
         return "the Stripe account is disconnected"
-    if settled:
-        return ""
     if work.merchant.policy.paused:
         return "the merchant has paused messages"
+    if settled:
+        return ""
     if step != ghost.messages_sent + 1:
         return f"step {step} does not follow {ghost.messages_sent} messages"
     if step > work.merchant.policy.messages_per_ghost:
@@ -121,9 +154,7 @@ def _repeat(work: Work, ghost: GhostTarget, slot: Message, refusal: str) -> Prep
     expired = work.now - slot.intent_at > PROVIDER_MEMORY - _SAFETY
     if not refusal and not expired:
         return Prepared(slot.id, _email(slot, work.merchant.reply_to), slot.idempotency_key, "")
-    slot.state, slot.reason = MessageState.UNCERTAIN, refusal or "the provider no longer knows the key"
-    _count_message(work, ghost, slot, work.now)
-    work.event(ghost, "message_uncertain", f"It is not known whether message {slot.step} went out.", step=slot.step)
+    _give_up(work, ghost, slot, refusal or "the provider no longer knows the key")
     work.plan(ghost)
     work.finish()
     return Prepared(slot.id, None, "", slot.reason)
@@ -242,8 +273,7 @@ def settle_failed(session: Session, merchant_id: str, message_id: str, reason: s
     slot.state, slot.reason = MessageState.FAILED, reason[:500]
     ghost = repository.get_ghost(session, merchant_id, slot.ghost_id, lock=True)
     assert ghost is not None  # noqa: S101  # a message belongs to a ghost
-    ghost.next_action, ghost.next_action_at = "", None
-    ghost.next_action_reason = "The mail provider refused the message: see the outbox."
+    work.plan(ghost, silent=PROVIDER_REFUSED)
     work.event(ghost, "message_failed", slot.reason, message_id=slot.id, step=slot.step)
     work.finish()
     audit.log_event(

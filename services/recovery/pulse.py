@@ -5,7 +5,7 @@ anew gets a new one. That no step goes out twice is not this key's work but the 
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
@@ -17,6 +17,7 @@ from services.recovery.work import Work, merchant_context
 from services.tasks import service as tasks
 
 PAGE = 500
+RETRY = timedelta(hours=6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ def plan_due(session: Session, merchant_id: str, now: datetime, after: tuple[dat
     for ghost in due:
         if ghost.next_action == schedule.EXHAUST:
             exhausted += work.move(ghost, Trigger.EXHAUSTED, ghost.next_action_reason)
+        elif ghost.next_action == schedule.SEND and now >= ghost.found_at + merchant.policy.window:
+            exhausted += work.move(ghost, Trigger.EXHAUSTED, "Its window is over.")
         elif ghost.next_action == schedule.SEND:
             tasks.schedule(
                 session,
@@ -57,6 +60,9 @@ def plan_due(session: Session, merchant_id: str, now: datetime, after: tuple[dat
                 payload={"ghost_id": ghost.id, "step": ghost.messages_sent + 1},
                 run_at=ghost.next_action_at,
             )
+            # Sending plans the ghost anew. If its task is discarded or dies, the pulse comes back in some hours, at
+            # another moment and so under another key.
+            ghost.next_action_at = now + RETRY
             messages += 1
     work.finish()
     return Planned(messages, exhausted, position if len(due) == PAGE else None)

@@ -12,9 +12,10 @@ from core.clock import ManualClock
 from models.ghost import FoundVia, GhostState, GhostTarget
 from models.messaging import LinkPurpose, Message, MessageState
 from models.money import DailyMetrics
+from models.work import ScheduledTask
 from services.integrations.stripe.parsing import parse_invoice
 from services.messaging import links
-from services.recovery import clicks, optout, outreach, pulse
+from services.recovery import clicks, optout, outreach, pulse, service
 from services.recovery.observe import observe
 from services.recovery.work import merchant_context
 from tests.support.factories import make_merchant, raw_invoice
@@ -41,6 +42,10 @@ class Story:
     def sent(self, prepared: outreach.Prepared) -> bool:
         with db.tenant_session(self.merchant) as session:
             return outreach.settle_sent(session, self.merchant, prepared.message_id, "resend", "re_1")
+
+    def pulse(self) -> pulse.Planned:
+        with db.tenant_session(self.merchant) as session:
+            return pulse.plan_due(session, self.merchant, self.clock.now())
 
     def link(self, purpose: LinkPurpose = LinkPurpose.PAY) -> links.Link:
         message = self.messages[0]
@@ -103,8 +108,6 @@ class TestSending:
         assert story.messages == []
 
     def test_a_paused_ghost_gets_nothing(self, story: Story):
-        from services.recovery import service
-
         with db.tenant_session(story.merchant) as session:
             assert service.pause(session, story.merchant, [story.ghost.id], "usr_1") == 1
         assert story.prepare().email is None
@@ -120,6 +123,37 @@ class TestSending:
         assert prepared.email is None
         assert "weekly limit" in prepared.reason
 
+    def test_a_payment_under_way_is_waited_for(self, story: Story):
+        assert story.prepare(replace(FAILED, payment_status="processing")).email is None
+        ghost = story.ghost
+        assert (story.messages, ghost.state, ghost.next_action) == ([], GhostState.OPEN, "send_message")
+        assert ghost.next_action_at > story.clock.now()
+
+    def test_a_paused_subscription_is_not_chased(self, story: Story):
+        assert story.prepare(replace(FAILED, subscription_status="paused")).email is None
+
+    def test_what_the_provider_refuses_ends_with_the_window(self, story: Story):
+        prepared = story.prepare()
+        with db.tenant_session(story.merchant) as session:
+            outreach.settle_failed(session, story.merchant, prepared.message_id, "invalid address")
+        assert story.prepare().email is None
+        story.see(replace(FAILED, attempt_count=2))
+        story.prepare()
+        assert story.ghost.next_action == "exhaust"
+        story.clock.advance(timedelta(days=28))
+        assert story.pulse().exhausted == 1
+
+    def test_a_send_that_died_is_tried_again_some_hours_later(self, story: Story):
+        assert story.pulse().messages == 1
+        assert story.pulse().messages == 0
+        story.clock.advance(timedelta(hours=7))
+        assert story.pulse().messages == 1
+        assert len({task.key for task in story.rows(ScheduledTask)}) == 2
+
+    def test_a_ghost_that_never_got_its_message_ends_with_the_window(self, story: Story):
+        story.clock.advance(timedelta(days=29))
+        assert (story.pulse().exhausted, story.ghost.state) == (1, GhostState.EXHAUSTED)
+
 
 class TestCrashes:
     def test_after_the_intent_the_same_message_goes_with_the_same_key(self, story: Story):
@@ -134,6 +168,21 @@ class TestCrashes:
         assert story.messages[0].state == MessageState.UNCERTAIN
         assert story.ghost.messages_sent == 1
         assert story.prepare().email is None
+
+    def test_switched_off_between_crash_and_repeat_means_no_message(self, story: Story):
+        story.prepare()
+        with db.tenant_session(story.merchant) as session:
+            service.stop_messages(session, story.merchant, "usr_1")
+        assert story.prepare().email is None
+        assert story.messages[0].state == MessageState.UNCERTAIN
+
+    def test_a_slot_left_open_is_settled_when_nothing_follows(self, story: Story):
+        story.prepare()
+        story.see(PAID)
+        with db.tenant_session(story.merchant) as session:
+            outreach.hold(session, story.merchant, story.ghost.id, 1, "paid")
+        assert (story.messages[0].state, story.ghost.messages_sent) == (MessageState.UNCERTAIN, 1)
+        assert sum(day.messages_count for day in story.rows(DailyMetrics)) == 1
 
     def test_paid_between_crash_and_repeat_means_no_message(self, story: Story):
         story.prepare()
@@ -165,6 +214,17 @@ class TestClicks:
             assert clicks.landing(session, story.link()).paid
             with pytest.raises(clicks.LinkClosedError):
                 clicks.confirm(session, story.link())
+
+    def test_the_address_that_opted_out_stays_out_when_it_returns(self, story: Story):
+        story.sent(story.prepare())
+        elsewhere = replace(FAILED, customer=replace(FAILED.customer, email="new@example.com"))
+        story.see(elsewhere)
+        with db.tenant_session(story.merchant) as session:
+            optout.unsubscribe(session, story.link(LinkPurpose.UNSUBSCRIBE))
+        story.clock.advance(timedelta(days=4))
+        for facts in (FAILED, elsewhere):
+            story.see(facts)
+            assert story.prepare(facts, step=2).email is None
 
     def test_after_an_unsubscribe_nothing_goes_out(self, story: Story):
         story.sent(story.prepare())
