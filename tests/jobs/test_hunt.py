@@ -79,7 +79,7 @@ class TestLoop:
     def test_open_pages_hear_of_each_page_and_workers_of_the_end(self, merchant, account, told):
         seen: list[HuntProgress] = []
         progress = job.hunt(merchant, HuntRequest(), seen.append)
-        assert [item.found for item in seen] == [0, 0, 0, 1, 2, 3]
+        assert [item.found for item in seen if item.sweep == "invoices"] == [1, 2, 3]
         assert seen[-1] == progress
         assert told == [merchant] * (1 + len(seen)) + ["work"]
 
@@ -115,7 +115,7 @@ class TestCommand:
     def test_prints_a_plain_line_a_page_where_nobody_watches(self, merchant, account, told, tmp_path):
         outcome = self.call(tmp_path, merchant)
         assert outcome.stdout.startswith("listed 3  found 3  updated 0")
-        assert outcome.stderr.splitlines()[-1] == "invoices: 3 listed, 3 found, 0 updated"
+        assert "invoices: 3 listed, 3 found, 0 updated" in outcome.stderr.splitlines()
         assert "\x1b" not in outcome.stderr
 
     @pytest.mark.parametrize("refusal", [StripeRateLimitedError(), StripeUnavailableError()])
