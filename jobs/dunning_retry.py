@@ -5,7 +5,13 @@ from typing import Any
 
 from core import db
 from services.integrations.stripe.client import MerchantNotConnectedError, client_for
-from services.integrations.stripe.errors import StripeNotFoundError, StripeRateLimitedError, StripeUnavailableError
+from services.integrations.stripe.errors import (
+    StripeAuthenticationError,
+    StripeNotFoundError,
+    StripePermissionError,
+    StripeRateLimitedError,
+    StripeUnavailableError,
+)
 from services.recovery import paying
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
@@ -30,8 +36,15 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         with db.tenant_session(merchant_id) as session:
             stripe = client_for(session, merchant_id)
         outcome = paying.charge(stripe, planned)
-    except (MerchantNotConnectedError, StripeNotFoundError) as error:
-        raise Discard(error.code) from None
+    except (
+        MerchantNotConnectedError,
+        StripeNotFoundError,
+        StripeAuthenticationError,
+        StripePermissionError,
+    ) as error:
+        with db.tenant_session(merchant_id) as session:
+            paying.give_up(session, merchant_id, planned)
+        return {"attempt": "given_up", "reason": error.code}
     except (StripeRateLimitedError, StripeUnavailableError) as error:
         raise Retry(after=BUSY_PAUSE, reason=error.code) from error
     with db.tenant_session(merchant_id) as session:

@@ -97,7 +97,8 @@ class GhostTarget(TenantTable, table=True):
     next_payment_attempt: datetime | None = optional_utc()
     billing_reason: str = Field(default="", max_length=32)
     subscription_status: str = Field(default="", max_length=24)
-    amount_cents: int = cents()
+    found_cents: int = cents()  # what was open when it was found: what a recovery can bring back
+    amount_cents: int = cents()  # what is open now
     currency: str = Field(max_length=3)
     monthly_value_cents: int = cents()
     shadow_cents: int = cents()  # the part of shadow leakage this ghost carries for its subscription

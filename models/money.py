@@ -46,6 +46,8 @@ class AttemptState(StrEnum):
     STARTED = "started"
     SUCCEEDED = "succeeded"
     DECLINED = "declined"
+    ALREADY_PAID = "already_paid"  # somebody else was faster: no merit of ours
+    GIVEN_UP = "given_up"  # Stripe did not know the card, the invoice or the account any more
 
 
 class PaymentAttempt(TenantTable, table=True):

@@ -11,7 +11,6 @@ from typing import Any
 from sqlmodel import Session
 
 from core import clock, db
-from core.clock import from_timestamp
 from models.ghost import FoundVia, GhostState
 from services.audit import service as audit
 from services.handshake.schemas import IncomingEvent
@@ -25,12 +24,8 @@ from services.integrations.stripe.errors import (
     StripeUnavailableError,
 )
 from services.integrations.stripe.facts import InvoiceFacts
-from services.integrations.stripe.parsing import (
-    INVOICE_EXPAND,
-    UnreadableInvoiceError,
-    identifier,
-    parse_invoice,
-)
+from services.integrations.stripe.parsing import INVOICE_EXPAND, UnreadableInvoiceError, parse_invoice
+from services.integrations.stripe.reading import MONEY_LIMIT, identifier, moment, number
 from services.merchants import service as merchants
 from services.recovery import paying, repository, settle
 from services.recovery.observe import observe
@@ -135,11 +130,18 @@ def _look_again(merchant_id: str, invoice_ids: list[str]) -> str:
     if not invoice_ids:
         return "no_ghost"
     outcome = "unchanged"
+    unreadable: UnreadableInvoiceError | None = None
     for invoice_id in invoice_ids:
-        facts = _fresh(merchant_id, invoice_id)
+        try:
+            facts = _fresh(merchant_id, invoice_id)
+        except UnreadableInvoiceError as error:  # told at the end: the others are looked at all the same
+            unreadable = error
+            continue
         with db.tenant_session(merchant_id) as session:
             if _observe(session, merchant_id, facts) != "unchanged":
                 outcome = "ghost_updated"
+    if unreadable is not None:
+        raise unreadable
     return outcome
 
 
@@ -202,7 +204,7 @@ def _charge_refunded(event: IncomingEvent) -> str:
     # A partial refund is a gesture, not a reversal: the customer still pays.
     if not charge.get("refunded"):
         return "partial_refund"
-    return _reverse(event, charge, charge_id, int(charge.get("amount_refunded") or 0), "The payment was refunded.")
+    return _reverse(event, charge, charge_id, _amount(charge, "amount_refunded"), "The payment was refunded.")
 
 
 def _dispute_closed(event: IncomingEvent) -> str:
@@ -212,24 +214,55 @@ def _dispute_closed(event: IncomingEvent) -> str:
     dispute = _client(event.merchant_id).raw_get(f"/v1/disputes/{dispute_id}")
     if dispute.get("status") != "lost":
         return "dispute_not_lost"
-    amount = int(dispute.get("amount") or 0)
+    amount = _amount(dispute, "amount")
     return _reverse(event, dispute, dispute_id, amount, "The customer won a dispute over the payment.")
 
 
+def _amount(source: dict[str, Any], field: str) -> int:
+    """Raises `UnreadableInvoiceError` for what is no amount; a missing one is 0, as it always was."""
+    found = money(source.get(field) or 0)
+    if found is None or found < 0:
+        raise UnreadableInvoiceError(f"no_{field}", identifier(source) or "")
+    return found
+
+
 def _reverse(event: IncomingEvent, source: dict[str, Any], source_id: str, amount: int, reason: str) -> str:
+    """Take a recovery back. A payment whose own event is late or lost is recorded first, else it could never be."""
     intent_id = identifier(source.get("payment_intent"))
     if intent_id is None:
         return "no_payment_intent"
+    invoice_id = _invoice_of_intent(event.merchant_id, intent_id)
+    if invoice_id is None:
+        return "no_recovery"
+    facts = _fresh(event.merchant_id, invoice_id)
     with db.tenant_session(event.merchant_id) as session:
+        _observe(session, event.merchant_id, facts)
         work = Work.begin(session, merchant_context(session, event.merchant_id), clock.now())
-        ghost = repository.get_by_payment_intent(session, event.merchant_id, intent_id)
+        ghost = repository.get_by_invoice(session, event.merchant_id, invoice_id)
         if ghost is None or ghost.state != GhostState.RECOVERED:
             return "no_recovery"
-        created = source.get("created")
-        at = max(event.created, from_timestamp(created)) if isinstance(created, int) else event.created
+        at = max(event.created, moment(source.get("created")) or event.created)
         reversed_now = settle.reverse(work, ghost, source_id, amount, reason, at)
         work.finish()
     return "reversed" if reversed_now else "unchanged"
+
+
+def _invoice_of_intent(merchant_id: str, intent_id: str) -> str | None:
+    """The invoice of a known ghost that this payment belongs to.
+
+    A payment that succeeded may be another than the one that failed; then Stripe is asked whose it is.
+    """
+    with db.tenant_session(merchant_id) as session:
+        ghost = repository.get_by_payment_intent(session, merchant_id, intent_id)
+        if ghost is not None:
+            return ghost.invoice_id
+    asked = {"payment": {"type": "payment_intent", "payment_intent": intent_id}, "limit": 1}
+    for payment in _client(merchant_id).raw_get("/v1/invoice_payments", asked)["data"]:
+        invoice_id = identifier(payment.get("invoice"))
+        with db.tenant_session(merchant_id) as session:
+            if invoice_id and repository.get_by_invoice(session, merchant_id, invoice_id) is not None:
+                return invoice_id
+    return None
 
 
 def _deauthorized(event: IncomingEvent) -> str:

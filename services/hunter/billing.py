@@ -8,19 +8,20 @@ from sqlmodel import Session
 from services.analytics import ledger
 from services.hunter import repository
 from services.integrations.stripe.facts import InvoiceFacts
+from services.integrations.stripe.reading import MONEY_LIMIT
 
 
 def record_billed(session: Session, merchant_id: str, invoices: Iterable[InvoiceFacts], today: date) -> int:
     """Add the recurring invoices among `invoices` to their day's `billed`, each once ever. Returns how many were new.
 
     The day is the invoice's creation (UTC), so that a late webhook lands where the money was due. Older than the
-    60 days we remember would count twice, so those are left out.
+    60 days we remember would count twice, so those are left out; an amount no invoice can have would burst the sums.
     """
     recurring = {
         facts.id: facts
         for facts in invoices
         if facts.subscription_id is not None
-        and facts.amount_due > 0
+        and 0 < facts.amount_due <= MONEY_LIMIT
         and facts.billing_reason.startswith("subscription_")
         and today - facts.created.date() < repository.BILLED_KEPT
     }

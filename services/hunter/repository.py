@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, exists, literal
+from sqlalchemy import delete, exists, func, literal
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
@@ -14,6 +14,7 @@ from models.work import Hunt, HuntSpool, HuntState
 
 BILLED_KEPT = timedelta(days=60)
 _SEEN = "seen:"  # an invoice's own row holds its payment
+_KEY_LENGTH = 64  # of `hunt_spool.object_id`: the mark and an id can be longer
 HUNTS_KEPT = timedelta(days=180)
 
 
@@ -69,7 +70,8 @@ def read_spool(session: Session, merchant_id: str, hunt_id: str, object_ids: lis
 def add_seen(session: Session, merchant_id: str, hunt_id: str, invoice_ids: list[str]) -> None:
     """Remember that the hunt saw these invoices open."""
     rows = [
-        {"merchant_id": merchant_id, "hunt_id": hunt_id, "object_id": _SEEN + each, "facts": {}} for each in invoice_ids
+        {"merchant_id": merchant_id, "hunt_id": hunt_id, "object_id": (_SEEN + each)[:_KEY_LENGTH], "facts": {}}
+        for each in invoice_ids
     ]
     if rows:
         session.execute(insert(HuntSpool).values(rows).on_conflict_do_nothing())
@@ -83,7 +85,7 @@ def list_missing(session: Session, merchant_id: str, hunt_id: str, found_before:
     seen = exists().where(
         col(HuntSpool.merchant_id) == merchant_id,
         col(HuntSpool.hunt_id) == hunt_id,
-        col(HuntSpool.object_id) == literal(_SEEN) + col(GhostTarget.invoice_id),
+        col(HuntSpool.object_id) == func.left(literal(_SEEN) + col(GhostTarget.invoice_id), _KEY_LENGTH),
     )
     statement = (
         select(GhostTarget.invoice_id)

@@ -27,7 +27,8 @@ from services.hunter import repository, sweeps
 from services.hunter.billing import record_billed
 from services.hunter.schemas import HuntProgress, HuntRequest
 from services.integrations.stripe.facts import InvoiceFacts
-from services.integrations.stripe.parsing import UnreadableInvoiceError, identifier, parse_invoice, subscription_of
+from services.integrations.stripe.parsing import UnreadableInvoiceError, parse_invoice, subscription_of
+from services.integrations.stripe.reading import identifier
 from services.recovery.observe import observe, write_off
 from services.recovery.work import merchant_context
 
@@ -128,11 +129,13 @@ class HuntRun:
         return self.progress
 
     def _move_on(self, session: Session, page: Page) -> None:
-        if not page.has_more:
+        # An object without an id is no cursor; a page without one would be asked for again for ever.
+        after = next((found for item in reversed(page.items) if (found := identifier(item))), None)
+        if not page.has_more or (after in (None, self._after) and page.sweep.name != sweeps.MISSING):
             self._position, self._after = self._position + 1, None
             self.look_for_missing(session)
         elif page.sweep.name != sweeps.MISSING:
-            self._after = identifier(page.items[-1])
+            self._after = after
 
     def fail(self, session: Session, reason: str) -> None:
         """Give the hunt up with a reason a person can read; its cursor stays."""

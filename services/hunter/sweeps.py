@@ -2,7 +2,7 @@
 
 An invoice list cannot expand as deep as the PaymentIntent (five levels, Stripe allows four), so payments are
 listed apart, kept in `hunt_spool`, and joined when the invoices come by: one request per 100 objects listed and
-never one a ghost.
+never one a ghost. What is kept is made of bounded texts and numbers alone: jsonb takes neither NUL nor NaN.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.hunter.schemas import HuntRequest
-from services.integrations.stripe.parsing import INVOICE_EXPAND, identifier
+from services.integrations.stripe.parsing import INVOICE_EXPAND
+from services.integrations.stripe.reading import identifier, mapping, mappings, number, text
 
 PAGE = 100
 BILLING_WINDOW = timedelta(days=30)
@@ -18,6 +19,7 @@ MISSING = "missing"
 MISSING_BATCH = 20  # single requests a transaction
 
 Plain = dict[str, Any]
+_WIDEST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +65,19 @@ def plan(request: HuntRequest, now: datetime) -> tuple[Sweep, ...]:
     return tuple(sweeps)
 
 
-def spool_row(sweep: Sweep, item: Plain) -> tuple[str, Plain] | None:
+def spool_row(sweep: Sweep, item: Any) -> tuple[str, Plain] | None:
     """What to keep of a listed object: (the id it is joined by, facts), or None when it cannot be joined."""
+    listed = mapping(item)
     if sweep.name != "payments":
-        found = identifier(item)
-        return (found, {"subscription": item}) if found else None
-    invoice_id = identifier(item.get("invoice"))
+        found = identifier(listed)
+        return (found, {"subscription": listed}) if found else None
+    invoice_id = identifier(listed.get("invoice"))
     if not invoice_id:
         return None
-    payment = item.get("payment")
+    payment = listed.get("payment")
     kept = {
-        "is_default": bool(item.get("is_default")),
-        "created": item.get("created") or 0,
+        "is_default": bool(listed.get("is_default")),
+        "created": number(listed.get("created"), 0, _WIDEST) or 0,
         "payment": {"payment_intent": _trim_intent(payment.get("payment_intent"))} if isinstance(payment, dict) else {},
     }
     return invoice_id, {"payment": kept}
@@ -83,34 +86,48 @@ def spool_row(sweep: Sweep, item: Plain) -> tuple[str, Plain] | None:
 def _trim_intent(intent: Any) -> Any:
     """The fields forensics need; the rest (client secrets above all) must not rest in our database."""
     if not isinstance(intent, dict):
-        return intent
+        return identifier(intent)
     error = intent.get("last_payment_error")
-    kept: Plain = {"id": intent.get("id"), "status": intent.get("status")}
+    kept: Plain = {"id": identifier(intent), "status": _scalar(intent.get("status"))}
     if isinstance(error, dict):
-        kept["last_payment_error"] = {
-            name: error.get(name) for name in ("code", "decline_code", "advice_code", "type")
-        } | {"payment_method": _trim_method(error.get("payment_method"))}
+        kept["last_payment_error"] = _scalars(error, "code", "decline_code", "advice_code", "type") | {
+            "payment_method": _trim_method(error.get("payment_method"))
+        }
     kept["payment_method"] = _trim_method(intent.get("payment_method"))
     return kept
 
 
 def _trim_method(method: Any) -> Any:
     if not isinstance(method, dict):
-        return method
+        return identifier(method)
     card = method.get("card")
-    facts = (
-        {name: card.get(name) for name in ("brand", "funding", "country", "last4")} if isinstance(card, dict) else {}
-    )
-    return {"id": method.get("id"), "card": facts}
+    facts = _scalars(card, "brand", "funding", "country", "last4") if isinstance(card, dict) else {}
+    return {"id": identifier(method), "card": facts}
 
 
 def trim_subscription(subscription: Plain) -> Plain:
     """The fields `parse_invoice` reads of a subscription."""
-    items = subscription.get("items")
-    rows = items.get("data") if isinstance(items, dict) else None
     return {
-        "id": subscription.get("id"),
-        "status": subscription.get("status"),
-        "cancellation_details": subscription.get("cancellation_details"),
-        "items": {"data": [{"quantity": row.get("quantity"), "price": row.get("price")} for row in rows or []]},
+        "id": identifier(subscription),
+        "status": _scalar(subscription.get("status")),
+        "cancellation_details": _scalars(mapping(subscription.get("cancellation_details")), "reason"),
+        "items": {"data": [_trim_item(item) for item in mappings(mapping(subscription.get("items")).get("data"))]},
     }
+
+
+def _trim_item(item: Plain) -> Plain:
+    price = mapping(item.get("price"))
+    recurring = _scalars(mapping(price.get("recurring")), "interval", "interval_count")
+    return {**_scalars(item, "quantity"), "price": {**_scalars(price, "unit_amount"), "recurring": recurring}}
+
+
+def _scalars(source: Plain, *names: str) -> Plain:
+    return {name: _scalar(source.get(name)) for name in names}
+
+
+def _scalar(value: Any) -> str | int | None:
+    """A text or a number that jsonb can hold. What is neither becomes an empty text, which no reader takes for one."""
+    if value is None:
+        return None
+    found = number(value, -_WIDEST, _WIDEST)
+    return text(value) if found is None else found

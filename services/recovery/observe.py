@@ -128,6 +128,7 @@ def _new_ghost(work: Work, facts: InvoiceFacts, via: FoundVia) -> GhostTarget:
         subscription_id=facts.subscription_id,
         original_invoice_date=facts.created,
         billing_reason=facts.billing_reason,
+        found_cents=facts.amount_remaining,
         amount_cents=facts.amount_remaining,
         currency=facts.currency,
         monthly_value_cents=facts.monthly_value,

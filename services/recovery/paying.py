@@ -40,7 +40,7 @@ class Outcome:
     """What Stripe answered: the invoice after the call, or the decline."""
 
     invoice: dict[str, Any]
-    declined: bool = False
+    state: AttemptState = AttemptState.SUCCEEDED
     decline_code: str = ""
 
 
@@ -128,9 +128,10 @@ def charge(stripe: ScopedStripe, planned: Charge) -> Outcome:
             planned.invoice_id, payment_method=planned.payment_method_id, idempotency_key=planned.idempotency_key
         )
     except StripeCardDeclinedError as error:
-        return Outcome(stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND), True, error.decline_code or "")
+        invoice = stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND)
+        return Outcome(invoice, AttemptState.DECLINED, error.decline_code or "")
     except StripeAlreadyPaidError:
-        return Outcome(stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND))
+        return Outcome(stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND), AttemptState.ALREADY_PAID)
     return Outcome(stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND))
 
 
@@ -141,13 +142,20 @@ def settle(session: Session, merchant_id: str, planned: Charge, outcome: Outcome
     work = Work.begin(session, merchant, now)
     attempt = repository.get_attempt(session, merchant_id, planned.idempotency_key)
     assert attempt is not None  # noqa: S101  # `begin` committed it
-    attempt.state = AttemptState.DECLINED if outcome.declined else AttemptState.SUCCEEDED
+    attempt.state = outcome.state
     attempt.decline_code, attempt.settled_at = outcome.decline_code, now
     ghost = repository.get_ghost(session, merchant_id, planned.ghost_id, lock=True)
     assert ghost is not None  # noqa: S101  # ghosts are never deleted
-    if outcome.declined:
+    if outcome.state is AttemptState.DECLINED:
         work.event(ghost, "own_attempt_declined", "The new card was declined too.", code=outcome.decline_code)
         audit.log_event(session, merchant_id, "recovery.attempt_declined", "A new card was declined.")
     work.finish()
     observe(session, merchant, [parse_invoice(outcome.invoice)], FoundVia.WEBHOOK, now)
     return attempt.state
+
+
+def give_up(session: Session, merchant_id: str, planned: Charge) -> None:
+    """Stripe does not know the card, the invoice or the account any more: nothing was charged, nothing is claimed."""
+    attempt = repository.get_attempt(session, merchant_id, planned.idempotency_key)
+    if attempt is not None and attempt.state == AttemptState.STARTED:
+        attempt.state, attempt.settled_at = AttemptState.GIVEN_UP, clock.now()

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, tuple_
+from sqlalchemy import ColumnElement, and_, func, or_, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
 from models.ghost import UNPAID_STATES, GhostEvent, GhostState, GhostTarget, ManualTask
-from models.money import AttemptState, PaymentAttempt, Recovery
+from models.money import AttemptSource, AttemptState, PaymentAttempt, Recovery
 from services.recovery.schemas import GhostQuery
 
 # Lost and stopped ghosts belong to subscriptions that ended: nothing recurs there any more.
@@ -119,15 +119,23 @@ def get_attempt(session: Session, merchant_id: str, idempotency_key: str) -> Pay
     ).first()
 
 
-def has_own_success(session: Session, ghost: GhostTarget) -> bool:
-    """Whether an attempt of ours is known to have succeeded, or was started and the invoice is now paid."""
+def has_own_success(session: Session, ghost: GhostTarget, payment_method_id: str | None, paid_before: datetime) -> bool:
+    """Whether the payment is our own attempt's: known to have succeeded, or begun before and with the same card.
+
+    An attempt counts as begun until its outcome is written down, and the webhook of its success is often faster.
+    """
+    begun = and_(
+        col(PaymentAttempt.state) == AttemptState.STARTED,
+        col(PaymentAttempt.payment_method_id) == payment_method_id,
+        col(PaymentAttempt.attempted_at) <= paid_before,
+    )
     return (
         session.exec(
             select(PaymentAttempt.id).where(
                 PaymentAttempt.merchant_id == ghost.merchant_id,
                 PaymentAttempt.ghost_id == ghost.id,
-                PaymentAttempt.source == "phantom",
-                col(PaymentAttempt.state).in_([AttemptState.STARTED, AttemptState.SUCCEEDED]),
+                PaymentAttempt.source == AttemptSource.PHANTOM,
+                or_(col(PaymentAttempt.state) == AttemptState.SUCCEEDED, begun),
             )
         ).first()
         is not None

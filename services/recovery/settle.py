@@ -30,13 +30,15 @@ def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     mechanism = mechanism_of(
         PaymentContext(
             paid_at=paid_at,
-            own_attempt_succeeded=repository.has_own_success(work.session, ghost),
+            own_attempt_succeeded=repository.has_own_success(
+                work.session, ghost, facts.card.payment_method_id, paid_at + STRIPE_GRANULARITY
+            ),
             last_click_at=ghost.last_clicked_at,
             last_message_at=ghost.contacted_at,
             stripe_retry_due_at=_retry_due_at(ghost),
         )
     )
-    amount = min(ghost.amount_cents, facts.amount_paid) if facts.amount_paid > 0 else ghost.amount_cents
+    amount = _came_back(ghost, facts)
     ghost.mechanism, ghost.recovered_cents = mechanism, amount
     ghost.next_payment_attempt = None
     # A refund or dispute later names the payment that succeeded, not the one that failed.
@@ -61,6 +63,18 @@ def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
             facts={"ghost_id": ghost.id, "amount": amount, "currency": ghost.currency, "mechanism": mechanism},
         )
     return True
+
+
+def _came_back(ghost: GhostTarget, facts: InvoiceFacts) -> int:
+    """The money that came in since the ghost was found, minor units.
+
+    An invoice settled by a credit note or balance is paid with nothing paid; only an out-of-band payment is money
+    that Stripe has not seen.
+    """
+    open_when_found = ghost.found_cents or ghost.amount_cents
+    if facts.paid_out_of_band and facts.amount_paid == 0:
+        return open_when_found
+    return min(open_when_found, facts.amount_paid)
 
 
 def _retry_due_at(ghost: GhostTarget) -> datetime | None:

@@ -125,6 +125,20 @@ class TestEnding:
         assert shop.ghosts[0].state == GhostState.REVERSED
         assert sum(row.amount_cents for row in shop.rows(Recovery)) == 0
 
+    def test_a_refund_that_is_heard_of_before_the_payment_still_reverses(self, shop: Shop):
+        subscription = shop.subscriber(decline_code="insufficient_funds")
+        shop.pass_time(days=31, hours=2)
+        pay(shop, shop.invoice(subscription)["id"])
+        charges = shop.world.space(shop.account).table("charge").objects.values()
+        shop.actions.refund(shop.account, [charge for charge in charges if charge["paid"]][-1]["id"])
+        stored = shop.take()
+        stored.sort(key=lambda each: each.type != "charge.refunded")
+        assert stored[0].type == "charge.refunded"
+        for each in stored:
+            shop.handle(each)
+        assert shop.ghosts[0].state == GhostState.REVERSED
+        assert sum(row.amount_cents for row in shop.rows(Recovery)) == 0
+
 
 class TestNewCard:
     def test_the_open_invoice_is_paid_at_once_and_once(self, shop: Shop):
@@ -150,6 +164,31 @@ class TestNewCard:
         assert run_payments(shop) == [{"attempt": "succeeded"}]
         shop.deliver()
         assert (shop.ghosts[0].state, shop.ghosts[0].mechanism) == (GhostState.RECOVERED, "own_attempt")
+
+    def test_a_customer_who_pays_with_a_new_card_gets_the_merit(self, shop: Shop):
+        subscription = shop.subscriber(decline_code="expired_card")
+        shop.pass_time(days=31, hours=2)
+        card = shop.actions.create_card(shop.account, "visa")
+        shop.actions.attach_payment_method(shop.account, card["id"], subscription["customer"])
+        attached = shop.take()
+        shop.actions.pay_invoice(shop.account, shop.invoice(subscription)["id"], card["id"])
+        for each in attached:
+            shop.handle(each)
+        assert run_payments(shop) == [{"attempt": "already_paid"}]
+        shop.deliver()
+        assert (shop.ghosts[0].state, shop.ghosts[0].mechanism) == (GhostState.RECOVERED, "organic")
+
+    def test_a_card_that_is_gone_claims_nothing(self, shop: Shop):
+        subscription = shop.subscriber(decline_code="expired_card")
+        shop.pass_time(days=31, hours=2)
+        payload = {"ghost_id": shop.ghosts[0].id, "payment_method_id": "pm_gone"}
+        task = ClaimedTask(1, "dunning_retry", shop.merchant, payload, 1, 5, 0, "", "test", shop.clock.now())
+        outcome = dunning_retry.run(task)
+        assert outcome is not None
+        assert outcome["attempt"] == "given_up"
+        pay(shop, shop.invoice(subscription)["id"])
+        shop.deliver()
+        assert shop.ghosts[0].mechanism != "own_attempt"
 
     def test_a_new_card_that_is_declined_too_is_tried_once(self, shop: Shop):
         subscription = shop.subscriber(decline_code="expired_card")

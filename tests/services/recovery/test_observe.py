@@ -117,7 +117,7 @@ class TestFinding:
         [
             "o'brien+tag@example.com",
             "{odd}|chars~!#$%&'*/=?^_`@example.com",
-            '"quoted local"@example.com',
+            '"quoted"@example.com',
             "ü@exämple.de",
         ],
     )
@@ -171,6 +171,35 @@ class TestGoingOn:
         look(vague)
         look(replace(vague, attempt_count=2))
         assert rows(merchant, GhostTarget)[0].strategy == Strategy.CARD_REFRESH
+
+
+class TestAmounts:
+    """What came back is the money that came in after the ghost was found."""
+
+    def _recovered(self, merchant: str) -> int:
+        return sum(row.amount_cents for row in rows(merchant, Recovery))
+
+    def test_part_payments_count_together(self, merchant: str, look: Look):
+        look(FAILED)
+        look(replace(FAILED, amount_remaining=1900, amount_paid=3000))
+        look(paid(FAILED))
+        assert (self._recovered(merchant), totals(merchant).leakage_cents) == (4900, 0)
+
+    def test_what_was_paid_before_it_was_found_does_not(self, merchant: str, look: Look):
+        part = replace(FAILED, amount_remaining=1900, amount_paid=3000)
+        look(part)
+        look(paid(part))
+        assert self._recovered(merchant) == 1900
+
+    def test_a_credit_note_brings_nothing_back(self, merchant: str, look: Look):
+        look(FAILED)
+        look(replace(paid(FAILED), amount_paid=0))
+        assert (self._recovered(merchant), totals(merchant).leakage_cents) == (0, 0)
+
+    def test_money_outside_stripe_does(self, merchant: str, look: Look):
+        look(FAILED)
+        look(replace(paid(FAILED), amount_paid=0, paid_out_of_band=True))
+        assert self._recovered(merchant) == 4900
 
 
 class TestEnding:
