@@ -25,7 +25,7 @@ from services.integrations.stripe.errors import (
 )
 from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import INVOICE_EXPAND, UnreadableInvoiceError, parse_invoice
-from services.integrations.stripe.reading import MONEY_LIMIT, identifier, moment, number
+from services.integrations.stripe.reading import identifier, moment, money
 from services.merchants import service as merchants
 from services.recovery import paying, repository, settle
 from services.recovery.observe import observe
