@@ -131,24 +131,27 @@ class TestReload:
     def test_a_changed_source_restarts_what_it_is_part_of(self, home: Home) -> None:
         home.run("down")
         process = home.begin("up", "--reload", "--no-history", "--port", str(home.port))
-        wait_until(lambda: self.is_watched(process), timeout=100, what="the sources are watched")
-        before = home.pids()
-        times = self.SOURCE.stat()
-        os.utime(self.SOURCE, ns=(times.st_atime_ns, times.st_mtime_ns))  # heard of, and nothing is changed
-
-        def is_back() -> bool:
-            status = home.status()
-            pids = {item["name"]: item["pid"] for item in status["processes"] if item["state"] == "RUNNING"}
-            return pids.keys() == before.keys() and pids["web"] != before["web"] and is_ready(status)
-
-        wait_until(is_back, timeout=60, what="web is another process, and ready")
-        after = home.pids()
-        assert {name for name in PROCESSES if after[name] != before[name]} == {"web"}
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        try:
+            wait_until(lambda: self.is_watched(process), timeout=100, what="the sources are watched")
+            before = home.pids()
+            times = self.SOURCE.stat()
+            os.utime(self.SOURCE, ns=(times.st_atime_ns, times.st_mtime_ns))  # heard of, and nothing is changed
+            wait_until(lambda: self.is_restarted(home, before), timeout=60, what="web is another process, and ready")
+            after = home.pids()
+            assert {name for name in PROCESSES if after[name] != before[name]} == {"web"}
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()  # the supervisor stops by itself
+            process.communicate()
         assert process.returncode == 0, errors
         assert "Restarted web" in errors
         home.wait_until_gone()
+
+    def is_restarted(self, home: Home, before: dict[str, int]) -> bool:
+        status = home.status()
+        pids = {item["name"]: item["pid"] for item in status["processes"] if item["state"] == "RUNNING"}
+        return pids.keys() == before.keys() and pids["web"] != before["web"] and is_ready(status)
 
     def is_watched(self, process: "subprocess.Popen[str]") -> bool:
         """Whether `up` has told the kernel that it wants to hear of this source's folder."""
