@@ -117,6 +117,33 @@ class TestHunting:
         progress = hunt(merchant, stripe)
         assert (progress.found, progress.unreadable) == (2, 1)
 
+    def test_poisoned_invoices_hide_none_of_the_good_ones(self, merchant: str):
+        odd: list[Plain] = [
+            {"amount_due": 2**63 + 5},
+            {"attempt_count": 2**40},
+            {"id": "in_\x00"},
+            {"id": "in_" + "a" * 100},
+            {"created": 10**18},
+            {"currency": "ÄÖÜ"},
+        ]
+        stripe = account(5 + len(odd))
+        for number, changes in enumerate(odd):
+            stripe.lists["invoices_open"][2 * number - 1] |= changes  # the last one listed among them
+        stripe.lists["subscriptions_past_due"] += [{"id": "sub_\ud800"}, {"id": "sub_nul", "status": "a\x00\ud800"}]
+        stripe.lists["subscriptions_past_due"][0]["items"]["data"][0]["quantity"] = 10**5000
+        stripe.lists["invoice_payments_open"] += [
+            {"id": "x", "invoice": "in_nul", "created": "\x00", "payment": "\x00"}
+        ]
+        progress = hunt(merchant, stripe)
+        assert (progress.state, progress.found, progress.unreadable) == ("done", 5, len(odd))
+        assert len(rows(merchant, GhostTarget)) == 5
+
+    def test_objects_without_an_id_do_not_keep_it_on_one_page(self, merchant: str):
+        stripe = account(150)
+        stripe.lists["invoices_open"][99]["id"] = None
+        progress = hunt(merchant, stripe)
+        assert (progress.state, progress.found) == ("done", 149)
+
     def test_goes_on_from_its_cursor_after_a_crash(self, merchant: str):
         stripe = account(250)
         stripe.break_at = 8
