@@ -42,9 +42,9 @@ def up(
         _report_running(folder, port)
         return
     wanted = port or given.phantom_port
-    if not port_is_free(wanted, host):
-        raise CommandError(f"port {wanted} is in use by another program; choose one with --port")
     try:
+        if not port_is_free(wanted, host):
+            raise CommandError(f"port {wanted} is in use by another program; choose one with --port")
         stack = plan(given, folder, host=host, port=wanted)
         _run(stack, lock, Progress(), detach=detach, reload=reload, with_history=not no_history)
     except EmbeddedServerError as error:

@@ -50,11 +50,14 @@ def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
     """Whether a server could listen there.
 
     Asked by binding, without SO_REUSEPORT: granian sets that option and would share a busy port in silence.
+    Raises `EmbeddedServerError` for a number that is no port.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
+        except OverflowError:
+            raise EmbeddedServerError(f"{port} is no port; choose one from 1 to 65535") from None
         except OSError:
             return False
     return True
