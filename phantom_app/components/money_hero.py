@@ -1,16 +1,24 @@
 """MoneyHero: the figures a merchant opens PHANTOM for, the largest first."""
 
+from typing import Any
+
 import reflex as rx
 
 from phantom_app.components.parts import skeleton
 from phantom_app.state.dashboard import Dashboard, FigureView
 
 
+def figure_value(value: Any, test_id: Any) -> rx.Component:
+    """A figure on one line: what is long gets smaller on a narrow screen, for a number never breaks."""
+    size = rx.cond(value.length() > 15, "longest", rx.cond(value.length() > 9, "long", ""))
+    return rx.el.span(value, class_name=f"figure-value number {size}", data_testid=test_id)
+
+
 def _figure(figure: FigureView, leading: bool = False) -> rx.Component:
     return rx.el.div(
         rx.el.dt(figure.label, class_name=f"key tone-{figure.tone}"),
         rx.el.dd(
-            rx.el.span(figure.value, class_name="figure-value number", data_testid=f"figure-{figure.key}-value"),
+            figure_value(figure.value, f"figure-{figure.key}-value"),
             rx.el.span(
                 rx.cond(figure.change != "", rx.el.span(figure.change, class_name="figure-change")),
                 rx.el.span(figure.period),

@@ -5,6 +5,7 @@ from typing import Any
 import reflex as rx
 
 from phantom_app import routes
+from phantom_app.components.money_hero import figure_value
 from phantom_app.components.parts import empty, link, page_head, skeletons
 from phantom_app.components.public import connect_button
 from phantom_app.components.sending import start_button
@@ -19,7 +20,7 @@ def _number(label: str, value: Any, under: Any, test_id: str, tone: str = "neutr
     return rx.el.div(
         rx.el.dt(label, class_name=f"key tone-{tone}"),
         rx.el.dd(
-            rx.el.span(value, class_name="figure-value number", data_testid=test_id),
+            figure_value(value, test_id),
             rx.el.span(under, class_name="figure-note"),
         ),
         class_name="figure",
