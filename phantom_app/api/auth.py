@@ -124,7 +124,7 @@ def _demo() -> dict[str, Any]:
         raise NotFoundError
     try:
         found: dict[str, Any] = json.loads(configured.phantom_demo_file.read_text())
-    except FileNotFoundError:
+    except (OSError, ValueError):
         raise NotFoundError("The demo is still being prepared. Please try again in a moment.") from None
     return found
 

@@ -13,7 +13,7 @@ from phantom_app.state.shell import Shell
 
 
 def demo_button(class_name: str = "button large") -> rx.Component:
-    """Into the demo account with one click; a form, because it opens a session. Demo mode only."""
+    """Into the demo account with one click; a form, because it opens a session. Where there is one."""
     return rx.cond(
         Shell.demo,
         posted_form(

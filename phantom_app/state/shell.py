@@ -1,5 +1,7 @@
 """What surrounds every page: who is signed in, and the notice that something went wrong."""
 
+import os
+
 import reflex as rx
 
 from core.config import settings
@@ -7,12 +9,19 @@ from phantom_app import live, runtime
 from phantom_app.guard import allow, principal, public, visitor
 
 
+def _demo_is_ready() -> bool:
+    """Whether a demo account was made: `phantom up --no-history` makes none, and its first start takes a while."""
+    configured = settings()
+    file = configured.phantom_demo_file
+    return configured.is_demo and file is not None and os.access(file, os.R_OK)
+
+
 class Shell(rx.State):
     """Shared by all pages."""
 
     problem: str = ""
     signed_in: bool = False
-    demo: bool = False
+    demo: bool = False  # there is a demo account to open
     person: str = ""
     email: str = ""
     role: str = ""
@@ -21,7 +30,7 @@ class Shell(rx.State):
     def _introduce(self) -> None:
         who = visitor()
         self.problem = ""
-        self.demo = settings().is_demo
+        self.demo = _demo_is_ready()
         self.signed_in = who is not None
         self.person = (who.name or who.email) if who else ""
         self.email = who.email if who else ""

@@ -1,9 +1,13 @@
 """The screens in a real browser: they fit, they complain about nothing, a keyboard is enough, and they change live."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from core import db
+from core.config import settings
 from core.queue import announce_change
 from services.audit import service as audit
 from tests.phantom_app.served import Person, Served
@@ -21,6 +25,16 @@ def complaints(page: Page) -> list[str]:
     page.on("console", lambda message: heard.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: heard.append(str(error)))
     return heard
+
+
+@pytest.fixture
+def demo_file() -> Iterator[Path]:
+    """The file that says there is a demo account."""
+    path = settings().phantom_demo_file
+    assert path is not None
+    path.write_text("{}")
+    yield path
+    path.unlink()
 
 
 @pytest.fixture
@@ -50,12 +64,50 @@ class TestEveryPage:
 
     @pytest.mark.parametrize("width", [390, 1440])
     @pytest.mark.parametrize("path", OUTSIDE)
-    def test_outside(self, page: Page, served: Served, complaints: list[str], path: str, width: int) -> None:
+    def test_outside(
+        self, page: Page, served: Served, demo_file: Path, complaints: list[str], path: str, width: int
+    ) -> None:
         page.set_viewport_size({"width": width, "height": 844})
         page.goto(served.url + path)
         expect(page.get_by_test_id("open-demo")).to_be_visible()
         assert fits(page)
         assert complaints == []
+
+    @pytest.mark.parametrize("path", OUTSIDE)
+    def test_offers_no_demo_where_there_is_none(self, page: Page, served: Served, path: str) -> None:
+        page.goto(served.url + path)
+        expect(page.get_by_test_id("connect-stripe")).to_be_visible()
+        page.wait_for_timeout(500)  # for the answer to the page's first event, which would show it
+        expect(page.get_by_test_id("open-demo")).to_have_count(0)
+
+    @pytest.mark.parametrize("width", [390, 1440])
+    def test_an_unknown_address_is_calm(self, page: Page, served: Served, width: int) -> None:
+        page.set_viewport_size({"width": width, "height": 844})
+        page.goto(served.url + "/nope")
+        expect(page.get_by_role("heading", name="There is nothing here")).to_be_visible()
+        assert fits(page)
+        page.get_by_test_id("home").click()
+        expect(page).to_have_url(served.url + "/")
+
+    @pytest.mark.parametrize("amount", ["$1,000,055.99", "CA$123,456,789.99"])
+    def test_an_amount_never_breaks_nor_leaves_its_tile(
+        self, page: Page, served: Served, signed_in: Person, amount: str
+    ) -> None:
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.goto(served.url + "/dashboard")
+        expect(page.get_by_test_id("loading")).to_have_count(0)
+        size = "longest" if len(amount) > 15 else "long"
+        within = page.evaluate(
+            """([amount, size]) => [...document.querySelectorAll(".figure-value")].every((value) => {
+                value.textContent = amount
+                value.classList.add(size)
+                const range = document.createRange()
+                range.selectNodeContents(value)
+                return range.getClientRects().length === 1 && value.scrollWidth <= value.clientWidth
+            })""",
+            [amount, size],
+        )
+        assert within
 
 
 class TestVisitor:
@@ -65,7 +117,7 @@ class TestVisitor:
         expect(page.get_by_label("Email")).to_be_visible()
         expect(page.locator("input[name=next]")).to_have_value("/recoveries")
 
-    def test_the_first_tab_skips_to_the_content(self, page: Page, served: Served) -> None:
+    def test_the_first_tab_skips_to_the_content(self, page: Page, served: Served, demo_file: Path) -> None:
         page.goto(served.url + "/")
         expect(page.get_by_test_id("open-demo")).to_be_visible()
         page.keyboard.press("Tab")

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -221,6 +222,10 @@ class TestDemo:
         response = browser.post("/auth/demo")
         assert response.status_code == 404
         assert "still being prepared" in response.text
+
+    def test_that_is_half_written_is_not_ready(self, browser: TestClient, demo: str) -> None:
+        Path(demo).write_text('{"merchant_id": ')
+        assert browser.post("/auth/demo").status_code == 404
 
     def test_does_not_exist_in_live_mode(self, browser: TestClient, demo: str) -> None:
         with environment.changed(PHANTOM_MODE="live", PHANTOM_DEMO_FILE="", PHANTOM_CLOCK_FILE=""):
