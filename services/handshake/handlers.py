@@ -211,7 +211,7 @@ def _dispute_closed(event: IncomingEvent) -> str:
     dispute_id = identifier(event.object)
     if dispute_id is None:
         return "no_id"
-    dispute = _client(event.merchant_id).raw_get(f"/v1/disputes/{dispute_id}")
+    dispute = _client(event.merchant_id).retrieve_dispute(dispute_id)
     if dispute.get("status") != "lost":
         return "dispute_not_lost"
     amount = _amount(dispute, "amount")

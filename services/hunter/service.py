@@ -15,6 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from sqlmodel import Session
 
@@ -88,7 +89,7 @@ class HuntRun:
         items, gone = [], []
         for invoice_id in asked:
             try:
-                items.append(client.raw_get(f"{sweep.path}/{invoice_id}", dict(sweep.params)))
+                items.append(client.raw_get(f"{sweep.path}/{quote(invoice_id, safe='')}", dict(sweep.params)))
             except NotFoundError:
                 gone.append(invoice_id)
         self.progress = replace(self.progress, requests=self._requests_before + client.requests)
