@@ -157,5 +157,7 @@ class Guard(rx.Middleware):
     def _sign_in(state: BaseState) -> StateUpdate:
         """Empty what the tab holds (hydrate comes back through the guard, now without an owner) and ask."""
         path = state.router.url.path
+        if path.rstrip("/") == routes.SIGN_IN:
+            return StateUpdate()  # a page has several handlers: the first that was refused has brought the tab here
         ask = rx.redirect(routes.sign_in(path if path.startswith("/") else ""))
         return StateUpdate(events=[runtime.hydrate_event(), *Event.from_event_type(ask)])

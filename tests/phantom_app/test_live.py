@@ -85,7 +85,7 @@ class TestListen:
             assert await marked.get() == live.EVERYONE  # what was missed before the subscription
             with redis_client.Redis.from_url(redis_url) as client:
                 client.ping()  # Redis has read the subscription, which was sent before this
-                assert client.publish(CHANGED_CHANNEL, "mer_7") == 1
+                assert client.publish(CHANGED_CHANNEL, "mer_7") >= 1  # a server of another test may listen too
             assert await marked.get() == "mer_7"
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

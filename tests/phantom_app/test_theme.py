@@ -48,7 +48,7 @@ class TestStyleSheets:
 
     @pytest.mark.parametrize("sheet", SHEETS, ids=lambda sheet: sheet.name)
     def test_only_known_tokens(self, sheet: Path) -> None:
-        known = {*theme.SCALE, *theme.LIGHT, "tone"}
+        known = {*theme.SCALE, *theme.LIGHT, "tone", "figure-size"}
         assert set(re.findall(r"var\(--([\w-]+)", sheet.read_text())) <= known
 
     @pytest.mark.parametrize("sheet", SHEETS, ids=lambda sheet: sheet.name)
