@@ -129,7 +129,9 @@ def _registry(binaries: Path) -> str:
         [binaries / "npm", "config", "get", "registry"], capture_output=True, text=True, timeout=60, check=False
     )
     found = asked.stdout.strip()
-    return found if found.startswith("http") else "https://registry.npmjs.org/"
+    if not found.startswith("http"):
+        raise BuildError(f"npm names no registry: {asked.stderr.strip() or found or 'it said nothing'}")
+    return found
 
 
 def _export(work: Path, log: Path) -> None:

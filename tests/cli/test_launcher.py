@@ -175,7 +175,7 @@ class TestClearLines:
         ("said", "line"),
         [
             (
-                "error: Failed to fetch: https://pypi.org/simple/rq/\n  dns error",
+                "error: Failed to fetch: https://index.example/simple/rq/\n  dns error",
                 "cannot reach the Python package index",
             ),
             ("OSError: [Errno 28] No space left on device", "no space left on the disk"),
