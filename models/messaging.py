@@ -66,7 +66,7 @@ class LinkPurpose(StrEnum):
 
 
 class LinkToken(Table, table=True):
-    """What a link's opaque id stands for; rows go 90 days after their ghost closed."""
+    """What a link's opaque id stands for; two rows a message. Kept until purging removes them with their ghost."""
 
     __tablename__ = "link_tokens"
     scope = Scope.SHARED

@@ -78,13 +78,16 @@ def _observe(session: Session, merchant_id: str, facts: InvoiceFacts) -> str:
     return "ghost_updated" if seen.updated else "unchanged"
 
 
+def _read_again(merchant_id: str, invoice_id: str) -> str:
+    """Read an invoice fresh and bring its ghost up to date; no transaction is open while Stripe is asked."""
+    facts = _fresh(merchant_id, invoice_id)
+    with db.tenant_session(merchant_id) as session:
+        return _observe(session, merchant_id, facts)
+
+
 def _invoice_failed(event: IncomingEvent) -> str:
     invoice_id = identifier(event.object)
-    if invoice_id is None:
-        return "no_id"
-    facts = _fresh(event.merchant_id, invoice_id)
-    with db.tenant_session(event.merchant_id) as session:
-        return _observe(session, event.merchant_id, facts)
+    return _read_again(event.merchant_id, invoice_id) if invoice_id else "no_id"
 
 
 def _invoice_changed(event: IncomingEvent) -> str:
@@ -94,13 +97,9 @@ def _invoice_changed(event: IncomingEvent) -> str:
         return "no_id"
     with db.tenant_session(event.merchant_id) as session:
         known = repository.get_by_invoice(session, event.merchant_id, invoice_id) is not None
-        if not known:
-            if event.type in ("invoice.paid", "invoice.payment_succeeded"):
-                record_billed(session, event.merchant_id, [parse_invoice(event.object)], clock.now().date())
-            return "no_ghost"
-    facts = _fresh(event.merchant_id, invoice_id)
-    with db.tenant_session(event.merchant_id) as session:
-        return _observe(session, event.merchant_id, facts)
+        if not known and event.type in ("invoice.paid", "invoice.payment_succeeded"):
+            record_billed(session, event.merchant_id, [parse_invoice(event.object)], clock.now().date())
+    return _read_again(event.merchant_id, invoice_id) if known else "no_ghost"
 
 
 def _invoice_payment_paid(event: IncomingEvent) -> str:
@@ -108,11 +107,8 @@ def _invoice_payment_paid(event: IncomingEvent) -> str:
     if invoice_id is None:
         return "no_id"
     with db.tenant_session(event.merchant_id) as session:
-        if repository.get_by_invoice(session, event.merchant_id, invoice_id) is None:
-            return "no_ghost"
-    facts = _fresh(event.merchant_id, invoice_id)
-    with db.tenant_session(event.merchant_id) as session:
-        return _observe(session, event.merchant_id, facts)
+        known = repository.get_by_invoice(session, event.merchant_id, invoice_id) is not None
+    return _read_again(event.merchant_id, invoice_id) if known else "no_ghost"
 
 
 def _subscription_changed(event: IncomingEvent) -> str:
