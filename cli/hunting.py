@@ -40,7 +40,7 @@ def hunt(
     from services.hunter.schemas import HuntRequest
 
     use_running_stack(context.obj)
-    config.install_clock(config.settings())
+    config.install_test_doubles(config.settings())
     logging.getLogger().addHandler(logging.NullHandler())  # a person reads this: what matters is in the one line
     begin, end = _start_of(since), _end_of(until)
     request = HuntRequest(trigger="command", since=begin, until=end, audit=begin is not None or end is not None)

@@ -32,7 +32,7 @@ def create(
     from services.identity.owner_link import create_owner_link
 
     use_running_stack(context.obj)
-    config.install_clock(config.settings())
+    config.install_test_doubles(config.settings())
     try:
         link = create_owner_link(email)
     except OperationalError as error:

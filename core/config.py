@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from core import clock
+from core import clock, crash_points
 from core.errors import ConfigurationError
 
 ENCRYPTION_KEY_BYTES = 32
@@ -84,6 +84,7 @@ class Settings(BaseSettings):
     public_url: BaseUrl = "http://localhost:3000"
     phantom_clock_file: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
     phantom_demo_file: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
+    phantom_crash_folder: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
     phantom_log_level: str = "INFO"
 
     database_url: DatabaseUrl
@@ -119,9 +120,10 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _live_mode_is_strict(self) -> Self:
         if self.phantom_mode is Mode.LIVE:
-            if self.phantom_clock_file is not None or self.phantom_demo_file is not None:
+            if self.phantom_clock_file or self.phantom_demo_file or self.phantom_crash_folder:
                 raise ValueError(
-                    "PHANTOM_CLOCK_FILE and PHANTOM_DEMO_FILE are for demo mode; live time is the machine's"
+                    "PHANTOM_CLOCK_FILE, PHANTOM_DEMO_FILE and PHANTOM_CRASH_FOLDER are for demo mode and tests; "
+                    "live time is the machine's"
                 )
             if urlsplit(self.public_url).hostname not in ("localhost", "127.0.0.1") and not self.public_url.startswith(
                 "https://"
@@ -173,7 +175,9 @@ def settings() -> Settings:
     return load()
 
 
-def install_clock(configured: Settings) -> None:
-    """Follow the shared clock of demo and tests; in live mode there is none to follow."""
+def install_test_doubles(configured: Settings) -> None:
+    """Follow the shared clock and the crash points of demo and tests; in live mode there are none."""
+    if configured.phantom_crash_folder is not None:
+        crash_points.arm_from(configured.phantom_crash_folder)
     if configured.phantom_clock_file is not None:
         clock.install(clock.OffsetClock(configured.phantom_clock_file))

@@ -22,7 +22,7 @@ def prepare() -> config.Settings:
     except ConfigurationError as error:
         raise Refusal(error.detail) from None
     logging.configure(settings.phantom_log_level)
-    config.install_clock(settings)
+    config.install_test_doubles(settings)
     try:
         vault.boot()
     except PhantomError as error:

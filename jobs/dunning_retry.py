@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from core import db
+from core.crash_points import crash_point
 from services.integrations.stripe.client import MerchantNotConnectedError, client_for
 from services.integrations.stripe.errors import (
     StripeAuthenticationError,
@@ -32,6 +33,7 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         )
     if planned is None:
         raise Discard("there is nothing to pay with this card any more")
+    crash_point("charge.intended")
     try:
         with db.tenant_session(merchant_id) as session:
             stripe = client_for(session, merchant_id)
@@ -47,5 +49,8 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         return {"attempt": "given_up", "reason": error.code}
     except (StripeRateLimitedError, StripeUnavailableError) as error:
         raise Retry(after=BUSY_PAUSE, reason=error.code) from error
+    crash_point("charge.made")
     with db.tenant_session(merchant_id) as session:
-        return {"attempt": paying.settle(session, merchant_id, planned, outcome)}
+        attempt = paying.settle(session, merchant_id, planned, outcome)
+    crash_point("charge.settled")
+    return {"attempt": attempt}

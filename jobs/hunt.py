@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core import db, queue
+from core.crash_points import crash_point
 from services.hunter import service as hunter
 from services.hunter.schemas import HuntProgress, HuntRequest
 from services.integrations.stripe.client import MerchantNotConnectedError, client_for
@@ -54,6 +55,7 @@ def hunt(
         while (page := under_way.fetch(client)) is not None:
             with db.tenant_session(merchant_id) as session:
                 progress = under_way.store(session, page)
+            crash_point("hunt.page_stored")
             queue.announce_change(merchant_id)
             if on_progress is not None:
                 on_progress(progress)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from core import clock, db
+from core.crash_points import crash_point
 from services.recovery import pulse
 from services.tasks.schemas import ClaimedTask
 
@@ -15,6 +16,7 @@ def run(task: ClaimedTask) -> dict[str, Any]:
     while True:
         with db.tenant_session(task.tenant) as session:
             planned = pulse.plan_due(session, task.tenant, now, after)
+        crash_point("pulse.page_planned")
         messages, exhausted, after = messages + planned.messages, exhausted + planned.exhausted, planned.after
         if after is None:
             return {"messages": messages, "exhausted": exhausted}

@@ -18,6 +18,7 @@ from datetime import timedelta
 from sqlalchemy.exc import OperationalError
 
 from core import clock, db, queue
+from core.crash_points import crash_point
 from core.logging import correlated
 from jobs import registry
 from jobs.leases import LEASE, LeaseKeeper
@@ -103,6 +104,7 @@ class Runner:
                 claimed = tasks.claim(session, self.owner, wanted, kinds, LEASE, without)
             if not claimed:
                 break
+            crash_point("tasks.claimed")
             if on_more and len(claimed) == wanted:
                 on_more()
             self._batch = _Batch(self, claimed)
@@ -157,6 +159,7 @@ class _Batch:
                 self._keeper.starts(limit)
                 with self._limited(limit):
                     result = handle(task) or {}
+                crash_point("tasks.ran")
                 tasks.encode_result(result)
             except Retry as asked:
                 self._delayed.append(_Delay(task, asked))
@@ -200,6 +203,7 @@ class _Batch:
                     if last:
                         raise  # the leases run out, and the tasks run again
                     self._runner.stopping.wait(SETTLE_PAUSE)
+            crash_point("tasks.settled")
             self._keeper.settled(settled)
             queue.announce_changes({task.merchant_id for task in settled if task.merchant_id})
         self._done, self._failed, self._delayed = [], [], []

@@ -5,6 +5,7 @@ from typing import Any
 
 from core import db
 from core.config import settings
+from core.crash_points import crash_point
 from services.integrations.resend import (
     EmailLaterError,
     EmailRefusedError,
@@ -51,6 +52,7 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         prepared = outreach.prepare(session, merchant_id, ghost_id, step, fresh)
     if prepared.email is None:
         return {"sent": False, "reason": prepared.reason}
+    crash_point("message.intended")
     return _hand_over(merchant_id, prepared)
 
 
@@ -77,6 +79,8 @@ def _hand_over(merchant_id: str, prepared: outreach.Prepared) -> dict[str, Any]:
             # The intent stays; the repeat carries the same key, so an accepted message is not sent again.
             raise Retry(after=BUSY_PAUSE, reason=error.code) from error
         name = sender.name
+        crash_point("message.handed_over")
     with db.tenant_session(merchant_id) as session:
         outreach.settle_sent(session, merchant_id, prepared.message_id, name, provider_id)
+    crash_point("message.settled")
     return {"sent": True, "message_id": prepared.message_id}

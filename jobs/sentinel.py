@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
 from core import clock, db, queue
+from core.crash_points import crash_point
 from jobs import boot, janitor, registry
 from jobs.leadership import Leadership
 from services.tasks import upkeep
@@ -80,6 +81,7 @@ class Sentinel:
             if minute:  # an event and its task commit together, so this finds something after accidents only
                 janitor.sweep(session)
             waiting = _waiting_queues(session)
+        crash_point("sentinel.scheduled")
         if minute:
             janitor.prune()
             self._minute = minute[0]

@@ -81,7 +81,7 @@ def prepare() -> config.Settings:
         raise Refusal(error.detail) from None
     logging.configure(settings.phantom_log_level)
     failures.install_filter()
-    config.install_clock(settings)
+    config.install_test_doubles(settings)
     check_database()
     check_vault()
     return settings

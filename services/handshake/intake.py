@@ -17,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from core import clock, queue
 from core.config import settings
+from core.crash_points import crash_point
 from services.handshake import repository, service
 from services.handshake.errors import EndpointDisabledError, NotStoredError, SignatureError
 from services.handshake.signature import verify
@@ -173,6 +174,7 @@ class Intake:
                 _answer(batch, stored=False)
                 raise
             else:
+                crash_point("intake.committed")
                 self._committed.set()
                 _answer(batch, stored=True)
             finally:
@@ -203,6 +205,7 @@ class Intake:
         while True:
             await self._committed.wait()
             self._committed.clear()
+            crash_point("intake.acknowledged")
             await asyncio.to_thread(self._announce)
 
 

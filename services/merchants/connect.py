@@ -12,6 +12,7 @@ from sqlmodel import Session
 
 from core import clock, ids, queue
 from core.config import settings
+from core.crash_points import crash_point
 from core.db import system_session
 from core.errors import ConfigurationError
 from core.locks import wait_transaction_lock
@@ -97,6 +98,7 @@ def finish(callback: Callback, browser: Browser, principal: Principal | None, *,
     if not callback.code or len(callback.code) > 512:
         raise StripeRefusedError
     grant, facts = _ask_stripe(callback.code, state.code_verifier)
+    crash_point("connect.authorized")
     joining = Joining(grant, facts, principal, headless=headless, flow=state.state_hash[:24])
     with system_session() as platform:
         # One account is connected by one callback at a time; other logins cannot see each other's rows to compare.
@@ -111,6 +113,7 @@ def finish(callback: Callback, browser: Browser, principal: Principal | None, *,
             user_agent=browser.user_agent,
             replaces=browser.session_token,
         )
+    crash_point("connect.stored")
     queue.announce_work(queue.LONG_TASK_QUEUE)
     queue.announce_change(joined.merchant_id)
     return Connected(joined.merchant_id, opened, joined.is_new)

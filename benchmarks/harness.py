@@ -1,0 +1,217 @@
+"""What all benches share: rows, alternating rounds, medians and spread, the audit, and servers of their own.
+
+A figure is a ratio against a control of the same run, because machines are noisy. A bench raises `AuditError`
+when its own counts, sums or ledger do not agree; then no figure of it is printed.
+"""
+
+import contextlib
+import math
+import os
+import platform
+import secrets
+import shutil
+import signal
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from cli.logins import Logins, ensure_logins
+from cli.migrations import migrate
+from cli.stack.ready import postgres_answers, redis_answers
+from core import clock, config, db, queue
+from core.config import Settings
+from core.embedded.postgres import PostgresServer
+from core.embedded.process import free_port
+from core.embedded.redis import RedisServer
+
+ROUNDS = 5
+_PACKAGES = ("reflex", "granian", "starlette", "psycopg", "sqlmodel", "stripe", "rq", "redis", "uvloop")
+_NOWHERE = "http://127.0.0.1:1"  # a bench that calls a vendor without its sandbox fails at once and locally
+
+
+class AuditError(AssertionError):
+    """What a bench measured did not happen as it must; its figure would mean nothing."""
+
+
+def audit(*, expected: object, found: object, what: str) -> None:
+    """Raises `AuditError` unless both are equal."""
+    if expected != found:
+        raise AuditError(f"{what}: expected {expected}, found {found}")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the result. `ratio` is value ÷ control_value; `spread` is (max - min) ÷ median of the rounds."""
+
+    measure: str
+    value: float
+    unit: str
+    control: str | None
+    control_value: float | None
+    ratio: float | None
+    rounds: int
+    spread: float
+    goal: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The same thing measured in several rounds."""
+
+    values: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.values)
+
+    @property
+    def spread(self) -> float:
+        return (max(self.values) - min(self.values)) / self.median if self.median else 0.0
+
+
+def alternate(
+    measurements: dict[str, Callable[[], float]], rounds: int = ROUNDS, *, say: Callable[[str], object] | None = None
+) -> dict[str, Samples]:
+    """Each measurement once a round, the order turned round in every other one; their samples by name."""
+    taken: dict[str, list[float]] = {name: [] for name in measurements}
+    for number in range(rounds):
+        names = list(measurements)
+        for name in names if number % 2 == 0 else reversed(names):
+            taken[name].append(measurements[name]())
+            if say:
+                say(f"round {number + 1} of {rounds}: {name} {taken[name][-1]:,.2f}")
+    return {name: Samples(tuple(values)) for name, values in taken.items()}
+
+
+def compared(measure: str, value: Samples, unit: str, control: str, against: Samples, goal: str) -> Row:
+    """A row with its control; the ratio is the median of the rounds' own ratios."""
+    ratios = [mine / theirs for mine, theirs in zip(value.values, against.values, strict=True)]
+    return Row(
+        measure,
+        value.median,
+        unit,
+        control,
+        against.median,
+        statistics.median(ratios),
+        len(ratios),
+        value.spread,
+        goal,
+    )
+
+
+def alone(measure: str, value: Samples, unit: str, goal: str) -> Row:
+    """A row without a control."""
+    return Row(measure, value.median, unit, None, None, None, len(value.values), value.spread, goal)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least `share` (0 < share ≤ 1) of all are not above; nearest rank."""
+    ranked = sorted(values)
+    return ranked[max(0, math.ceil(len(ranked) * share) - 1)]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Servers and a migrated database of a run's own: fsync and synchronous commit on, as in production."""
+
+    folder: Path
+    postgres: PostgresServer
+    redis: RedisServer
+    logins: Logins
+
+    def environment(self) -> dict[str, str]:
+        """Every setting, for this process and for those it starts."""
+        port = free_port()
+        chosen = {
+            "phantom_mode": "demo",
+            "phantom_port": str(port),
+            "public_url": f"http://localhost:{port}",
+            "phantom_log_level": "ERROR",
+            "database_url": self.logins.application.url,
+            "database_system_url": self.logins.platform.url,
+            "database_admin_url": self.logins.owner.url,
+            "redis_url": self.redis.url,
+            "encryption_key": secrets.token_hex(32),
+            "encryption_keys": "{}",
+            "encryption_key_version": "1",
+            "stripe_client_id": "ca_bench",
+            "stripe_secret_key": "sk_test_bench",
+            "stripe_webhook_secret": "whsec_bench",
+            "stripe_connect_webhook_secret": "whsec_bench_connect",
+            "stripe_api_base": _NOWHERE,
+            "stripe_connect_base": _NOWHERE,
+            "resend_api_key": "",
+            "resend_api_base": _NOWHERE,
+            "email_from": "PHANTOM <billing@phantom.example>",
+            "twilio_api_base": _NOWHERE,
+        }
+        return {name.upper(): chosen.get(name, "") for name in Settings.model_fields}
+
+
+@contextlib.contextmanager
+def place() -> Iterator[Place]:
+    """Start servers, migrate, point this process's settings there; all of it is gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="phantom-bench-"))
+    folder.chmod(0o711)  # as root PostgreSQL runs as `nobody`, who must be able to pass
+    passwords = [secrets.token_urlsafe(12) for _ in range(3)]
+    postgres = PostgresServer(folder / "postgres", free_port(), passwords[0])
+    redis = RedisServer(folder / "redis", free_port(), passwords[1])
+    started: list[subprocess.Popen[bytes]] = []
+    try:
+        started += [postgres.start(), redis.start()]
+        _wait(lambda: postgres_answers(postgres.url("postgres")) and redis_answers(redis.url), started)
+        logins = Logins.of_urls(
+            postgres.url("phantom"),
+            postgres.url("phantom", "phantom_app", passwords[2]),
+            postgres.url("phantom", "phantom_system", passwords[2]),
+        )
+        made = Place(folder, postgres, redis, logins)
+        Settings.model_config["env_file"] = None
+        os.environ.update(made.environment())
+        config.settings.cache_clear()
+        ensure_logins(logins, maintenance_url=postgres.url("postgres"))
+        migrate(logins)
+        yield made
+    finally:
+        db.dispose()
+        queue.disconnect()
+        for process in reversed(started):
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=60)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait(ready: Callable[[], bool], needed: Sequence["subprocess.Popen[bytes]"], seconds: float = 60) -> None:
+    """Until `ready`; raises `RuntimeError` when a needed process ends or the time is over."""
+    pause = subprocess.Popen(["/bin/sleep", str(seconds)])  # noqa: S603  # the one clock that can be waited for with others
+    try:
+        while not ready():
+            if pause.poll() is not None or any(process.poll() is not None for process in needed):
+                raise RuntimeError("the bench's servers did not start")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                pause.wait(0.05)
+    finally:
+        pause.kill()
+        pause.wait()
+
+
+def environment() -> dict[str, Any]:
+    """The machine, the date and the versions a figure belongs to."""
+    return {
+        "date": clock.now().isoformat(timespec="seconds"),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "load_before": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "packages": {name: version(name) for name in _PACKAGES},
+    }
