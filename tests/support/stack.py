@@ -69,9 +69,9 @@ class Home:
         output, errors = process.communicate(timeout=_UP_SECONDS)
         return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
 
-    def up(self, *flags: str) -> None:
+    def up(self, *flags: str, **environment: str) -> None:
         """Start and leave running, without a history unless asked. Raises `AssertionError` with what `up` said."""
-        outcome = self.run("up", "--detach", "--port", str(self.port), *(flags or ("--no-history",)))
+        outcome = self.run("up", "--detach", "--port", str(self.port), *(flags or ("--no-history",)), **environment)
         assert outcome.returncode == 0, outcome.stderr
 
     def status(self) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from core import queue
 from services.handshake import intake as module
 from services.handshake.errors import NotStoredError, SignatureError
 from services.handshake.intake import Intake
-from tests.services.handshake.proxy import proxied_system_url
 from tests.services.handshake.support import body, connect_account, rows, signed
 from tests.support import environment
+from tests.support.proxy import proxied_system_url
 
 pytestmark = pytest.mark.usefixtures("database", "redis_url", "clock")
 
