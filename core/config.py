@@ -6,13 +6,14 @@ A process that starts with settings it cannot honour stops at once with a clear 
 import base64
 import binascii
 import functools
+import ipaddress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core import clock, crash_points
 from core.errors import ConfigurationError
@@ -68,10 +69,40 @@ def _empty_is_none(value: object) -> object:
     return None if value == "" else value
 
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def address_of(text: str) -> Address | None:
+    """An IP address out of `1.2.3.4`, `1.2.3.4:567`, `2001:db8::1` or `[2001:db8::1]:567`; None for anything else.
+
+    An IPv4 address that came over an IPv6 socket (`::ffff:1.2.3.4`) is the IPv4 address.
+    """
+    bare = text[1:].partition("]")[0] if text.startswith("[") else text
+    if bare.count(":") == 1:
+        bare = bare.partition(":")[0]
+    try:
+        found = ipaddress.ip_address(bare)
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+def _networks(value: object) -> object:
+    """Comma-separated addresses and networks. Raises `ValueError` for one that holds everybody: all could forge."""
+    if not isinstance(value, str):
+        return value
+    found = tuple(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
+    if any(network.prefixlen == 0 for network in found):
+        raise ValueError("a network of all addresses trusts everybody; name the proxies' own")
+    return found
+
+
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_psycopg_url)]
 BaseUrl = Annotated[str, AfterValidator(_without_trailing_slash)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]
 OptionalText = Annotated[str | None, BeforeValidator(_empty_is_none)]
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 
 
 class Settings(BaseSettings):
@@ -82,6 +113,7 @@ class Settings(BaseSettings):
     phantom_mode: Mode = Mode.LIVE
     phantom_port: int = 3000
     public_url: BaseUrl = "http://localhost:3000"
+    trusted_proxies: Networks = ()
     phantom_clock_file: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
     phantom_demo_file: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
     phantom_crash_folder: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None

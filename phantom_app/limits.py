@@ -52,18 +52,36 @@ class Bucket:
         return True
 
 
-def same_origin(scope: Scope) -> bool:
-    """Whether a browser's page of another site opened this socket. Programs send no origin, and no cookie of ours."""
+def same_origin(scope: Scope, own: str = "") -> bool:
+    """Whether a page of ours opened this socket, or a program: those send no origin, and no cookie of ours.
+
+    Ours is what PUBLIC_URL (`own`) says, because a proxy may put another Host in; and what the Host says, because
+    on one machine the same server is reached by several names.
+    """
     headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in (b"origin", b"host")}
     origin = headers.get(b"origin")
-    return origin is None or urlsplit(origin).netloc == headers.get(b"host")
+    return origin is None or origin == own or urlsplit(origin).netloc == headers.get(b"host")
+
+
+def _origin_of(url: str) -> str:
+    """What a browser sends as Origin for pages of `url`: no path, and no port where it is the scheme's own."""
+    parts = urlsplit(url)
+    standard = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
+    return f"{parts.scheme}://{parts.netloc.removesuffix(standard)}".lower() if parts.netloc else ""
 
 
 class SocketLimits:
     """ASGI layer around the whole application; anything but a socket at `/_event` passes untouched."""
 
-    def __init__(self, app: ASGIApp, limits: Limits | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._app, self._limits, self._clock = app, limits or Limits(), clock
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        origin: str = "",
+    ) -> None:
+        self._app, self._limits, self._clock, self._origin = app, limits or Limits(), clock, _origin_of(origin)
         self._connects: dict[str, Bucket] = {}
         self._open: Counter[str] = Counter()
 
@@ -72,7 +90,7 @@ class SocketLimits:
             await self._app(scope, receive, send)
             return
         address = scope["client"][0] if scope.get("client") else ""
-        if not same_origin(scope) or not self._may_connect(address):
+        if not same_origin(scope, self._origin) or not self._may_connect(address):
             await receive()
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
             return

@@ -30,6 +30,7 @@ from core.errors import ConfigurationError, PhantomError
 from phantom_app import build, failures, headers, runtime
 from phantom_app.dispatch import Dispatch, prerendered
 from phantom_app.limits import SocketLimits
+from phantom_app.proxies import BehindProxies
 
 WATCH_SECONDS = 1.0
 _LOGS_LIKE_OURS = {"formatters": {}, "handlers": {}, "loggers": {"_granian": {"handlers": [], "propagate": True}}}
@@ -125,7 +126,8 @@ def web(settings: config.Settings, folder: Path, parent: int) -> ASGIApp:
         lifespan=pages,
         documents=prerendered(static),
     )
-    return headers.SecurityHeaders(SocketLimits(inner), policy, https=settings.serves_https)
+    limited = SocketLimits(inner, origin=settings.public_url)
+    return behind_proxies(headers.SecurityHeaders(limited, policy, https=settings.serves_https), settings)
 
 
 def headless(settings: config.Settings, parent: int) -> ASGIApp:
@@ -142,7 +144,13 @@ def headless(settings: config.Settings, parent: int) -> ASGIApp:
 
     outer = Starlette(lifespan=life)
     inner = Dispatch(hot=hot.routes(), api=api.router, api_app=api, pages=None, lifespan=outer)
-    return headers.SecurityHeaders(inner, headers.content_policy(()), https=settings.serves_https)
+    secured = headers.SecurityHeaders(inner, headers.content_policy(()), https=settings.serves_https)
+    return behind_proxies(secured, settings)
+
+
+def behind_proxies(app: ASGIApp, settings: config.Settings) -> ASGIApp:
+    """`app` as it is where no proxy is named: the hot paths pay for nothing they do not need."""
+    return BehindProxies(app, settings.trusted_proxies) if settings.trusted_proxies else app
 
 
 def load_application(settings: config.Settings) -> Path:

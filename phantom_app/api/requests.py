@@ -85,5 +85,5 @@ def principal_of(request: Request) -> Principal | None:
 
 
 def client_address(request: Request) -> str:
-    """The peer's address. Forwarding headers are the proxy's to resolve: from a stranger they are just text."""
+    """The caller's address: the socket's peer, or what a trusted proxy said of it (`phantom_app.proxies`)."""
     return request.client.host if request.client else ""
