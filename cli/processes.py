@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     app.command(context_settings=_PASS_ON)(worker)
     app.command(context_settings=_PASS_ON)(sentinel)
     app.command(context_settings=_PASS_ON)(sandbox)
+    app.command()(build)
 
 
 def _become(module: str, *arguments: str) -> NoReturn:
@@ -29,10 +30,11 @@ def serve(
     headless: Annotated[bool, typer.Option("--headless", help="The engine and the HTTP API alone.")] = False,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(envvar="PHANTOM_PORT", help="Port to listen on.")] = 3000,
+    no_build: Annotated[bool, typer.Option("--no-build", help="Refuse to start without finished pages.")] = False,
 ) -> None:
     """Serve the screens and the HTTP API."""
     use_running_stack(context.obj)
-    flags = ["--headless"] if headless else []
+    flags = [*(["--headless"] if headless else []), *(["--no-build"] if no_build else [])]
     _become("phantom_app.serve", "--host", host, "--port", str(port), *flags, *context.args)
 
 
@@ -51,3 +53,8 @@ def sentinel(context: typer.Context) -> None:
 def sandbox(context: typer.Context) -> None:
     """Run the stand-in for Stripe, Resend and Twilio; options are the sandbox's own."""
     _become("sandbox", *context.args)
+
+
+def build() -> None:
+    """Build the pages for the present sources, where that has not been done; `serve --no-build` serves them."""
+    _become("phantom_app.build")

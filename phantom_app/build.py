@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from core.errors import PhantomError
 
@@ -29,8 +28,7 @@ _APART = ("phantom_app/api/", "phantom_app/serve.py")
 _KEPT = 4
 _TIMEOUT = 600
 
-_HELD = ".held"
-_holding: list[IO[str]] = []  # open files: their locks last as long as the process
+_holding: list[int] = []  # open folders: their locks last as long as the process and its forks
 
 Progress = Callable[[str], None]
 
@@ -57,15 +55,27 @@ def source_hash(root: Path = ROOT) -> str:
     return digest.hexdigest()[:16]
 
 
+def find_built(root: Path = ROOT, store: Path | None = None) -> Path | None:
+    """The finished build for the present sources, or None: for a server that must not build (an image, a cluster).
+
+    The sources' hash names it, so every host that runs the same sources serves the same pages, or none at all.
+    """
+    finished = (store or _store_of(root)) / source_hash(root)
+    return finished if finished.is_dir() else None
+
+
+def _store_of(root: Path) -> Path:
+    return root / ".phantom" / "frontend"
+
+
 def ensure_built(progress: Progress | None = None, root: Path = ROOT, store: Path | None = None) -> Path:
     """The folder of the build for the present sources, building it first where there is none.
 
     Safe to call from several processes at once: one builds, the others wait for it. Raises `BuildError`.
     """
-    store = store or root / ".phantom" / "frontend"
-    finished = store / source_hash(root)
-    if finished.is_dir():
-        return finished
+    store = store or _store_of(root)
+    if found := find_built(root, store):
+        return found
     tell = progress or (lambda _line: None)
     store.mkdir(parents=True, exist_ok=True)
     with _alone(store / ".lock"):
@@ -167,13 +177,16 @@ def _keep(web: Path, finished: Path) -> None:
 
 
 def hold(folder: Path) -> bool:
-    """Keep a build from being pruned for as long as this process and its forks live; False when it is gone."""
+    """Keep a build from being pruned for as long as this process and its forks live; False when it is gone.
+
+    The lock is on the folder itself, which needs no right to write there: an image's file system is read-only.
+    """
     try:
-        file = (folder / _HELD).open("w")
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
         return False
-    fcntl.flock(file, fcntl.LOCK_SH)
-    _holding.append(file)
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    _holding.append(handle)
     return (folder / "build" / "client").is_dir()
 
 
@@ -181,12 +194,14 @@ def _prune(store: Path, newest: Path) -> None:
     """Keep the build made now, a few former ones, and every one that a running server still serves."""
     others = [path for path in store.iterdir() if path.is_dir() and len(path.name) == 16 and path != newest]
     for path in sorted(others, key=lambda each: each.stat().st_mtime)[: -(_KEPT - 1) or None]:
-        with (path / _HELD).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(path, ignore_errors=True)
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(handle)
 
 
 def main() -> int:

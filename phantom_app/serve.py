@@ -153,11 +153,22 @@ def behind_proxies(app: ASGIApp, settings: config.Settings) -> ASGIApp:
     return BehindProxies(app, settings.trusted_proxies) if settings.trusted_proxies else app
 
 
-def load_application(settings: config.Settings) -> Path:
-    """Build the pages if needed and import all of the application, so that workers share it."""
+def built_pages(*, may_build: bool) -> Path:
+    """The folder of the present sources' pages, held. Raises `Refusal` where there are none and none may be built."""
+    if not may_build:
+        found = build.find_built()
+        if found is None or not build.hold(found):
+            raise Refusal(f"there are no built pages for these sources ({build.source_hash()}); run `phantom build`")
+        return found
     folder = build.ensure_built(lambda line: print(line, flush=True))  # noqa: T201
     while not build.hold(folder):  # pruned between the two lines: another build was made just now
         folder = build.ensure_built()
+    return folder
+
+
+def load_application(settings: config.Settings, *, may_build: bool) -> Path:
+    """Import all of the application with its built pages, so that workers share it."""
+    folder = built_pages(may_build=may_build)
     runtime.use_build(folder, settings.redis_url.get_secret_value())
     import phantom_app.phantom_app  # noqa: F401  # the import is the point
 
@@ -167,7 +178,7 @@ def load_application(settings: config.Settings) -> Path:
     return folder
 
 
-def run(host: str, port: int, workers: int, *, without_pages: bool) -> None:
+def run(host: str, port: int, workers: int, *, without_pages: bool, may_build: bool = True) -> None:
     """Serve until told to stop. Raises `Refusal` for whatever makes serving senseless."""
     settings = prepare()
     refuse_busy_port(host, port)
@@ -179,7 +190,7 @@ def run(host: str, port: int, workers: int, *, without_pages: bool) -> None:
         def target() -> ASGIApp:
             return headless(settings, parent)
     else:
-        folder = load_application(settings)
+        folder = load_application(settings, may_build=may_build)
 
         def target() -> ASGIApp:
             return web(settings, folder, parent)
@@ -211,9 +222,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=3000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--headless", action="store_true", help="the engine and the HTTP API alone")
+    parser.add_argument("--no-build", action="store_true", help="refuse to start without finished pages")
     given = parser.parse_args(arguments)
     try:
-        run(given.host, given.port, given.workers, without_pages=given.headless)
+        run(given.host, given.port, given.workers, without_pages=given.headless, may_build=not given.no_build)
     except (Refusal, build.BuildError) as refusal:
         print(f"PHANTOM cannot start: {refusal}", file=sys.stderr, flush=True)  # noqa: T201
         return 1

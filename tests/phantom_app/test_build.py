@@ -1,12 +1,13 @@
 """One build for each state of the sources, whoever asks first."""
 
+import os
 import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
-from phantom_app import build, plugins
+from phantom_app import build, plugins, serve
 
 
 @pytest.fixture
@@ -109,6 +110,27 @@ class TestEnsureBuilt:
         assert shutil.which("node", path=environment["PATH"])
 
 
+class TestFindBuilt:
+    def test_finds_what_was_built_and_builds_nothing(self, tree: Path, exports: list[Path]) -> None:
+        assert build.find_built(tree) is None
+        made = build.ensure_built(root=tree)
+        assert build.find_built(tree) == made
+        (tree / "assets/base.css").write_text("other sources")
+        assert build.find_built(tree) is None
+        assert len(exports) == 1
+
+    def test_a_build_is_held_without_a_file_in_it(
+        self, tree: Path, exports: list[Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(build, "_holding", [])
+        made = build.ensure_built(root=tree)
+        before = sorted(made.rglob("*"))
+        assert build.hold(made)
+        assert sorted(made.rglob("*")) == before
+        for handle in build._holding:
+            os.close(handle)
+
+
 class TestSameOrigin:
     def bundle(self, sockets: int = 1, endpoints: int = 5) -> str:
         return "x={" + ",".join(
@@ -140,8 +162,16 @@ class TestPruning:
         assert (made[0] / "build" / "client" / "made").exists()
         assert not made[1].exists()
         assert made[-1].exists()
-        for file in build._holding:
-            file.close()
+        for handle in build._holding:
+            os.close(handle)
 
     def test_a_build_that_is_gone_cannot_be_held(self, tmp_path: Path) -> None:
         assert not build.hold(tmp_path / "0123456789abcdef")
+
+
+class TestServingWithoutBuilding:
+    def test_a_server_that_may_not_build_says_what_to_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(build, "find_built", lambda: None)
+        monkeypatch.setattr(build, "ensure_built", lambda *_: pytest.fail("it built"))
+        with pytest.raises(serve.Refusal, match="phantom build"):
+            serve.built_pages(may_build=False)
