@@ -159,5 +159,6 @@ class Guard(rx.Middleware):
         path = state.router.url.path
         if path.rstrip("/") == routes.SIGN_IN:
             return StateUpdate()  # a page has several handlers: the first that was refused has brought the tab here
-        ask = rx.redirect(routes.sign_in(path if path.startswith("/") else ""))
+        # in the place of the page that asked: going back must not lead into it again
+        ask = rx.redirect(routes.sign_in(path if path.startswith("/") else ""), replace=True)
         return StateUpdate(events=[runtime.hydrate_event(), *Event.from_event_type(ask)])

@@ -8,7 +8,7 @@ from functools import partial
 import reflex as rx
 
 from core.config import Settings
-from phantom_app import failures, live, theme
+from phantom_app import failures, live, runtime, theme
 from phantom_app.guard import Guard, Sessions
 from phantom_app.pages import PAGES
 from phantom_app.state.shell import Shell
@@ -34,6 +34,7 @@ for page in PAGES:
 
 def serve_with(served: rx.App, settings: Settings, *lives: AbstractAsyncContextManager[object]) -> None:
     """What a worker adds before it starts serving: who is who, live updates, and the lives of its neighbours."""
+    runtime.keep_tab_states(served)
     sessions = Sessions(resolve_session, partial(session_cookie_from_header, configured=settings))
     served.add_middleware(Guard(sessions, live.forget))
 

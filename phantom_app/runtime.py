@@ -4,13 +4,19 @@ Reflex 0.10.1 has no public way to start without compiling, to know which worker
 for a tab. Each function here has a test, so that an upgrade that moves a name fails there and not in production.
 """
 
+import asyncio
+import contextlib
+import dataclasses
 import json
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
 import reflex as rx
+from reflex.istate.manager.redis import StateManagerRedis
+from reflex.istate.manager.token import StateToken
 from reflex.state import BaseState
 from reflex_base import constants
 from reflex_base.environment import environment
@@ -40,6 +46,57 @@ def use_build(build: Path, redis_url: str) -> None:
     environment.REFLEX_WEB_WORKDIR.set(build)
     # rx.Config reads its overrides from the environment only; workers inherit it
     os.environ["REFLEX_REDIS_URL"] = redis_url
+
+
+@dataclasses.dataclass
+class TabStates(StateManagerRedis):
+    """The states of tabs in Redis, with locks that a cancelled event cannot leave behind.
+
+    A navigation cancels what the page before it still loads. Reflex asks Redis for a tab's lock and notes that it has
+    it in two steps; an event cancelled between them left a lock that nobody held and that only its expiry ended, so
+    that the next page stood empty for ten seconds. Here taking and giving back go on to their end, whatever becomes
+    of who asked.
+    """
+
+    _under_way: set["asyncio.Task[Any]"] = dataclasses.field(default_factory=set, init=False)
+
+    @contextlib.asynccontextmanager
+    async def _lock(self, token: StateToken[Any], event_name: str | None = None) -> AsyncIterator[bytes]:
+        lock = super()._lock(token, event_name)
+        taking = self._start(lock.__aenter__())
+        try:
+            lock_id = await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            self._start(self._give_back(taking, lock))
+            raise
+        try:
+            yield lock_id
+        finally:
+            await asyncio.shield(self._start(lock.__aexit__(*sys.exc_info())))
+
+    async def _give_back(
+        self, taking: "asyncio.Task[bytes]", lock: contextlib.AbstractAsyncContextManager[bytes]
+    ) -> None:
+        await taking
+        await lock.__aexit__(None, None, None)
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
+
+
+def keep_tab_states(app: rx.App) -> None:
+    """Let a worker keep its tabs' states with `TabStates`; before the app's lifespan starts."""
+    states = app._state_manager
+    if type(states) is StateManagerRedis:
+        app._state_manager = TabStates(
+            redis=states.redis,
+            token_expiration=states.token_expiration,
+            lock_expiration=states.lock_expiration,
+            lock_warning_threshold=states.lock_warning_threshold,
+        )
 
 
 def prepare_for_fork() -> None:

@@ -1,13 +1,18 @@
 """The private names of Reflex that PHANTOM uses still mean what they meant."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import redis.asyncio
 import reflex as rx
 from reflex.app import EventNamespace
+from reflex.istate.manager.redis import StateManagerRedis
+from reflex.istate.manager.token import StateToken
 from reflex.utils.token_manager import LocalTokenManager, SocketRecord
 from reflex_base.environment import environment
 from reflex_base.event.processor import BaseStateEventProcessor
@@ -68,6 +73,54 @@ class TestTabs:
         [(token, event)] = sent
         assert (token, event.name, event.router_data) == ("tab", "some.handler", {"headers": {}})
         assert callable(BaseStateEventProcessor.enqueue)
+
+
+class TestTabStates:
+    @pytest.fixture
+    async def states(self, redis_url: str) -> AsyncIterator[runtime.TabStates]:
+        async with redis.asyncio.Redis.from_url(redis_url) as client:
+            states = runtime.TabStates(
+                redis=client, token_expiration=60, lock_expiration=10_000, lock_warning_threshold=1_000
+            )
+            yield states
+            await states.close()
+
+    async def test_an_event_cancelled_at_any_moment_leaves_no_lock(self, states: runtime.TabStates) -> None:
+        for step in range(1_000):
+            token = StateToken(ident=f"tab{step}", cls=dict)
+            event = asyncio.create_task(self.change(states, token))
+            for _ in range(step):
+                await asyncio.sleep(0)
+            was_done = event.done()
+            event.cancel()
+            await asyncio.gather(event, return_exceptions=True)
+            async with asyncio.timeout(2):  # a lock that was left behind lasts ten seconds
+                await self.change(states, token)
+            if was_done:
+                break
+        assert was_done
+        assert step > 3
+
+    async def test_a_failed_event_gives_its_lock_back(self, states: runtime.TabStates) -> None:
+        token = StateToken(ident="tab", cls=dict)
+        with pytest.raises(ZeroDivisionError):
+            async with states.modify_state(token):
+                raise ZeroDivisionError
+        async with asyncio.timeout(2):
+            await self.change(states, token)
+
+    async def test_a_worker_takes_them_over(self, states: runtime.TabStates) -> None:
+        given = StateManagerRedis(redis=states.redis, lock_expiration=7_000)
+        served: Any = SimpleNamespace(_state_manager=given)
+        runtime.keep_tab_states(served)
+        taken = served._state_manager
+        assert (type(taken), taken.redis, taken.lock_expiration) == (runtime.TabStates, states.redis, 7_000)
+        await given.close()
+
+    @staticmethod
+    async def change(states: runtime.TabStates, token: StateToken[dict[str, int]]) -> None:
+        async with states.modify_state(token) as state:
+            state["changed"] = 1
 
 
 class TestNames:
