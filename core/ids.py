@@ -3,6 +3,7 @@
 import secrets
 import threading
 import uuid
+from datetime import datetime
 
 from core import clock
 
@@ -35,7 +36,15 @@ def new_id(prefix: str) -> str:
     Time comes first so that inserts go to the right edge of a B-tree index, and ids of one process sort in the order
     they were made, so that they break ties between events of one moment.
     """
-    value = _values.next(int(clock.now().timestamp() * 1000))
+    return _written(prefix, _values.next(int(clock.now().timestamp() * 1000)))
+
+
+def first_id_of(prefix: str, moment: datetime) -> str:
+    """The smallest id that can have been made at `moment` (aware) or later: for asking by time what is keyed by id."""
+    return _written(prefix, int(moment.timestamp() * 1000) << 80)
+
+
+def _written(prefix: str, value: int) -> str:
     digits = []
     for _ in range(26):
         value, rest = divmod(value, 32)

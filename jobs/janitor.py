@@ -1,12 +1,14 @@
 """Keeping the platform's tables clean: tasks of dead processes, events without a task, and what is old."""
 
+import dataclasses
 import logging
 import time
 from collections.abc import Callable, Sequence
 
 from sqlmodel import Session
 
-from core import db
+from core import clock, db
+from services.audit import partitions
 from services.handshake import service as handshake
 from services.tasks import upkeep
 from services.tasks.schemas import ExpiredLease
@@ -53,7 +55,8 @@ def sweep(session: Session) -> int:
 
 
 def prune() -> dict[str, int]:
-    """Delete what is past its time, in bounded batches; how many of each."""
+    """Delete what is past its time, in bounded batches, and whole partitions; how many rows of each."""
+    keep_partitions()
     jobs: dict[str, Callable[[Session, int], int]] = {
         "tasks": upkeep.prune_done,
         "events": handshake.prune_handled,
@@ -63,6 +66,15 @@ def prune() -> dict[str, int]:
     if any(deleted.values()):
         log.info("janitor.pruned", extra={"facts": {"rows": deleted}})
     return deleted
+
+
+def keep_partitions() -> None:
+    """Partitions of the logs ahead of time, and none behind it. A table that others hold is left for the next round."""
+    for table in partitions.TABLES:
+        with db.system_session() as session:
+            kept = partitions.keep(session, table, clock.now())
+        if kept != partitions.Kept():
+            log.info("janitor.partitions", extra={"facts": {"table": table, **dataclasses.asdict(kept)}})
 
 
 def _in_batches(job: Callable[[Session, int], int]) -> int:

@@ -1,28 +1,39 @@
-"""All SQL of the two logs."""
+"""All SQL of the logs and of their partitions."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete
+from sqlalchemy import text
 from sqlmodel import Session, col, select
 
-from models.audit import AuditLog, SystemLog
+from models.audit import AuditLog, SystemLog, UsageLog
+
+_KEEP_PARTITIONS = text("select made, dropped, busy from keep_partitions(:table, :as_of)")
+_LIST_PARTITIONS = text("""
+select child.relname from pg_inherits join pg_class child on child.oid = inhrelid
+where inhparent = cast(:table as regclass) order by child.relname
+""")
 
 
-def add(session: Session, row: SystemLog | AuditLog) -> None:
+def add(session: Session, row: SystemLog | AuditLog | UsageLog) -> None:
     session.add(row)
 
 
-def list_log(session: Session, merchant_id: str, limit: int) -> Sequence[SystemLog]:
+def list_log(session: Session, merchant_id: str, *, first: str, before: str, limit: int) -> Sequence[SystemLog]:
+    """Lines with ids from `first` up to `before`, newest first. Both bounds: the partitions outside are not touched."""
     return session.exec(
         select(SystemLog)
-        .where(SystemLog.merchant_id == merchant_id)
-        .order_by(col(SystemLog.occurred_at).desc(), col(SystemLog.id).desc())
+        .where(SystemLog.merchant_id == merchant_id, SystemLog.id >= first, SystemLog.id < before)
+        .order_by(col(SystemLog.id).desc())
         .limit(limit)
     ).all()
 
 
-def delete_log_before(session: Session, merchant_id: str, moment: datetime) -> None:
-    session.execute(
-        delete(SystemLog).where(col(SystemLog.merchant_id) == merchant_id, col(SystemLog.occurred_at) < moment)
-    )
+def keep_partitions(session: Session, table: str, as_of: datetime) -> tuple[int, int, bool]:
+    """(partitions made, dropped, whether others held the table)."""
+    made, dropped, busy = session.execute(_KEEP_PARTITIONS, {"table": table, "as_of": as_of}).one()
+    return int(made), int(dropped), bool(busy)
+
+
+def list_partitions(session: Session, table: str) -> list[str]:
+    return list(session.execute(_LIST_PARTITIONS, {"table": table}).scalars())

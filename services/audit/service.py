@@ -1,4 +1,4 @@
-"""Writing and reading the live log and the audit log, in the transaction of what they tell of."""
+"""Writing and reading the live log, the audit log and the activity ledger, in the transaction of what they tell of."""
 
 from datetime import timedelta
 from typing import Any
@@ -6,11 +6,12 @@ from typing import Any
 from sqlmodel import Session
 
 from core import clock, ids
-from models.audit import AuditLog, SystemLog
+from models.audit import AuditLog, SystemLog, UsageLog
 from services.audit import repository
 from services.audit.schemas import LogLine
 
-LOG_KEPT = timedelta(days=90)
+LOG_SHOWN = timedelta(days=90)
+CLOCKS_APART = timedelta(days=1)  # another machine's newest lines are ahead of our clock, by far less than this
 
 
 def log_event(
@@ -61,8 +62,37 @@ def record_audit(
     )
 
 
+def record_usage(
+    session: Session, merchant_id: str, kind: str, quantity: int, *, currency: str = "", reference: str = ""
+) -> None:
+    """Keep one thing an operator may bill for, in the transaction that makes it true and hence once.
+
+    `quantity` is a count, or minor units of `currency`; negative takes back. `kind` is dotted: `message.sent`.
+    """
+    repository.add(
+        session,
+        UsageLog(
+            merchant_id=merchant_id,
+            id=ids.new_id("ul"),
+            kind=kind,
+            quantity=quantity,
+            currency=currency,
+            reference=reference,
+            occurred_at=clock.now(),
+        ),
+    )
+
+
 def list_log(session: Session, merchant_id: str, limit: int = 100) -> tuple[LogLine, ...]:
-    """The latest lines of the live log, newest first."""
+    """The latest lines of the live log, newest first, 90 days back at most."""
+    now = clock.now()
+    lines = repository.list_log(
+        session,
+        merchant_id,
+        first=ids.first_id_of("sl", now - LOG_SHOWN),
+        before=ids.first_id_of("sl", now + CLOCKS_APART),
+        limit=limit,
+    )
     return tuple(
         LogLine(
             id=row.id,
@@ -72,10 +102,5 @@ def list_log(session: Session, merchant_id: str, limit: int = 100) -> tuple[LogL
             facts=row.facts,
             occurred_at=row.occurred_at,
         )
-        for row in repository.list_log(session, merchant_id, limit)
+        for row in lines
     )
-
-
-def prune_log(session: Session, merchant_id: str) -> None:
-    """Forget lines of the live log older than 90 days. Each scheduled hunt does it, so there is never much."""
-    repository.delete_log_before(session, merchant_id, clock.now() - LOG_KEPT)

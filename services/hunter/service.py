@@ -191,7 +191,6 @@ class HuntRun:
         """Every merchant is hunted twice a day, which makes this the place where its old rows go."""
         repository.prune_billed(session, self.merchant_id, self.now.date())
         repository.prune_hunts(session, self.merchant_id, self.now)
-        audit.prune_log(session, self.merchant_id)
 
     def _report(self, session: Session) -> None:
         progress = self.progress

@@ -245,6 +245,8 @@ def settle_sent(session: Session, merchant_id: str, message_id: str, provider: s
     ghost.last_action, ghost.last_action_at = f"message {slot.step} sent", now
     work.plan(ghost)
     work.finish()
+    if provider:
+        audit.record_usage(session, merchant_id, "message.sent", 1, reference=slot.id)
     audit.log_event(
         session,
         merchant_id,

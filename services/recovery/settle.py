@@ -55,6 +55,9 @@ def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
         work.changes.day(paid_at.date(), ghost.currency, recovered_count=1, recovered_cents=amount)
         work.changes.day(ghost.found_on, ghost.currency, cohort_recovered_count=1, cohort_recovered_cents=amount)
         work.changes.total(ghost.currency, recovered_cents=amount)
+        audit.record_usage(
+            work.session, work.merchant.id, "recovery.recovered", amount, currency=ghost.currency, reference=ghost.id
+        )
         audit.log_event(
             work.session,
             work.merchant.id,
@@ -108,6 +111,9 @@ def reverse(work: Work, ghost: GhostTarget, source_id: str, amount: int, reason:
     work.changes.day(at.date(), ghost.currency, reversed_count=1, reversed_cents=taken)
     work.changes.day(ghost.found_on, ghost.currency, cohort_reversed_cents=taken)
     work.changes.total(ghost.currency, recovered_cents=-taken)
+    audit.record_usage(
+        work.session, work.merchant.id, "recovery.reversed", -taken, currency=ghost.currency, reference=ghost.id
+    )
     audit.log_event(work.session, work.merchant.id, "recovery.reversed", reason, facts={"ghost_id": ghost.id})
     return True
 

@@ -9,6 +9,7 @@ from sqlmodel import SQLModel, select
 import models
 from core import db
 from core.clock import ManualClock
+from jobs import janitor
 from models.base import Scope, Table
 from models.merchant import Merchant, StripeAccount
 from models.work import ScheduledTask
@@ -37,11 +38,33 @@ class TestSchema:
     def test_every_table_is_forced_behind_row_level_security(self, database: WorkerDatabase):
         with psycopg.connect(database.admin_url) as owner:
             rows = owner.execute(
-                "select relname, relrowsecurity, relforcerowsecurity from pg_class "
+                "select relname, relispartition, relrowsecurity, relforcerowsecurity from pg_class "
                 "where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and relname <> 'alembic_version'"
             ).fetchall()
-        assert {name for name, *_ in rows} == set(TABLES)
-        assert [name for name, enabled, forced in rows if not (enabled and forced)] == []
+        assert {name for name, is_partition, *_ in rows if not is_partition} == set(TABLES)
+        assert [name for name, _, enabled, forced in rows if not (enabled and forced)] == []
+
+    def test_nobody_reaches_a_partition_past_its_tables_policies(self, database: WorkerDatabase, clock: ManualClock):
+        janitor.keep_partitions()
+        with psycopg.connect(database.admin_url) as owner:
+            partitions = [
+                str(name)
+                for (name,) in owner.execute(
+                    "select relname from pg_class where relispartition and relkind = 'r'"
+                    " and relnamespace = 'public'::regnamespace"
+                )
+            ]
+            granted = owner.execute(
+                "select c.relname from pg_class c, aclexplode(c.relacl) a where c.relname = any(%s)"
+                " and a.grantee <> c.relowner",
+                (partitions,),
+            ).fetchall()
+        assert len(partitions) > 6
+        assert granted == []
+        with db.user_session() as application, db.system_session() as system:
+            for name in partitions:
+                assert not _can(application, name)
+                assert not _can(system, name)
 
     def test_every_unique_key_of_a_tenant_table_contains_the_merchant(self, database: WorkerDatabase):
         with psycopg.connect(database.admin_url) as owner:
@@ -97,7 +120,7 @@ class TestRows:
         with db.user_session() as session:
             assert session.scalar(text("select current_setting('app.merchant_id', true)")) in ("", None)
 
-    @pytest.mark.parametrize("table", ["recoveries", "ghost_events", "audit_log"])
+    @pytest.mark.parametrize("table", ["recoveries", "ghost_events", "audit_log", "system_logs", "usage_logs"])
     def test_what_is_append_only_cannot_be_rewritten(self, database: WorkerDatabase, table: str):
         with pytest.raises(ProgrammingError, match="permission denied"), db.tenant_session("mer_1") as session:
             session.execute(text(f"delete from {table}"))  # noqa: S608  # the names stand above
