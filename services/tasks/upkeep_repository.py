@@ -47,18 +47,22 @@ where task.id = seen.id and task.state = 'running'
 returning task.id
 """)
 
+# Materialized, because a plan may run a sub-select with a limit once a row, and then takes more than the limit.
 _PRUNE_DONE = text("""
-delete from scheduled_tasks where id in (
+with old as materialized (
     select id from scheduled_tasks where state = 'done' and finished_at < :before
     order by finished_at limit :limit for update skip locked)
+delete from scheduled_tasks task using old where task.id = old.id
 """)
 _PRUNE_SESSIONS = text("""
-delete from sessions where token_hash in (
+with old as materialized (
     select token_hash from sessions where expires_at < :before order by expires_at limit :limit)
+delete from sessions using old where sessions.token_hash = old.token_hash
 """)
 _PRUNE_STATES = text("""
-delete from oauth_states where state_hash in (
+with old as materialized (
     select state_hash from oauth_states where expires_at < :before order by expires_at limit :limit)
+delete from oauth_states using old where oauth_states.state_hash = old.state_hash
 """)
 
 _COUNTS = """
