@@ -8,6 +8,7 @@ import psycopg
 
 from core.config import settings
 from core.locks import lock_key
+from services.tasks.schedules import SENTINEL_LOCK
 
 # The server ends a session that is silent for eight seconds (a leader that hangs, or whose machine is gone), and
 # with it the lock: leadership changes hands within ten.
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 class Leadership:
     """Asked once a second: `held` takes the lock when it is free and proves it when it was taken."""
 
-    def __init__(self, name: str = "phantom.sentinel") -> None:
+    def __init__(self, name: str = SENTINEL_LOCK) -> None:
         self._key = lock_key(name)
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._leads = False
