@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, exists, func, literal
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ARRAY, String, any_, bindparam, delete
 from sqlmodel import Session, col, select
 
+from core.rows import insert_rows
 from models.ghost import UNPAID_STATES, GhostKind, GhostState, GhostTarget
 from models.merchant import BilledInvoice
 from models.work import Hunt, HuntSpool, HuntState
@@ -15,6 +15,7 @@ from models.work import Hunt, HuntSpool, HuntState
 BILLED_KEPT = timedelta(days=60)
 _SEEN = "seen:"  # an invoice's own row holds its payment
 _KEY_LENGTH = 64  # of `hunt_spool.object_id`: the mark and an id can be longer
+_BATCH = 1000
 HUNTS_KEPT = timedelta(days=180)
 
 
@@ -41,14 +42,12 @@ def list_recent(session: Session, merchant_id: str, limit: int) -> Sequence[Hunt
 
 def add_to_spool(session: Session, rows: list[dict[str, Any]]) -> None:
     """Keep rows for the join. Of several payments of one invoice the default one wins, else the last listed."""
-    if not rows:
-        return
     unique = {(row["object_id"]): row for row in sorted(rows, key=_default_last)}
-    statement = insert(HuntSpool).values(list(unique.values()))
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["merchant_id", "hunt_id", "object_id"], set_={"facts": statement.excluded.facts}
-        )
+    insert_rows(
+        session,
+        "hunt_spool",
+        list(unique.values()),
+        conflict="(merchant_id, hunt_id, object_id) do update set facts = excluded.facts",
     )
 
 
@@ -70,36 +69,56 @@ def read_spool(session: Session, merchant_id: str, hunt_id: str, object_ids: lis
 def add_seen(session: Session, merchant_id: str, hunt_id: str, invoice_ids: list[str]) -> None:
     """Remember that the hunt saw these invoices open."""
     rows = [
-        {"merchant_id": merchant_id, "hunt_id": hunt_id, "object_id": (_SEEN + each)[:_KEY_LENGTH], "facts": {}}
+        {"merchant_id": merchant_id, "hunt_id": hunt_id, "object_id": _seen(each), "facts": {}}
         for each in invoice_ids
     ]
-    if rows:
-        session.execute(insert(HuntSpool).values(rows).on_conflict_do_nothing())
+    insert_rows(session, "hunt_spool", rows, conflict="do nothing")
 
 
 def list_missing(session: Session, merchant_id: str, hunt_id: str, found_before: datetime, limit: int) -> list[str]:
     """Invoices of ghosts that may still be paid, which the hunt did not see open; oldest first.
 
-    What was lost is left out: it was not open before either.
+    What was lost is left out: it was not open before either. Batch by batch, because as one anti-join it is quadratic:
+    behind row-level security PostgreSQL looks nothing up by a value it computed (`'seen:' || …` is not leakproof).
     """
-    seen = exists().where(
-        col(HuntSpool.merchant_id) == merchant_id,
-        col(HuntSpool.hunt_id) == hunt_id,
-        col(HuntSpool.object_id) == func.left(literal(_SEEN) + col(GhostTarget.invoice_id), _KEY_LENGTH),
-    )
-    statement = (
-        select(GhostTarget.invoice_id)
-        .where(
-            GhostTarget.merchant_id == merchant_id,
-            GhostTarget.kind == GhostKind.FAILED,
-            col(GhostTarget.state).in_(UNPAID_STATES - {GhostState.LOST}),
-            GhostTarget.found_at < found_before,
-            ~seen,
+    missing: list[str] = []
+    after = ""
+    while len(missing) < limit:
+        batch = session.exec(
+            select(GhostTarget.id, GhostTarget.invoice_id)
+            .where(
+                GhostTarget.merchant_id == merchant_id,
+                GhostTarget.id > after,
+                GhostTarget.kind == GhostKind.FAILED,
+                col(GhostTarget.state).in_(UNPAID_STATES - {GhostState.LOST}),
+                GhostTarget.found_at < found_before,
+            )
+            .order_by(col(GhostTarget.id))
+            .limit(_BATCH)
+        ).all()
+        if not batch:
+            break
+        after = batch[-1][0]
+        keys = {_seen(invoice_id): invoice_id for _, invoice_id in batch}
+        there = _present(session, merchant_id, hunt_id, list(keys))
+        missing += [invoice_id for key, invoice_id in keys.items() if key not in there]
+    return missing[:limit]
+
+
+def _present(session: Session, merchant_id: str, hunt_id: str, keys: list[str]) -> set[str]:
+    return set(
+        session.exec(
+            select(HuntSpool.object_id).where(
+                HuntSpool.merchant_id == merchant_id,
+                HuntSpool.hunt_id == hunt_id,
+                col(HuntSpool.object_id) == any_(bindparam("keys", keys, ARRAY(String))),
+            )
         )
-        .order_by(col(GhostTarget.found_at))
-        .limit(limit)
     )
-    return list(session.exec(statement))
+
+
+def _seen(invoice_id: str) -> str:
+    return (_SEEN + invoice_id)[:_KEY_LENGTH]
 
 
 def clear_spool(session: Session, merchant_id: str, hunt_id: str) -> None:
@@ -110,11 +129,8 @@ def clear_spool(session: Session, merchant_id: str, hunt_id: str) -> None:
 
 def add_billed(session: Session, rows: list[dict[str, Any]]) -> set[str]:
     """Record recurring invoices as billed; the ids that were new."""
-    if not rows:
-        return set()
-    table = BilledInvoice.__table__  # type: ignore[attr-defined]
-    statement = insert(BilledInvoice).values(rows).on_conflict_do_nothing().returning(table.c.id)
-    return set(session.execute(statement).scalars())
+    new = insert_rows(session, "billed_invoices", rows, conflict="do nothing", returning="id")
+    return set(new.scalars()) if new else set()
 
 
 def prune_billed(session: Session, merchant_id: str, today: date) -> None:

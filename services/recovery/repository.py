@@ -8,7 +8,9 @@ from sqlalchemy import ColumnElement, and_, func, or_, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
+from core.rows import insert_rows
 from models.ghost import UNPAID_STATES, GhostEvent, GhostState, GhostTarget, ManualTask
+from models.messaging import Message
 from models.money import AttemptSource, AttemptState, PaymentAttempt, Recovery
 from services.recovery.schemas import GhostQuery
 
@@ -31,6 +33,31 @@ def lock_by_invoices(session: Session, merchant_id: str, invoice_ids: Sequence[s
         .with_for_update()
     )
     return {ghost.invoice_id: ghost for ghost in session.exec(statement)}
+
+
+def customers_of_ghosts(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> list[str | None]:
+    """The customer of each of these ghosts, as far as known; nothing is locked or kept in the session."""
+    statement = select(GhostTarget.customer_id).where(
+        GhostTarget.merchant_id == merchant_id, col(GhostTarget.id).in_(ghost_ids)
+    )
+    return list(session.exec(statement))
+
+
+def customers_of_invoices(session: Session, merchant_id: str, invoice_ids: Sequence[str]) -> dict[str, str | None]:
+    """The customer of each ghost of these invoices, by invoice id."""
+    statement = select(GhostTarget.invoice_id, GhostTarget.customer_id).where(
+        GhostTarget.merchant_id == merchant_id, col(GhostTarget.invoice_id).in_(invoice_ids)
+    )
+    return dict(session.exec(statement).all())
+
+
+def customers_of_message(session: Session, merchant_id: str, message_id: str) -> list[str | None]:
+    """The customer of the ghost that a message belongs to, in a list of one; empty when there is none."""
+    ghost_id = select(Message.ghost_id).where(Message.merchant_id == merchant_id, Message.id == message_id)
+    statement = select(GhostTarget.customer_id).where(
+        GhostTarget.merchant_id == merchant_id, col(GhostTarget.id) == ghost_id.scalar_subquery()
+    )
+    return list(session.exec(statement))
 
 
 def get_ghost(session: Session, merchant_id: str, ghost_id: str, *, lock: bool = False) -> GhostTarget | None:
@@ -107,8 +134,7 @@ def next_shadow_carrier(session: Session, ghost: GhostTarget) -> GhostTarget | N
 
 def add_attempts(session: Session, attempts: list[dict[str, Any]]) -> None:
     """Record charges once each; the idempotency key names the invoice and the attempt's number."""
-    if attempts:
-        session.execute(insert(PaymentAttempt).values(attempts).on_conflict_do_nothing())
+    insert_rows(session, "payment_attempts", attempts, conflict="do nothing")
 
 
 def get_attempt(session: Session, merchant_id: str, idempotency_key: str) -> PaymentAttempt | None:
@@ -153,8 +179,7 @@ def add_manual_task(session: Session, row: dict[str, Any]) -> None:
 
 
 def add_events(session: Session, rows: list[dict[str, Any]]) -> None:
-    if rows:
-        session.execute(insert(GhostEvent).values(rows))
+    insert_rows(session, "ghost_events", rows)
 
 
 def list_events(session: Session, merchant_id: str, ghost_id: str) -> Sequence[GhostEvent]:
