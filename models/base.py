@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, String, Text
+from sqlalchemy import BigInteger, Column, DateTime, Integer, SmallInteger, String, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -63,6 +63,11 @@ def count() -> Any:
     return Field(default=0, sa_type=Integer, nullable=False, sa_column_kwargs={"server_default": "0"})
 
 
+def shard() -> Any:
+    """Which of a sum's parts a row is: part of its key, so that each part has one writer at a time."""
+    return Field(default=0, primary_key=True, sa_type=SmallInteger, sa_column_kwargs={"server_default": "0"})
+
+
 def json_object() -> Any:
     return Field(default_factory=dict, sa_type=JSONB, nullable=False, sa_column_kwargs={"server_default": "{}"})
 
@@ -90,5 +95,6 @@ __all__ = [
     "json_object",
     "long_text",
     "optional_utc",
+    "shard",
     "utc_column",
 ]

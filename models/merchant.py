@@ -4,9 +4,10 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
+from sqlalchemy import PrimaryKeyConstraint
 from sqlmodel import Field
 
-from models.base import Scope, Table, TenantTable, cents, count, enum_text, json_object, optional_utc, utc_column
+from models.base import Scope, Table, TenantTable, cents, count, enum_text, json_object, optional_utc, shard, utc_column
 from models.vault import optional_sealed, sealed_check
 
 
@@ -86,13 +87,14 @@ class StripeAccount(Table, table=True):
 
 
 class MerchantTotals(Table, table=True):
-    """What stands open now, per currency; changed in the transaction that changes a ghost. One row a currency."""
+    """What stands open now, per currency, in at most 16 shards; changed in the transaction that changes a ghost."""
 
     __tablename__ = "merchant_totals"
     scope = Scope.TENANT
 
     merchant_id: str = Field(primary_key=True, max_length=40)
     currency: str = Field(primary_key=True, max_length=3)
+    shard: int = shard()
     leakage_cents: int = cents()
     shadow_leakage_cents: int = cents()
     impending_leakage_cents: int = cents()
@@ -101,6 +103,46 @@ class MerchantTotals(Table, table=True):
     open_ghosts: int = count()  # still chased; leakage also counts what was given up and never paid
     impending_ghosts: int = count()
     updated_at: datetime = utc_column()
+
+    __table_args__ = (
+        PrimaryKeyConstraint(
+            "merchant_id",
+            "currency",
+            "shard",
+            postgresql_include=[
+                "leakage_cents",
+                "shadow_leakage_cents",
+                "impending_leakage_cents",
+                "recovered_cents",
+                "protected_cents",
+                "open_ghosts",
+                "impending_ghosts",
+            ],
+        ),
+    )
+
+
+class OpenLeakage(Table, table=True):
+    """What is still chased now, by decline group, in at most 16 shards: a dashboard counts no ghosts.
+
+    As many rows as currencies, groups and shards; changed in the transaction that changes a ghost.
+    """
+
+    __tablename__ = "open_leakage"
+    scope = Scope.TENANT
+
+    merchant_id: str = Field(primary_key=True, max_length=40)
+    currency: str = Field(primary_key=True, max_length=3)
+    decline_group: str = Field(primary_key=True, max_length=32)
+    shard: int = shard()
+    amount_cents: int = cents()
+    ghosts: int = count()
+
+    __table_args__ = (
+        PrimaryKeyConstraint(
+            "merchant_id", "currency", "decline_group", "shard", postgresql_include=["amount_cents", "ghosts"]
+        ),
+    )
 
 
 class BilledInvoice(TenantTable, table=True):

@@ -3,10 +3,10 @@
 from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import Index, UniqueConstraint, text
+from sqlalchemy import Index, PrimaryKeyConstraint, UniqueConstraint, text
 from sqlmodel import Field
 
-from models.base import Scope, Table, TenantTable, cents, count, enum_text, optional_utc, utc_column
+from models.base import Scope, Table, TenantTable, cents, count, enum_text, optional_utc, shard, utc_column
 
 
 class RecoveryKind(StrEnum):
@@ -73,18 +73,21 @@ class PaymentAttempt(TenantTable, table=True):
 
 
 class DailyMetrics(Table, table=True):
-    """One row a merchant, day (UTC) and currency; changed in the ledger's transaction, by adding.
+    """Sums of a merchant's day (UTC) in one currency, in at most 16 shards; changed in the ledger's transaction.
 
     `*_count`/`*_cents` are what happened on the day. `cohort_*` belong to the ghosts *found* on the day and go on
-    changing later: with both, funnel and recovery rate of any period cost one row a day, never one a ghost.
+    changing later: with both, funnel and recovery rate of any period cost some rows a day, never one a ghost. A
+    shard's row has one writer at a time, and only the sum over the shards means anything
+    (`services/analytics/shards.py`). Grows by the days on which something happened.
     """
 
     __tablename__ = "daily_metrics"
     scope = Scope.TENANT
 
     merchant_id: str = Field(primary_key=True, max_length=40)
-    day: date = Field(primary_key=True)
     currency: str = Field(primary_key=True, max_length=3)
+    day: date = Field(primary_key=True)
+    shard: int = shard()
     billed_count: int = count()
     billed_cents: int = cents()
     found_count: int = count()
@@ -104,3 +107,24 @@ class DailyMetrics(Table, table=True):
     cohort_recovered_count: int = count()
     cohort_recovered_cents: int = cents()
     cohort_reversed_cents: int = cents()
+
+    # Readers never touch the table itself: the key carries every sum.
+    __table_args__ = (
+        PrimaryKeyConstraint(
+            "merchant_id",
+            "currency",
+            "day",
+            "shard",
+            postgresql_include=[
+                *(f"{fact}_count" for fact in ("billed", "found", "recovered", "protected", "lost", "reversed")),
+                *(f"{fact}_cents" for fact in ("billed", "found", "recovered", "protected", "lost", "reversed")),
+                "messages_count",
+                "clicks_count",
+                "cohort_messaged_count",
+                "cohort_clicked_count",
+                "cohort_recovered_count",
+                "cohort_recovered_cents",
+                "cohort_reversed_cents",
+            ],
+        ),
+    )

@@ -1,6 +1,7 @@
-"""Adding to the day's sums and the open totals, inside the transaction that changes a ghost or the ledger.
+"""Adding to the day's sums and to what stands open, inside the transaction that changes a ghost or the ledger.
 
-Only additions, each one multi-row upsert: two transactions can never read, add and overwrite one another.
+Only additions, to the rows of a shard that the transaction holds (`services/analytics/shards.py` says why): two
+transactions never read, add and overwrite one another, nor wait for each other's rows.
 """
 
 from collections import defaultdict
@@ -10,31 +11,55 @@ from datetime import date
 from sqlmodel import Session
 
 from core import clock
-from services.analytics import repository
+from services.analytics import repository, shards
+
+_Sums = dict[str, int]
+
+
+def _sums() -> _Sums:
+    return defaultdict(int)
 
 
 @dataclass
 class Changes:
-    """What one unit of work adds: per (day, currency) to `daily_metrics`, per currency to `merchant_totals`."""
+    """What one unit of work adds: per (day, currency), per currency, and per (currency, decline group)."""
 
-    days: dict[tuple[date, str], dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
-    totals: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
+    days: dict[tuple[date, str], _Sums] = field(default_factory=lambda: defaultdict(_sums))
+    totals: dict[str, _Sums] = field(default_factory=lambda: defaultdict(_sums))
+    groups: dict[tuple[str, str], _Sums] = field(default_factory=lambda: defaultdict(_sums))
 
     def day(self, day: date, currency: str, **deltas: int) -> None:
-        for column, delta in deltas.items():
-            self.days[day, currency][column] += delta
+        _add(self.days[day, currency], deltas)
 
     def total(self, currency: str, **deltas: int) -> None:
-        for column, delta in deltas.items():
-            self.totals[currency][column] += delta
+        _add(self.totals[currency], deltas)
+
+    def group(self, currency: str, decline_group: str, **deltas: int) -> None:
+        _add(self.groups[currency, decline_group], deltas)
+
+
+def _add(sums: _Sums, deltas: _Sums) -> None:
+    for column, delta in deltas.items():
+        sums[column] += delta
 
 
 def apply(session: Session, merchant_id: str, changes: Changes) -> None:
-    """Write the changes of one unit of work. Keys are sorted, so that two writers lock rows in the same order."""
-    for (day, currency), deltas in sorted(changes.days.items()):
-        if any(deltas.values()):
-            repository.add_to_day(session, {"merchant_id": merchant_id, "day": day, "currency": currency}, deltas)
-    now = clock.now()
-    for currency, deltas in sorted(changes.totals.items()):
-        if any(deltas.values()):
-            repository.add_to_totals(session, {"merchant_id": merchant_id, "currency": currency}, deltas, now)
+    """Write the changes of one unit of work: one statement a table.
+
+    Raises `shards.ShardNotHeldError` when there is something to write and the transaction holds no shard.
+    """
+    days = {key: sums for key, sums in changes.days.items() if any(sums.values())}
+    totals = {key: sums for key, sums in changes.totals.items() if any(sums.values())}
+    groups = {key: sums for key, sums in changes.groups.items() if any(sums.values())}
+    if not (days or totals or groups):
+        return
+    mine = {"merchant_id": merchant_id, "shard": shards.written(session, merchant_id)}
+    repository.add_to_days(
+        session, [({**mine, "day": day, "currency": code}, sums) for (day, code), sums in days.items()]
+    )
+    repository.add_to_totals(
+        session, [({**mine, "currency": code}, sums) for code, sums in totals.items()], clock.now()
+    )
+    repository.add_to_groups(
+        session, [({**mine, "currency": code, "decline_group": group}, sums) for (code, group), sums in groups.items()]
+    )

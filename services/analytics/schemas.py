@@ -5,6 +5,37 @@ from datetime import date, datetime
 
 
 @dataclass(frozen=True, slots=True)
+class OpenTotals:
+    """What stands open now in one currency, over all shards; money in minor units."""
+
+    currency: str
+    leakage_cents: int
+    shadow_leakage_cents: int
+    impending_leakage_cents: int
+    recovered_cents: int
+    protected_cents: int
+    open_ghosts: int
+    impending_ghosts: int
+
+
+@dataclass(frozen=True, slots=True)
+class DaySums:
+    """A day's sums in one currency, over all shards, as far as the dashboard needs them; money in minor units."""
+
+    day: date
+    billed_cents: int
+    found_count: int
+    found_cents: int
+    recovered_count: int
+    recovered_cents: int
+    protected_cents: int
+    cohort_messaged_count: int
+    cohort_clicked_count: int
+    cohort_recovered_count: int
+    cohort_recovered_cents: int
+
+
+@dataclass(frozen=True, slots=True)
 class Figure:
     """An amount of the period and of the equally long one before it (`previous` None: nothing to compare)."""
 

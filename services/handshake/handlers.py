@@ -27,7 +27,7 @@ from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import INVOICE_EXPAND, UnreadableInvoiceError, parse_invoice
 from services.integrations.stripe.reading import identifier, moment, money
 from services.merchants import service as merchants
-from services.recovery import paying, repository, settle
+from services.recovery import neighbours, paying, repository, settle
 from services.recovery.observe import observe
 from services.recovery.work import Work, merchant_context
 from services.tasks.errors import Retry
@@ -71,6 +71,7 @@ def _fresh(merchant_id: str, invoice_id: str) -> InvoiceFacts:
 
 def _observe(session: Session, merchant_id: str, facts: InvoiceFacts) -> str:
     now = clock.now()
+    neighbours.take(session, merchant_id, [facts])
     record_billed(session, merchant_id, [facts], now.date())
     seen = observe(session, merchant_context(session, merchant_id), [facts], FoundVia.WEBHOOK, now)
     if seen.found:
@@ -233,7 +234,8 @@ def _reverse(event: IncomingEvent, source: dict[str, Any], source_id: str, amoun
     facts = _fresh(event.merchant_id, invoice_id)
     with db.tenant_session(event.merchant_id) as session:
         _observe(session, event.merchant_id, facts)
-        work = Work.begin(session, merchant_context(session, event.merchant_id), clock.now())
+        needed = neighbours.of_invoices(session, event.merchant_id, [facts])
+        work = Work.begin(session, merchant_context(session, event.merchant_id), clock.now(), needed)
         ghost = repository.get_by_invoice(session, event.merchant_id, invoice_id)
         if ghost is None or ghost.state != GhostState.RECOVERED:
             return "no_recovery"

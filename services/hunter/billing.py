@@ -5,7 +5,7 @@ from datetime import date
 
 from sqlmodel import Session
 
-from services.analytics import ledger
+from services.analytics import ledger, shards
 from services.hunter import repository
 from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.reading import MONEY_LIMIT
@@ -16,6 +16,7 @@ def record_billed(session: Session, merchant_id: str, invoices: Iterable[Invoice
 
     The day is the invoice's creation (UTC), so that a late webhook lands where the money was due. Older than the
     60 days we remember would count twice, so those are left out; an amount no invoice can have would burst the sums.
+    Any shard of the sums will do, because no ghost is touched: the one that is held, else that of the first customer.
     """
     recurring = {
         facts.id: facts
@@ -25,6 +26,11 @@ def record_billed(session: Session, merchant_id: str, invoices: Iterable[Invoice
         and facts.billing_reason.startswith("subscription_")
         and today - facts.created.date() < repository.BILLED_KEPT
     }
+    if not recurring:
+        return 0
+    if not shards.held(session, merchant_id):
+        first = next(iter(recurring.values()))
+        shards.hold(session, merchant_id, shards.of_customer(first.customer.id or first.id))
     new = repository.add_billed(
         session,
         [
@@ -35,7 +41,7 @@ def record_billed(session: Session, merchant_id: str, invoices: Iterable[Invoice
                 "amount_cents": facts.amount_due,
                 "billed_on": facts.created.date(),
             }
-            for facts in recurring.values()
+            for _, facts in sorted(recurring.items())
         ],
     )
     changes = ledger.Changes()

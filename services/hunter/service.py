@@ -30,6 +30,7 @@ from services.hunter.schemas import HuntProgress, HuntRequest
 from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import UnreadableInvoiceError, parse_invoice, subscription_of
 from services.integrations.stripe.reading import identifier
+from services.recovery import neighbours
 from services.recovery.observe import observe, write_off
 from services.recovery.work import merchant_context
 
@@ -107,6 +108,8 @@ class HuntRun:
             self._keep(session, page)
         else:
             facts, unreadable = self._read(session, page)
+            if page.sweep.name != "billed":
+                neighbours.take(session, self.merchant_id, facts, page.gone)
             record_billed(session, self.merchant_id, facts, self.now.date())
             if page.sweep.name == "invoices":
                 repository.add_seen(session, self.merchant_id, self.hunt_id, [each.id for each in facts])

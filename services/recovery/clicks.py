@@ -17,7 +17,7 @@ from services.integrations.stripe.client import ScopedStripe
 from services.integrations.stripe.errors import StripeCallError
 from services.messaging import repository as messages
 from services.messaging.links import Link, LinkNotFoundError
-from services.recovery import repository
+from services.recovery import neighbours, repository
 from services.recovery.lifecycle import Trigger
 from services.recovery.work import Work, merchant_context
 
@@ -78,7 +78,8 @@ def place_for(ghost: GhostTarget) -> Place:
 def confirm(session: Session, link: Link) -> ConfirmedClick:
     """Record a person's click. Raises `LinkClosedError` when there is nothing to pay any more."""
     now = clock.now()
-    work = Work.begin(session, merchant_context(session, link.merchant_id), now)
+    needed = neighbours.of_ghosts(session, link.merchant_id, [link.ghost_id])
+    work = Work.begin(session, merchant_context(session, link.merchant_id), now, needed)
     ghost = _ghost(session, link, lock=True)
     if ghost.state not in UNPAID_STATES - {GhostState.LOST}:
         raise LinkClosedError("It was paid already." if ghost.state == GhostState.RECOVERED else None)

@@ -1,6 +1,12 @@
 """What can be wrong with a request about a ghost."""
 
-from core.errors import BadRequestError, NotFoundError
+from core.errors import BadRequestError, ConflictError, NotFoundError
+
+
+class GhostMovedError(ConflictError):
+    """Another transaction made or changed the ghost between our first look and our lock. Trying again helps."""
+
+    code, title = "ghost_moved", "This was changed at the same moment: please try again"
 
 
 class GhostNotFoundError(NotFoundError):

@@ -14,7 +14,7 @@ from models.ghost import OPEN_STATES, UNPAID_STATES, FoundVia, GhostKind, GhostS
 from models.money import AttemptSource, AttemptState
 from services.audit import service as audit
 from services.integrations.stripe.facts import InvoiceFacts
-from services.recovery import repository, settle
+from services.recovery import neighbours, repository, settle
 from services.recovery.classify import Classification, Verdict, classify
 from services.recovery.lifecycle import Trigger
 from services.recovery.pulse import message_key
@@ -41,7 +41,7 @@ def observe(
 
     Invoices that are no ghosts and have none are passed over. `now` is aware UTC.
     """
-    work = Work.begin(session, merchant, now)
+    work = Work.begin(session, merchant, now, neighbours.of_invoices(session, merchant.id, batch))
     existing = repository.lock_by_invoices(session, merchant.id, [facts.id for facts in batch])
     fresh: list[tuple[InvoiceFacts, Classification]] = []
     updated = 0
@@ -62,7 +62,7 @@ def observe(
 
 def write_off(session: Session, merchant: MerchantContext, invoice_ids: Sequence[str], now: datetime) -> int:
     """Lose the ghosts of invoices that no longer exist at Stripe. Returns how many were."""
-    work = Work.begin(session, merchant, now)
+    work = Work.begin(session, merchant, now, neighbours.of_invoices(session, merchant.id, (), invoice_ids))
     ghosts = repository.lock_by_invoices(session, merchant.id, invoice_ids).values()
     lost = sum(settle.lose(work, ghost, "The invoice was deleted at Stripe.", Trigger.LOST) for ghost in ghosts)
     work.finish()
@@ -94,12 +94,14 @@ def _create(work: Work, fresh: list[tuple[InvoiceFacts, Classification]], via: F
             carried.add(facts.subscription_id)
         work.session.add(ghost)
         work.changes.day(ghost.found_on, ghost.currency, found_count=1, found_cents=ghost.amount_cents)
+        work.money("found", ghost.currency, ghost.amount_cents, via)
         work.changes.total(
             ghost.currency,
             leakage_cents=ghost.amount_cents,
             shadow_leakage_cents=ghost.shadow_cents,
             open_ghosts=1,
         )
+        work.count_in_group(ghost, 1)
         work.event(ghost, "found", verdict.reason, via=via, attempt=facts.attempt_count)
         work.event(ghost, "strategy_chosen", ghost.strategy_reason, strategy=ghost.strategy)
         if verdict.verdict is Verdict.LOST:
@@ -141,9 +143,12 @@ def _new_ghost(work: Work, facts: InvoiceFacts, via: FoundVia) -> GhostTarget:
 
 
 def _take_facts(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
-    """Copy what Stripe says now; True when anything differs. A blank never erases what was known."""
+    """Copy what Stripe says now; True when anything differs. A blank never erases what was known.
+
+    A customer stays the first one heard of: an invoice's never changes, and shards rely on it.
+    """
     values: dict[str, object] = {
-        "customer_id": facts.customer.id,
+        "customer_id": ghost.customer_id or facts.customer.id,
         "customer_email": facts.customer.email,
         "customer_name": facts.customer.name,
         "customer_phone": facts.customer.phone,
@@ -208,12 +213,15 @@ def _update(work: Work, ghost: GhostTarget, facts: InvoiceFacts, verdict: Classi
 
 def _refresh_open(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     former_attempts, former_strategy = ghost.attempt_count, ghost.strategy
+    chased = ghost.state in OPEN_STATES
+    work.count_in_group(ghost, -chased)  # amount and group are about to change
     changed = _take_facts(work, ghost, facts)
     if facts.amount_remaining != ghost.amount_cents:
         work.changes.total(ghost.currency, leakage_cents=facts.amount_remaining - ghost.amount_cents)
         work.event(ghost, "amount_changed", "The open amount of the invoice changed.", amount=facts.amount_remaining)
         ghost.amount_cents = facts.amount_remaining
         changed = True
+    work.count_in_group(ghost, chased)
     if ghost.attempt_count > former_attempts:
         work.event(
             ghost, "attempt_failed", "Another charge failed.", attempt=ghost.attempt_count, code=ghost.decline_code

@@ -8,7 +8,7 @@ from services.audit import service as audit
 from services.messaging import links
 from services.messaging import repository as messages
 from services.messaging.links import Link
-from services.recovery import repository
+from services.recovery import neighbours, repository
 from services.recovery.work import Work, merchant_context
 
 ASKED = "The customer asked for no more messages."
@@ -16,16 +16,21 @@ ASKED = "The customer asked for no more messages."
 
 def unsubscribe(session: Session, link: Link) -> bool:
     """Suppress the address behind a link for this merchant (RFC 8058). False when there was nothing to suppress."""
+    needed = neighbours.of_ghosts(session, link.merchant_id, [link.ghost_id])
+    work = Work.begin(session, merchant_context(session, link.merchant_id), clock.now(), needed)
     ghost = repository.get_ghost(session, link.merchant_id, link.ghost_id)
     if ghost is None:
         return False
     message = messages.get_message(session, link.merchant_id, link.message_id)
     # The address the message went to is the one that opts out; the customer may have another by now.
     addresses = {address for address in (ghost.customer_email, message and message.recipient) if address}
-    new = [links.suppress(session, link.merchant_id, Channel.EMAIL, address, "unsubscribed") for address in addresses]
+    # In order: an address may belong to customers of two shards, and who adds one waits for who is adding it.
+    new = [
+        links.suppress(session, link.merchant_id, Channel.EMAIL, address, "unsubscribed")
+        for address in sorted(addresses)
+    ]
     if not any(new):
         return False
-    work = Work.begin(session, merchant_context(session, link.merchant_id), clock.now())
     same = repository.list_unpaid_of_customer(session, link.merchant_id, ghost.customer_id or "")
     for each in same or [ghost]:
         work.plan(each, silent=ASKED)

@@ -27,7 +27,7 @@ from services.integrations.stripe.facts import InvoiceFacts
 from services.messaging import links
 from services.messaging import repository as messages
 from services.messaging.render import Brand, one_line, render
-from services.recovery import repository
+from services.recovery import neighbours, repository
 from services.recovery.classify import Verdict, classify
 from services.recovery.lifecycle import Trigger, can
 from services.recovery.observe import observe
@@ -64,7 +64,7 @@ def prepare(session: Session, merchant_id: str, ghost_id: str, step: int, fresh:
     now = clock.now()
     merchant = merchant_context(session, merchant_id)
     observe(session, merchant, [fresh], FoundVia.WEBHOOK, now)
-    work = Work.begin(session, merchant, now)
+    work = Work.begin(session, merchant, now, neighbours.of_ghosts(session, merchant_id, [ghost_id]))
     ghost = repository.get_ghost(session, merchant_id, ghost_id, lock=True)
     if ghost is None:
         return Prepared("", None, "", "there is no such ghost")
@@ -95,7 +95,8 @@ def hold(session: Session, merchant_id: str, ghost_id: str, step: int, reason: s
     A slot in `sending` becomes `uncertain` and counts, because the provider may have accepted it.
     """
     now = clock.now()
-    work = Work.begin(session, merchant_context(session, merchant_id), now)
+    needed = neighbours.of_ghosts(session, merchant_id, [ghost_id])
+    work = Work.begin(session, merchant_context(session, merchant_id), now, needed)
     ghost = repository.get_ghost(session, merchant_id, ghost_id, lock=True)
     if ghost is None:
         return
@@ -230,7 +231,8 @@ def settle_sent(session: Session, merchant_id: str, message_id: str, provider: s
     that a sandbox without a key shows the whole sequence.
     """
     now = clock.now()
-    work = Work.begin(session, merchant_context(session, merchant_id), now)
+    needed = neighbours.of_message(session, merchant_id, message_id)
+    work = Work.begin(session, merchant_context(session, merchant_id), now, needed)
     slot = messages.get_message(session, merchant_id, message_id, lock=True)
     if slot is None or slot.state != MessageState.SENDING:
         return False
@@ -268,7 +270,8 @@ def _count_message(work: Work, ghost: GhostTarget, slot: Message, at: datetime) 
 
 def settle_failed(session: Session, merchant_id: str, message_id: str, reason: str) -> None:
     """Step 3, refused for good: nothing was sent; the slot stays taken and the ghost shows why."""
-    work = Work.begin(session, merchant_context(session, merchant_id), clock.now())
+    needed = neighbours.of_message(session, merchant_id, message_id)
+    work = Work.begin(session, merchant_context(session, merchant_id), clock.now(), needed)
     slot = messages.get_message(session, merchant_id, message_id, lock=True)
     if slot is None or slot.state != MessageState.SENDING:
         return

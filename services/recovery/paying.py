@@ -17,7 +17,7 @@ from services.audit import service as audit
 from services.integrations.stripe.client import ScopedStripe
 from services.integrations.stripe.errors import StripeAlreadyPaidError, StripeCardDeclinedError
 from services.integrations.stripe.parsing import INVOICE_EXPAND, parse_invoice
-from services.recovery import repository
+from services.recovery import neighbours, repository
 from services.recovery.observe import observe
 from services.recovery.work import Work, merchant_context
 from services.tasks import service as tasks
@@ -139,7 +139,7 @@ def settle(session: Session, merchant_id: str, planned: Charge, outcome: Outcome
     """Write down what came of the attempt and bring the ghost up to date. Returns the attempt's state."""
     now = clock.now()
     merchant = merchant_context(session, merchant_id)
-    work = Work.begin(session, merchant, now)
+    work = Work.begin(session, merchant, now, neighbours.of_ghosts(session, merchant_id, [planned.ghost_id]))
     attempt = repository.get_attempt(session, merchant_id, planned.idempotency_key)
     assert attempt is not None  # noqa: S101  # `begin` committed it
     attempt.state = outcome.state

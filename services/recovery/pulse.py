@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from models.ghost import GhostTarget
+from services.analytics import shards
 from services.messaging import schedule
 from services.recovery import repository
 from services.recovery.lifecycle import Trigger
@@ -38,7 +39,7 @@ def message_key(ghost: GhostTarget) -> str:
 def plan_due(session: Session, merchant_id: str, now: datetime, after: tuple[datetime, str] | None = None) -> Planned:
     """Plan one page of what is due for a merchant, in the caller's transaction."""
     merchant = merchant_context(session, merchant_id)
-    work = Work.begin(session, merchant, now)
+    work = Work.begin(session, merchant, now, shards.ALL)
     due = repository.list_due(session, merchant_id, now, PAGE, after)
     if not due:
         return Planned(0, 0, None)

@@ -7,10 +7,11 @@ from sqlmodel import Session
 
 from core import clock
 from models.ghost import OPEN_STATES, GhostKind, GhostState, GhostTarget, Strategy
+from services.analytics import shards
 from services.audit import service as audit
 from services.merchants import service as merchants
 from services.messaging import service as messaging
-from services.recovery import repository, settle
+from services.recovery import neighbours, repository, settle
 from services.recovery.errors import GhostNotFoundError, InvalidQueryError
 from services.recovery.lifecycle import Trigger
 from services.recovery.schemas import (
@@ -113,9 +114,11 @@ def mark_lost(session: Session, merchant_id: str, ghost_ids: Sequence[str], acto
 def _by_person(
     session: Session, merchant_id: str, ghost_ids: Sequence[str], actor_id: str, trigger: Trigger, reason: str
 ) -> int:
-    work = Work.begin(session, merchant_context(session, merchant_id), clock.now())
+    wanted = sorted(set(ghost_ids[:MAX_PAGE_SIZE]))
+    needed = neighbours.of_ghosts(session, merchant_id, wanted)
+    work = Work.begin(session, merchant_context(session, merchant_id), clock.now(), needed)
     done = 0
-    for ghost_id in sorted(set(ghost_ids[:MAX_PAGE_SIZE])):
+    for ghost_id in wanted:
         ghost = repository.get_ghost(session, merchant_id, ghost_id, lock=True)
         if ghost is None:
             continue
@@ -158,7 +161,7 @@ def messages_are_on(session: Session, merchant_id: str) -> bool:
 def replan_open(session: Session, merchant_id: str) -> int:
     """Work out every open ghost's next action again, after the policy changed. Returns how many were open."""
     merchant = merchant_context(session, merchant_id)
-    work = Work.begin(session, merchant, clock.now())
+    work = Work.begin(session, merchant, clock.now(), shards.ALL)
     number = 0
     for ghost in repository.stream_in_states(session, merchant_id, OPEN_STATES):
         work.plan(ghost)

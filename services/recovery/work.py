@@ -1,8 +1,9 @@
 """One unit of work on a merchant's ghosts: state, event, sums and plan change together or not at all.
 
-Whoever changes ghosts first takes the merchant's ghost lock (`begin`), so that webhook and hunt never interleave on
-one merchant: the shadow leakage of a subscription is carried by exactly one of its ghosts, which two writers at
-once could not keep. The transactions are short; nothing external is called while the lock is held.
+Whoever changes ghosts first takes the shards of their customers (`begin`), so that webhook and hunt never interleave
+on one customer: the shadow leakage of a subscription is carried by exactly one of its ghosts, which two writers at
+once could not keep. Customers in different shards are worked on at the same time (`analytics/shards.py`). The
+transactions are short; nothing external is called while shards are held.
 """
 
 from dataclasses import dataclass, field
@@ -11,14 +12,14 @@ from typing import Any
 
 from sqlmodel import Session
 
-from core import ids
-from core.locks import wait_transaction_lock
+from core import db, ids, metrics
 from models.ghost import OPEN_STATES, UNPAID_STATES, GhostState, GhostTarget, Strategy
-from services.analytics import ledger
+from services.analytics import ledger, shards
 from services.merchants import service as merchants
 from services.merchants.policies import RecoveryPolicy
 from services.messaging import schedule
 from services.recovery import repository
+from services.recovery.errors import GhostMovedError
 from services.recovery.lifecycle import Trigger, after, can
 
 _SHADOW_ENDS = frozenset({GhostState.LOST, GhostState.STOPPED, GhostState.RECOVERED, GhostState.REVERSED})
@@ -58,14 +59,15 @@ class Work:
     session: Session
     merchant: MerchantContext
     now: datetime
+    held: frozenset[int]
     changes: ledger.Changes = field(default_factory=ledger.Changes)
     _events: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
-    def begin(cls, session: Session, merchant: MerchantContext, now: datetime) -> "Work":
-        """Take the merchant's ghost lock until the transaction ends."""
-        wait_transaction_lock(session, f"ghosts:{merchant.id}")
-        return cls(session, merchant, now)
+    def begin(cls, session: Session, merchant: MerchantContext, now: datetime, wanted: frozenset[int]) -> "Work":
+        """Take the shards of the ghosts to be changed (`neighbours` knows them) until the transaction ends."""
+        shards.hold(session, merchant.id, wanted)
+        return cls(session, merchant, now, shards.held(session, merchant.id))
 
     def event(
         self,
@@ -77,7 +79,12 @@ class Work:
         at: datetime | None = None,
         **facts: Any,
     ) -> None:
-        """Keep one thing that happened to a ghost, with its reason."""
+        """Keep one thing that happened to a ghost, with its reason.
+
+        Raises `GhostMovedError` for a ghost whose shard is not held; the caller's transaction is tried again.
+        """
+        if not shards.of_customer(ghost.customer_id) <= self.held:
+            raise GhostMovedError
         self._events.append(
             {
                 "merchant_id": ghost.merchant_id,
@@ -107,13 +114,19 @@ class Work:
         ghost.updated_at = self.now
         if former in UNPAID_STATES and ghost.state not in UNPAID_STATES:
             self.changes.total(ghost.currency, leakage_cents=-ghost.amount_cents)
-        self.changes.total(ghost.currency, open_ghosts=(ghost.state in OPEN_STATES) - (former in OPEN_STATES))
+        chased = (ghost.state in OPEN_STATES) - (former in OPEN_STATES)
+        self.changes.total(ghost.currency, open_ghosts=chased)
+        self.count_in_group(ghost, chased)
         if ghost.state in _SHADOW_ENDS:
             self._hand_over_shadow(ghost)
             ghost.closed_at = ghost.closed_at or at or self.now
         self.event(ghost, trigger.value, reason, former=former, at=at, **facts)
         self.plan(ghost)
         return True
+
+    def count_in_group(self, ghost: GhostTarget, times: int) -> None:
+        """Add a ghost that is chased to its decline group's sums (1), or take it out as it stands now (-1)."""
+        self.changes.group(ghost.currency, ghost.decline_group, amount_cents=times * ghost.amount_cents, ghosts=times)
 
     def plan(self, ghost: GhostTarget, silent: str = "") -> None:
         """Work out the ghost's next action and its reason; `silent` says why no message may be sent at all."""
@@ -143,6 +156,15 @@ class Work:
         else:
             self.changes.total(ghost.currency, shadow_leakage_cents=-ghost.shadow_cents)
         ghost.shadow_cents = 0
+
+    def money(self, event: str, currency: str, amount: int, mechanism: str) -> None:
+        """Tell the operator's metrics of money, once it is committed."""
+
+        def count() -> None:
+            metrics.MONEY.add(event, currency, mechanism, amount=amount)
+            metrics.MONEY_EVENTS.add(event, currency, mechanism)
+
+        db.after_commit(self.session, count)
 
     def finish(self) -> None:
         """Write events and sums; the ghosts themselves are flushed by the session."""

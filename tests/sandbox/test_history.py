@@ -10,10 +10,9 @@ import pytest
 from sqlmodel import col, select
 
 from core import clock, db
-from models.ghost import OPEN_STATES, GhostState, GhostTarget
-from models.merchant import MerchantTotals
+from models.ghost import GhostState, GhostTarget
 from models.messaging import Message
-from models.money import DailyMetrics, Recovery, RecoveryKind
+from models.money import Recovery, RecoveryKind
 from models.work import ScheduledTask, TaskState
 from sandbox.history.build import History, Wanted, history, write_demo_file
 from sandbox.history.merchant import DemoMerchant
@@ -28,6 +27,7 @@ from sandbox.stripe.world import Settings, World
 from services.identity import service as identity
 from tests.support import environment
 from tests.support.database import WorkerDatabase
+from tests.support.recount import assert_sums_agree
 
 SANDBOX = "http://127.0.0.1:12111"
 ENDS = datetime(2026, 9, 16, 9, 30, tzinfo=UTC)
@@ -131,27 +131,6 @@ def check_mail(books: Books, merchant_id: str) -> None:
         assert mail.to == [ghost.customer_email]
 
 
-def check_sums(merchant_id: str) -> None:
-    """The sums that screens show are those of the rows they stand for."""
-    ghosts = list(ghosts_of(merchant_id).values())
-    with db.tenant_session(merchant_id) as session:
-        days = session.exec(select(DailyMetrics).where(DailyMetrics.merchant_id == merchant_id)).all()
-        totals = session.exec(select(MerchantTotals).where(MerchantTotals.merchant_id == merchant_id)).all()
-    unpaid = [ghost for ghost in ghosts if ghost.state not in (GhostState.RECOVERED, GhostState.REVERSED)]
-    for total in totals:
-        mine = [ghost for ghost in unpaid if ghost.currency == total.currency]
-        chased = sum(ghost.state in OPEN_STATES for ghost in mine)
-        assert (total.open_ghosts, total.leakage_cents) == (chased, sum(ghost.amount_cents for ghost in mine))
-    assert sum(day.found_count for day in days) == len(ghosts)
-    assert sum(day.cohort_clicked_count for day in days) == sum(ghost.click_count > 0 for ghost in ghosts)
-    assert sum(day.cohort_messaged_count for day in days) == sum(ghost.messages_sent > 0 for ghost in ghosts)
-    by_currency: dict[str, int] = defaultdict(int)
-    for day in days:
-        if day.recovered_cents:
-            by_currency[day.currency] += day.recovered_cents
-    assert dict(by_currency) == recoveries(merchant_id, RecoveryKind.RECOVERED)
-
-
 class TestHistory:
     def test_months_lived_by_the_engine_balance_with_the_sandbox(self, wanted: Wanted):
         told: list[float] = []
@@ -167,7 +146,7 @@ class TestHistory:
             assert found, "a visitor sees ghosts appear"
             assert recovered, "and recover, while they watch"
             check_books(books, merchant.merchant_id)
-        check_sums(merchant.merchant_id)
+        assert_sums_agree(merchant.merchant_id, billed=False)
         with db.system_session() as session:
             tasks = session.exec(select(ScheduledTask).where(col(ScheduledTask.state) != TaskState.DONE)).all()
         assert {task.state for task in tasks} <= {TaskState.PENDING}, [task.last_error for task in tasks]

@@ -11,9 +11,10 @@ from sqlmodel import col, select
 from core import db
 from core.clock import ManualClock
 from models.ghost import FoundVia, GhostEvent, GhostState, GhostTarget, ManualTask, Strategy
-from models.merchant import MerchantTotals
 from models.money import DailyMetrics, PaymentAttempt, Recovery
 from models.work import ScheduledTask
+from services.analytics.repository import list_totals
+from services.analytics.schemas import OpenTotals
 from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import parse_invoice
 from services.recovery.observe import Observed, observe
@@ -46,8 +47,9 @@ def rows(merchant: str, table: Any) -> list[Any]:
         return list(session.exec(select(table).order_by(*order)).all())
 
 
-def totals(merchant: str) -> MerchantTotals:
-    return rows(merchant, MerchantTotals)[0]
+def totals(merchant: str) -> OpenTotals:
+    with db.tenant_session(merchant) as session:
+        return list_totals(session, merchant)[0]
 
 
 FAILED = parse_invoice(raw_invoice())

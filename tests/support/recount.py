@@ -1,0 +1,116 @@
+"""The sums counted again from the rows they stand for: ghosts, ledger, messages, clicks, events. Nothing is added up
+from sums here."""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+from sqlmodel import Session, select
+
+from core import db
+from models.ghost import OPEN_STATES, UNPAID_STATES, GhostEvent, GhostTarget
+from models.merchant import BilledInvoice, MerchantTotals, OpenLeakage
+from models.messaging import Click, Message, MessageState
+from models.money import DailyMetrics, Recovery, RecoveryKind
+
+_NO_SUM = {"merchant_id", "shard", "updated_at"}
+_KEYS = {DailyMetrics: ("day", "currency"), MerchantTotals: ("currency",), OpenLeakage: ("currency", "decline_group")}
+
+
+class Sums:
+    """Figures by (table, key, column); what is zero is left out."""
+
+    def __init__(self) -> None:
+        self._figures: dict[Hashable, int] = defaultdict(int)
+
+    def add(self, table: type, key: tuple[object, ...], **figures: int) -> None:
+        for column, figure in figures.items():
+            self._figures[table.__name__, *key, column] += figure
+
+    @property
+    def figures(self) -> dict[Hashable, int]:
+        return {key: figure for key, figure in self._figures.items() if figure}
+
+
+def assert_sums_agree(merchant_id: str, *, billed: bool = True) -> None:
+    """Every figure of the sums is what its rows say, and no subscription's shadow leakage is carried twice.
+
+    `billed` False leaves out what was billed: its rows are pruned after 60 days.
+    """
+    with db.tenant_session(merchant_id) as session:
+        kept, counted = _kept(session), _counted(session)
+        assert_one_carrier_each(session.exec(select(GhostTarget)).all())
+    if not billed:
+        kept, counted = (
+            {key: figure for key, figure in side.items() if not str(key).count("billed_")} for side in (kept, counted)
+        )
+    assert kept == counted
+
+
+def assert_one_carrier_each(ghosts: Iterable[GhostTarget]) -> None:
+    carriers = [ghost.subscription_id for ghost in ghosts if ghost.shadow_cents]
+    assert len(carriers) == len(set(carriers))
+
+
+def _kept(session: Session) -> dict[Hashable, int]:
+    sums = Sums()
+    for table, key in _KEYS.items():
+        for row in session.exec(select(table)):
+            figures: dict[str, Any] = row.model_dump(exclude=_NO_SUM | set(key))
+            sums.add(table, tuple(getattr(row, name) for name in key), **figures)
+    return sums.figures
+
+
+def _counted(session: Session) -> dict[Hashable, int]:
+    sums = Sums()
+    ghosts = {ghost.id: ghost for ghost in session.exec(select(GhostTarget))}
+    for ghost in ghosts.values():
+        _count_ghost(sums, ghost)
+    for entry in session.exec(select(Recovery)):
+        _count_entry(sums, entry, ghosts[entry.ghost_id])
+    for message in session.exec(select(Message)):
+        at = message.intent_at if message.state == MessageState.UNCERTAIN else message.sent_at
+        if at is not None:
+            sums.add(DailyMetrics, (at.date(), ghosts[message.ghost_id].currency), messages_count=1)
+    for click in session.exec(select(Click)):
+        sums.add(DailyMetrics, (click.confirmed_at.date(), ghosts[click.ghost_id].currency), clicks_count=1)
+    for event in session.exec(select(GhostEvent).where(GhostEvent.name == "lost")):
+        ghost = ghosts[event.ghost_id]
+        sums.add(DailyMetrics, (event.occurred_at.date(), ghost.currency), lost_count=1, lost_cents=ghost.amount_cents)
+    for invoice in session.exec(select(BilledInvoice)):
+        key = (invoice.billed_on, invoice.currency)
+        sums.add(DailyMetrics, key, billed_count=1, billed_cents=invoice.amount_cents)
+    return sums.figures
+
+
+def _count_ghost(sums: Sums, ghost: GhostTarget) -> None:
+    sums.add(
+        DailyMetrics,
+        (ghost.found_on, ghost.currency),
+        found_count=1,
+        found_cents=ghost.found_cents,
+        cohort_messaged_count=int(ghost.messages_sent > 0),
+        cohort_clicked_count=int(ghost.click_count > 0),
+    )
+    chased = ghost.state in OPEN_STATES
+    sums.add(
+        MerchantTotals,
+        (ghost.currency,),
+        leakage_cents=ghost.amount_cents if ghost.state in UNPAID_STATES else 0,
+        shadow_leakage_cents=ghost.shadow_cents,
+        open_ghosts=int(chased),
+    )
+    if chased:
+        key = (ghost.currency, ghost.decline_group)
+        sums.add(OpenLeakage, key, amount_cents=ghost.amount_cents, ghosts=1)
+
+
+def _count_entry(sums: Sums, entry: Recovery, ghost: GhostTarget) -> None:
+    on, found = (entry.occurred_at.date(), entry.currency), (ghost.found_on, ghost.currency)
+    sums.add(MerchantTotals, (entry.currency,), recovered_cents=entry.amount_cents)
+    if entry.kind == RecoveryKind.REVERSED:
+        sums.add(DailyMetrics, on, reversed_count=1, reversed_cents=-entry.amount_cents)
+        sums.add(DailyMetrics, found, cohort_reversed_cents=-entry.amount_cents)
+    else:
+        sums.add(DailyMetrics, on, recovered_count=1, recovered_cents=entry.amount_cents)
+        sums.add(DailyMetrics, found, cohort_recovered_count=1, cohort_recovered_cents=entry.amount_cents)
