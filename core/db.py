@@ -8,7 +8,7 @@ opened by boundaries (request, job, command) only.
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -78,6 +78,11 @@ def system_session() -> Iterator[Session]:
     """A session of the system login: the platform's own tables only."""
     with Session(system_engine(), expire_on_commit=False) as session, session.begin():
         yield session
+
+
+def after_commit(session: Session, action: Callable[[], object]) -> None:
+    """Do something once the session's transaction is committed, and not at all when it is not."""
+    event.listen(session, "after_commit", lambda _session: action(), once=True)
 
 
 def dispose() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from core import db, queue
+from core import db, metrics, queue
 from core.crash_points import crash_point
 from services.hunter import service as hunter
 from services.hunter.schemas import HuntProgress, HuntRequest
@@ -19,6 +19,7 @@ from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
 
 BUSY_PAUSE = timedelta(minutes=1)
+TRIGGERS = frozenset({"schedule", "connect", "person", "audit", "command"})  # a label has few values
 
 
 def run(task: ClaimedTask) -> dict[str, Any]:
@@ -47,6 +48,15 @@ def hunt(
     Raises the Stripe client's typed errors. Only one that a person has to act on ends the hunt; after every other
     one the same request goes on from the cursor.
     """
+    with metrics.timed(metrics.HUNTS, _trigger(request)):
+        return _hunt(merchant_id, request, on_progress)
+
+
+def _trigger(request: HuntRequest) -> str:
+    return request.trigger if request.trigger in TRIGGERS else "other"
+
+
+def _hunt(merchant_id: str, request: HuntRequest, on_progress: Callable[[HuntProgress], None] | None) -> HuntProgress:
     with db.tenant_session(merchant_id) as session:
         client = client_for(session, merchant_id)
         under_way = hunter.start(session, merchant_id, request)

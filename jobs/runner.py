@@ -17,7 +17,7 @@ from datetime import timedelta
 
 from sqlalchemy.exc import OperationalError
 
-from core import clock, db, queue
+from core import clock, db, metrics, queue
 from core.crash_points import crash_point
 from core.logging import correlated
 from jobs import registry
@@ -152,7 +152,9 @@ class _Batch:
                 self.give_back()
 
     def _run_one(self, task: ClaimedTask) -> None:
-        with correlated(task.correlation_id):
+        kind = task.kind if task.kind in registry.KINDS else "(unknown)"
+        metrics.TASK_WAIT.observe((clock.now() - task.run_at).total_seconds(), kind)
+        with correlated(task.correlation_id), metrics.timed(metrics.TASKS, kind) as outcome:
             try:
                 handle = registry.handler(task.kind)
                 limit = registry.limit(task.kind)
@@ -162,19 +164,25 @@ class _Batch:
                 crash_point("tasks.ran")
                 tasks.encode_result(result)
             except Retry as asked:
+                outcome.append("postponed")
                 self._delayed.append(_Delay(task, asked))
             except Discard as pointless:
+                outcome.append("discarded")
                 self._done.append(TaskResult(task, {"discarded": pointless.reason}))
             except TaskInterrupted:
+                outcome.append("interrupted")
                 log.warning("task.interrupted", extra={"facts": _facts(task)})
             except (UnknownKindError, NotStorableError) as error:
                 # Trying again would end the same way: a person has to look.
+                outcome.append("refused")
                 self._fail(task, error, f"{error.code}: {error.detail}", final=True)
             except TaskTimeout as error:
+                outcome.append("timeout")
                 self._fail(task, error, f"It took longer than {registry.limit(task.kind)}.")
             except (Exception, SystemExit) as error:
                 # Whatever a handler raises must not end the batch or the worker. It is not passed over: it is the
                 # task's failure, kept in its row with the attempt counted, and in the log with its traceback.
+                outcome.append("failed")
                 self._fail(task, error, f"{type(error).__name__}: {error}")
             else:
                 self._done.append(TaskResult(task, result))

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from core import db
+from core import db, metrics
 from core.config import settings
 from core.crash_points import crash_point
 from services.integrations.resend import (
@@ -51,6 +51,7 @@ def run(task: ClaimedTask) -> dict[str, Any]:
     with db.tenant_session(merchant_id) as session:
         prepared = outreach.prepare(session, merchant_id, ghost_id, step, fresh)
     if prepared.email is None:
+        metrics.MESSAGES.add("held")
         return {"sent": False, "reason": prepared.reason}
     crash_point("message.intended")
     return _hand_over(merchant_id, prepared)
@@ -60,6 +61,7 @@ def _held(merchant_id: str, ghost_id: str, step: int, reason: str) -> dict[str, 
     """Nothing is sent now; the pulse comes back to this ghost by itself."""
     with db.tenant_session(merchant_id) as session:
         outreach.hold(session, merchant_id, ghost_id, step, reason)
+    metrics.MESSAGES.add("held")
     return {"sent": False, "reason": reason}
 
 
@@ -72,15 +74,18 @@ def _hand_over(merchant_id: str, prepared: outreach.Prepared) -> dict[str, Any]:
         try:
             provider_id = sender.send(prepared.email, idempotency_key=prepared.idempotency_key)
         except EmailRefusedError as error:
+            metrics.MESSAGES.add("refused")
             with db.tenant_session(merchant_id) as session:
                 outreach.settle_failed(session, merchant_id, prepared.message_id, error.detail)
             return {"sent": False, "reason": error.code}
         except (EmailLaterError, EmailUnknownError) as error:
             # The intent stays; the repeat carries the same key, so an accepted message is not sent again.
+            metrics.MESSAGES.add("uncertain" if isinstance(error, EmailUnknownError) else "later")
             raise Retry(after=BUSY_PAUSE, reason=error.code) from error
         name = sender.name
         crash_point("message.handed_over")
     with db.tenant_session(merchant_id) as session:
         outreach.settle_sent(session, merchant_id, prepared.message_id, name, provider_id)
     crash_point("message.settled")
+    metrics.MESSAGES.add("accepted" if name else "outbox")
     return {"sent": True, "message_id": prepared.message_id}

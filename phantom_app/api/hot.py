@@ -7,12 +7,14 @@ where no signing secret is configured, and 503 with `Retry-After` when it has to
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from core import metrics
 from core.errors import PhantomError, TooLargeError
 from services.handshake.errors import NotStoredError
 from services.handshake.intake import Intake
@@ -56,16 +58,19 @@ async def _body(request: Request) -> bytes:
 
 
 async def _receive(request: Request, *, connect: bool) -> Response:
+    started = time.perf_counter()
     signatures = request.headers.getlist("stripe-signature")
     try:
         raw = await _body(request)
         intake = await _intake()
         # Two signature headers are two claims; neither is believed.
-        await intake.accept(raw, signatures[0] if len(signatures) == 1 else "", connect=connect)
+        outcome = await intake.accept(raw, signatures[0] if len(signatures) == 1 else "", connect=connect)
     except PhantomError as error:
+        metrics.INTAKE.observe(time.perf_counter() - started, error.code)
         return _refusal(error)
     except ClientDisconnect:
         return Response(status_code=400)  # nobody reads it
+    metrics.INTAKE.observe(time.perf_counter() - started, outcome)
     return Response(b"ok", media_type="text/plain")
 
 

@@ -55,6 +55,7 @@ def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
         work.changes.day(paid_at.date(), ghost.currency, recovered_count=1, recovered_cents=amount)
         work.changes.day(ghost.found_on, ghost.currency, cohort_recovered_count=1, cohort_recovered_cents=amount)
         work.changes.total(ghost.currency, recovered_cents=amount)
+        work.money("recovered", ghost.currency, amount, mechanism)
         audit.record_usage(
             work.session, work.merchant.id, "recovery.recovered", amount, currency=ghost.currency, reference=ghost.id
         )
@@ -111,6 +112,7 @@ def reverse(work: Work, ghost: GhostTarget, source_id: str, amount: int, reason:
     work.changes.day(at.date(), ghost.currency, reversed_count=1, reversed_cents=taken)
     work.changes.day(ghost.found_on, ghost.currency, cohort_reversed_cents=taken)
     work.changes.total(ghost.currency, recovered_cents=-taken)
+    work.money("reversed", ghost.currency, taken, ghost.mechanism)
     audit.record_usage(
         work.session, work.merchant.id, "recovery.reversed", -taken, currency=ghost.currency, reference=ghost.id
     )

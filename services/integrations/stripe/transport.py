@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import stripe
 
+from core import metrics
 from services.integrations.stripe.errors import StripeRateLimitedError
 
 Answer = TypeVar("Answer")
@@ -83,7 +84,10 @@ class CountingClient(stripe.HTTPClient):
         _usage: list[str] | None = None,
     ) -> tuple[Any, int, Mapping[str, str]]:
         self._on_request()
-        return self._shared.request(method, url, headers, post_data)
+        with metrics.timed(metrics.STRIPE, method.lower()) as outcome:
+            answer = self._shared.request(method, url, headers, post_data)
+            outcome.append(str(answer[1]))
+        return answer
 
     def close(self) -> None:
         """The shared connections outlive each client."""

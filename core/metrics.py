@@ -1,0 +1,241 @@
+"""Numbers for an operator, in Prometheus' format: what is counted, how it is counted, and who may read it.
+
+Several processes of a host count: web workers, workers, the Sentinel. Each writes memory-mapped files of its own in
+one folder (`share`), so that a scrape answered by any of them tells of all, and what a killed process counted is not
+lost with it. Without a folder a process counts for itself.
+
+Labels are bounded: kinds, outcomes, route templates, currencies; never a merchant, an id or a raw path. What these
+counters say begins at the host's last start and can miss what a crash cut off between a commit and its count: money
+is told by the ledger, this is for rates and alarms.
+
+`prometheus_client` is imported at first use and here alone: it decides between files and memory when it is imported.
+"""
+
+import contextlib
+import fcntl
+import hmac
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from core.errors import PhantomError
+
+_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # the library reads it when it is imported
+_PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+_OF_THE_DEAD = 0  # no process has this id: its files hold the sums of processes that have ended
+QUICK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+SLOW = (0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 7200.0)
+
+
+@dataclass
+class _Metric:
+    """A named family with fixed labels; its real counterpart is made when something is counted."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...]
+    buckets: tuple[float, ...] = ()
+    _children: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False)
+    _family: Any = field(default=None, repr=False)
+
+    def _child(self, values: tuple[str, ...]) -> Any:
+        found = self._children.get(values)
+        if found is None:
+            if self._family is None:
+                self._family = _registry().family(self)
+            found = self._children[values] = self._family.labels(*values) if self.labels else self._family
+        return found
+
+
+class Count(_Metric):
+    """Only ever grows."""
+
+    def add(self, *values: str, amount: float = 1) -> None:
+        """Count `amount` (never negative) under these values of the labels."""
+        self._child(values).inc(amount)
+
+
+class Timing(_Metric):
+    """How long something took, and by its `_count` how often it happened."""
+
+    def observe(self, seconds: float, *values: str) -> None:
+        """Note that something under these values of the labels took `seconds`."""
+        self._child(values).observe(max(seconds, 0.0))
+
+
+HTTP = Timing(
+    "phantom_http_request_seconds",
+    "HTTP requests by route template; pages and their files are one, webhooks are phantom_intake_seconds",
+    ("method", "route", "status"),
+    QUICK,
+)
+INTAKE = Timing("phantom_intake_seconds", "Webhook deliveries until they are answered", ("outcome",), QUICK)
+TASKS = Timing("phantom_task_seconds", "Runs of durable tasks", ("kind", "outcome"), SLOW)
+TASK_WAIT = Timing("phantom_task_wait_seconds", "From when a task was due until it began", ("kind",), SLOW)
+STRIPE = Timing("phantom_stripe_request_seconds", "Requests to Stripe, repeats included", ("method", "outcome"), SLOW)
+MESSAGES = Count("phantom_messages_total", "Messages by what became of handing them over", ("outcome",))
+HUNTS = Timing("phantom_hunt_seconds", "Hunts that ended", ("trigger", "outcome"), SLOW)
+MONEY = Count(
+    "phantom_money_minor_units_total",
+    "Money found, recovered, protected and reversed, in the currency's minor units",
+    ("event", "currency", "mechanism"),
+)
+MONEY_EVENTS = Count("phantom_money_events_total", "The same, counted", ("event", "currency", "mechanism"))
+CATALOGUE: tuple[_Metric, ...] = (HTTP, INTAKE, TASKS, TASK_WAIT, STRIPE, MESSAGES, HUNTS, MONEY, MONEY_EVENTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A value as it is now, read at the scrape."""
+
+    name: str
+    help: str
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class _Registry:
+    """The library's side of it, made once a process."""
+
+    def __init__(self) -> None:
+        import prometheus_client
+
+        self.library = prometheus_client
+        self.own = prometheus_client.CollectorRegistry()
+
+    def family(self, metric: _Metric) -> Any:
+        if isinstance(metric, Timing):
+            return self.library.Histogram(
+                metric.name, metric.help, metric.labels, buckets=metric.buckets, registry=self.own
+            )
+        return self.library.Counter(metric.name, metric.help, metric.labels, registry=self.own)
+
+
+_made: list[_Registry] = []
+_shared: list[Path] = []
+
+
+def _registry() -> _Registry:
+    if not _made:
+        _made.append(_Registry())
+    return _made[0]
+
+
+def share(folder: Path) -> None:
+    """From now on count in `folder`, together with this host's other processes; before anything is counted.
+
+    What processes that have ended left there is folded into one file, so that the folder does not grow with each
+    restart. Forked processes go on in files of their own. Raises `RuntimeError` when counting has begun.
+    """
+    if "prometheus_client" in sys.modules and _shared != [folder]:
+        raise RuntimeError("metrics are shared before the first is counted")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.environ[_FOLDER_VARIABLE] = str(folder)
+    _shared[:] = [folder]
+    with _locked(folder, fcntl.LOCK_EX):
+        _fold_in_the_dead(folder)
+
+
+def empty(folder: Path) -> None:
+    """Forget what was counted in `folder`; for whoever starts a host's processes, before the first of them."""
+    for file in folder.glob("*.db"):
+        file.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, how: int) -> Iterator[None]:
+    """Keep a scrape from adding up files that are being folded."""
+    with (folder / "lock").open("a") as file:
+        fcntl.flock(file, how)
+        yield
+
+
+def _fold_in_the_dead(folder: Path) -> None:
+    from prometheus_client import mmap_dict
+
+    files: Any = mmap_dict.MmapedDict
+    for file in sorted(folder.glob("*_*.db")):
+        kind, _, number = file.stem.rpartition("_")
+        if not number.isdecimal() or int(number) == _OF_THE_DEAD or _lives(int(number)):
+            continue
+        # removed first: what dies between the lines is lost, and a sum that misses some is better than one doubled
+        entries = list(files.read_all_values_from_file(str(file)))
+        file.unlink()
+        sums = files(str(folder / f"{kind}_{_OF_THE_DEAD}.db"))
+        for key, value, _timestamp, _position in entries:
+            sums.write_value(key, sums.read_value(key)[0] + value, 0.0)
+        sums.close()
+
+
+def _lives(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def render(readings: Iterable[Reading] = ()) -> bytes:
+    """Everything counted on this host (or by this process, where nothing is shared) and `readings`, as text."""
+    from prometheus_client import CollectorRegistry, generate_latest, multiprocess
+    from prometheus_client.core import GaugeMetricFamily
+
+    class Now:
+        def collect(self) -> Iterator[Any]:
+            families: dict[str, Any] = {}
+            for reading in readings:
+                family = families.setdefault(
+                    reading.name, GaugeMetricFamily(reading.name, reading.help, labels=sorted(reading.labels))
+                )
+                family.add_metric([reading.labels[name] for name in sorted(reading.labels)], reading.value)
+            yield from families.values()
+
+    now = CollectorRegistry(auto_describe=False)
+    now.register(Now())
+    if not _shared:
+        return bytes(generate_latest(_registry().own)) + bytes(generate_latest(now))
+    counted = CollectorRegistry(auto_describe=False)
+    with _locked(_shared[0], fcntl.LOCK_SH):
+        collector: Any = multiprocess.MultiProcessCollector
+        collector(counted, path=str(_shared[0]))
+        text = bytes(generate_latest(counted))
+    return text + bytes(generate_latest(now))
+
+
+@contextlib.contextmanager
+def timed(timing: Timing, *values: str) -> Iterator[list[str]]:
+    """Observe a block; the last label's value is what the block puts into the list, or the error's code or class."""
+    outcome: list[str] = []
+    started = time.perf_counter()
+    try:
+        yield outcome
+    except BaseException as error:
+        outcome[:] = [error.code if isinstance(error, PhantomError) else type(error).__name__]
+        raise
+    finally:
+        timing.observe(time.perf_counter() - started, *values, outcome[-1] if outcome else "ok")
+
+
+def signs_of_a_proxy(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """What a proxy between us and the caller has added to a request, if one is there."""
+    return tuple(value for name in _PROXY_HEADERS if (value := headers.get(name)))
+
+
+def may_read(peer: str, authorization: str, token: str | None, forwarded: Sequence[str] = ()) -> bool:
+    """Whether a caller may have the metrics, which tell a stranger how business goes.
+
+    With a token configured, whoever shows it as a bearer token and nobody else. Without one, callers with a loopback
+    or private address, unless headers (`forwarded`) say that a proxy passed somebody on: behind a proxy the whole
+    internet can have an address of this network.
+    """
+    if token:
+        scheme, _, given = authorization.partition(" ")
+        return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
+    if any(forwarded):
+        return False
+    with contextlib.suppress(ValueError):
+        address = ip_address(peer.partition("%")[0])
+        mapped = getattr(address, "ipv4_mapped", None) or address
+        return bool(mapped.is_loopback or mapped.is_private)
+    return False
