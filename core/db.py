@@ -18,20 +18,29 @@ from sqlmodel import Session
 
 from core.config import settings
 
+_SERVER_OPTIONS = (
+    "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
+    # A client whose machine is gone must not keep its row locks: the server finds out in seven seconds, not in hours.
+    " -c tcp_keepalives_idle=3 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=2 -c tcp_user_timeout=7000"
+)
+_CLIENT_OPTIONS = {  # and so does the client whose server is gone: not by TCP's own patience, which is a quarter hour
+    "connect_timeout": 5,
+    "keepalives_idle": 3,
+    "keepalives_interval": 2,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 7000,
+}
 _SET_SCOPE = text("select set_config('app.merchant_id', :merchant_id, true), set_config('app.user_id', :user_id, true)")
 
 
 def make_engine(url: str, *, poolclass: type[Pool] | None = None, pool_size: int = 5) -> Engine:
-    """An engine with statement and idle-in-transaction limits; no connection is opened before first use."""
+    """An engine with limits for statements, idle transactions and lost networks; it connects at first use."""
     options: dict[str, Any] = {"poolclass": poolclass} if poolclass else {"pool_size": pool_size, "max_overflow": 10}
     return create_engine(
         url,
         pool_pre_ping=True,
         hide_parameters=True,  # an error's text must not carry customers' names and addresses into the logs
-        connect_args={
-            "connect_timeout": 5,
-            "options": "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000 -c timezone=UTC",
-        },
+        connect_args={**_CLIENT_OPTIONS, "options": _SERVER_OPTIONS},
         **options,
     )
 

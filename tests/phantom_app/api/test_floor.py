@@ -1,6 +1,7 @@
 """What every route stands on: correlation ids, problems, pages, health."""
 
 import json
+import threading
 
 import pytest
 from fastapi import FastAPI, Query
@@ -153,6 +154,25 @@ class TestHealth:
         assert response.status_code == 503
         assert response.json()["checks"] == {"database": False, "migrations": False, "redis": True, "vault": True}
         assert "password" not in json.dumps(response.json())
+
+    def test_a_check_that_does_not_answer_is_not_waited_for_and_not_begun_twice(
+        self, program: TestClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        answers, begun = threading.Event(), []
+
+        def silent() -> bool:
+            begun.append(1)
+            return answers.wait(30)
+
+        monkeypatch.setattr(health, "DEADLINE_SECONDS", 0.05)
+        monkeypatch.setitem(health._CHECKS, "redis", silent)
+        try:
+            for _probe in range(3):
+                assert program.get("/health/ready").json()["checks"]["redis"] is False
+        finally:
+            answers.set()
+        assert len(begun) == 1
+        health._under_way["redis"].result(30)
 
 
 class TestHeadless:
