@@ -118,6 +118,8 @@ class Settings(BaseSettings):
     phantom_demo_file: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
     phantom_crash_folder: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
     phantom_log_level: str = "INFO"
+    phantom_metrics_folder: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
+    metrics_token: OptionalSecret = None
 
     database_url: DatabaseUrl
     database_admin_url: Annotated[SecretStr | None, BeforeValidator(_empty_is_none)] = None

@@ -219,7 +219,8 @@ def timed(timing: Timing, *values: str) -> Iterator[list[str]]:
 
 def signs_of_a_proxy(headers: Mapping[str, str]) -> tuple[str, ...]:
     """What a proxy between us and the caller has added to a request, if one is there."""
-    return tuple(value for name in _PROXY_HEADERS if (value := headers.get(name)))
+    given = {name.lower(): value for name, value in headers.items()}
+    return tuple(given[name] for name in _PROXY_HEADERS if given.get(name))
 
 
 def may_read(peer: str, authorization: str, token: str | None, forwarded: Sequence[str] = ()) -> bool:

@@ -1,12 +1,13 @@
 """How the working processes start: settings, logs, clock, vault and database, or one clear line and exit code 1."""
 
+import argparse
 import sys
 from collections.abc import Callable
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import config, db, logging
+from core import config, db, logging, metrics
 from core.errors import ConfigurationError, PhantomError
 from services.vault import service as vault
 
@@ -37,10 +38,29 @@ def prepare() -> config.Settings:
     return settings
 
 
-def run(name: str, work: Callable[[], None]) -> int:
-    """Prepare, then `work` until it returns; the process's exit code."""
+def _answer_scrapes(options: argparse.Namespace) -> None:
+    from jobs import scraped  # what nobody asked for is not imported
+
     try:
-        prepare()
+        scraped.serve(options.metrics_port, options.metrics_host)
+    except OSError as error:
+        raise Refusal(f"{options.metrics_host}:{options.metrics_port} cannot be used: {error.strerror}") from None
+
+
+def add_metrics_options(parser: argparse.ArgumentParser) -> None:
+    """Options of a process whose host has no web server that would answer /metrics for it."""
+    parser.add_argument("--metrics-port", type=int, help="answer /metrics on this port")
+    parser.add_argument("--metrics-host", default="127.0.0.1", help="and on this address (default: %(default)s)")
+
+
+def run(name: str, work: Callable[[], None], options: argparse.Namespace | None = None) -> int:
+    """Prepare, then `work` until it returns; the process's exit code. `options`: of `add_metrics_options`."""
+    try:
+        settings = prepare()
+        if settings.phantom_metrics_folder is not None:
+            metrics.share(settings.phantom_metrics_folder)
+        if options is not None and options.metrics_port is not None:
+            _answer_scrapes(options)
     except Refusal as refusal:
         print(f"PHANTOM's {name} cannot start: {refusal}", file=sys.stderr, flush=True)  # noqa: T201  # for a person
         return 1

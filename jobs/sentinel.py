@@ -137,13 +137,15 @@ def lead(stopping: threading.Event, leadership: Leadership | None = None) -> Non
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="jobs.sentinel", description="Schedule hunts and pulses, and heal the queue."
-    ).parse_args(arguments)
+    )
+    boot.add_metrics_options(parser)
+    given = parser.parse_args(arguments)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    return boot.run("Sentinel", lambda: lead(stopping))
+    return boot.run("Sentinel", lambda: lead(stopping), given)
 
 
 if __name__ == "__main__":

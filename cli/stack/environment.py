@@ -74,6 +74,7 @@ def plan(given: Given, folder: Folder, *, host: str, port: int) -> Stack:
     ports = Ports.of_folder(folder.path)
     variables = {"PHANTOM_MODE": given.phantom_mode.value, "PHANTOM_PORT": str(port)}
     variables["PUBLIC_URL"] = given.public_url or url
+    variables["PHANTOM_METRICS_FOLDER"] = str(folder.path / "metrics")
     if given.phantom_mode is Mode.LIVE:
         return Stack(
             given.phantom_mode, variables["PUBLIC_URL"], host, port, folder, ports, variables,

@@ -19,6 +19,7 @@ from cli.stack.folder import Running, write_private
 from cli.stack.programs import programs, supervisor_configuration
 from cli.stack.progress import Progress
 from cli.stack.supervisor import Supervisor, SupervisorUnreachableError
+from core import metrics
 from core.embedded.process import OWNER_PID, last_complaint
 
 _SOCKET_BYTES = 107 - len(".12345678")  # the system's limit, less the pid supervisord appends while binding
@@ -126,6 +127,7 @@ class Start:
                 schema_stamp.keep(folder, logins)
 
     def _start_application(self) -> None:
+        metrics.empty(Path(self.stack.variables["PHANTOM_METRICS_FOLDER"]))
         for name in ("web", "worker", "sentinel"):
             self._begin(name)
         with self.progress.step("Web"):

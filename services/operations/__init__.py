@@ -1,0 +1,1 @@
+"""How the platform is doing, for operators and their monitoring."""

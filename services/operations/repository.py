@@ -1,0 +1,78 @@
+"""SQL over the platform's own tables for an operator; system login only, and never a scan of what is done."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlmodel import Session
+
+from core.locks import lock_key
+from services.tasks.schedules import SENTINEL_LOCK
+
+_PATIENCE = text("set local statement_timeout = 2000")
+
+_QUEUED = text("""
+select kind, count(*) as waiting, count(*) filter (where run_at <= :now) as due,
+    min(run_at) filter (where run_at <= :now) as oldest
+from scheduled_tasks where state = 'pending' group by kind
+""")
+_RUNNING = text("select kind, count(*) as tasks from scheduled_tasks where state = 'running' group by kind")
+_DEAD = text("select kind, count(*) as tasks from scheduled_tasks where state = 'dead' group by kind")
+
+_UNHANDLED = text(
+    "select count(*) as events, min(received_at) as oldest from processed_events where handled_at is null"
+)
+
+# The keys of the last slots' tasks are probes of a unique index, so this costs the same however much work is done
+# beside. An account without any of them done counts from when it was connected.
+_HUNTS = text("""
+select count(*) as accounts, min(coalesce(last.finished_at, greatest(account.connected_at, :horizon))) as oldest
+from (
+    select merchant_id, min(connected_at) as connected_at from stripe_accounts
+    where disconnected_at is null group by merchant_id
+) account
+left join lateral (
+    select max(finished_at) as finished_at from scheduled_tasks
+    where key = any(select concat('hunt:', account.merchant_id, ':', slot)
+                    from unnest(cast(:slots as bigint[])) as slot)
+        and state = 'done'
+) last on true
+""")
+
+_LEADERS = text("""
+select count(*) from pg_locks
+where locktype = 'advisory' and granted and objsubid = 1
+    and database = (select oid from pg_database where datname = current_database())
+    and (classid::bigint << 32 | objid::bigint) = :key
+""")
+
+
+def limit_patience(session: Session) -> None:
+    """Two seconds a statement: a scrape that hangs tells less than one with a gap."""
+    session.execute(_PATIENCE)
+
+
+def queued(session: Session, now: datetime) -> list[Row[Any]]:
+    return list(session.execute(_QUEUED, {"now": now}))
+
+
+def running(session: Session) -> dict[str, int]:
+    return {row.kind: row.tasks for row in session.execute(_RUNNING)}
+
+
+def dead(session: Session) -> dict[str, int]:
+    return {row.kind: row.tasks for row in session.execute(_DEAD)}
+
+
+def unhandled(session: Session) -> Row[Any]:
+    return session.execute(_UNHANDLED).one()
+
+
+def hunts(session: Session, slots: list[int], horizon: datetime) -> Row[Any]:
+    """How many merchants are connected, and when the longest unhunted one's last hunt was done."""
+    return session.execute(_HUNTS, {"slots": slots, "horizon": horizon}).one()
+
+
+def leaders(session: Session) -> int:
+    """How many Sentinels lead: one, or none."""
+    return int(session.execute(_LEADERS, {"key": lock_key(SENTINEL_LOCK)}).scalar_one())
