@@ -1,6 +1,7 @@
-"""A message as subject, HTML and plain text. Pure apart from reading its templates once.
+"""A message as subject, HTML and plain text, in the customer's language. Pure apart from reading its templates once.
 
-Everything that comes from outside (names, brand) is escaped in HTML, cut to one line in the subject and plain text.
+The layout is MJML, made into HTML with inlined styles once a process (`mrml`, `css-inline`); a message then costs one
+Jinja template. What comes from outside (names, brand) is escaped in HTML, cut to one line in subject and plain text.
 """
 
 import functools
@@ -8,14 +9,18 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+import css_inline
+import mrml
+from jinja2 import Environment, StrictUndefined, Template
 
 from core.money import Money, format_money
-from services.messaging.wording import TEMPLATE_OF_GROUP, Template, wording
+from services.messaging import wording
+from services.messaging.wording import TEMPLATE_OF_GROUP
 
 DEFAULT_ACCENT = "#111111"
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069]+")
+_TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +41,38 @@ class Rendered:
 
 
 @functools.cache
-def _environment(*, html: bool) -> Environment:
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=html,  # noqa: S701  # the plain-text part is no HTML: escaping it would show entities
+def _layout() -> Template:
+    """MJML made into HTML before it is filled: placeholders pass through both steps, people's names never do."""
+    html = mrml.to_html((_TEMPLATES / "message.mjml.j2").read_text(encoding="utf-8")).content
+    inlined = css_inline.inline(html, keep_style_tags=True, load_remote_stylesheets=False)
+    return Environment(autoescape=True, undefined=StrictUndefined).from_string(inlined)
+
+
+@functools.cache
+def _plain() -> Template:
+    environment = Environment(
+        autoescape=False,  # noqa: S701  # the plain-text part is no HTML: escaping it would show entities
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
+    return environment.from_string((_TEMPLATES / "message.txt.j2").read_text(encoding="utf-8"))
 
 
 def one_line(text: str, limit: int = 120) -> str:
     """`text` without control, direction and line-break characters: they forge headers and fake what is read."""
     return _CONTROL.sub(" ", text).strip()[:limit].strip()
+
+
+def ink_on(colour: str) -> str:
+    """Black or white, whichever is easier to read on `colour` (`#rrggbb`): WCAG 2.2's relative luminance."""
+
+    def linear(part: int) -> float:
+        share = part / 255
+        return share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4
+
+    red, green, blue = (linear(int(colour[at : at + 2], 16)) for at in (1, 3, 5))
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return "#ffffff" if 1.05 / (luminance + 0.05) >= (luminance + 0.05) / 0.05 else "#111111"
 
 
 def render(
@@ -60,34 +85,48 @@ def render(
     brand: Brand,
     pay_url: str,
     unsubscribe_url: str,
-    language: str = "en",
+    locale: str = "",
 ) -> Rendered:
-    """The message of a ghost's step in the customer's language (English until others are written)."""
-    template = TEMPLATE_OF_GROUP.get(decline_group, Template.DECLINED)
-    words = wording(template, step, last_step)
-    merchant = one_line(brand.name) or "Your provider"
+    """The message of a ghost's step, in the language of `locale` (BCP 47 as Stripe gives it, may be empty: English)."""
+    template = TEMPLATE_OF_GROUP.get(decline_group, wording.Template.DECLINED)
+    language = wording.language_of(locale)
+    words = wording.wording(template, wording.moment_of(step, last_step), language)
+    around = wording.frame(language)
     name = one_line(customer_name or "", 60)
-    filled = {"merchant": merchant, "amount": format_money(amount)}
-
-    def fill(text: str) -> str:
-        return text.replace("{merchant}", filled["merchant"]).replace("{amount}", filled["amount"])
-
+    known = {
+        "{merchant}": one_line(brand.name) or around.nameless,
+        "{amount}": format_money(amount, wording.locale_of(locale)),
+        "{name}": name,
+    }
+    accent = brand.accent if _COLOUR.fullmatch(brand.accent) else DEFAULT_ACCENT
     values = {
         "language": language,
-        "merchant": merchant,
-        "subject": fill(words.subject),
-        "heading": fill(words.heading),
-        "greeting": f"Hello {name}," if name else "Hello,",
-        "lines": [fill(line) for line in words.lines],
+        "merchant": known["{merchant}"],
+        "subject": _fill(words.subject, known),
+        "heading": _fill(words.heading, known),
+        "greeting": _fill(around.greeting if name else around.greeting_without_name, known),
+        "lines": [_fill(line, known) for line in words.lines],
         "button": words.button,
-        "accent": brand.accent if _COLOUR.fullmatch(brand.accent) else DEFAULT_ACCENT,
+        "reason": _fill(around.reason, known),
+        "safety": around.safety,
+        "unsubscribe": around.unsubscribe,
+        "accent": accent,
+        "on_accent": ink_on(accent),
         "pay_url": pay_url,
         "unsubscribe_url": unsubscribe_url,
     }
     return Rendered(
         template=template,
         language=language,
-        subject=fill(words.subject),
-        html=_environment(html=True).get_template("message.html.j2").render(values),
-        plain=_environment(html=False).get_template("message.txt.j2").render(values),
+        subject=_fill(words.subject, known),
+        html=_layout().render(values),
+        plain=_plain().render(values),
     )
+
+
+_PLACE = re.compile(r"\{[a-z]+\}")
+
+
+def _fill(text: str, known: dict[str, str]) -> str:
+    """One pass, so that a merchant called `{amount}` stays what it is."""
+    return _PLACE.sub(lambda found: known[found[0]], text)

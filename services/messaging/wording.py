@@ -1,11 +1,21 @@
-"""The words of each message, by decline group and step; written for people, and never naming a private reason.
+"""The words of each message, by template, moment and language; written for people, never naming a private reason.
 
-A card that was lost, stolen or blocked for fraud gets the same words as any card the bank declines. Nothing is
-sold, so that the message stays transactional, and no step promises another charge.
+They stand in `words/<language>.toml`. A card that was lost, stolen or blocked for fraud gets the same words as any
+card the bank declines. Nothing is sold, so that the message stays transactional, and no step promises another charge.
 """
 
+import functools
+import tomllib
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from babel.core import Locale, UnknownLocaleError
+
+LANGUAGES = ("en", "de", "es", "fr", "pt")
+DEFAULT_LANGUAGE = "en"
+_WORDS = Path(__file__).parent / "words"
 
 
 class Template(StrEnum):
@@ -14,7 +24,14 @@ class Template(StrEnum):
     FUNDS = "payment_did_not_go_through"
     DECLINED = "bank_declined"
     NEW_CARD = "new_card_needed"
-    FAREWELL = "payments_stopped"
+
+
+class Moment(StrEnum):
+    """Which of a ghost's messages it is."""
+
+    FIRST = "first"
+    REMINDER = "reminder"
+    LAST = "last"
 
 
 TEMPLATE_OF_GROUP: dict[str, Template] = {
@@ -31,7 +48,7 @@ TEMPLATE_OF_GROUP: dict[str, Template] = {
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """Subject, lines and the button's label. `{merchant}` and `{amount}` are filled in by the renderer."""
+    """One message, with `{merchant}` and `{amount}` still to be filled in by the renderer."""
 
     subject: str
     heading: str
@@ -39,70 +56,55 @@ class Wording:
     button: str
 
 
-_FIRST: dict[Template, Wording] = {
-    Template.CONFIRM: Wording(
-        "Please confirm your payment to {merchant}",
-        "One step left: confirm your payment",
-        (
-            "Your bank asks you to confirm the payment of {amount} for your subscription.",
-            "It takes a minute on a secure page: open it, confirm in your banking app, done.",
-        ),
-        "Confirm payment",
-    ),
-    Template.TECHNICAL: Wording(
-        "Your payment to {merchant} did not go through",
-        "A technical fault stopped your payment",
-        (
-            "The payment of {amount} for your subscription could not be completed, most likely because of a fault "
-            "between the banks.",
-            "You can complete it now on a secure page.",
-        ),
-        "Complete payment",
-    ),
-    Template.FUNDS: Wording(
-        "Your payment to {merchant} did not go through",
-        "Your payment did not go through",
-        (
-            "The payment of {amount} for your subscription was not completed.",
-            "You can pay whenever it suits you, with the same card or another one.",
-        ),
-        "See payment options",
-    ),
-    Template.DECLINED: Wording(
-        "Your payment to {merchant} was declined",
-        "Your bank declined the payment",
-        (
-            "The payment of {amount} for your subscription was declined by your bank.",
-            "Another card usually solves it. Your bank can tell you more, if you prefer to keep this one.",
-        ),
-        "Use another card",
-    ),
-    Template.NEW_CARD: Wording(
-        "Please update your card for {merchant}",
-        "Your card needs an update",
-        (
-            "The payment of {amount} for your subscription could not be made with the card on file.",
-            "Add a current card on a secure page and your subscription goes on as before.",
-        ),
-        "Update card",
-    ),
-}
-_REMINDER_LINE = "This is a reminder: {amount} for your subscription is still open."
-_LAST_LINE = "This is our last message about it. {amount} for your subscription is still open."
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What stands around every message of a language; `greeting` takes `{name}`, `reason` takes `{merchant}`."""
+
+    greeting: str
+    greeting_without_name: str
+    nameless: str  # a merchant that has no name
+    reason: str
+    safety: str
+    unsubscribe: str
 
 
-def wording(template: Template, step: int, last_step: int) -> Wording:
-    """The words of a step. Steps count from 1; the last one says that it is the last and promises nothing."""
-    first = _FIRST[template]
+def moment_of(step: int, last_step: int) -> Moment:
+    """Steps count from 1. The first is the first even where it is also the last: nobody was reminded yet."""
     if step <= 1:
-        return first
-    if step >= last_step:
-        return Wording(
-            "Last notice: your payment to {merchant} is open",
-            "Your payment is still open",
-            (_LAST_LINE, "If you want to keep your subscription, please complete the payment."),
-            first.button,
-        )
-    return Wording(
-        "Reminder: your payment to {merchant} is open", first.heading, (_REMINDER_LINE, first.lines[-1]), first.button
-    )
+        return Moment.FIRST
+    return Moment.LAST if step >= last_step else Moment.REMINDER
+
+
+def language_of(tag: str) -> str:
+    """The language PHANTOM writes to someone whose preferred language Stripe gives as `tag` (BCP 47, e.g. `pt-BR`)."""
+    language = tag.replace("_", "-").partition("-")[0].lower()
+    return language if language in LANGUAGES else DEFAULT_LANGUAGE
+
+
+def locale_of(tag: str) -> str:
+    """The locale of amounts: the customer's own where PHANTOM writes its language, else the written language's."""
+    language = language_of(tag)
+    if tag and tag.replace("_", "-").partition("-")[0].lower() == language:
+        try:
+            return str(Locale.parse(tag.replace("-", "_")))
+        except (UnknownLocaleError, ValueError):
+            return language
+    return "en_US" if language == DEFAULT_LANGUAGE else language
+
+
+def wording(template: Template, moment: Moment, language: str = DEFAULT_LANGUAGE) -> Wording:
+    """The words of one message. `language` is one of `LANGUAGES`."""
+    entry = _read(language)[template]
+    words = entry[moment]
+    return Wording(words["subject"], words["heading"], tuple(words["lines"]), entry["button"])
+
+
+def frame(language: str = DEFAULT_LANGUAGE) -> Frame:
+    """What stands around a message. `language` is one of `LANGUAGES`."""
+    words = _read(language)
+    return Frame(**{name: words[name] for name in Frame.__dataclass_fields__})
+
+
+@functools.cache
+def _read(language: str) -> dict[str, Any]:
+    return tomllib.loads((_WORDS / f"{language}.toml").read_text(encoding="utf-8"))

@@ -174,6 +174,7 @@ def _fill_slot(work: Work, ghost: GhostTarget, step: int) -> Message:
         brand=Brand(work.merchant.name, work.merchant.accent),
         pay_url=pay_url,
         unsubscribe_url=stop_url,
+        locale=ghost.customer_language,
     )
     slot = Message(
         merchant_id=ghost.merchant_id,

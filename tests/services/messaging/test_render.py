@@ -5,13 +5,15 @@ import re
 import pytest
 
 from core.money import Money
-from services.messaging.render import Brand, Rendered, render
+from services.messaging.render import Brand, Rendered, ink_on, render
 from services.messaging.wording import TEMPLATE_OF_GROUP
 
 GROUPS = sorted(TEMPLATE_OF_GROUP)
 
 
-def message(group: str = "funds", *, step: int = 1, name: str | None = "Ada", brand: str = "Acme") -> Rendered:
+def message(
+    group: str = "funds", *, step: int = 1, name: str | None = "Ada", brand: str = "Acme", locale: str = ""
+) -> Rendered:
     return render(
         decline_group=group,
         step=step,
@@ -21,6 +23,7 @@ def message(group: str = "funds", *, step: int = 1, name: str | None = "Ada", br
         brand=Brand(brand),
         pay_url="https://phantom.example/r/token",
         unsubscribe_url="https://phantom.example/u/token",
+        locale=locale,
     )
 
 
@@ -62,3 +65,46 @@ class TestBadInput:
 
     def test_an_unknown_group_gets_neutral_words(self):
         assert message("something_new").template == "bank_declined"
+
+    def test_a_merchant_called_like_a_place_stays_what_it_is(self):
+        assert message(brand="{amount}").subject == "Your payment to {amount} did not go through"
+
+    def test_no_template_language_is_left_in_any_part(self):
+        rendered = message(name="{{ 7 * 7 }}", brand="{% raw %}")
+        assert "49" not in rendered.plain.replace("1,234.56", "")
+        assert "{{ 7 * 7 }}" in rendered.plain
+
+
+class TestLanguages:
+    @pytest.mark.parametrize(
+        ("locale", "greeting", "amount"),
+        [
+            ("de-AT", "Guten Tag Ada,", "$\u00a01.234,56"),
+            ("fr", "Bonjour Ada,", "1\u202f234,56\u00a0$US"),
+            ("es-MX", "Hola, Ada:", "USD\u00a01,234.56"),
+            ("pt-BR", "Olá, Ada,", "US$\u00a01.234,56"),
+            ("ja-JP", "Hello Ada,", "$1,234.56"),
+        ],
+    )
+    def test_words_and_amounts_are_the_customers(self, locale: str, greeting: str, amount: str):
+        rendered = message(locale=locale)
+        assert greeting in rendered.plain
+        assert amount in rendered.plain
+        assert f'lang="{rendered.language}"' in rendered.html
+
+
+class TestLook:
+    @pytest.mark.parametrize(
+        ("accent", "ink"), [("#ffee00", "#111111"), ("#123456", "#ffffff"), ("#ffffff", "#111111")]
+    )
+    def test_the_button_can_be_read_on_any_accent(self, accent: str, ink: str):
+        assert ink_on(accent) == ink
+
+    def test_styles_stand_inline_and_dark_mode_in_its_own_sheet(self):
+        html = message().html
+        assert "prefers-color-scheme: dark" in html
+        assert "<mj-" not in html
+        assert 'style="margin: 0 0 12px"' in html.replace("display: block;", "")
+
+    def test_nothing_is_loaded_from_anywhere(self):
+        assert not re.search(r"<(img|link|script|iframe)|url\(|@import", message().html)
