@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, cast, func, literal
 from sqlalchemy import Table as SqlTable
-from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
+from core.rows import insert_rows
 from models.merchant import Merchant, MerchantTotals, OpenLeakage
 from models.money import DailyMetrics
 from models.work import Hunt, HuntState
@@ -116,12 +116,9 @@ def _sum(column: Any) -> ColumnElement[int]:
 
 def _add(session: Session, table: SqlTable, rows: Sequence[Row], **stamps: object) -> None:
     """One statement for all rows: what a row does not name is added as nothing."""
-    if not rows:
-        return
     columns = sorted({column for _, deltas in rows for column in deltas})
     values = [{**key, **stamps, **{column: deltas.get(column, 0) for column in columns}} for key, deltas in rows]
-    # A list of one would be compiled anew each time, and one row is what a webhook writes.
-    statement = insert(table).values(values[0] if len(values) == 1 else values)
-    added = {column: table.c[column] + statement.excluded[column] for column in columns}
-    index = [column.name for column in table.primary_key.columns]
-    session.execute(statement.on_conflict_do_update(index_elements=index, set_={**added, **stamps}))
+    key = ", ".join(column.name for column in table.primary_key.columns)
+    added = [f"{column} = {table.name}.{column} + excluded.{column}" for column in columns]
+    latest = [f"{column} = excluded.{column}" for column in stamps]
+    insert_rows(session, table.name, values, conflict=f"({key}) do update set {', '.join(added + latest)}")
