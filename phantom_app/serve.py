@@ -6,13 +6,16 @@ instant and shares its memory. A dead worker is replaced; workers stop when thei
 
 import argparse
 import asyncio
+import atexit
 import contextlib
 import gc
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from core import config, db, logging
+from core import config, db, logging, metrics
 from core.errors import ConfigurationError, PhantomError
 from phantom_app import build, failures, headers, runtime
 from phantom_app.dispatch import Dispatch, prerendered
@@ -88,6 +91,15 @@ def prepare() -> config.Settings:
     return settings
 
 
+def share_metrics(settings: config.Settings) -> None:
+    """Count where all workers count: in the host's folder, or in one that ends with this process."""
+    folder = settings.phantom_metrics_folder
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="phantom-metrics-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    metrics.share(folder)
+
+
 async def stop_with(parent: int) -> None:
     """Leave when the parent is gone: an orphan would keep the port and share it with the next server."""
     while os.getppid() == parent:  # noqa: ASYNC110  # no event tells of it: the parent may have died by SIGKILL
@@ -111,6 +123,7 @@ async def worker_life(parent: int) -> AsyncIterator[None]:
 def web(settings: config.Settings, folder: Path, parent: int) -> ASGIApp:
     """Everything: hot paths first, then the HTTP API, then Reflex; built in each worker, after the fork."""
     from phantom_app.api import hot
+    from phantom_app.api import metrics as metrics_api
     from phantom_app.api.app import create_api
     from phantom_app.phantom_app import app, serve_with
 
@@ -121,8 +134,8 @@ def web(settings: config.Settings, folder: Path, parent: int) -> ASGIApp:
     inner = Dispatch(
         hot=hot.routes(),
         api=api.router,
-        api_app=api,
-        pages=pages,
+        api_app=metrics_api.Timed(api),
+        pages=metrics_api.Timed(pages, "(pages)"),
         lifespan=pages,
         documents=prerendered(static),
     )
@@ -133,6 +146,7 @@ def web(settings: config.Settings, folder: Path, parent: int) -> ASGIApp:
 def headless(settings: config.Settings, parent: int) -> ASGIApp:
     """The engine's HTTP API alone: no page, no socket, no Reflex."""
     from phantom_app.api import hot
+    from phantom_app.api import metrics as metrics_api
     from phantom_app.api.app import create_api
 
     api = create_api(headless=True)
@@ -143,7 +157,8 @@ def headless(settings: config.Settings, parent: int) -> ASGIApp:
             yield
 
     outer = Starlette(lifespan=life)
-    inner = Dispatch(hot=hot.routes(), api=api.router, api_app=api, pages=None, lifespan=outer)
+    timed = metrics_api.Timed(api)
+    inner = Dispatch(hot=hot.routes(), api=api.router, api_app=timed, pages=None, lifespan=outer)
     secured = headers.SecurityHeaders(inner, headers.content_policy(()), https=settings.serves_https)
     return behind_proxies(secured, settings)
 
@@ -181,6 +196,7 @@ def load_application(settings: config.Settings, *, may_build: bool) -> Path:
 def run(host: str, port: int, workers: int, *, without_pages: bool, may_build: bool = True) -> None:
     """Serve until told to stop. Raises `Refusal` for whatever makes serving senseless."""
     settings = prepare()
+    share_metrics(settings)
     refuse_busy_port(host, port)
     parent = os.getpid()
     multiprocessing.set_start_method("fork", force=True)

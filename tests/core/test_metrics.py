@@ -1,0 +1,119 @@
+"""Metrics of several processes add up, survive their processes, and are not for strangers."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core import metrics
+from core.errors import NotFoundError
+
+COUNTING = """
+import os, signal, sys
+from pathlib import Path
+from core import metrics
+metrics.share(Path(sys.argv[1]))
+for _ in range(int(sys.argv[2])):
+    metrics.MESSAGES.add("accepted")
+    metrics.INTAKE.observe(0.004, "stored")
+child = os.fork()
+if child == 0:
+    metrics.MESSAGES.add("refused")
+    os._exit(0)
+os.waitpid(child, 0)
+print("counted", flush=True)
+if sys.argv[3] == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+print(metrics.render().decode())
+"""
+
+
+def count(folder: Path, times: int, then: str = "scraped") -> str:
+    """What a process of its own says after counting."""
+    ended = subprocess.run(  # noqa: S603  # our own interpreter
+        [sys.executable, "-c", COUNTING, str(folder), str(times), then], capture_output=True, text=True, timeout=60
+    )
+    assert "counted" in ended.stdout, ended.stderr
+    return ended.stdout
+
+
+class TestOneProcess:
+    def test_counts_and_times_by_their_labels(self) -> None:
+        before = self.value('phantom_messages_total{outcome="test"}')
+        metrics.MESSAGES.add("test", amount=2)
+        metrics.MESSAGES.add("test")
+        assert self.value('phantom_messages_total{outcome="test"}') == before + 3
+
+    def test_a_block_is_timed_by_what_became_of_it(self) -> None:
+        with metrics.timed(metrics.HUNTS, "test"):
+            pass
+        with pytest.raises(NotFoundError), metrics.timed(metrics.HUNTS, "test"):
+            raise NotFoundError
+        with pytest.raises(ZeroDivisionError), metrics.timed(metrics.HUNTS, "test"):
+            raise ZeroDivisionError
+        for outcome in ("ok", "not_found", "ZeroDivisionError"):
+            assert self.value(f'phantom_hunt_seconds_count{{outcome="{outcome}",trigger="test"}}') == 1
+
+    def test_readings_stand_beside(self) -> None:
+        readings = [metrics.Reading("phantom_t", "help", 2, {"lane": name}) for name in ("a", "b")]
+        text = metrics.render(readings).decode()
+        assert 'phantom_t{lane="a"} 2.0' in text
+        assert text.count("# TYPE phantom_t gauge") == 1
+
+    def test_no_label_can_name_a_merchant(self) -> None:
+        bounded = {"method", "route", "status", "outcome", "kind", "trigger", "event", "currency", "mechanism"}
+        assert {label for metric in metrics.CATALOGUE for label in metric.labels} == bounded
+
+    @staticmethod
+    def value(sample: str) -> float:
+        lines = metrics.render().decode().splitlines()
+        return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(sample + " ")), 0.0)
+
+
+class TestSeveralProcesses:
+    def test_add_up_forked_and_killed_ones_too(self, tmp_path: Path) -> None:
+        count(tmp_path, 3, "killed")
+        text = count(tmp_path, 4)
+        assert 'phantom_messages_total{outcome="accepted"} 7.0' in text
+        assert 'phantom_messages_total{outcome="refused"} 2.0' in text
+        assert 'phantom_intake_seconds_count{outcome="stored"} 7.0' in text
+        assert 'phantom_intake_seconds_bucket{le="0.005",outcome="stored"} 7.0' in text
+        assert 'phantom_intake_seconds_bucket{le="0.001",outcome="stored"} 0.0' in text
+
+    def test_files_of_the_dead_are_folded_into_one(self, tmp_path: Path) -> None:
+        for _ in range(4):
+            text = count(tmp_path, 1)
+        assert 'phantom_messages_total{outcome="accepted"} 4.0' in text
+        assert 'phantom_messages_total{outcome="refused"} 4.0' in text
+        # the sums, and at most the last process and its fork
+        assert len(list(tmp_path.glob("counter_*.db"))) <= 3
+
+    def test_a_start_forgets(self, tmp_path: Path) -> None:
+        count(tmp_path, 3)
+        metrics.empty(tmp_path)
+        assert 'phantom_messages_total{outcome="accepted"} 1.0' in count(tmp_path, 1)
+
+    def test_are_shared_before_they_count(self, tmp_path: Path) -> None:
+        metrics.MESSAGES.add("test")
+        with pytest.raises(RuntimeError):
+            metrics.share(tmp_path)
+
+
+class TestWhoMayRead:
+    @pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "10.1.2.3", "192.168.7.7", "fd00::1", "::ffff:10.0.0.1"])
+    def test_neighbours_without_a_token(self, peer: str) -> None:
+        assert metrics.may_read(peer, "", None)
+
+    @pytest.mark.parametrize("peer", ["8.8.8.8", "2606:4700::1111", "", "nonsense", "::ffff:8.8.8.8"])
+    def test_no_stranger(self, peer: str) -> None:
+        assert not metrics.may_read(peer, "", None)
+
+    @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-Ip", "Via"])
+    def test_nobody_whom_a_proxy_passes_on(self, header: str) -> None:
+        assert not metrics.may_read("127.0.0.1", "", None, metrics.signs_of_a_proxy({header: "8.8.8.8"}))
+
+    def test_a_token_is_what_counts_where_there_is_one(self) -> None:
+        assert metrics.may_read("8.8.8.8", "Bearer s3cret", "s3cret", ("8.8.8.8",))
+        for wrong in ("", "Bearer", "Bearer s3cre", "Basic s3cret", "s3cret", "Bearer s3crét"):
+            assert not metrics.may_read("127.0.0.1", wrong, "s3cret"), wrong
