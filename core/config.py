@@ -19,6 +19,7 @@ from core import clock, crash_points
 from core.errors import ConfigurationError
 
 ENCRYPTION_KEY_BYTES = 32
+HUNT_RATE = 25.0
 
 
 class Mode(StrEnum):
@@ -98,6 +99,10 @@ def _networks(value: object) -> object:
     return found
 
 
+def _empty_is_usual_rate(value: object) -> object:
+    return HUNT_RATE if value == "" else value
+
+
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_psycopg_url)]
 BaseUrl = Annotated[str, AfterValidator(_without_trailing_slash)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]
@@ -135,6 +140,7 @@ class Settings(BaseSettings):
     stripe_webhook_secret: OptionalSecret = None
     stripe_connect_webhook_secret: OptionalSecret = None
     stripe_api_base: BaseUrl = "https://api.stripe.com"
+    stripe_hunt_rate: Annotated[float, Field(gt=0), BeforeValidator(_empty_is_usual_rate)] = HUNT_RATE
     stripe_connect_base: BaseUrl = "https://connect.stripe.com"
 
     resend_api_key: OptionalSecret = None

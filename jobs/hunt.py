@@ -1,13 +1,20 @@
 """Run a hunt for one merchant, page by page, showing its progress to open pages."""
 
-from collections.abc import Callable
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
 from core import db, metrics, queue
+from core.config import settings
 from core.crash_points import crash_point
 from services.hunter import service as hunter
+from services.hunter.pace import Lister, Pace, PacedLister
 from services.hunter.schemas import HuntProgress, HuntRequest
+from services.hunter.service import HuntRun, Page
+from services.integrations.stripe import transport
 from services.integrations.stripe.client import MerchantNotConnectedError, client_for
 from services.integrations.stripe.errors import (
     StripeAuthenticationError,
@@ -45,6 +52,8 @@ def hunt(
 ) -> HuntProgress:
     """Hunt to the end, one transaction a page; `on_progress` hears of each page that is stored.
 
+    A page is fetched while the one before it is stored, as fast as Stripe's rate limit and this machine allow.
+
     Raises the Stripe client's typed errors. Only one that a person has to act on ends the hunt; after every other
     one the same request goes on from the cursor.
     """
@@ -62,13 +71,14 @@ def _hunt(merchant_id: str, request: HuntRequest, on_progress: Callable[[HuntPro
         under_way = hunter.start(session, merchant_id, request)
     queue.announce_change(merchant_id)
     try:
-        while (page := under_way.fetch(client)) is not None:
-            with db.tenant_session(merchant_id) as session:
-                progress = under_way.store(session, page)
-            crash_point("hunt.page_stored")
-            queue.announce_change(merchant_id)
-            if on_progress is not None:
-                on_progress(progress)
+        with _pages(under_way, PacedLister(client, Pace(settings().stripe_hunt_rate))) as pages:
+            for page in pages:
+                with db.tenant_session(merchant_id) as session:
+                    progress = under_way.store(session, page)
+                crash_point("hunt.page_stored")
+                queue.announce_change(merchant_id)
+                if on_progress is not None:
+                    on_progress(progress)
     except (StripeAuthenticationError, StripePermissionError) as error:
         with db.tenant_session(merchant_id) as session:
             under_way.fail(session, f"{error.title}: connect the Stripe account again.")
@@ -76,6 +86,32 @@ def _hunt(merchant_id: str, request: HuntRequest, on_progress: Callable[[HuntPro
         raise
     queue.announce_work()
     return under_way.progress
+
+
+@contextlib.contextmanager
+def _pages(run: HuntRun, client: Lister) -> Iterator[Iterator[Page]]:
+    """The hunt's pages, each fetched while the one before it is stored.
+
+    One thread fetches them all, because the connections to Stripe are a thread's own; they end with it.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="hunt") as thread:
+        try:
+            yield _ahead(run, client, thread)
+        finally:
+            thread.submit(transport.close_connections_of_thread).result()
+
+
+def _ahead(run: HuntRun, client: Lister, thread: ThreadPoolExecutor) -> Iterator[Page]:
+    context = contextvars.copy_context()  # with the correlation id, which a new thread does not have
+
+    def fetch() -> Future[Page | None]:
+        return thread.submit(context.run, run.fetch, client)
+
+    coming = fetch()
+    while (page := coming.result()) is not None:
+        ahead = fetch() if run.can_fetch_ahead else None
+        yield page  # the caller stores it
+        coming = ahead or fetch()
 
 
 def as_figures(progress: HuntProgress) -> dict[str, Any]:

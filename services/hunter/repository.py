@@ -69,8 +69,7 @@ def read_spool(session: Session, merchant_id: str, hunt_id: str, object_ids: lis
 def add_seen(session: Session, merchant_id: str, hunt_id: str, invoice_ids: list[str]) -> None:
     """Remember that the hunt saw these invoices open."""
     rows = [
-        {"merchant_id": merchant_id, "hunt_id": hunt_id, "object_id": _seen(each), "facts": {}}
-        for each in invoice_ids
+        {"merchant_id": merchant_id, "hunt_id": hunt_id, "object_id": _seen(each), "facts": {}} for each in invoice_ids
     ]
     insert_rows(session, "hunt_spool", rows, conflict="do nothing")
 

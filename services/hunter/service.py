@@ -7,14 +7,15 @@ The boundary (job, command) drives it and commits:
         with tenant_session(merchant_id) as session:      # one transaction a page
             run.store(session, page)
 
-Memory stays flat: a page is the largest thing held. A crash goes on from the cursor of the last stored page.
+While a page is stored, another thread may fetch the one after it (`can_fetch_ahead`). Memory stays flat: two pages are
+the largest thing held. A crash goes on from the cursor of the last stored page.
 """
 
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 from sqlmodel import Session
@@ -26,6 +27,7 @@ from models.work import Hunt, HuntState
 from services.audit import service as audit
 from services.hunter import repository, sweeps
 from services.hunter.billing import record_billed
+from services.hunter.pace import Lister
 from services.hunter.schemas import HuntProgress, HuntRequest
 from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import UnreadableInvoiceError, parse_invoice, subscription_of
@@ -37,20 +39,21 @@ from services.recovery.work import merchant_context
 Plain = dict[str, Any]
 
 
-class Lister(Protocol):
-    """The part of the Stripe client a hunt uses: one GET as plain dicts, without typed objects (12 × faster)."""
-
-    requests: int
-
-    def raw_get(self, path: str, params: Plain) -> Plain: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Page:
     sweep: sweeps.Sweep
     items: list[Plain]
-    has_more: bool
+    then: "Place"  # where the hunt goes on once this page is stored
+    requests: int  # sent so far, this page's included
     gone: tuple[str, ...] = ()  # invoices asked for by id that Stripe does not know any more
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a hunt is: which of its sweeps, and after which object of it."""
+
+    position: int = 0
+    after: str | None = None
 
 
 @dataclass
@@ -63,42 +66,56 @@ class HuntRun:
     now: datetime
     progress: HuntProgress
     _sweeps: tuple[sweeps.Sweep, ...]
-    _position: int = 0
-    _after: str | None = None
+    _stored: Place  # where a crash would go on
+    _next: Place  # where the next fetch begins: a page further while one is being stored
     _missing: list[str] = field(default_factory=list)
     _unreadable: Counter[str] = field(default_factory=Counter)
     _clock: float = field(default_factory=time.monotonic)
     _requests_before: int = 0
 
+    @property
+    def can_fetch_ahead(self) -> bool:
+        """Whether the next page can be fetched before the last one is stored: what is missing is only known then."""
+        return self._next.position < len(self._sweeps) and self._sweeps[self._next.position].name != sweeps.MISSING
+
     def fetch(self, client: Lister) -> Page | None:
         """The next page, or None when everything was listed. Raises the client's typed errors."""
-        if self._position >= len(self._sweeps):
+        if self._next.position >= len(self._sweeps):
             return None
-        sweep = self._sweeps[self._position]
-        if sweep.name == sweeps.MISSING:
-            return self._fetch_missing(client, sweep)
+        sweep = self._sweeps[self._next.position]
+        page = self._fetch_missing(client, sweep) if sweep.name == sweeps.MISSING else self._fetch_list(client, sweep)
+        self._next = page.then
+        return page
+
+    def _fetch_list(self, client: Lister, sweep: sweeps.Sweep) -> Page:
         params = {**sweep.params, "limit": sweeps.PAGE}
-        if self._after:
-            params["starting_after"] = self._after
+        if self._next.after:
+            params["starting_after"] = self._next.after
         answer = client.raw_get(sweep.path, params)
-        self.progress = replace(self.progress, requests=self._requests_before + client.requests)
-        return Page(sweep, answer["data"], bool(answer["has_more"]) and bool(answer["data"]))
+        items = answer["data"]
+        # An object without an id is no cursor; a page without one would be asked for again for ever.
+        last = next((found for item in reversed(items) if (found := identifier(item))), None)
+        ends = not answer["has_more"] or last in (None, self._next.after)
+        then = Place(self._next.position + 1) if ends else replace(self._next, after=last)
+        return Page(sweep, items, then, self._requests_before + client.requests)
 
     def _fetch_missing(self, client: Lister, sweep: sweeps.Sweep) -> Page:
         """Invoices that were not listed, one by one; each ends its ghost, so no hunt asks for it again."""
-        asked, self._missing = self._missing[: sweeps.MISSING_BATCH], self._missing[sweeps.MISSING_BATCH :]
+        asked, left = self._missing[: sweeps.MISSING_BATCH], self._missing[sweeps.MISSING_BATCH :]
         items, gone = [], []
         for invoice_id in asked:
             try:
-                items.append(client.raw_get(f"{sweep.path}/{quote(invoice_id, safe='')}", dict(sweep.params)))
+                items.append(dict(client.raw_get(f"{sweep.path}/{quote(invoice_id, safe='')}", dict(sweep.params))))
             except NotFoundError:
                 gone.append(invoice_id)
-        self.progress = replace(self.progress, requests=self._requests_before + client.requests)
-        return Page(sweep, items, bool(self._missing), tuple(gone))
+        self._missing = left
+        then = self._next if left else Place(self._next.position + 1)
+        return Page(sweep, items, then, self._requests_before + client.requests, tuple(gone))
 
     def look_for_missing(self, session: Session) -> None:
         """Find out which invoices left the list without a word; before the sweep that reads them."""
-        if self._position < len(self._sweeps) and self._sweeps[self._position].name == sweeps.MISSING:
+        here = self._stored.position
+        if here < len(self._sweeps) and self._sweeps[here].name == sweeps.MISSING:
             self._missing = repository.list_missing(session, self.merchant_id, self.hunt_id, self.now, sweeps.PAGE * 10)
 
     def store(self, session: Session, page: Page) -> HuntProgress:
@@ -127,19 +144,17 @@ class HuntRun:
             found=self.progress.found + found,
             updated=self.progress.updated + updated,
             unreadable=self.progress.unreadable + unreadable,
+            requests=page.requests,
             seconds=round(time.monotonic() - self._clock, 3),
         )
-        self._save(session, HuntState.DONE if self._position >= len(self._sweeps) else HuntState.RUNNING)
+        self._save(session, HuntState.DONE if self._stored.position >= len(self._sweeps) else HuntState.RUNNING)
         return self.progress
 
     def _move_on(self, session: Session, page: Page) -> None:
-        # An object without an id is no cursor; a page without one would be asked for again for ever.
-        after = next((found for item in reversed(page.items) if (found := identifier(item))), None)
-        if not page.has_more or (after in (None, self._after) and page.sweep.name != sweeps.MISSING):
-            self._position, self._after = self._position + 1, None
+        begins = page.then.position != self._stored.position
+        self._stored = page.then
+        if begins:
             self.look_for_missing(session)
-        elif page.sweep.name != sweeps.MISSING:
-            self._after = after
 
     def fail(self, session: Session, reason: str) -> None:
         """Give the hunt up with a reason a person can read; its cursor stays."""
@@ -179,7 +194,7 @@ class HuntRun:
         assert hunt is not None  # noqa: S101  # made by `start`, never deleted while it runs
         progress = self.progress
         hunt.state, hunt.error, hunt.sweep = state, error, progress.sweep
-        hunt.cursor = {"position": self._position, "after": self._after}
+        hunt.cursor = {"position": self._stored.position, "after": self._stored.after}
         hunt.listed, hunt.found, hunt.updated = progress.listed, progress.found, progress.updated
         hunt.unreadable, hunt.requests, hunt.seconds = progress.unreadable, progress.requests, progress.seconds
         if state is not HuntState.RUNNING:
@@ -236,6 +251,7 @@ def start(session: Session, merchant_id: str, request: HuntRequest) -> HuntRun:
         session.add(hunt)
         session.flush()
     cursor = hunt.cursor or {}
+    place = Place(cursor.get("position", 0), cursor.get("after"))
     run = HuntRun(
         merchant_id=merchant_id,
         hunt_id=hunt.id,
@@ -243,8 +259,8 @@ def start(session: Session, merchant_id: str, request: HuntRequest) -> HuntRun:
         now=hunt.started_at,
         progress=_view(hunt),
         _sweeps=sweeps.plan(request, hunt.started_at),
-        _position=cursor.get("position", 0),
-        _after=cursor.get("after"),
+        _stored=place,
+        _next=place,
         _requests_before=hunt.requests,
     )
     run.look_for_missing(session)

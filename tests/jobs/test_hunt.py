@@ -18,6 +18,7 @@ from core import db, queue
 from jobs import hunt as job
 from models.work import Hunt, HuntState
 from services.hunter.schemas import HuntProgress, HuntRequest
+from services.hunter.service import HuntRun, Page
 from services.integrations.stripe.errors import (
     StripeCallError,
     StripePermissionError,
@@ -27,6 +28,7 @@ from services.integrations.stripe.errors import (
 from services.tasks.errors import Retry
 from services.tasks.schemas import ClaimedTask
 from tests.support.factories import make_merchant, raw_invoice
+from tests.support.wait import wait_until
 
 FIGURES = ["listed", "found", "updated", "unreadable", "requests", "seconds"]
 
@@ -91,6 +93,38 @@ class TestLoop:
         assert [found.state for found in hunts(merchant)] == [HuntState.RUNNING]
         assert job.run(task)["found"] == 3
         assert [found.state for found in hunts(merchant)] == [HuntState.DONE]
+
+    def test_the_next_page_is_fetched_while_one_is_stored(self, merchant, account, told, monkeypatch):
+        fetched_beside: list[str] = []
+        store = HuntRun.store
+
+        def slow_store(run: HuntRun, session: Any, page: Page) -> HuntProgress:
+            before = account.requests
+            if run.can_fetch_ahead:  # else this is the last page, or the one before what only storing finds out
+                wait_until(lambda: account.requests > page.requests, what="the next page is on its way")
+                fetched_beside.append(page.sweep.name)
+            assert account.requests <= max(before, page.requests + 1)  # one ahead and no more: memory stays flat
+            return store(run, session, page)
+
+        monkeypatch.setattr(HuntRun, "store", slow_store)
+        assert job.hunt(merchant, HuntRequest()).found == 3
+        assert fetched_beside[:3] == ["payments", "past_due", "unpaid"]
+
+    def test_what_was_fetched_when_storing_failed_is_fetched_again(self, merchant, account, told, monkeypatch):
+        store, broken = HuntRun.store, [True]
+
+        def break_once(run: HuntRun, session: Any, page: Page) -> HuntProgress:
+            progress = store(run, session, page)
+            if page.sweep.name == "invoices" and broken:
+                broken.clear()
+                raise ConnectionResetError
+            return progress
+
+        monkeypatch.setattr(HuntRun, "store", break_once)
+        with pytest.raises(ConnectionResetError):
+            job.hunt(merchant, HuntRequest())
+        assert [(found.state, found.found) for found in hunts(merchant)] == [(HuntState.RUNNING, 0)]
+        assert job.hunt(merchant, HuntRequest()).found == 3
 
     def test_a_withdrawn_permission_ends_it_and_says_what_to_do(self, merchant, account, told):
         account.refusal = StripePermissionError(revoked=True)

@@ -105,7 +105,11 @@ def shared_client(patience: Patience) -> stripe.RequestsClient:
 
 def close_connections() -> None:
     """Forget pooled connections (at shutdown and in tests); the next call opens new ones."""
-    process = os.getpid()
-    for patience in (BATCH, INTERACTIVE):
-        _shared_client(process, patience.connect_timeout, patience.read_timeout).close()  # type: ignore[no-untyped-call]
+    close_connections_of_thread()
     _shared_client.cache_clear()
+
+
+def close_connections_of_thread() -> None:
+    """Close what this thread opened, at its end: the SDK keeps a pool a thread."""
+    for patience in (BATCH, INTERACTIVE):
+        shared_client(patience).close()  # type: ignore[no-untyped-call]  # closes the calling thread's session alone
