@@ -33,6 +33,8 @@ class Charge:
     customer_id: str | None
     payment_method_id: str
     idempotency_key: str
+    is_repeat_after_paying: bool = False
+    """A crash left it as started, and the invoice is paid by now: what is left is to ask whether by us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +80,26 @@ def _key(ghost_id: str, payment_method_id: str, renewal: str) -> str:
 def begin(
     session: Session, merchant_id: str, ghost_id: str, payment_method_id: str, renewal: str = ""
 ) -> Charge | None:
-    """Commit the intent to charge; None when there is nothing to pay or this card was tried and settled."""
+    """Commit the intent to charge; None when there is nothing to pay or this card was tried and settled.
+
+    An attempt that a crash left as started is gone on with even if the webhook of its success was faster and the
+    ghost is recovered: else nobody would ever write down what came of it.
+    """
     ghost = repository.get_ghost(session, merchant_id, ghost_id, lock=True)
-    if ghost is None or ghost.state not in UNPAID_STATES:
+    if ghost is None:
         return None
     key = _key(ghost.id, payment_method_id, renewal)
     attempt = repository.get_attempt(session, merchant_id, key)
+    unpaid = ghost.state in UNPAID_STATES
     if attempt is not None and attempt.state != AttemptState.STARTED:
         return None
     if attempt is None:
+        if not unpaid:
+            return None
         session.add(_started(ghost, payment_method_id, key))
-    return Charge(ghost.id, ghost.invoice_id, ghost.subscription_id, ghost.customer_id, payment_method_id, key)
+    return Charge(
+        ghost.id, ghost.invoice_id, ghost.subscription_id, ghost.customer_id, payment_method_id, key, not unpaid
+    )
 
 
 def _started(ghost: GhostTarget, payment_method_id: str, key: str) -> PaymentAttempt:
@@ -111,18 +122,8 @@ def charge(stripe: ScopedStripe, planned: Charge) -> Outcome:
     A subscription with a default of its own is charged there first; a card put into the customer's default would
     change nothing. Raises the client's typed errors for anything but a decline.
     """
-    if planned.subscription_id:
-        subscription = stripe.retrieve_subscription(planned.subscription_id)
-        if subscription.get("default_payment_method"):
-            stripe.set_subscription_default_payment_method(
-                planned.subscription_id,
-                planned.payment_method_id,
-                idempotency_key=f"{planned.idempotency_key}:subscription",
-            )
-    if planned.customer_id:
-        stripe.set_customer_default_payment_method(
-            planned.customer_id, planned.payment_method_id, idempotency_key=f"{planned.idempotency_key}:customer"
-        )
+    if not planned.is_repeat_after_paying:
+        _prefer_card(stripe, planned)
     try:
         stripe.pay_invoice(
             planned.invoice_id, payment_method=planned.payment_method_id, idempotency_key=planned.idempotency_key
@@ -135,13 +136,33 @@ def charge(stripe: ScopedStripe, planned: Charge) -> Outcome:
     return Outcome(stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND))
 
 
+def _prefer_card(stripe: ScopedStripe, planned: Charge) -> None:
+    if planned.subscription_id:
+        subscription = stripe.retrieve_subscription(planned.subscription_id)
+        if subscription.get("default_payment_method"):
+            stripe.set_subscription_default_payment_method(
+                planned.subscription_id,
+                planned.payment_method_id,
+                idempotency_key=f"{planned.idempotency_key}:subscription",
+            )
+    if planned.customer_id:
+        stripe.set_customer_default_payment_method(
+            planned.customer_id, planned.payment_method_id, idempotency_key=f"{planned.idempotency_key}:customer"
+        )
+
+
 def settle(session: Session, merchant_id: str, planned: Charge, outcome: Outcome) -> str:
-    """Write down what came of the attempt and bring the ghost up to date. Returns the attempt's state."""
+    """Write down what came of the attempt and bring the ghost up to date. Returns the attempt's state.
+
+    The first outcome stays: a worker that was stopped in mid-call and wakes when another has settled adds nothing.
+    """
     now = clock.now()
     merchant = merchant_context(session, merchant_id)
     work = Work.begin(session, merchant, now, neighbours.of_ghosts(session, merchant_id, [planned.ghost_id]))
     attempt = repository.get_attempt(session, merchant_id, planned.idempotency_key)
     assert attempt is not None  # noqa: S101  # `begin` committed it
+    if attempt.state != AttemptState.STARTED:
+        return attempt.state
     attempt.state = outcome.state
     attempt.decline_code, attempt.settled_at = outcome.decline_code, now
     ghost = repository.get_ghost(session, merchant_id, planned.ghost_id, lock=True)
