@@ -1,5 +1,6 @@
 """A merchant's business at the sandbox, whose customers' payments fail, and who act: the cause of all that happens."""
 
+import contextlib
 import re
 import time
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ class Business:
         business = cls(arena, name, account)
         business.connect()
         business.start_messages()
+        business.wait_for_hunts(1)
         if customers:
             business.fail(customers)
         return business
@@ -85,6 +87,17 @@ class Business:
         """What the merchant's switch does, without a screen."""
         with self.arena.owner() as database:
             database.execute("update merchants set policy = %s::jsonb where id = %s", [_POLICY, self.merchant])
+
+    def wait_for_hunts(self, number: int, timeout: float = 90) -> None:
+        """Return when that many hunts of this business are over; the first comes with connecting."""
+        query = "select id from hunts where merchant_id = %(merchant)s and state = 'done'"
+
+        def over() -> bool:
+            with contextlib.suppress(psycopg.OperationalError):
+                return len(self.arena.rows(query, merchant=self.merchant)) >= number
+            return False
+
+        wait_until(over, timeout=timeout, what=f"{number} hunts are over")
 
     # -- its customers ------------------------------------------------------------------------------------------
 

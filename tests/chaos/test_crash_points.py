@@ -23,6 +23,7 @@ def play(arena: Arena, name: str) -> Business:
     business.wait_until_paid(told)
     arena.wait_until_quiet()
     arena.pass_time(HUNT_EVERY)
+    business.wait_for_hunts(2)
     business.wait_for_mail(untold)
     arena.wait_until_quiet()
     return business
