@@ -16,6 +16,7 @@ import fcntl
 import hmac
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from core.errors import PhantomError
 
 _FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # the library reads it when it is imported
 _PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+_MAKING = threading.Lock()
 _OF_THE_DEAD = 0  # no process has this id: its files hold the sums of processes that have ended
 QUICK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 SLOW = (0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 7200.0)
@@ -45,7 +47,10 @@ class _Metric:
 
     def _child(self, values: tuple[str, ...]) -> Any:
         found = self._children.get(values)
-        if found is None:
+        return self._make(values) if found is None else found
+
+    def _make(self, values: tuple[str, ...]) -> Any:
+        with _MAKING:  # two threads that count something for the first time: the library refuses a name twice
             if self._family is None:
                 self._family = _registry().family(self)
             found = self._children[values] = self._family.labels(*values) if self.labels else self._family
