@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from core.queue import LONG_TASK_QUEUE, TASK_QUEUE
+from models.work import TaskLane
 from services.tasks.errors import UnknownKindError
 from services.tasks.schemas import ClaimedTask
 
@@ -15,23 +16,22 @@ Handler = Callable[[ClaimedTask], dict[str, Any] | None]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Where a kind's `run` lives and how long one run may take. Long kinds have a lane of their own."""
+    """Where a kind's `run` lives and how long one run may take; services/tasks/lanes.py says in which lane it waits."""
 
     module: str
     limit: timedelta = timedelta(seconds=60)
-    long: bool = False
 
 
 KINDS: dict[str, Kind] = {
     "handle_event": Kind("jobs.handle_event"),
-    "hunt": Kind("jobs.hunt", timedelta(hours=2), long=True),
+    "hunt": Kind("jobs.hunt", timedelta(hours=2)),
     "pulse": Kind("jobs.pulse", timedelta(minutes=5)),
     "dunning_retry": Kind("jobs.dunning_retry"),
     "send_message": Kind("jobs.send_message"),
     "notify_action_required": Kind("jobs.notify_action_required"),
-    "report_usage": Kind("jobs.report_usage", timedelta(minutes=30), long=True),
+    "report_usage": Kind("jobs.report_usage", timedelta(minutes=30)),
     "send_weekly_digest": Kind("jobs.send_weekly_digest", timedelta(minutes=5)),
-    "purge_pii": Kind("jobs.purge_pii", timedelta(minutes=30), long=True),
+    "purge_pii": Kind("jobs.purge_pii", timedelta(minutes=30)),
     "deliver_webhook": Kind("jobs.deliver_webhook"),
 }
 
@@ -58,18 +58,24 @@ def limit(kind: str) -> timedelta:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A queue and the kinds that run in it: a hunt of minutes must not stand before a webhook."""
+    """The RQ queue that wakes a lane's workers, and how many tasks they claim at once."""
 
+    name: TaskLane
     queue: str
     batch: int
-    only: tuple[str, ...] | None = None
-    without: tuple[str, ...] = ()
 
 
-def lanes() -> dict[str, Lane]:
-    """Both lanes by name. What is unknown runs in the quick one, where it is found out."""
-    long = tuple(sorted(name for name, kind in KINDS.items() if kind.long))
-    return {
-        "quick": Lane(TASK_QUEUE, batch=100, without=long),
-        "long": Lane(LONG_TASK_QUEUE, batch=1, only=long),
-    }
+LANES = (
+    Lane(TaskLane.QUICK, TASK_QUEUE, batch=100),
+    Lane(TaskLane.LONG, LONG_TASK_QUEUE, batch=1),
+)
+
+
+def lane(name: str) -> Lane:
+    """The lane of this name."""
+    return next(each for each in LANES if each.name == name)
+
+
+def lane_of_queue(queue_name: str) -> Lane:
+    """The lane this RQ queue wakes."""
+    return next(each for each in LANES if each.queue == queue_name)

@@ -23,9 +23,11 @@ from core.logging import correlated
 from jobs import registry
 from jobs.leases import LEASE, LeaseKeeper
 from jobs.limits import Alarm, TaskInterrupted, TaskTimeout
+from models.work import TaskLane
 from services.tasks import service as tasks
 from services.tasks.errors import Discard, NotStorableError, Retry, UnknownKindError
 from services.tasks.schemas import ClaimedTask, TaskResult
+from services.tasks.turns import Turns
 
 BATCH = 100
 SETTLE_SECONDS = 0.2  # how long a finished task may wait for company before it is written down as done
@@ -57,6 +59,7 @@ class Runner:
     on_stuck: Callable[[], None] | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
     alarm: Alarm = field(default_factory=Alarm)
+    turns: Turns = field(default_factory=Turns)
     _batch: "_Batch | None" = None
     _deadline: float = 0.0
     _idle: threading.Event = field(default_factory=threading.Event)
@@ -74,17 +77,17 @@ class Runner:
         limit: int = BATCH,
         kinds: Sequence[str] | None = None,
         *,
-        without: Sequence[str] = (),
+        lane: TaskLane | None = None,
         batch: int = BATCH,
         on_more: Callable[[], object] | None = None,
     ) -> int:
-        """Run up to `limit` due tasks, follow-ups included, until none is due; how many ran.
+        """Run up to `limit` due tasks of a lane (None: of all), follow-ups included, until none is due; how many ran.
 
         `on_more` is called whenever a claim came back full, so that another worker can be woken to share.
         """
         self._idle.clear()
         try:
-            return self._run_due(limit, kinds, without, batch, on_more)
+            return self._run_due(limit, kinds, lane, batch, on_more)
         finally:
             self._batch = None
             self._idle.set()
@@ -93,7 +96,7 @@ class Runner:
         self,
         limit: int,
         kinds: Sequence[str] | None,
-        without: Sequence[str],
+        lane: TaskLane | None,
         batch: int,
         on_more: Callable[[], object] | None,
     ) -> int:
@@ -101,7 +104,7 @@ class Runner:
         while ran < limit and not self.stopping.is_set():
             wanted = min(limit - ran, batch)
             with db.system_session() as session:
-                claimed = tasks.claim(session, self.owner, wanted, kinds, LEASE, without)
+                claimed = tasks.claim(session, self.owner, wanted, kinds, LEASE, lane=lane, turns=self.turns)
             if not claimed:
                 break
             crash_point("tasks.claimed")

@@ -21,35 +21,12 @@ from core.crash_points import crash_point
 from jobs import boot, janitor, registry
 from jobs.leadership import Leadership
 from services.tasks import upkeep
+from services.tasks.schedules import SCHEDULES, Schedule, slot_of
 
 TICK_SECONDS = 1.0
 MINUTE = timedelta(minutes=1)
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """A kind of task that every active merchant gets once a period.
-
-    `done_by_connecting`: who connected within the period has had one already, with more in it.
-    """
-
-    kind: str
-    every: timedelta
-    priority: int = 0
-    done_by_connecting: bool = False
-
-
-SCHEDULES = (
-    Schedule("hunt", timedelta(hours=12), priority=-10, done_by_connecting=True),
-    Schedule("pulse", timedelta(hours=1)),
-)
-
-
-def slot_of(now: datetime, every: timedelta) -> int:
-    """Which period since the epoch `now` is in."""
-    return int(now.timestamp() // every.total_seconds())
 
 
 def due_slots(last: int | None, now: datetime, every: timedelta) -> list[int]:
@@ -105,11 +82,7 @@ class Sentinel:
 
 def _waiting_queues(session: Session) -> list[str]:
     """Queues with work that is due and unclaimed: retries, delayed tasks, and whatever Redis forgot."""
-    return [
-        lane.queue
-        for lane in registry.lanes().values()
-        if upkeep.has_due(session, kinds=lane.only, without=lane.without)
-    ]
+    return [lane.queue for lane in registry.LANES if upkeep.has_due(session, lane.name)]
 
 
 def tick(now: datetime) -> None:
@@ -137,9 +110,7 @@ def lead(stopping: threading.Event, leadership: Leadership | None = None) -> Non
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="jobs.sentinel", description="Schedule hunts and pulses, and heal the queue."
-    )
+    parser = argparse.ArgumentParser(prog="jobs.sentinel", description="Schedule hunts and pulses, and heal the queue.")
     boot.add_metrics_options(parser)
     given = parser.parse_args(arguments)
     stopping = threading.Event()

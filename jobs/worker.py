@@ -27,6 +27,7 @@ from sqlalchemy.exc import OperationalError
 from core import db, queue
 from jobs import boot, registry
 from jobs.runner import Runner
+from models.work import TaskLane
 from services.tasks import upkeep
 
 ROUND = 1000  # tasks one RQ job runs at most before it lets RQ breathe and announces the rest
@@ -40,14 +41,12 @@ _runners: dict[str, Runner] = {}  # by lane
 
 def run_batch(queue_name: str = queue.TASK_QUEUE) -> int:
     """The one RQ job there is: run all due tasks of the queue's lane, follow-ups included; how many ran."""
-    name, lane = next((name, lane) for name, lane in registry.lanes().items() if lane.queue == queue_name)
-    runner = _runners.get(name) or Runner()
+    lane = registry.lane_of_queue(queue_name)
+    runner = _runners.get(lane.name) or Runner()
     queue.work_taken(queue_name)  # before claiming: whatever is committed from here on announces itself again
     try:
-        ran = runner.run_due(
-            ROUND, lane.only, without=lane.without, batch=lane.batch, on_more=lambda: queue.announce_work(queue_name)
-        )
-        if name == "quick":
+        ran = runner.run_due(ROUND, lane=lane.name, batch=lane.batch, on_more=lambda: queue.announce_work(queue_name))
+        if lane.name is TaskLane.QUICK:
             _wake_long_lane()
     except OperationalError as error:
         # PostgreSQL restarts: leases run out, the Sentinel sweeps. An RQ failure would only fill Redis.
@@ -60,11 +59,10 @@ def run_batch(queue_name: str = queue.TASK_QUEUE) -> int:
 
 def _wake_long_lane() -> None:
     """Nobody who schedules work needs to know of lanes: the quick one, always woken, passes it on."""
-    long = registry.lanes()["long"]
     with db.system_session() as session:
-        waits = upkeep.has_due(session, kinds=long.only)
+        waits = upkeep.has_due(session, TaskLane.LONG)
     if waits:
-        queue.announce_work(long.queue)
+        queue.announce_work(queue.LONG_TASK_QUEUE)
 
 
 class _NoDeathPenalty(BaseDeathPenalty):
@@ -89,7 +87,7 @@ class LaneWorker(SimpleWorker):
             queue.connection_url(), socket_connect_timeout=2, health_check_interval=15
         )
         super().__init__(
-            [queue.task_queue(registry.lanes()[lane].queue, client=client)],
+            [queue.task_queue(registry.lane(lane).queue, client=client)],
             name=f"{socket.gethostname()}-{os.getpid()}-{lane}-{secrets.token_hex(4)}",
             connection=client,
             serializer=JSONSerializer,
@@ -124,7 +122,7 @@ class LaneWorker(SimpleWorker):
 def work_lane(lane: str, runner: Runner) -> None:
     """Work until the runner is told to stop. While Redis is away, look for tasks without it."""
     _runners[lane] = runner
-    queue_name = registry.lanes()[lane].queue
+    queue_name = registry.lane(lane).queue
     away = False
     while not runner.stopping.is_set():
         try:
@@ -193,9 +191,11 @@ def work(lanes: Sequence[str]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="jobs.worker", description="Run durable tasks.")
-    parser.add_argument("--lane", choices=["quick", "long"], help="only this lane; both without it")
-    lane = parser.parse_args(arguments).lane
-    return boot.run("worker", lambda: work([lane] if lane else ["quick", "long"]))
+    parser.add_argument("--lane", choices=[lane.value for lane in TaskLane], help="only this lane; both without it")
+    boot.add_metrics_options(parser)
+    given = parser.parse_args(arguments)
+    lane = given.lane
+    return boot.run("worker", lambda: work([lane] if lane else list(TaskLane)), given)
 
 
 if __name__ == "__main__":

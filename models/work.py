@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Identity, Index, LargeBinary, text
+from sqlalchemy import BigInteger, Identity, Index, LargeBinary, String, text
 from sqlmodel import Field
 
 from models.base import Scope, Table, TenantTable, count, enum_text, json_object, long_text, optional_utc, utc_column
@@ -40,8 +40,19 @@ class TaskState(StrEnum):
     DEAD = "dead"  # for a person to look at, and to replay
 
 
+class TaskLane(StrEnum):
+    """Where a task waits: a hunt of minutes must not stand before a webhook."""
+
+    QUICK = "quick"
+    LONG = "long"
+
+
 class ScheduledTask(Table, table=True):
-    """The state machine of all work. Finished rows are pruned after a week; dead ones wait for a person."""
+    """The state machine of all work. Finished rows are pruned after a week; dead ones wait for a person.
+
+    `due` says that a pending task's moment has come. It is set when that is noticed and never taken back, so that
+    claims walk past nothing that lies in the future, and a clock that jumps back delays nothing that was due.
+    """
 
     __tablename__ = "scheduled_tasks"
     scope = Scope.SHARED
@@ -52,8 +63,12 @@ class ScheduledTask(Table, table=True):
     merchant_id: str | None = Field(default=None, max_length=40)
     payload: dict[str, Any] = json_object()
     state: TaskState = enum_text(TaskState.PENDING)
+    lane: TaskLane = Field(
+        default=TaskLane.QUICK, sa_type=String(8), nullable=False, sa_column_kwargs={"server_default": "quick"}
+    )
     priority: int = count()
     run_at: datetime = utc_column()
+    due: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
     attempts: int = count()
     max_attempts: int = Field(default=5, sa_column_kwargs={"server_default": "5"})
     deaths: int = count()  # times its process died under it
@@ -67,13 +82,18 @@ class ScheduledTask(Table, table=True):
 
     __table_args__ = (
         Index("uq_scheduled_tasks_key", "key", unique=True),
+        # A claim's walk: each lane's priorities, in each the merchants that have due tasks, of each its oldest.
         Index(
             "ix_scheduled_tasks_claim",
+            "lane",
             text("priority desc"),
+            text("coalesce(merchant_id, '-')"),
             "run_at",
             "id",
-            postgresql_where=text("state = 'pending'"),
+            postgresql_where=text("state = 'pending' and due"),
         ),
+        Index("ix_scheduled_tasks_waiting", "run_at", postgresql_where=text("state = 'pending' and not due")),
+        Index("ix_scheduled_tasks_dead", "merchant_id", "id", postgresql_where=text("state = 'dead'")),
         Index("ix_scheduled_tasks_lease", "leased_until", postgresql_where=text("state = 'running'")),
         Index("ix_scheduled_tasks_merchant", "merchant_id", "state", "run_at"),
         Index("ix_scheduled_tasks_finished", "finished_at", postgresql_where=text("state = 'done'")),

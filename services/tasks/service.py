@@ -11,15 +11,18 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import Row
 from sqlmodel import Session
 
 from core import clock, logging
 from core.ids import new_correlation_id
-from models.work import TaskState
-from services.tasks import repository
+from models.work import TaskLane, TaskState
+from services.tasks import claim_repository, repository
 from services.tasks.backoff import backoff
 from services.tasks.errors import NotStorableError, ResultTooLargeError, TaskNotFoundError
+from services.tasks.lanes import lane_of
 from services.tasks.schemas import ClaimedTask, TaskResult
+from services.tasks.turns import Turns
 
 LEASE = timedelta(seconds=60)
 MAX_ATTEMPTS = 5
@@ -40,18 +43,21 @@ def schedule(
     run_at: datetime | None = None,
     priority: int = 0,
     max_attempts: int = MAX_ATTEMPTS,
+    lane: TaskLane | None = None,
 ) -> int | None:
     """Put a task into the caller's transaction; its id, or None when a task with this `key` exists already.
 
     A key stays taken for as long as its row is kept (a week after it is done; dead ones until replayed). Works in
     a system session and in the merchant's own tenant session, where row-level security refuses another merchant's
-    id. Higher `priority` runs first. `run_at` is aware; None means now. The correlation id of the request or task
-    under way goes along. Raises `NotStorableError` for a payload that is not plain JSON.
+    id. Higher `priority` runs first (`claim` says how far). `run_at` is aware; None means now. `lane` is the kind's
+    own unless given. The correlation id of the request or task under way goes along. Raises `NotStorableError` for a
+    payload that is not plain JSON.
     """
     now = clock.now()
     return repository.insert(
         session,
         kind=kind,
+        lane=(lane or lane_of(kind)).value,
         key=key,
         merchant_id=merchant_id,
         payload=encode(payload or {}),
@@ -69,38 +75,38 @@ def claim(
     limit: int,
     kinds: Sequence[str] | None = None,
     lease: timedelta = LEASE,
-    without: Sequence[str] = (),
+    *,
+    lane: TaskLane | None = None,
+    turns: Turns | None = None,
 ) -> list[ClaimedTask]:
     """Up to `limit` due tasks, leased to the caller once it commits; no other claim gets them until `lease` is over.
 
-    Ordered by priority, then merchants in turn, then `run_at`. A task whose process died under it comes alone.
-    `kinds` restricts to those kinds, `without` leaves kinds out. System login only.
+    Fair between merchants: within a priority they take turns, each its longest-waiting task first, however many
+    tasks one of them has; a claimer that keeps its `turns` goes on where it stopped, so with M merchants waiting
+    each is served once in M ÷ `limit` claims. Between priorities: each gets four times what the next lower one gets,
+    and what one leaves goes to the others, so urgent work passes a backlog and a flood of it starves nobody. Within
+    the batch the higher priority runs first. A task whose process died under it comes alone.
+
+    Costs milliseconds whatever waits. A batch may be smaller than `limit` while more waits; only an empty one says
+    that nothing is left to claim. Of `lane`, or with None of the first lane that has something. `kinds` restricts
+    further, and walks past all others: for tests and tools. System login only.
     """
-    rows = repository.claim(
-        session,
-        owner=f"{owner[:46]}:{secrets.token_hex(8)}",  # one name a claim: a fence nobody can hold twice
-        limit=limit,
-        now=clock.now(),
-        lease=lease,
-        kinds=kinds,
-        without=without,
-    )
-    return [
-        ClaimedTask(
-            id=row.id,
-            kind=row.kind,
-            merchant_id=row.merchant_id,
-            payload=row.payload,
-            attempts=row.attempts,
-            max_attempts=row.max_attempts,
-            deaths=row.deaths,
-            correlation_id=row.correlation_id,
-            lease_owner=row.lease_owner,
-            run_at=row.run_at,
-            key=row.key,
+    now, turns = clock.now(), turns or Turns()
+    claim_repository.promote(session, now)
+    for each in (lane,) if lane else tuple(TaskLane):
+        rows = claim_repository.claim(
+            session,
+            owner=f"{owner[:46]}:{secrets.token_hex(8)}",  # one name a claim: a fence nobody can hold twice
+            limit=limit,
+            lane=each,
+            now=now,
+            lease=lease,
+            kinds=kinds,
+            turns=turns,
         )
-        for row in rows
-    ]
+        if rows:
+            return [_claimed(row) for row in rows]
+    return []
 
 
 def complete(session: Session, results: Sequence[TaskResult]) -> frozenset[int]:
@@ -136,12 +142,15 @@ def fail(
 
 def postpone(session: Session, task: ClaimedTask, *, run_at: datetime, reason: str) -> bool:
     """Give a task back to run at `run_at` without counting the attempt; False when the lease was lost."""
-    return bool(repository.give_back(session, _held([task]), run_at=run_at, reason=_readable(reason)))
+    readable = _readable(reason)
+    return bool(repository.give_back(session, _held([task]), run_at=run_at, reason=readable, now=clock.now()))
 
 
 def release(session: Session, tasks: Sequence[ClaimedTask]) -> int:
     """Give unfinished tasks back as they were, for others to claim at once; how many were still ours."""
-    return len(repository.give_back(session, _held(tasks), run_at=None, reason=None)) if tasks else 0
+    if not tasks:
+        return 0
+    return len(repository.give_back(session, _held(tasks), run_at=None, reason=None, now=clock.now()))
 
 
 def extend_lease(session: Session, tasks: Sequence[ClaimedTask], lease: timedelta = LEASE) -> frozenset[int]:
@@ -176,6 +185,22 @@ def encode_result(value: dict[str, Any]) -> str:
     if (size := len(text.encode())) > MAX_RESULT_BYTES:
         raise ResultTooLargeError(f"The result has {size} bytes, at most {MAX_RESULT_BYTES} are kept.")
     return text
+
+
+def _claimed(row: Row[Any]) -> ClaimedTask:
+    return ClaimedTask(
+        id=row.id,
+        kind=row.kind,
+        merchant_id=row.merchant_id,
+        payload=row.payload,
+        attempts=row.attempts,
+        max_attempts=row.max_attempts,
+        deaths=row.deaths,
+        correlation_id=row.correlation_id,
+        lease_owner=row.lease_owner,
+        run_at=row.run_at,
+        key=row.key,
+    )
 
 
 def _held(tasks: Sequence[ClaimedTask]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from core import clock
-from models.work import TaskState
+from models.work import TaskLane, TaskState
 from services.tasks import upkeep_repository as repository
 from services.tasks.schemas import ExpiredLease, QueueState, TaskCount, TaskView
 from services.tasks.service import MAX_DEATHS
@@ -15,9 +15,9 @@ ABSURD_LEASE = timedelta(minutes=30)
 KEEP_DONE = timedelta(days=7)
 
 
-def has_due(session: Session, *, kinds: Sequence[str] | None = None, without: Sequence[str] = ()) -> bool:
-    """Whether a due task waits unclaimed, of these kinds (None: of any) and not of those in `without`."""
-    return repository.has_due(session, clock.now(), kinds=kinds, without=without)
+def has_due(session: Session, lane: TaskLane) -> bool:
+    """Whether a due task of this lane waits unclaimed."""
+    return repository.has_due(session, lane, clock.now())
 
 
 def schedule_slot(

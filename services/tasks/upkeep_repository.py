@@ -8,13 +8,24 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlmodel import Session
 
+from models.work import TaskLane
+from services.tasks.claim_repository import walk_indexes
+from services.tasks.lanes import lane_of
 from services.tasks.schemas import ExpiredLease
 
-_HAS_DUE = "select exists (select from scheduled_tasks where state = 'pending' and run_at <= :now"
+# Ordered, because a planner may answer a mere `exists` by reading the table.
+_HAS_DUE = text("""
+select coalesce(
+    (select true from scheduled_tasks where state = 'pending' and due and lane = :lane order by priority desc limit 1),
+    (select true from scheduled_tasks where state = 'pending' and not due and run_at <= :now and lane = :lane
+    order by run_at limit 1),
+    false)
+""")
 
 _SCHEDULE_SLOT = text("""
-insert into scheduled_tasks (state, kind, key, merchant_id, payload, priority, run_at, correlation_id, created_at)
-select 'pending', cast(:kind as text), key, merchant_id, cast(:payload as jsonb), :priority, :now, md5(key), :now
+insert into scheduled_tasks
+    (state, kind, lane, key, merchant_id, payload, priority, run_at, correlation_id, created_at)
+select 'pending', cast(:kind as text), :lane, key, merchant_id, cast(:payload as jsonb), :priority, :now, md5(key), :now
 from (
     select distinct merchant_id, concat(cast(:kind as text), ':', merchant_id, ':', cast(:slot as bigint)) as key
     from stripe_accounts
@@ -37,6 +48,7 @@ set deaths = task.deaths + 1,
     attempts = greatest(task.attempts - 1, 0),
     state = case when task.deaths + 1 >= :max_deaths then 'dead' else 'pending' end,
     run_at = case when task.deaths + 1 >= :max_deaths then task.run_at else :now end,
+    due = true,
     finished_at = case when task.deaths + 1 >= :max_deaths then cast(:now as timestamptz) end,
     last_error = 'The process that ran this task died or stopped answering.',
     lease_owner = null, leased_until = null
@@ -76,15 +88,10 @@ from scheduled_tasks {where} order by id desc limit :limit
 _OF_MERCHANT = "where merchant_id = :merchant_id"
 
 
-def has_due(session: Session, now: datetime, *, kinds: Sequence[str] | None, without: Sequence[str]) -> bool:
+def has_due(session: Session, lane: TaskLane, now: datetime) -> bool:
     """Whether something waits that nobody has claimed."""
-    parameters: dict[str, Any] = {"now": now}
-    statement = _HAS_DUE
-    if kinds is not None:
-        statement, parameters["only"] = f"{statement} and kind = any(cast(:only as text[]))", list(kinds)
-    if without:
-        statement, parameters["without"] = f"{statement} and kind <> all(cast(:without as text[]))", list(without)
-    return bool(session.execute(text(f"{statement})"), parameters).scalar())
+    walk_indexes(session)
+    return bool(session.execute(_HAS_DUE, {"lane": lane.value, "now": now}).scalar())
 
 
 def schedule_slot(
@@ -94,6 +101,7 @@ def schedule_slot(
     payload = json.dumps({"slot": slot, "trigger": "schedule"})
     parameters = {
         "kind": kind,
+        "lane": lane_of(kind).value,
         "slot": slot,
         "payload": payload,
         "priority": priority,

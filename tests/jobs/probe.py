@@ -111,7 +111,7 @@ ACTIONS: dict[str, Callable[[ClaimedTask], dict[str, Any] | None]] = {
 def register(limit: float = 60) -> None:
     """Make `probe` and `long_probe` kinds of this process."""
     registry.KINDS["probe"] = registry.Kind("tests.jobs.probe", timedelta(seconds=limit))
-    registry.KINDS["long_probe"] = registry.Kind("tests.jobs.probe", timedelta(seconds=limit), long=True)
+    registry.KINDS["long_probe"] = registry.Kind("tests.jobs.probe", timedelta(seconds=limit))
 
 
 @contextlib.contextmanager

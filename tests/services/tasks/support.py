@@ -5,11 +5,14 @@ from typing import Any
 from sqlalchemy import text
 
 from core import db
+from models.work import TaskLane
 from services.tasks import service
 from services.tasks.schemas import ClaimedTask
 
 
 def put(kind: str = "probe", **options: Any) -> int | None:
+    if kind == "long_probe":
+        options.setdefault("lane", TaskLane.LONG)
     with db.system_session() as session:
         return service.schedule(session, kind=kind, **options)
 

@@ -1,0 +1,153 @@
+"""SQL of the claim: one statement that visits merchants in turn and never walks past anybody's backlog.
+
+Every step is a descent into `ix_scheduled_tasks_claim` (lane, priority, merchant, run_at, id): the priorities that
+have due tasks, from each the next merchant after the one the claimer stopped at last time, of each merchant its
+oldest tasks. So a claim costs the same with ten tasks waiting or ten million, of one merchant or of all.
+"""
+
+import functools
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, TextClause, text
+from sqlmodel import Session
+
+from models.work import TaskLane
+from services.tasks.turns import Turns
+
+PROMOTED_AT_ONCE = 2000
+
+# Statistics are a minute old at best, and most of the time hardly anything is pending: a planner that believes them
+# collects and sorts a million rows that came since. In this transaction it may only walk along indexes.
+_WALK = text("""
+select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+    set_config('enable_sort', 'off', true), set_config('enable_incremental_sort', 'off', true),
+    set_config('enable_mergejoin', 'off', true), set_config('enable_hashjoin', 'off', true)
+""")
+
+# A task in the future is not `due`, whatever the clock says later, until somebody says so here.
+_PROMOTE = text("""
+with ripe as materialized (
+    select id from scheduled_tasks where state = 'pending' and not due and run_at <= :now
+    order by run_at limit :limit for update skip locked)
+update scheduled_tasks set due = true where id = any(array(select id from ripe))
+""")
+
+# What each part is for:
+# - levels: the priorities of this lane, highest first; the eighth is the last one looked at.
+# - visits: of each priority up to a batch of merchants, beginning after the last one served (lap 0), then round from
+#   the start up to and with that one (lap 1). '-' stands for the platform's own tasks, '' is before everybody.
+# - candidates: the oldest tasks of each, locked for the length of this statement only; other claims take those behind
+#   them. Of a merchant as many as could be needed: four batches in all, less of lower priorities, which get less.
+# - fit: a task whose process died before (`deaths`) is taken alone, so that one that kills its process cannot drag a
+#   batch of innocents into the dead letters with it. It is taken when it is first, and in every eighth claim.
+# - chosen: strides (C. Waldspurger, "Stride Scheduling", 1995): each priority gets four times what the next lower one
+#   gets and none is starved; `number` carries fractions over from claim to claim, for batches as small as one.
+_CLAIM = """
+with recursive levels as (
+    (select priority, 0 as level from scheduled_tasks where {ready} order by priority desc limit 1)
+    union all
+    select lower.priority, levels.level + 1
+    from levels cross join lateral (
+        select priority from scheduled_tasks where {ready} and priority < levels.priority
+        order by priority desc limit 1) lower
+    where levels.level < 7
+), visits as (
+    select priority, level, coalesce(stop.merchant, '') as after, 0 as lap, coalesce(stop.merchant, '') as merchant,
+        0 as visit
+    from levels left join unnest(cast(:priorities as int[]), cast(:merchants as text[])) as stop (priority, merchant)
+        using (priority)
+    union all
+    select here.priority, here.level, here.after, next.lap, next.merchant, here.visit + 1
+    from visits here cross join lateral (
+        (select 0 as lap, coalesce(merchant_id, '-') as merchant from scheduled_tasks
+        where {ready} and here.lap = 0 and priority = here.priority and coalesce(merchant_id, '-') > here.merchant
+        order by coalesce(merchant_id, '-') limit 1)
+        union all
+        (select 1, coalesce(merchant_id, '-') from scheduled_tasks
+        where {ready} and priority = here.priority and coalesce(merchant_id, '-') <= here.after
+            and coalesce(merchant_id, '-') > case here.lap when 0 then '' else here.merchant end
+        order by coalesce(merchant_id, '-') limit 1)
+        order by lap limit 1) next
+    where here.visit < :limit
+), shares as (
+    select priority, level, merchant, visit,
+        least(:limit, ceil(4.0 * :limit / power(4, level) / count(*) over (partition by level)))::int as share
+    from visits where visit > 0
+), candidates as (
+    select task.id, task.run_at, task.deaths, shares.priority, shares.level, shares.merchant, shares.visit
+    from shares cross join lateral (
+        select id, run_at, deaths from scheduled_tasks
+        where {ready} and priority = shares.priority and coalesce(merchant_id, '-') = shares.merchant
+        order by priority desc, coalesce(merchant_id, '-'), run_at, id
+        limit shares.share for update skip locked) task
+), ranked as (
+    select *, row_number() over (partition by level, visit order by run_at, id) as turn from candidates
+), judged as (
+    select *,
+        row_number() over suspects_in_turn as place,
+        first_value(deaths) over suspects_in_turn as first_deaths
+    from ranked
+    window suspects_in_turn as (order by :number % 8 = 7 and deaths > 0 desc, priority desc, turn, visit)
+), fit as (
+    select *, row_number() over (partition by level order by turn, visit) as in_level
+    from judged
+    where case when first_deaths > 0 then place = 1 else deaths = 0 end
+), chosen as (
+    select id, merchant, visit, turn from fit
+    order by in_level * power(4, level)::bigint - :number % power(4, level)::bigint, level desc
+    limit :limit
+), taken as (
+    update scheduled_tasks
+    set state = 'running', attempts = attempts + 1, lease_owner = :owner, leased_until = :until
+    where id = any(array(select id from chosen))
+    returning id, kind, merchant_id, payload, attempts, max_attempts, deaths, correlation_id, lease_owner, run_at, key,
+        priority
+)
+select taken.*, chosen.merchant, chosen.visit, chosen.turn from taken join chosen using (id)
+"""
+_READY = "state = 'pending' and due and lane = :lane"
+_OF_KINDS = " and kind = any(cast(:kinds as text[]))"
+
+
+@functools.cache
+def claim_statement(of_kinds: bool) -> TextClause:
+    """The claim; with `of_kinds` also restricted to the parameter `kinds`."""
+    return text(_CLAIM.format(ready=_READY + (_OF_KINDS if of_kinds else "")))
+
+
+def walk_indexes(session: Session) -> None:
+    """For the rest of the transaction: statements on the queue follow its indexes, whatever the statistics say."""
+    session.execute(_WALK)
+
+
+def promote(session: Session, now: datetime, limit: int = PROMOTED_AT_ONCE) -> int:
+    """Mark what has become due, the longest waiting first; how many."""
+    walk_indexes(session)
+    result = session.execute(_PROMOTE, {"now": now, "limit": limit})
+    return int(result.rowcount)  # type: ignore[attr-defined]  # an update gives a CursorResult
+
+
+def claim(
+    session: Session,
+    *,
+    owner: str,
+    limit: int,
+    lane: TaskLane,
+    now: datetime,
+    lease: timedelta,
+    kinds: Sequence[str] | None,
+    turns: Turns,
+) -> list[Row[Any]]:
+    """Due tasks of a lane, now running under `owner`, in the order to run them. Call `walk_indexes` before."""
+    parameters = {"owner": owner, "limit": limit, "lane": lane.value, "until": now + lease}
+    if kinds is not None:
+        parameters["kinds"] = list(kinds)
+    priorities, merchants = turns.after()
+    rows = session.execute(
+        claim_statement(kinds is not None),
+        {**parameters, "priorities": priorities, "merchants": merchants, "number": turns.claims},
+    ).all()
+    turns.took((row.priority, row.visit, row.merchant) for row in rows)
+    return sorted(rows, key=lambda row: (-row.priority, row.turn, row.visit))
