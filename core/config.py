@@ -103,6 +103,11 @@ def _empty_is_usual_rate(value: object) -> object:
     return HUNT_RATE if value == "" else value
 
 
+def _several(value: SecretStr | None) -> tuple[str, ...]:
+    text = value.get_secret_value() if value else ""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_psycopg_url)]
 BaseUrl = Annotated[str, AfterValidator(_without_trailing_slash)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]
@@ -187,9 +192,11 @@ class Settings(BaseSettings):
 
     def webhook_secrets(self, *, connect: bool) -> tuple[str, ...]:
         """The signing secrets of an endpoint; several, comma-separated, while one is being rolled."""
-        value = self.stripe_connect_webhook_secret if connect else self.stripe_webhook_secret
-        text = value.get_secret_value() if value else ""
-        return tuple(part.strip() for part in text.split(",") if part.strip())
+        return _several(self.stripe_connect_webhook_secret if connect else self.stripe_webhook_secret)
+
+    def resend_webhook_secrets(self) -> tuple[str, ...]:
+        """The same for what the mail provider tells of its mails."""
+        return _several(self.resend_webhook_secret)
 
     def master_keys(self) -> dict[int, bytes]:
         """Vault master keys by version, the current one included."""

@@ -5,6 +5,7 @@ from typing import Any
 from core import db
 from core.crash_points import crash_point
 from services.handshake import handlers, service
+from services.recovery import delivery
 from services.tasks.schemas import ClaimedTask
 
 
@@ -15,7 +16,9 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         stored = service.get_event(session, event_id)
     if stored is None or stored.handled_at is not None:
         return {"event_id": event_id, "outcome": "already_handled" if stored else "missing"}
-    outcome = handlers.handle(service.read_event(stored))
+    outcome = (
+        delivery.handle(stored) if stored.source == service.RESEND else handlers.handle(service.read_event(stored))
+    )
     crash_point("event.handled")
     with db.system_session() as session:
         service.mark_handled(session, event_id, outcome)

@@ -20,6 +20,9 @@ class MessageState(StrEnum):
     PLANNED = "planned"
     SENDING = "sending"
     SENT = "sent"
+    DELIVERED = "delivered"
+    BOUNCED = "bounced"  # for good: the address is suppressed
+    COMPLAINED = "complained"
     OUTBOX = "outbox"  # no sender is configured: shown, not sent
     SKIPPED = "skipped"
     FAILED = "failed"

@@ -13,7 +13,7 @@ _SECONDS = 30.0
 
 
 def connect_webhooks(stack: Stack) -> None:
-    """Point the platform's two webhook endpoints in the sandbox at this stack; the port may have changed."""
+    """Point the webhooks of Stripe and of the mail provider in the sandbox at this stack; the port may have changed."""
     told = stack.variables
     wanted = {
         f"http://127.0.0.1:{stack.port}/api/webhooks/stripe": (False, told["STRIPE_WEBHOOK_SECRET"]),
@@ -21,9 +21,11 @@ def connect_webhooks(stack: Stack) -> None:
     }
     headers = {"Authorization": f"Bearer {told['STRIPE_SECRET_KEY']}"}
     # `trust_env=False`: a proxy that the shell names is not for this machine's own ports
+    mail = {"url": f"http://127.0.0.1:{stack.port}/api/webhooks/resend", "secret": told["RESEND_WEBHOOK_SECRET"]}
     with httpx.Client(base_url=stack.sandbox_url, timeout=_SECONDS, trust_env=False) as client:
         try:
             _replace_endpoints(client, headers, wanted)
+            client.post("/_sandbox/outbox/settings", json={"webhook": mail}).raise_for_status()
         except httpx.HTTPError as error:
             raise CommandError(f"the sandbox refused its webhooks: {error}") from None
 

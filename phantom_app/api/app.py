@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from phantom_app.api import auth, connect, errors, export, health, links, metrics
+from phantom_app.api import auth, connect, errors, export, health, links, metrics, senders
 from phantom_app.api.correlation import Correlation
 
 
@@ -12,7 +12,7 @@ def create_api(*, headless: bool = False) -> FastAPI:
     api.state.headless = headless
     api.add_middleware(Correlation)
     errors.install(api)
-    for router in (health.router, metrics.router, connect.router, links.router):
+    for router in (health.router, metrics.router, connect.router, links.router, senders.router):
         api.include_router(router)
     for router in (connect.start_router,) if headless else (auth.router, export.router):
         api.include_router(router)

@@ -42,6 +42,20 @@ order by id
 on conflict (key) do nothing
 """
 
+_STORE_ONE = text("""
+with fresh as (
+    insert into processed_events (id, source, type, merchant_id, livemode, payload, received_at, outcome)
+    values (:id, :source, :type, :merchant_id, :livemode, :payload, :now, '')
+    on conflict (id) do nothing
+    returning id
+)
+insert into scheduled_tasks (state, kind, key, merchant_id, payload, priority, run_at, correlation_id, created_at)
+select 'pending', 'handle_event', 'event:' || id, :merchant_id, jsonb_build_object('event_id', id), :priority, :now,
+    left(id, 64), :now
+from fresh
+on conflict (key) do nothing
+""")
+
 _SWEEP = text("""
 insert into scheduled_tasks (state, kind, key, merchant_id, payload, priority, run_at, correlation_id, created_at)
 select 'pending', 'handle_event', 'event:' || id, merchant_id, jsonb_build_object('event_id', id), :priority, :now,
@@ -65,6 +79,11 @@ async def store(connection: AsyncConnection[Any], rows: Sequence[Row], now: date
     columns = [list(column) for column in zip(*sorted(rows, key=lambda row: row[0]), strict=True)]
     cursor = await connection.execute(_STORE, (*columns, now, now, priority))
     return cursor.rowcount
+
+
+def store_one(session: Session, values: dict[str, Any]) -> bool:
+    """Store one event with its task; False when it was known."""
+    return bool(session.execute(_STORE_ONE, values).rowcount)  # type: ignore[attr-defined]  # CursorResult
 
 
 def get_event(session: Session, event_id: str) -> ProcessedEvent | None:

@@ -10,12 +10,15 @@ import orjson
 from sqlmodel import Session
 
 from core import clock
+from core.config import settings
 from models.work import ProcessedEvent
 from services.handshake import repository
 from services.handshake.errors import NotAnEventError
 from services.handshake.schemas import IncomingEvent
 
 EVENT_PRIORITY = 10
+SENDER_PRIORITY = 0  # what becomes of a mail may wait for what becomes of money
+RESEND = "resend"
 SWEEP_AFTER = timedelta(seconds=5)
 KEEP_HANDLED = timedelta(days=30)
 
@@ -92,6 +95,24 @@ def read_envelope(raw: bytes) -> Envelope:
     if account is not None and (not isinstance(account, str) or not _ACCOUNT.fullmatch(account)):
         raise NotAnEventError("The event's account is not usable.")
     return Envelope(identifier, kind, account, event.get("livemode") is True)
+
+
+def store_sender_event(session: Session, delivery_id: str, kind: str, merchant_id: str, raw: bytes) -> bool:
+    """Store what a mail provider tells of one of a merchant's messages, with its task; False for a repetition.
+
+    System login only; the caller commits before it answers. The body must have passed its signature.
+    """
+    values = {
+        "id": f"{RESEND}:{delivery_id}",
+        "source": RESEND,
+        "type": kind,
+        "merchant_id": merchant_id,
+        "livemode": settings().livemode,
+        "payload": raw,
+        "now": clock.now(),
+        "priority": SENDER_PRIORITY,
+    }
+    return repository.store_one(session, values)
 
 
 def get_event(session: Session, event_id: str) -> ProcessedEvent | None:

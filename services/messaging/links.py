@@ -90,14 +90,16 @@ def _address_hash(key: bytes, merchant_id: str, channel: Channel, address: str) 
     return hmac.digest(key, message, hashlib.sha256).hex()
 
 
-def is_suppressed(session: Session, merchant_id: str, channel: Channel, address: str) -> bool:
-    """Whether this address must not be written to. The list holds keyed hashes, so it is no list of addresses.
+def suppression_of(session: Session, merchant_id: str, channel: Channel, address: str) -> str | None:
+    """Why this address must not be written to (`unsubscribed`, `bounced`, `complained`); None where it may.
+
+    The list holds keyed hashes, so it is no list of addresses.
 
     The hashes of all keys are looked for: who unsubscribed before a key rotation stays unsubscribed.
     """
     keys = derived_keys(Purpose.SUPPRESSIONS)
     hashes = [_address_hash(key, merchant_id, channel, address) for key in keys]
-    return repository.is_suppressed(session, merchant_id, channel, hashes)
+    return repository.get_suppression(session, merchant_id, channel, hashes)
 
 
 def suppress(session: Session, merchant_id: str, channel: Channel, address: str, reason: str) -> bool:

@@ -32,14 +32,14 @@ def get_message(session: Session, merchant_id: str, message_id: str, *, lock: bo
 
 def count_sent_to_customer(session: Session, merchant_id: str, customer_id: str, since: datetime) -> int:
     """How many messages a customer got since, over all their ghosts; those under way and uncertain ones count."""
-    counted = (MessageState.SENT, MessageState.OUTBOX, MessageState.SENDING, MessageState.UNCERTAIN)
+    never_went = (MessageState.PLANNED, MessageState.SKIPPED, MessageState.FAILED)
     return session.exec(
         select(func.count())
         .select_from(Message)
         .where(
             Message.merchant_id == merchant_id,
             Message.customer_id == customer_id,
-            col(Message.state).in_(counted),
+            col(Message.state).not_in(never_went),
             col(Message.intent_at) >= since,
         )
     ).one()
@@ -74,15 +74,15 @@ def add_click(session: Session, click: Click) -> None:
     session.add(click)
 
 
-def is_suppressed(session: Session, merchant_id: str, channel: Channel, address_hashes: Sequence[str]) -> bool:
-    found = session.exec(
+def get_suppression(session: Session, merchant_id: str, channel: Channel, address_hashes: Sequence[str]) -> str | None:
+    """Why one of these addresses is suppressed; None when none is."""
+    return session.exec(
         select(Suppression.reason).where(
             Suppression.merchant_id == merchant_id,
             Suppression.channel == channel,
             col(Suppression.address_hash).in_(address_hashes),
         )
     ).first()
-    return found is not None
 
 
 def add_suppression(session: Session, row: dict[str, Any]) -> bool:

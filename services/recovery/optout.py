@@ -12,6 +12,11 @@ from services.recovery import neighbours, repository
 from services.recovery.work import Work, merchant_context
 
 ASKED = "The customer asked for no more messages."
+WHY_SILENT = {
+    "unsubscribed": ASKED,
+    "bounced": "Mail to the customer's address comes back.",
+    "complained": "The customer marked a message as spam.",
+}
 
 
 def unsubscribe(session: Session, link: Link) -> bool:

@@ -31,12 +31,11 @@ from services.recovery import neighbours, repository
 from services.recovery.classify import Verdict, classify
 from services.recovery.lifecycle import Trigger, can
 from services.recovery.observe import observe
-from services.recovery.optout import ASKED
+from services.recovery.optout import ASKED, WHY_SILENT
 from services.recovery.work import Work, merchant_context
 
 HOLD = timedelta(hours=6)
 PROVIDER_REFUSED = "The mail provider refused the message: see the outbox."
-SUPPRESSED = "the customer asked for no more messages"
 PROVIDER_MEMORY = timedelta(hours=24)
 _SAFETY = timedelta(minutes=10)  # clocks differ; a key about to expire is treated as expired
 
@@ -78,9 +77,9 @@ def prepare(session: Session, merchant_id: str, ghost_id: str, step: int, fresh:
     if slot is not None:
         return _repeat(work, ghost, slot, refusal)
     if refusal:
-        suppressed = refusal == SUPPRESSED
-        work.plan(ghost, silent=ASKED if suppressed else "")
-        if not suppressed and ghost.next_action_at is not None and ghost.next_action_at <= now:
+        silenced = refusal in WHY_SILENT.values()
+        work.plan(ghost, silent=refusal if silenced else "")
+        if not silenced and ghost.next_action_at is not None and ghost.next_action_at <= now:
             ghost.next_action_at, ghost.next_action_reason = now + HOLD, f"Held: {refusal}."
         work.finish()
         return Prepared("", None, "", refusal)
@@ -120,8 +119,8 @@ def _refusal(work: Work, ghost: GhostTarget, step: int, fresh: InvoiceFacts, *, 
     email = ghost.customer_email
     if not email:
         return "no email address is known"
-    if links.is_suppressed(work.session, ghost.merchant_id, Channel.EMAIL, email):
-        return SUPPRESSED
+    if suppressed := links.suppression_of(work.session, ghost.merchant_id, Channel.EMAIL, email):
+        return WHY_SILENT.get(suppressed, ASKED)
     if not can(GhostState(ghost.state), Trigger.MESSAGE_SENT):
         return f"the ghost is {ghost.state}"
     if ghost.strategy in (Strategy.HIGH_VALUE_MANUAL, Strategy.STOPPED, Strategy.NONE):
@@ -221,7 +220,7 @@ def _email(slot: Message, reply_to: str) -> OutgoingEmail:
             "List-Unsubscribe": f"<{slot.unsubscribe_url}>",
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
         },
-        tags={"phantom_message": slot.id},
+        tags={"phantom_message": slot.id, "phantom_merchant": slot.merchant_id},
     )
 
 

@@ -1,0 +1,125 @@
+"""What the mail provider tells of a message after it took it: delivered, bounced, complained, failed.
+
+Repeated and shuffled like all webhooks, so a state only ever moves forward. A message whose fate was not known
+(`sending` after a crash, `uncertain`) is settled by it, because our id is in its tags. A bounce for good and a
+complaint suppress the address for this merchant at once.
+"""
+
+from typing import Any
+
+from sqlmodel import Session
+
+from core import clock, db
+from models.ghost import GhostTarget
+from models.messaging import Channel, Message, MessageState
+from models.work import ProcessedEvent
+from services.audit import service as audit
+from services.handshake.service import clean_texts, parse_json
+from services.messaging import links
+from services.messaging import repository as messages
+from services.recovery import neighbours, outreach, repository
+from services.recovery.optout import WHY_SILENT
+from services.recovery.work import Work, merchant_context
+
+MESSAGE_TAG, MERCHANT_TAG = "phantom_message", "phantom_merchant"
+_ACCEPTED = frozenset({"email.sent", "email.delivered", "email.delivery_delayed", "email.bounced", "email.complained"})
+_STATE_OF = {
+    "email.delivered": MessageState.DELIVERED,
+    "email.bounced": MessageState.BOUNCED,
+    "email.complained": MessageState.COMPLAINED,
+    "email.failed": MessageState.FAILED,
+    "email.suppressed": MessageState.FAILED,
+}
+HANDLED = _ACCEPTED | frozenset(_STATE_OF)
+# Who was delivered to may still complain; nothing follows a complaint.
+_RANK = {
+    MessageState.SENT: 1,
+    MessageState.DELIVERED: 2,
+    MessageState.FAILED: 3,
+    MessageState.BOUNCED: 3,
+    MessageState.COMPLAINED: 4,
+}
+
+
+def tag(data: Any, name: str) -> str:
+    """A tag of a webhook's `data`; empty where there is none. Resend sends an object, and once sent a list."""
+    tags = data.get("tags") if isinstance(data, dict) else None
+    if isinstance(tags, list):
+        tags = {entry.get("name"): entry.get("value") for entry in tags if isinstance(entry, dict)}
+    value = tags.get(name) if isinstance(tags, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def handle(stored: ProcessedEvent) -> str:
+    """Act on a stored event of the provider; the outcome. Idempotent."""
+    event = parse_json(stored.payload or b"{}")
+    clean_texts(event)
+    data = event.get("data") if isinstance(event.get("data"), dict) else {}
+    merchant_id, message_id = stored.merchant_id or "", tag(data, MESSAGE_TAG)
+    provider_id = data.get("email_id")
+    with db.tenant_session(merchant_id) as session:
+        message = messages.get_message(session, merchant_id, message_id)
+        if message is None:  # of another installation that shares the provider's account
+            return "unknown_message"
+        if stored.type in _ACCEPTED and message.state == MessageState.SENDING:
+            outreach.settle_sent(session, merchant_id, message_id, "resend", str(provider_id or "")[:128])
+        return _note(session, merchant_id, message_id, stored.type, data)
+
+
+def _note(session: Session, merchant_id: str, message_id: str, kind: str, data: dict[str, Any]) -> str:
+    needed = neighbours.of_message(session, merchant_id, message_id)
+    work = Work.begin(session, merchant_context(session, merchant_id), clock.now(), needed)
+    message = messages.get_message(session, merchant_id, message_id, lock=True)
+    assert message is not None  # noqa: S101  # seen by the caller; messages are not deleted
+    state = _STATE_OF.get(kind, MessageState.SENT)
+    if state is MessageState.BOUNCED and not _for_good(data):
+        return "passing_bounce"
+    if _RANK.get(MessageState(message.state), 0) >= _RANK[state]:
+        return "already_known"
+    ghost = repository.get_ghost(session, merchant_id, message.ghost_id, lock=True)
+    assert ghost is not None  # noqa: S101  # a message belongs to a ghost
+    message.state, message.reason = state, _reason(kind, data)
+    message.provider = message.provider or "resend"
+    work.event(ghost, f"message_{state.value}", _SAID[state].format(step=message.step), message_id=message.id)
+    if state in (MessageState.BOUNCED, MessageState.COMPLAINED):
+        _suppress(work, ghost, message, WHY_SILENT[state])
+    work.finish()
+    return state.value
+
+
+_SAID = {
+    MessageState.SENT: "The mail provider has sent message {step}.",
+    MessageState.DELIVERED: "Message {step} was delivered.",
+    MessageState.FAILED: "The mail provider could not send message {step}.",
+    MessageState.BOUNCED: "Message {step} came back: the address does not work.",
+    MessageState.COMPLAINED: "The customer marked message {step} as spam.",
+}
+
+
+def _for_good(data: dict[str, Any]) -> bool:
+    """Resend's bounce types are Permanent, Transient and Undetermined; only the first ends an address."""
+    bounce = data.get("bounce")
+    return isinstance(bounce, dict) and str(bounce.get("type", "")).lower() == "permanent"
+
+
+def _reason(kind: str, data: dict[str, Any]) -> str:
+    details = data.get(kind.removeprefix("email."))
+    details = data.get("bounce") if kind == "email.bounced" else details
+    said = details.get("message") or details.get("reason") if isinstance(details, dict) else ""
+    return str(said or "")[:500]
+
+
+def _suppress(work: Work, ghost: GhostTarget, message: Message, why: str) -> None:
+    if not message.recipient:
+        return
+    links.suppress(work.session, ghost.merchant_id, Channel.EMAIL, message.recipient, message.state)
+    for each in repository.list_unpaid_of_customer(work.session, ghost.merchant_id, ghost.customer_id or "") or [ghost]:
+        work.plan(each, silent=why)
+    audit.log_event(
+        work.session,
+        ghost.merchant_id,
+        f"messaging.{message.state}",
+        why,
+        level="warning",
+        facts={"ghost_id": ghost.id, "message_id": message.id},
+    )

@@ -1,0 +1,143 @@
+"""What becomes of a mail: forward only, settled where it was not known, and an address that bounced is let alone."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlmodel import select
+
+from core import clock, db
+from core.clock import ManualClock
+from models.ghost import GhostState, GhostTarget
+from models.messaging import Message, MessageState, Suppression
+from models.money import DailyMetrics
+from models.work import ProcessedEvent
+from services.integrations.stripe.parsing import parse_invoice
+from services.recovery import delivery, outreach
+from services.recovery.observe import FoundVia, observe
+from services.recovery.work import merchant_context
+from tests.support.factories import make_merchant, raw_invoice
+
+FAILED = parse_invoice(raw_invoice())
+PERMANENT = {"bounce": {"type": "Permanent", "subType": "General", "message": "No such mailbox."}}
+
+
+class Mailed:
+    """A ghost whose first message was handed over; `settled` or not yet."""
+
+    def __init__(self, *, settled: bool = True) -> None:
+        self.merchant = make_merchant()
+        with db.tenant_session(self.merchant) as session:
+            observe(session, merchant_context(session, self.merchant), [FAILED], FoundVia.WEBHOOK, clock.now())
+        prepared = self.prepare(1)
+        self.message_id = prepared.message_id
+        assert prepared.email is not None
+        self.tags = prepared.email.tags
+        if settled:
+            with db.tenant_session(self.merchant) as session:
+                outreach.settle_sent(session, self.merchant, self.message_id, "resend", "re_1")
+
+    def prepare(self, step: int) -> outreach.Prepared:
+        with db.tenant_session(self.merchant) as session:
+            return outreach.prepare(session, self.merchant, self.ghost.id, step, FAILED)
+
+    def tell(self, kind: str, **data: Any) -> str:
+        event = {"type": f"email.{kind}", "data": {"email_id": "re_1", "tags": self.tags, **data}}
+        return delivery.handle(
+            ProcessedEvent(
+                id="resend:1",
+                source="resend",
+                type=event["type"],
+                merchant_id=self.merchant,
+                payload=json.dumps(event).encode(),
+                received_at=clock.now(),
+            )
+        )
+
+    def rows(self, table: Any) -> list[Any]:
+        with db.tenant_session(self.merchant) as session:
+            return list(session.exec(select(table)).all())
+
+    @property
+    def message(self) -> Message:
+        return self.rows(Message)[0]
+
+    @property
+    def ghost(self) -> GhostTarget:
+        return self.rows(GhostTarget)[0]
+
+
+@pytest.fixture
+def mailed(database: object, clock: ManualClock) -> Mailed:
+    return Mailed()
+
+
+def test_a_state_only_moves_forward_however_events_are_shuffled(mailed: Mailed) -> None:
+    assert mailed.tell("delivered") == "delivered"
+    assert mailed.tell("sent") == "already_known"
+    assert mailed.tell("delivered") == "already_known"
+    assert mailed.tell("complained") == "complained"
+    assert mailed.tell("delivered") == "already_known"
+    assert mailed.message.state == MessageState.COMPLAINED
+
+
+@pytest.mark.parametrize(("kind", "details"), [("bounced", PERMANENT), ("complained", {})])
+def test_a_bounce_for_good_and_a_complaint_end_mail_to_the_address(
+    mailed: Mailed, clock: ManualClock, kind: str, details: dict[str, Any]
+) -> None:
+    mailed.tell(kind, **details)
+
+    assert [row.reason for row in mailed.rows(Suppression)] == [kind]
+    assert mailed.ghost.next_action == "exhaust"
+    clock.advance(timedelta(days=4))
+    refused = mailed.prepare(2)
+    assert refused.email is None
+    assert refused.reason in ("Mail to the customer's address comes back.", "The customer marked a message as spam.")
+    assert mailed.ghost.next_action_reason == refused.reason
+
+
+def test_a_passing_bounce_ends_nothing(mailed: Mailed) -> None:
+    assert mailed.tell("bounced", bounce={"type": "Transient", "message": "Mailbox full."}) == "passing_bounce"
+    assert mailed.rows(Suppression) == []
+    assert mailed.message.state == MessageState.SENT
+
+
+def test_the_reason_the_provider_gives_is_kept(mailed: Mailed) -> None:
+    mailed.tell("failed", failed={"reason": "reached_daily_quota"})
+    assert (mailed.message.state, mailed.message.reason) == (MessageState.FAILED, "reached_daily_quota")
+
+
+def test_an_intent_left_by_a_crash_is_settled_by_the_providers_word(database: object, clock: ManualClock) -> None:
+    mailed = Mailed(settled=False)
+    assert mailed.tell("delivered") == "delivered"
+
+    assert mailed.message.provider_message_id == "re_1"
+    assert mailed.ghost.state == GhostState.CONTACTED
+    assert mailed.ghost.messages_sent == 1
+    assert sum(day.messages_count for day in mailed.rows(DailyMetrics)) == 1
+    repeated = mailed.prepare(1)
+    assert repeated.email is None
+
+
+def test_an_uncertain_message_becomes_certain_and_is_counted_once(database: object, clock: ManualClock) -> None:
+    mailed = Mailed(settled=False)
+    clock.advance(timedelta(hours=25))
+    assert mailed.prepare(1).email is None
+    assert mailed.message.state == MessageState.UNCERTAIN
+
+    assert mailed.tell("sent") == "sent"
+    assert mailed.message.state == MessageState.SENT
+    assert sum(day.messages_count for day in mailed.rows(DailyMetrics)) == 1
+
+
+def test_a_mail_of_another_installation_is_none_of_ours(mailed: Mailed) -> None:
+    mailed.tags = {**mailed.tags, "phantom_message": "msg_elsewhere"}
+    assert mailed.tell("complained") == "unknown_message"
+    mailed.tags = {}
+    assert mailed.tell("complained") == "unknown_message"
+
+
+@pytest.mark.parametrize("data", [None, [], "x", {"tags": None}, {"tags": [1, {"name": "phantom_message"}]}])
+def test_odd_tags_are_no_tags(data: Any) -> None:
+    assert delivery.tag(data, "phantom_message") == ""
