@@ -143,6 +143,15 @@ def read_event(stored: ProcessedEvent) -> IncomingEvent:
     )
 
 
+def read_sender_event(stored: ProcessedEvent) -> tuple[str, str, dict[str, Any]]:
+    """Merchant, type and data of what a mail provider told. Raises `NotAnEventError` for what cannot be read."""
+    event = parse_json(stored.payload or b"")
+    if not isinstance(event, dict) or stored.merchant_id is None:
+        raise NotAnEventError("The stored event has no object or no merchant.")
+    clean_texts(event)
+    return stored.merchant_id, stored.type, _object(event.get("data"))
+
+
 def clean_texts(value: Any) -> None:
     """Replace, in place, what PostgreSQL cannot store in texts. Iterative: nesting is the sender's choice."""
     waiting = [value]

@@ -12,9 +12,7 @@ from sqlmodel import Session
 from core import clock, db
 from models.ghost import GhostTarget
 from models.messaging import Channel, Message, MessageState
-from models.work import ProcessedEvent
 from services.audit import service as audit
-from services.handshake.service import clean_texts, parse_json
 from services.messaging import links
 from services.messaging import repository as messages
 from services.recovery import neighbours, outreach, repository
@@ -50,20 +48,16 @@ def tag(data: Any, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def handle(stored: ProcessedEvent) -> str:
-    """Act on a stored event of the provider; the outcome. Idempotent."""
-    event = parse_json(stored.payload or b"{}")
-    clean_texts(event)
-    data = event.get("data") if isinstance(event.get("data"), dict) else {}
-    merchant_id, message_id = stored.merchant_id or "", tag(data, MESSAGE_TAG)
-    provider_id = data.get("email_id")
+def handle(merchant_id: str, kind: str, data: dict[str, Any]) -> str:
+    """Act on an event of the provider, of a type in `HANDLED`; `data` is its body's. The outcome. Idempotent."""
+    message_id, provider_id = tag(data, MESSAGE_TAG), data.get("email_id")
     with db.tenant_session(merchant_id) as session:
         message = messages.get_message(session, merchant_id, message_id)
         if message is None:  # of another installation that shares the provider's account
             return "unknown_message"
-        if stored.type in _ACCEPTED and message.state == MessageState.SENDING:
+        if kind in _ACCEPTED and message.state == MessageState.SENDING:
             outreach.settle_sent(session, merchant_id, message_id, "resend", str(provider_id or "")[:128])
-        return _note(session, merchant_id, message_id, stored.type, data)
+        return _note(session, merchant_id, message_id, kind, data)
 
 
 def _note(session: Session, merchant_id: str, message_id: str, kind: str, data: dict[str, Any]) -> str:
