@@ -16,9 +16,10 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         stored = service.get_event(session, event_id)
     if stored is None or stored.handled_at is not None:
         return {"event_id": event_id, "outcome": "already_handled" if stored else "missing"}
-    outcome = (
-        delivery.handle(stored) if stored.source == service.RESEND else handlers.handle(service.read_event(stored))
-    )
+    if stored.source == service.RESEND:
+        outcome = delivery.handle(*service.read_sender_event(stored))
+    else:
+        outcome = handlers.handle(service.read_event(stored))
     crash_point("event.handled")
     with db.system_session() as session:
         service.mark_handled(session, event_id, outcome)

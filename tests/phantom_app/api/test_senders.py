@@ -11,6 +11,7 @@ from sqlmodel import select
 from core import db
 from core.clock import ManualClock
 from core.config import settings
+from jobs import runner
 from models.work import ProcessedEvent, ScheduledTask
 from phantom_app.api.app import create_api
 from phantom_app.api.senders import LONGEST, RESEND_PATH
@@ -70,6 +71,14 @@ def test_what_is_none_of_ours_is_acknowledged_and_not_stored(
     answer = post(client, clock, json.dumps(event(**changed)).encode())
     assert (answer.status_code, answer.text) == (200, "ignored")
     assert stored() == []
+
+
+def test_its_task_reads_it(client: TestClient, clock: ManualClock) -> None:
+    post(client, clock, json.dumps(event()).encode())
+
+    assert runner.run_due() == 1
+    (row,) = stored()
+    assert (row.outcome, row.payload) == ("unknown_message", None)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b"\xff"])

@@ -1,6 +1,5 @@
 """What becomes of a mail: forward only, settled where it was not known, and an address that bounced is let alone."""
 
-import json
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +11,6 @@ from core.clock import ManualClock
 from models.ghost import GhostState, GhostTarget
 from models.messaging import Message, MessageState, Suppression
 from models.money import DailyMetrics
-from models.work import ProcessedEvent
 from services.integrations.stripe.parsing import parse_invoice
 from services.recovery import delivery, outreach
 from services.recovery.observe import FoundVia, observe
@@ -43,17 +41,8 @@ class Mailed:
             return outreach.prepare(session, self.merchant, self.ghost.id, step, FAILED)
 
     def tell(self, kind: str, **data: Any) -> str:
-        event = {"type": f"email.{kind}", "data": {"email_id": "re_1", "tags": self.tags, **data}}
-        return delivery.handle(
-            ProcessedEvent(
-                id="resend:1",
-                source="resend",
-                type=event["type"],
-                merchant_id=self.merchant,
-                payload=json.dumps(event).encode(),
-                received_at=clock.now(),
-            )
-        )
+        given = {"email_id": "re_1", "tags": self.tags, **data}
+        return delivery.handle(self.merchant, f"email.{kind}", given)
 
     def rows(self, table: Any) -> list[Any]:
         with db.tenant_session(self.merchant) as session:
