@@ -39,7 +39,7 @@ class Dispatch:
     ) -> None:
         hot = list(hot)
         self._hot = Router(routes=hot)
-        self._fixed = frozenset(route.path for route in hot if "{" not in route.path)
+        self._fixed = {route.path: route.handle for route in hot if "{" not in route.path}  # no second search
         self._patterns = [route for route in hot if "{" in route.path]
         self._api, self._api_app, self._pages, self._lifespan = api, api_app, pages, lifespan
         self._documents = documents
@@ -55,7 +55,9 @@ class Dispatch:
         if scope["type"] == "lifespan":
             return self._lifespan
         if scope["type"] == "http":
-            if scope["path"] in self._fixed or answers(self._patterns, scope):
+            if fixed := self._fixed.get(scope["path"]):
+                return fixed
+            if answers(self._patterns, scope):
                 return self._hot
             if self._pages is None or answers(self._api.routes, scope):
                 return self._api_app

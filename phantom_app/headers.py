@@ -10,11 +10,12 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _INLINE_SCRIPT = re.compile(r"<script(?P<attributes>[^>]*)>(?P<body>.*?)</script>", re.DOTALL | re.IGNORECASE)
-_CONTENT_POLICY = "content-security-policy"
+_CONTENT_POLICY = b"content-security-policy"
+_NO_CACHE = (b"cache-control", b"no-cache")
+_FOR_EVER = (b"cache-control", b"public, max-age=31536000, immutable")
 _NEVER_CHANGES = re.compile(r"^/assets/[^/]+-[\w-]{8,}\.(?:js|css|woff2|svg)$")
 
 
@@ -58,16 +59,17 @@ class SecurityHeaders:
     """ASGI layer that adds what an answer does not say itself; a route with its own policy keeps it."""
 
     def __init__(self, app: ASGIApp, policy: str, *, https: bool) -> None:
-        self._app, self._policy = app, policy
-        self._fixed = {
-            "x-content-type-options": "nosniff",
-            "referrer-policy": "strict-origin-when-cross-origin",
-            "x-frame-options": "DENY",
-            "cross-origin-opener-policy": "same-origin",
-            "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=()",
-        }
+        self._app = app
+        self._policy = (_CONTENT_POLICY, policy.encode("latin-1"))
+        self._fixed = [
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"strict-origin-when-cross-origin"),
+            (b"x-frame-options", b"DENY"),
+            (b"cross-origin-opener-policy", b"same-origin"),
+            (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), payment=()"),
+        ]
         if https:
-            self._fixed["strict-transport-security"] = "max-age=31536000; includeSubDomains"
+            self._fixed.append((b"strict-transport-security", b"max-age=31536000; includeSubDomains"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -76,14 +78,18 @@ class SecurityHeaders:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self._fixed.items():
-                    headers.setdefault(name, value)
-                if headers.get("content-type", "").startswith("text/html"):
-                    headers.setdefault(_CONTENT_POLICY, self._policy)
-                    headers.setdefault("cache-control", "no-cache")
-                elif message["status"] == 200 and _NEVER_CHANGES.match(scope["path"]):
-                    headers.setdefault("cache-control", "public, max-age=31536000, immutable")
+                message = {**message, "headers": self._with_ours(message, scope["path"])}
             await send(message)
 
         await self._app(scope, receive, with_headers)
+
+    def _with_ours(self, message: Message, path: str) -> list[tuple[bytes, bytes]]:
+        """The answer's own headers and ours. On plain lists: this is part of each webhook's and access check's cost."""
+        headers = [(name, value) for name, value in message.get("headers", ())]
+        said = dict(headers)
+        headers += [header for header in self._fixed if header[0] not in said]
+        if said.get(b"content-type", b"").startswith(b"text/html"):
+            headers += [header for header in (self._policy, _NO_CACHE) if header[0] not in said]
+        elif message["status"] == 200 and _NEVER_CHANGES.match(path) and _FOR_EVER[0] not in said:
+            headers.append(_FOR_EVER)
+        return headers

@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -193,27 +193,9 @@ def load_application(settings: config.Settings, *, may_build: bool) -> Path:
     return folder
 
 
-def run(host: str, port: int, workers: int, *, without_pages: bool, may_build: bool = True) -> None:
-    """Serve until told to stop. Raises `Refusal` for whatever makes serving senseless."""
-    settings = prepare()
-    share_metrics(settings)
-    refuse_busy_port(host, port)
-    parent = os.getpid()
+def serve_forked(host: str, port: int, workers: int, build_application: Callable[[], ASGIApp]) -> None:
+    """Serve, until told to stop, what each worker builds after its fork. Workers that die are replaced."""
     multiprocessing.set_start_method("fork", force=True)
-    if without_pages:
-        import phantom_app.api.app  # noqa: F401
-
-        def target() -> ASGIApp:
-            return headless(settings, parent)
-    else:
-        folder = load_application(settings, may_build=may_build)
-
-        def target() -> ASGIApp:
-            return web(settings, folder, parent)
-
-    runtime.prepare_for_fork()
-    gc.collect()
-    gc.freeze()
     options: dict[str, Any] = {"loop": Loops.auto, "interface": Interfaces.ASGI, "websockets": True}
     server = Server(
         target="phantom_app.serve:target",
@@ -229,7 +211,30 @@ def run(host: str, port: int, workers: int, *, without_pages: bool, may_build: b
         **options,
     )
     refuse_busy_port(host, port)  # a first build takes a while; somebody may have come in between
-    server.serve(target_loader=lambda _name: target())
+    server.serve(target_loader=lambda _name: build_application())
+
+
+def run(host: str, port: int, workers: int, *, without_pages: bool, may_build: bool = True) -> None:
+    """Serve until told to stop. Raises `Refusal` for whatever makes serving senseless."""
+    settings = prepare()
+    share_metrics(settings)
+    refuse_busy_port(host, port)
+    parent = os.getpid()
+    if without_pages:
+        import phantom_app.api.app  # noqa: F401
+
+        def target() -> ASGIApp:
+            return headless(settings, parent)
+    else:
+        folder = load_application(settings, may_build=may_build)
+
+        def target() -> ASGIApp:
+            return web(settings, folder, parent)
+
+    runtime.prepare_for_fork()
+    gc.collect()
+    gc.freeze()
+    serve_forked(host, port, workers, target)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -42,7 +42,7 @@ async def post(client, raw, *, path=hot.CONNECT_PATH, secret=CONNECT_SECRET, **h
 
 async def queued(intake):
     """Until the delivery has been read and waits for its commit."""
-    while not intake._queue.qsize():  # noqa: ASYNC110  # only the loop's own turns are waited for
+    while not intake._waiting:  # noqa: ASYNC110  # only the loop's own turns are waited for
         await asyncio.sleep(0)
 
 

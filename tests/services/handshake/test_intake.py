@@ -112,7 +112,7 @@ class TestPostgresAway:
                         *(accept(intake, f"evt_{number}") for number in range(50)), return_exceptions=True
                     )
                     assert {type(result) for result in results} == {NotStoredError}
-                    assert intake._queue.qsize() <= 4
+                    assert len(intake._waiting) <= 4
                     monkeypatch.setattr(module, "MAX_WAITING_BYTES", intake._bytes)
                     with pytest.raises(NotStoredError):
                         await accept(intake, "evt_bytes")
