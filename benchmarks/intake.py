@@ -1,0 +1,132 @@
+"""Webhook intake against a bare insert in the same server, and against PostgreSQL alone (PRODUCT §9).
+
+All three store bodies of the same size with 64 clients. Intake verifies, dedupes, stores the event and its task and
+answers after the commit; the bare route stores a row; pgbench stores the same two rows in a transaction.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+from benchmarks import bare
+from benchmarks.deliveries import ACCOUNT, BODY_BYTES, MERCHANT, Deliveries, connect_merchant
+from benchmarks.harness import ROUNDS, AuditError, Place, Row, alternate, audit, compared, place
+from benchmarks.processes import running
+from benchmarks.tools import CONNECTIONS, Load, find_pgbench, find_wrk, run_pgbench, run_wrk
+from core.embedded.process import free_port
+
+SECONDS = 5
+WORKERS = 2
+_ENOUGH = 20_000.0  # requests a second that no server here reaches
+
+# The two rows as intake writes them. Their ids are random out of 2^62: pgbench counts none up over its clients.
+_TWO_ROWS = """\\set id random(1, 4611686018427387904)
+begin;
+insert into processed_events (id, source, type, account, merchant_id, livemode, payload, received_at, outcome)
+    values ('evt_' || :id::text, 'stripe', 'invoice.updated', :account, :merchant, false, :payload, now(), '');
+insert into scheduled_tasks (state, kind, key, merchant_id, payload, priority, run_at, correlation_id, created_at)
+    values ('pending', 'handle_event', 'event:' || 'evt_' || :id::text, :merchant,
+        jsonb_build_object('event_id', 'evt_' || :id::text), 10, now(), 'evt_' || :id::text, now());
+end;
+"""
+
+
+@dataclass
+class Contest:
+    """The servers that are measured, and how to see what they stored."""
+
+    at: Place
+    intake_port: int
+    bare_port: int
+    seconds: int
+    deliveries: Deliveries = field(default_factory=Deliveries)
+
+    def intake(self) -> float:
+        """Acknowledged events a second; audited: all are stored, each once, each with its task, nothing else is."""
+        self._empty("processed_events", "scheduled_tasks")
+        load = self._load(self.intake_port)
+        stored, with_task, tasks = self._counts(
+            "(select count(*) from processed_events where handled_at is null and payload is not null)",
+            "(select count(*) from processed_events event join scheduled_tasks on key = 'event:' || event.id)",
+            "(select count(*) from scheduled_tasks)",
+        )
+        _audit_stored(load, stored)
+        audit(expected=(stored, stored), found=(with_task, tasks), what="intake: events with their task, and tasks")
+        return load.rate
+
+    def bare(self) -> float:
+        self._empty(bare.TABLE)
+        load = self._load(self.bare_port)
+        [stored] = self._counts(f"(select count(*) from {bare.TABLE})")  # noqa: S608  # a constant
+        _audit_stored(load, stored)
+        return load.rate
+
+    def pgbench(self) -> float:
+        self._empty("processed_events", "scheduled_tasks")
+        variables = {"payload": "x" * BODY_BYTES, "account": ACCOUNT, "merchant": MERCHANT}
+        done, rate = run_pgbench(self.at.logins.platform.url, _TWO_ROWS, self.seconds, variables, self.at.folder)
+        stored = self._counts("(select count(*) from processed_events)", "(select count(*) from scheduled_tasks)")
+        audit(expected=[done, done], found=stored, what="pgbench: rows for its transactions")
+        return rate
+
+    def _load(self, port: int) -> Load:
+        load = run_wrk(port, self.deliveries, self.seconds, _ENOUGH / 1.6, self.at.folder)
+        audit(expected=(0, 0), found=(load.refused, load.broken), what="answers not 2xx, and broken connections")
+        return load
+
+    def _empty(self, *tables: str) -> None:
+        with psycopg.connect(self.at.logins.owner.url, autocommit=True) as owner:
+            owner.execute(f"truncate {', '.join(tables)}".encode())
+            owner.execute("checkpoint")  # each run pays for its own
+
+    def _counts(self, *expressions: str) -> list[int]:
+        """Of one snapshot: what was in flight when the load ended may still be coming in."""
+        with psycopg.connect(self.at.logins.owner.url, autocommit=True) as owner:
+            row = owner.execute(f"select {', '.join(expressions)}".encode()).fetchone() or ()
+        return [int(str(value)) for value in row]
+
+
+def _audit_stored(load: Load, stored: int) -> None:
+    """What is in flight when the load ends may be stored without having been acknowledged; never the other way."""
+    if not load.acknowledged <= stored <= load.acknowledged + CONNECTIONS:
+        raise AuditError(f"{load.acknowledged} acknowledged, {stored} stored, {CONNECTIONS} connections")
+
+
+@contextlib.contextmanager
+def contest(seconds: int, workers: int) -> Iterator[Contest]:
+    """PHANTOM and the control, both up, each with `workers` workers; only one is under load at a time."""
+    with place() as at, contextlib.ExitStack() as stack:
+        connect_merchant()
+        bare.create_table()
+        intake_port, bare_port = free_port(), free_port()
+        options = ("--workers", str(workers))
+        stack.enter_context(_server("phantom_app.serve", at.folder, intake_port, "--headless", *options))
+        stack.enter_context(_server("benchmarks.bare", at.folder, bare_port, *options))
+        yield Contest(at, intake_port, bare_port, seconds)
+
+
+def _server(module: str, folder: Path, port: int, *options: str) -> contextlib.AbstractContextManager[object]:
+    return running(module, "--port", str(port), *options, log=folder / f"{module}.log", port=port)
+
+
+def run(rounds: int = ROUNDS, seconds: int = SECONDS, workers: int = WORKERS) -> list[Row]:
+    find_wrk()
+    find_pgbench()
+    with contest(seconds, workers) as contestants:
+        measurements = {"intake": contestants.intake, "bare": contestants.bare, "pgbench": contestants.pgbench}
+        for measure in measurements.values():
+            measure()  # caches, prepared statements, files of the tables
+        taken = alternate(measurements, rounds)
+    return [
+        compared(
+            "webhook intake vs bare starlette insert", taken["intake"], "events/s",
+            "bare Starlette + psycopg route that inserts one row", taken["bare"], ">= 2.0x",
+        ),
+        compared(
+            "webhook intake vs pgbench insert", taken["intake"], "events/s",
+            "pgbench -M prepared, the same two rows in one transaction", taken["pgbench"], ">= 0.8x",
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,68 @@
+"""Processes a bench starts: PHANTOM's own, in the place the bench made, gone when it ends."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from cli.paths import ROOT
+
+_READY_SECONDS = 60.0
+_STOP_SECONDS = 30.0
+
+
+class NotStartedError(RuntimeError):
+    """A process of the bench ended or did not get ready; the message has what it said last."""
+
+
+@contextlib.contextmanager
+def running(module: str, *arguments: str, log: Path, port: int | None = None) -> Iterator["subprocess.Popen[bytes]"]:
+    """`python -m module` for the length of a block; with `port`, from the moment that something listens there.
+
+    Raises `NotStartedError` when it does not start.
+    """
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603  # our own modules
+            [sys.executable, "-m", module, *arguments], cwd=ROOT, env=dict(os.environ), stdout=output, stderr=output
+        )
+    try:
+        if port is not None:
+            _wait_for_listener(process, port, log)
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for_listener(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise NotStartedError(f"{log.stem} did not start: {log.read_text()[-800:]}")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.05)
+
+
+def worker_processes(parent: int) -> list[int]:
+    """The children of a process that are alive."""
+    listed = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [int(pid) for pid in listed]
+
+
+def resident_mb(pid: int) -> float:
+    """Memory of a process that is its own (unique set size): what it shares with its parent since the fork is not."""
+    fields = dict(
+        line.split(":", 1) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:] if ":" in line
+    )
+    return sum(int(fields[name].split()[0]) for name in ("Private_Clean", "Private_Dirty")) / 1024
