@@ -1,7 +1,8 @@
 """The scheduler: `python -m jobs.sentinel`. Any number may run, one leads.
 
 It makes no work happen twice: each run has a slot, and each merchant's slot a key, so restarts, a second leader
-and a clock that jumps all meet in the same row. What was missed while nobody scheduled is caught up once.
+and a clock that jumps all meet in the same row. What was missed while nobody scheduled is caught up once. When the
+clock is set back, what was due before is not made to wait for that time again.
 """
 
 import argparse
@@ -21,21 +22,13 @@ from core.crash_points import crash_point
 from jobs import boot, janitor, registry
 from jobs.leadership import Leadership
 from services.tasks import upkeep
-from services.tasks.schedules import SCHEDULES, Schedule, slot_of
+from services.tasks.schedules import SCHEDULES, slot_of
 
 TICK_SECONDS = 1.0
 MINUTE = timedelta(minutes=1)
+JITTER = timedelta(seconds=5)  # clocks of several machines differ by less
 
 log = logging.getLogger(__name__)
-
-
-def due_slots(last: int | None, now: datetime, every: timedelta) -> list[int]:
-    """The slots to run now when `last` was run last: the present one, or none. Missed ones are caught up by it.
-
-    A clock that jumped back gives none: those slots were run.
-    """
-    current = slot_of(now, every)
-    return [current] if last is None or current > last else []
 
 
 @dataclass
@@ -43,39 +36,42 @@ class Sentinel:
     """What a leader remembers between ticks; forgetting it costs a few statements and nothing else."""
 
     watch: janitor.LeaseWatch = field(default_factory=janitor.LeaseWatch)
-    _last: dict[str, int] = field(default_factory=dict)
     _minute: int | None = None
+    _seen: datetime | None = None  # the time at the last tick
 
     def tick(self, now: datetime) -> None:
-        """Schedule what is due, heal what broke, wake workers for what waits. Once a minute also clean up."""
-        minute = due_slots(self._minute, now, MINUTE)
+        """Heal what broke, wake workers for what waits. Once a minute also schedule what is due, and clean up."""
         with db.system_session() as session:
-            for schedule in SCHEDULES:
-                # Each minute the present slot again, for merchants who connected since; the key makes it harmless.
-                for slot in due_slots(None if minute else self._last.get(schedule.kind), now, schedule.every):
-                    self._schedule(session, schedule, slot, now)
+            self._heed_the_clock(session, now)
+            minute = slot_of(now, MINUTE)
+            new_minute = self._minute is None or minute > self._minute
             janitor.rescue(session, self.watch)
-            if minute:  # an event and its task commit together, so this finds something after accidents only
-                janitor.sweep(session)
+            if new_minute:
+                _schedule(session, now)
+                janitor.sweep(session)  # an event and its task commit together: this finds something after accidents
             waiting = _waiting_queues(session)
+        self._seen = now
         crash_point("sentinel.scheduled")
-        if minute:
+        if new_minute:
             janitor.prune()
-            self._minute = minute[0]
+            self._minute = minute
         for name in waiting:
             queue.announce_work(name)
 
-    def _schedule(self, session: Session, schedule: Schedule, slot: int, now: datetime) -> None:
-        began = clock.from_timestamp(slot * schedule.every.total_seconds())
-        new = upkeep.schedule_slot(
-            session,
-            kind=schedule.kind,
-            slot=slot,
-            run_at=now,
-            priority=schedule.priority,
-            connected_before=began if schedule.done_by_connecting else None,
-        )
-        self._last[schedule.kind] = slot
+    def _heed_the_clock(self, session: Session, now: datetime) -> None:
+        """The clock has been where the last tick was; at the first tick, where the newest task was made."""
+        seen = self._seen or upkeep.newest_created_at(session)
+        if seen is not None and seen - now > JITTER:
+            tasks = upkeep.redate(session, seen=seen, now=now)
+            self._minute = None
+            facts = {"seconds": int((seen - now).total_seconds()), "tasks": tasks}
+            log.warning("sentinel.clock_set_back", extra={"facts": facts})
+
+
+def _schedule(session: Session, now: datetime) -> None:
+    """Each minute for the whole present period, for merchants who connected since; the keys make it harmless."""
+    for schedule in SCHEDULES:
+        new = upkeep.schedule_present(session, schedule, now)
         if new:
             log.info("sentinel.scheduled", extra={"facts": {"kind": schedule.kind, "tasks": new}})
 

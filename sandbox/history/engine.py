@@ -92,9 +92,8 @@ class Engine:
             return
         for schedule in sentinel.SCHEDULES:
             if schedule.kind != "hunt" and now.timestamp() >= self._pulse_at:
-                slot = sentinel.slot_of(now, schedule.every)
                 with db.system_session() as session:
-                    upkeep.schedule_slot(session, kind=schedule.kind, slot=slot, run_at=now, priority=schedule.priority)
+                    upkeep.schedule_present(session, schedule, now)
 
     def next_at(self) -> int:
         """When the engine has something to do next, a hunt at the latest; hours with nothing due are passed over."""

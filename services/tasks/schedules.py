@@ -1,23 +1,48 @@
 """What every merchant gets how often: facts that the scheduler, the screens and the metrics share."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from core.clock import from_timestamp
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """A kind of task that every active merchant gets once a period.
 
-    `done_by_connecting`: who connected within the period has had one already, with more in it.
+    `done_by_connecting`: who connected within the period has had one already, with more in it. `spread`: each
+    merchant's periods begin at a moment of its own, so that not all of them start at once.
     """
 
     kind: str
     every: timedelta
     priority: int = 0
     done_by_connecting: bool = False
+    spread: bool = False
+
+    def slot(self, merchant_id: str, now: datetime) -> int:
+        """Which of the merchant's periods `now` is in: the number of the common one, or the one before it."""
+        return slot_of(now - self._offset(merchant_id), self.every)
+
+    def begins(self, merchant_id: str, slot: int) -> datetime:
+        """When this period of the merchant begins."""
+        return from_timestamp(slot * self.every.total_seconds()) + self._offset(merchant_id)
+
+    def _offset(self, merchant_id: str) -> timedelta:
+        return offset_of(merchant_id, self.every) if self.spread else timedelta()
 
 
-HUNT = Schedule("hunt", timedelta(hours=12), priority=-10, done_by_connecting=True)
+def offset_of(merchant_id: str, every: timedelta) -> timedelta:
+    """How long after the common beginning of a period this merchant's begins: whole seconds, less than `every`.
+
+    A stable hash of the id, which spreads merchants evenly and moves none when others come or go.
+    """
+    number = int.from_bytes(hashlib.sha256(merchant_id.encode()).digest()[:8])
+    return timedelta(seconds=number % int(every.total_seconds()))
+
+
+HUNT = Schedule("hunt", timedelta(hours=12), priority=-10, done_by_connecting=True, spread=True)
 PULSE = Schedule("pulse", timedelta(hours=1))
 SCHEDULES = (HUNT, PULSE)
 SENTINEL_LOCK = "phantom.sentinel"

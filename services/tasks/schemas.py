@@ -49,6 +49,16 @@ class ExpiredLease:
 
 
 @dataclass(frozen=True, slots=True)
+class Slot:
+    """One merchant's period of a schedule, its task's key and when it began."""
+
+    merchant_id: str
+    number: int
+    key: str
+    began: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class TaskCount:
     kind: str
     state: TaskState

@@ -8,10 +8,12 @@ from sqlmodel import Session
 from core import clock
 from models.work import TaskLane, TaskState
 from services.tasks import upkeep_repository as repository
-from services.tasks.schemas import ExpiredLease, QueueState, TaskCount, TaskView
-from services.tasks.service import MAX_DEATHS
+from services.tasks.backoff import ceiling
+from services.tasks.schedules import Schedule, slot_key
+from services.tasks.schemas import ExpiredLease, QueueState, Slot, TaskCount, TaskView
+from services.tasks.service import LEASE, MAX_ATTEMPTS, MAX_DEATHS
 
-ABSURD_LEASE = timedelta(minutes=30)
+ABSURD_LEASE = LEASE + timedelta(seconds=10)
 KEEP_DONE = timedelta(days=7)
 
 
@@ -20,23 +22,43 @@ def has_due(session: Session, lane: TaskLane) -> bool:
     return repository.has_due(session, lane, clock.now())
 
 
-def schedule_slot(
-    session: Session,
-    *,
-    kind: str,
-    slot: int,
-    run_at: datetime,
-    priority: int = 0,
-    connected_before: datetime | None = None,
-) -> int:
-    """A task of `kind` for each merchant with a connected account, once a slot, whoever asks how often.
+def schedule_present(session: Session, schedule: Schedule, now: datetime) -> int:
+    """A task of the schedule for each merchant with a connected account whose present period has none; how many.
 
-    The key `kind:merchant:slot` is what makes it safe from restarts and from a second Sentinel. Accounts connected at
-    `connected_before` or later are left out: connecting has done it for them. Returns how many tasks are new. System
-    login only.
+    The key `kind:merchant:slot` is what makes it safe from restarts and from a second Sentinel, whoever asks how
+    often. Of periods that were missed the present one is caught up, at once, and no other. Where connecting does the
+    same, accounts connected within the period are left out. System login only.
     """
-    return repository.schedule_slot(
-        session, kind=kind, slot=slot, priority=priority, now=run_at, connected_before=connected_before
+    merchants = repository.list_connected(session)
+    slots = [schedule.slot(merchant, now) for merchant in merchants]
+    return repository.schedule_slots(
+        session,
+        kind=schedule.kind,
+        priority=schedule.priority,
+        slots=[
+            Slot(merchant, slot, slot_key(schedule.kind, merchant, slot), schedule.begins(merchant, slot))
+            for merchant, slot in zip(merchants, slots, strict=True)
+        ],
+        done_by_connecting=schedule.done_by_connecting,
+        now=now,
+    )
+
+
+def newest_created_at(session: Session) -> datetime | None:
+    """The latest moment at which one of the thousand newest tasks was made: the clock has been there."""
+    return repository.newest_created_at(session)
+
+
+def redate(session: Session, *, seen: datetime, now: datetime) -> int:
+    """The clock reads `now` after it has read `seen`, which is later: let nobody wait for that time to come again.
+
+    What was due at `seen` is due now, in its order. A failed task's wait counts from `now` on. Returns how many tasks
+    were changed; a second call changes none.
+    """
+    return repository.redate_due(session, seen, now) + repository.redate_waits(
+        session,
+        back=seen - now,
+        longest=[now + ceiling(attempts) for attempts in range(1, MAX_ATTEMPTS + 1)],
     )
 
 

@@ -1,17 +1,16 @@
 """SQL of looking at the queue and keeping it clean: leases that ran out, slots, pruning, the System page."""
 
-import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, TextClause, text
 from sqlmodel import Session
 
 from models.work import TaskLane
 from services.tasks.claim_repository import walk_indexes
 from services.tasks.lanes import lane_of
-from services.tasks.schemas import ExpiredLease
+from services.tasks.schemas import ExpiredLease, Slot
 
 # Ordered, because a planner may answer a mere `exists` by reading the table.
 _HAS_DUE = text("""
@@ -22,17 +21,39 @@ select coalesce(
     false)
 """)
 
-_SCHEDULE_SLOT = text("""
+_CONNECTED = text("select distinct merchant_id from stripe_accounts where disconnected_at is null order by 1")
+
+# Keys that are taken are left out before the insert, which would draw a number from the sequence for each.
+_SCHEDULE_SLOTS = text("""
 insert into scheduled_tasks
     (state, kind, lane, key, merchant_id, payload, priority, run_at, correlation_id, created_at)
-select 'pending', cast(:kind as text), :lane, key, merchant_id, cast(:payload as jsonb), :priority, :now, md5(key), :now
-from (
-    select distinct merchant_id, concat(cast(:kind as text), ':', merchant_id, ':', cast(:slot as bigint)) as key
-    from stripe_accounts
-    where disconnected_at is null and connected_at < coalesce(cast(:connected_before as timestamptz), 'infinity')
-    order by merchant_id
-) active
+select 'pending', :kind, :lane, mine.key, mine.merchant_id,
+    jsonb_build_object('slot', mine.number, 'trigger', 'schedule'), :priority, :now, md5(mine.key), :now
+from unnest(cast(:merchants as text[]), cast(:numbers as bigint[]), cast(:keys as text[]),
+    cast(:begins as timestamptz[])) as mine (merchant_id, number, key, began)
+where not exists (select from scheduled_tasks task where task.key = mine.key)
+    and exists (
+        select from stripe_accounts account
+        where account.merchant_id = mine.merchant_id and account.disconnected_at is null
+            and (not :done_by_connecting or account.connected_at < mine.began))
+order by mine.merchant_id
 on conflict (key) do nothing
+""")
+
+_NEWEST = text(
+    "select max(created_at) from (select created_at from scheduled_tasks order by id desc limit 1000) newest"
+)
+
+_REDATE_DUE = text("""
+update scheduled_tasks set due = true, run_at = cast(:now as timestamptz)
+where state = 'pending' and run_at > :now and run_at <= :seen
+""")
+
+# A wait is a failed task's when it was tried, and was counted from the later time when it is longer than any can be.
+_REDATE_WAITS = text("""
+update scheduled_tasks set run_at = run_at - cast(:back as interval)
+where state = 'pending' and not due and attempts > 0
+    and run_at > (cast(:longest as timestamptz[]))[least(attempts, cardinality(cast(:longest as timestamptz[])))]
 """)
 
 # A clock that jumped back leaves leases that end far in the future: they are as suspect as those that are over.
@@ -94,21 +115,45 @@ def has_due(session: Session, lane: TaskLane, now: datetime) -> bool:
     return bool(session.execute(_HAS_DUE, {"lane": lane.value, "now": now}).scalar())
 
 
-def schedule_slot(
-    session: Session, *, kind: str, slot: int, priority: int, now: datetime, connected_before: datetime | None
+def list_connected(session: Session) -> list[str]:
+    """Merchants with a connected account."""
+    return list(session.execute(_CONNECTED).scalars())
+
+
+def schedule_slots(
+    session: Session, *, kind: str, priority: int, slots: Sequence[Slot], done_by_connecting: bool, now: datetime
 ) -> int:
-    """One task for each active merchant unless its slot has one; how many are new."""
-    payload = json.dumps({"slot": slot, "trigger": "schedule"})
+    """A task for each slot that has none; how many are new."""
     parameters = {
         "kind": kind,
         "lane": lane_of(kind).value,
-        "slot": slot,
-        "payload": payload,
         "priority": priority,
+        "merchants": [slot.merchant_id for slot in slots],
+        "numbers": [slot.number for slot in slots],
+        "keys": [slot.key for slot in slots],
+        "begins": [slot.began for slot in slots],
+        "done_by_connecting": done_by_connecting,
         "now": now,
-        "connected_before": connected_before,
     }
-    return int(session.execute(_SCHEDULE_SLOT, parameters).rowcount)  # type: ignore[attr-defined]  # CursorResult
+    return _rowcount(session, _SCHEDULE_SLOTS, parameters)
+
+
+def newest_created_at(session: Session) -> datetime | None:
+    newest: datetime | None = session.execute(_NEWEST).scalar()
+    return newest
+
+
+def redate_due(session: Session, seen: datetime, now: datetime) -> int:
+    return _rowcount(session, _REDATE_DUE, {"seen": seen, "now": now})
+
+
+def redate_waits(session: Session, *, back: timedelta, longest: Sequence[datetime]) -> int:
+    """`longest` has the latest moment a wait can end after one attempt, two, and so on."""
+    return _rowcount(session, _REDATE_WAITS, {"back": back, "longest": list(longest)})
+
+
+def _rowcount(session: Session, statement: TextClause, parameters: dict[str, Any]) -> int:
+    return int(session.execute(statement, parameters).rowcount)  # type: ignore[attr-defined]  # a CursorResult
 
 
 def list_expired(session: Session, *, now: datetime, absurd: datetime, limit: int) -> list[ExpiredLease]:
@@ -131,8 +176,7 @@ def rescue(session: Session, leases: Sequence[ExpiredLease], *, max_deaths: int,
 def prune(session: Session, table: str, *, before: datetime, limit: int) -> int:
     """Delete at most `limit` rows of `table` that ended before `before`; how many."""
     statement = {"scheduled_tasks": _PRUNE_DONE, "sessions": _PRUNE_SESSIONS, "oauth_states": _PRUNE_STATES}[table]
-    result = session.execute(statement, {"before": before, "limit": limit})
-    return int(result.rowcount)  # type: ignore[attr-defined]  # a delete gives a CursorResult
+    return _rowcount(session, statement, {"before": before, "limit": limit})
 
 
 def counts(session: Session, merchant_id: str | None, now: datetime) -> list[Row[Any]]:

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -10,36 +10,18 @@ from sqlalchemy import text
 
 from core import clock as core_clock
 from core import db, queue
-from jobs import janitor, sentinel
+from jobs import janitor, leases, sentinel
 from jobs.leadership import Leadership
-from jobs.sentinel import Sentinel, due_slots, slot_of, tick
+from jobs.sentinel import Sentinel, tick
 from models.identity import OAuthState, UserSession
+from services.tasks import service
+from services.tasks.schedules import HUNT, slot_of
 from tests.jobs.processes import process
 from tests.services.handshake.support import connect_account
 from tests.services.tasks.support import claim, put, row, rows
 from tests.support.wait import wait_until
 
-NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-
-
-class TestDueSlots:
-    SLOT = slot_of(NOW, HOUR)
-
-    @pytest.mark.parametrize(
-        ("last", "now", "due"),
-        [
-            pytest.param(None, NOW, [0], id="never ran"),
-            pytest.param(0, NOW, [], id="ran in this slot"),
-            pytest.param(0, NOW + timedelta(minutes=59, seconds=59), [], id="still this slot"),
-            pytest.param(0, NOW + HOUR, [1], id="the next slot begins"),
-            pytest.param(0, NOW + 72 * HOUR, [72], id="three days missed are caught up once"),
-            pytest.param(5, NOW, [], id="the clock jumped back"),
-        ],
-    )
-    def test_table(self, last, now, due):
-        given = None if last is None else self.SLOT + last
-        assert due_slots(given, now, HOUR) == [self.SLOT + slot for slot in due]
 
 
 def rescue(watch: janitor.LeaseWatch) -> int:
@@ -64,11 +46,12 @@ class TestTick:
         connect_account("acct_3", "m3")
         rows("update stripe_accounts set disconnected_at = now() where merchant_id = 'm3' returning 1")
         tick(clock.now())
-        hunts, pulses = slot_of(clock.now(), 12 * HOUR), slot_of(clock.now(), HOUR)
-        assert keys() == [f"hunt:m1:{hunts}", f"hunt:m2:{hunts}", f"pulse:m1:{pulses}", f"pulse:m2:{pulses}"]
-        [hunt] = rows("select * from scheduled_tasks where key = :key", key=f"hunt:m1:{hunts}")
+        first, second = (HUNT.slot(merchant, clock.now()) for merchant in ("m1", "m2"))
+        pulses = slot_of(clock.now(), HOUR)
+        assert keys() == [f"hunt:m1:{first}", f"hunt:m2:{second}", f"pulse:m1:{pulses}", f"pulse:m2:{pulses}"]
+        [hunt] = rows("select * from scheduled_tasks where key = :key", key=f"hunt:m1:{first}")
         assert (hunt["merchant_id"], hunt["run_at"], hunt["priority"]) == ("m1", clock.now(), -10)
-        assert hunt["payload"] == {"slot": hunts, "trigger": "schedule"}
+        assert (hunt["payload"], hunt["lane"]) == ({"slot": first, "trigger": "schedule"}, "long")
 
     def test_two_sentinels_and_restarts_double_nothing(self, clock):
         ready = threading.Barrier(3)
@@ -91,8 +74,19 @@ class TestTick:
             leader.tick(clock.now())
             clock.advance(timedelta(minutes=15))
         kinds = [key.split(":")[0] for key in keys()]
-        # 9:00 to 9:00 touches three half days and begins twenty-four hours
+        # 9:00 to 9:00 touches three half days, whenever they begin, and begins twenty-four hours
         assert (kinds.count("hunt"), kinds.count("pulse")) == (3 * 2, 24 * 2)
+
+    def test_hunts_begin_when_each_merchants_period_does(self, clock):
+        leader = Sentinel()
+        leader.tick(clock.now())
+        began = HUNT.begins("m1", HUNT.slot("m1", clock.now()) + 1)
+        clock.advance(began - clock.now() - timedelta(minutes=1))
+        leader.tick(clock.now())
+        assert sum("hunt:m1" in key for key in keys()) == 1
+        clock.advance(timedelta(minutes=1))
+        leader.tick(clock.now())
+        assert sum("hunt:m1" in key for key in keys()) == 2
 
     def test_missed_runs_are_caught_up_once(self, clock):
         leader = Sentinel()
@@ -133,6 +127,102 @@ class TestTick:
         put("hunt")
         tick(clock.now())
         assert (queue.task_queue().count, queue.task_queue(queue.LONG_TASK_QUEUE).count) == (0, 1)
+
+
+@pytest.mark.usefixtures("database", "redis_url")
+class TestClockSetBack:
+    """What was due before waits for nothing; what was not, waits as long as it was meant to."""
+
+    JUMP = timedelta(hours=1)
+
+    @pytest.fixture(autouse=True)
+    def _silent(self, database, redis_url):
+        yield
+        queue.disconnect()
+
+    def due(self):
+        return [found["id"] for found in rows("select id from scheduled_tasks where due order by run_at, id")]
+
+    @pytest.mark.parametrize("remembers", [True, False], ids=["the leader saw it", "the leader is new"])
+    def test_what_was_due_is_due(self, clock, remembers):
+        start = clock.now()
+        later = put(run_at=start + timedelta(minutes=130))
+        soon = put(run_at=start + timedelta(minutes=30))
+        clock.advance(timedelta(minutes=60))
+        now_due = put()
+        leader = Sentinel()
+        if remembers:
+            leader.tick(clock.now())
+        clock.advance(-self.JUMP)
+        leader.tick(clock.now())
+        assert self.due() == [soon, now_due]
+        assert row(later)["run_at"] == start + timedelta(minutes=130)
+        assert {task.id for task in claim()} == {soon, now_due}
+        leader.tick(clock.now())
+        assert row(later)["run_at"] == start + timedelta(minutes=130)
+
+    def test_a_failed_task_waits_no_longer_than_it_would_have(self, clock):
+        task_id, leader = put(), Sentinel()
+        leader.tick(clock.now())
+        with db.system_session() as session:
+            [task] = service.claim(session, "me", 1)
+            service.fail(session, task, "it broke", chance=lambda: 0.9)
+        clock.advance(-self.JUMP)
+        leader.tick(clock.now())
+        leader.tick(clock.now())
+        assert row(task_id)["run_at"] == clock.now() + timedelta(seconds=9)
+        clock.advance(timedelta(seconds=9))
+        assert [task.id for task in claim()] == [task_id]
+
+    def test_a_lease_given_before_is_over_when_its_process_is_dead(self, clock):
+        put()
+        claim(lease=leases.LEASE)
+        clock.advance(-self.JUMP)
+        seconds = [0.0]
+        watch = janitor.LeaseWatch(monotonic=lambda: seconds[0])
+        assert rescue(watch) == 0
+        seconds[0] += janitor.PATIENCE_SECONDS
+        assert rescue(watch) == 1
+        assert len(claim()) == 1
+
+    def test_schedules_and_cleaning_go_on(self, clock):
+        leader = Sentinel()
+        clock.advance(timedelta(hours=3))
+        leader.tick(clock.now())
+        clock.advance(-self.JUMP)
+        connect_account("acct_1", "m1", ago=timedelta(days=2))
+        leader.tick(clock.now())
+        assert [key.split(":")[0] for key in keys()] == ["hunt", "pulse"]
+        for _ in range(61):
+            clock.advance(timedelta(minutes=1))
+            leader.tick(clock.now())
+        assert [key.split(":")[0] for key in keys()].count("pulse") == 2
+
+    def test_a_jump_forward_doubles_nothing(self, clock):
+        connect_account("acct_1", "m1", ago=timedelta(days=9))
+        leader = Sentinel()
+        leader.tick(clock.now())
+        clock.advance(timedelta(days=2))
+        leader.tick(clock.now())
+        clock.advance(-timedelta(days=2))
+        leader.tick(clock.now())
+        assert [key.split(":")[0] for key in keys()] == ["hunt", "hunt", "pulse", "pulse"]
+
+    def test_a_tick_that_fails_has_not_heeded_it(self, clock, monkeypatch):
+        def fail(*_):
+            raise RuntimeError
+
+        waiting, leader = put(run_at=clock.now() + timedelta(minutes=30)), Sentinel()
+        clock.advance(timedelta(minutes=40))
+        leader.tick(clock.now())
+        clock.advance(-self.JUMP)
+        with monkeypatch.context() as patched:
+            patched.setattr(janitor, "rescue", fail)
+            with pytest.raises(RuntimeError):
+                leader.tick(clock.now())
+        assert not row(waiting)["due"]
+        leader.tick(clock.now())
+        assert row(waiting)["due"]
 
 
 @pytest.mark.usefixtures("database", "clock")
