@@ -1,0 +1,253 @@
+"""Customers of one merchant side by side: nobody waits for a stranger, and nothing is counted twice or lost."""
+
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from sqlmodel import Session, select
+
+from core import db
+from core.clock import ManualClock
+from models.ghost import FoundVia, GhostState, GhostTarget
+from models.messaging import Click, LinkPurpose, Message, Suppression
+from models.money import Recovery
+from services.analytics.shards import ShardNotHeldError
+from services.hunter.billing import record_billed
+from services.integrations.stripe.facts import CustomerFacts, InvoiceFacts
+from services.integrations.stripe.parsing import parse_invoice
+from services.messaging.links import Link
+from services.recovery import clicks, neighbours, optout, outreach, pulse, repository, service, settle
+from services.recovery.clicks import LinkClosedError
+from services.recovery.errors import GhostMovedError
+from services.recovery.observe import observe, write_off
+from services.recovery.work import Work, merchant_context
+from tests.support.factories import make_merchant, raw_intent, raw_invoice
+from tests.support.neighbours import customers_of_shards, impatient
+from tests.support.recount import assert_sums_agree
+
+THREADS, STEPS = 8, 40
+CODES = ("insufficient_funds", "expired_card", "do_not_honor", "authentication_required")
+
+
+def failed(number: int, customer: str | None, *, code: str = CODES[0], amount: int = 4900) -> InvoiceFacts:
+    """Invoice `number` of a customer; two invoices share a subscription."""
+    facts = parse_invoice(
+        raw_invoice(number, amount_due=amount, amount_remaining=amount, intent=raw_intent(code, id=f"pi_{number}"))
+    )
+    who = CustomerFacts(id=customer, email=f"{customer}@example.com", name="Ada Example")
+    return replace(facts, customer=who, subscription_id=f"sub_{number // 2}")
+
+
+def paid(facts: InvoiceFacts) -> InvoiceFacts:
+    return replace(facts, status="paid", amount_remaining=0, amount_paid=facts.amount_due)
+
+
+def see(session: Session, merchant: str, clock: ManualClock, *facts: InvoiceFacts) -> None:
+    """As webhooks and hunts do: what was billed and what is a ghost, in one transaction."""
+    neighbours.take(session, merchant, facts)
+    record_billed(session, merchant, facts, clock.now().date())
+    observe(session, merchant_context(session, merchant), facts, FoundVia.HUNT, clock.now())
+
+
+@pytest.fixture
+def merchant(database: object, clock: ManualClock) -> str:
+    return make_merchant()
+
+
+class TestWaiting:
+    def test_two_customers_do_not_wait_for_each_other(self, merchant: str, clock: ManualClock):
+        one, other = customers_of_shards(2, 9)
+        with db.tenant_session(merchant) as first:
+            see(first, merchant, clock, failed(1, one))
+            with impatient(merchant) as second:  # begins, writes and commits while the first is under way
+                see(second, merchant, clock, failed(2, other))
+        assert_sums_agree(merchant)
+
+    def test_one_customer_waits_for_itself(self, merchant: str, clock: ManualClock):
+        with db.tenant_session(merchant) as first:
+            see(first, merchant, clock, failed(1, "cus_1"))
+            with pytest.raises(OperationalError), impatient(merchant) as second:
+                see(second, merchant, clock, failed(2, "cus_1"))
+        assert_sums_agree(merchant)
+
+    def test_nobody_passes_by_an_unknown_customer(self, merchant: str, clock: ManualClock):
+        with db.tenant_session(merchant) as first:
+            see(first, merchant, clock, failed(1, None))
+            with pytest.raises(OperationalError), impatient(merchant) as second:
+                see(second, merchant, clock, failed(2, "cus_2"))
+
+    def test_a_message_holds_up_its_own_customer_alone(self, merchant: str, clock: ManualClock):
+        one, other = customers_of_shards(2, 9)
+        facts = failed(1, one)
+        with db.tenant_session(merchant) as session:
+            see(session, merchant, clock, facts)
+            ghost = repository.get_by_invoice(session, merchant, facts.id)
+        assert ghost is not None
+        with db.tenant_session(merchant) as first:
+            assert outreach.prepare(first, merchant, ghost.id, 1, facts).email is not None
+            with impatient(merchant) as second:
+                see(second, merchant, clock, failed(2, other))
+            with pytest.raises(OperationalError), impatient(merchant) as third:
+                service.pause(third, merchant, [ghost.id], "usr_1")
+
+
+class TestWhoseGhost:
+    def test_a_customer_once_known_stays(self, merchant: str, clock: ManualClock):
+        for customer in (None, "cus_1", "cus_2", None):
+            with db.tenant_session(merchant) as session:
+                see(session, merchant, clock, failed(1, customer))
+                ghost = repository.get_by_invoice(session, merchant, "in_1")
+                assert ghost is not None
+                assert ghost.customer_id == ("cus_1" if customer else ghost.customer_id)
+
+    def test_a_ghost_outside_the_shards_held_is_not_touched(self, merchant: str, clock: ManualClock):
+        one, other = customers_of_shards(2, 9)
+        with db.tenant_session(merchant) as session:
+            see(session, merchant, clock, failed(1, one))
+        with db.tenant_session(merchant) as session:
+            needed = neighbours.of_invoices(session, merchant, [failed(2, other)])
+            work = Work.begin(session, merchant_context(session, merchant), clock.now(), needed)
+            ghost = repository.get_by_invoice(session, merchant, "in_1")
+            assert ghost is not None
+            with pytest.raises(GhostMovedError):
+                settle.recover(work, ghost, paid(failed(1, one)))
+            session.rollback()
+        assert_sums_agree(merchant)
+
+    def test_shards_are_taken_before_the_first_of_several_units(self, merchant: str, clock: ManualClock):
+        one, other = customers_of_shards(2, 9)
+        with db.tenant_session(merchant) as session:
+            context = merchant_context(session, merchant)
+            observe(session, context, [failed(1, one)], FoundVia.HUNT, clock.now())
+            with pytest.raises(ShardNotHeldError):
+                observe(session, context, [failed(2, other)], FoundVia.HUNT, clock.now())
+            session.rollback()
+
+
+class Crowd:
+    """One thread of many that do at random what PHANTOM does, to the same invoices.
+
+    Invoices divisible by three change their amount and are never written off, because the recount takes an amount
+    lost from the ghost.
+    """
+
+    def __init__(self, merchant: str, clock: ManualClock, seed: int) -> None:
+        self.merchant, self.clock, self.chance = merchant, clock, random.Random(seed)  # noqa: S311  # a test's dice
+        self.done = 0
+
+    def run(self) -> int:
+        actions: tuple[Callable[[Session], object], ...] = (
+            *[self.fail] * 6,
+            *[self.pay] * 3,
+            self.void,
+            self.gone,
+            self.by_person,
+            self.click,
+            self.message,
+            self.unsubscribe,
+            self.reverse,
+            self.round,
+        )
+        for _ in range(STEPS):
+            action = self.chance.choice(actions)
+            try:
+                with db.tenant_session(self.merchant) as session:
+                    action(session)
+                self.done += 1
+            except (LinkClosedError, GhostMovedError):
+                continue  # typed, told to whoever asked, and nothing was written
+        return self.done
+
+    def invoice(self, *, lasting: bool = False) -> InvoiceFacts:
+        number = self.chance.randrange(60)
+        varies = number % 3 == 0
+        if lasting and varies:
+            return self.invoice(lasting=True)
+        customer = f"cus_{number // 6}"
+        if number < 2 and self.chance.random() < 0.5:
+            customer = ""  # not known yet, in one of two looks
+        amount = self.chance.randrange(1000, 9000) if varies else 4900
+        return failed(number, customer or None, code=self.chance.choice(CODES), amount=amount)
+
+    def ghost(self, session: Session, *, lasting: bool = False) -> GhostTarget | None:
+        found = [
+            ghost
+            for ghost in session.exec(select(GhostTarget)).all()
+            if not lasting or int(ghost.invoice_id.removeprefix("in_")) % 3
+        ]
+        session.expunge_all()
+        return self.chance.choice(found) if found else None
+
+    def fail(self, session: Session) -> None:
+        batch = {facts.id: facts for facts in (self.invoice() for _ in range(self.chance.choice((1, 1, 1, 5))))}
+        see(session, self.merchant, self.clock, *batch.values())
+
+    def pay(self, session: Session) -> None:
+        see(session, self.merchant, self.clock, paid(self.invoice()))
+
+    def void(self, session: Session) -> None:
+        see(session, self.merchant, self.clock, replace(self.invoice(lasting=True), status="void"))
+
+    def gone(self, session: Session) -> None:
+        context = merchant_context(session, self.merchant)
+        write_off(session, context, [self.invoice(lasting=True).id for _ in range(3)], self.clock.now())
+
+    def by_person(self, session: Session) -> None:
+        ghosts = [ghost.id for _ in range(3) if (ghost := self.ghost(session, lasting=True))]
+        self.chance.choice((service.pause, service.resume, service.mark_lost))(session, self.merchant, ghosts, "usr_1")
+
+    def click(self, session: Session) -> None:
+        if ghost := self.ghost(session):
+            clicks.confirm(session, Link(self.merchant, ghost.id, "", LinkPurpose.PAY))
+
+    def unsubscribe(self, session: Session) -> None:
+        if ghost := self.ghost(session):
+            optout.unsubscribe(session, Link(self.merchant, ghost.id, "", LinkPurpose.UNSUBSCRIBE))
+
+    def message(self, session: Session) -> None:
+        ghost = self.ghost(session)
+        if ghost is None:
+            return
+        number = int(ghost.invoice_id.removeprefix("in_"))
+        fresh = failed(number, ghost.customer_id, amount=ghost.amount_cents)
+        step = ghost.messages_sent + 1
+        prepared = outreach.prepare(session, self.merchant, ghost.id, step, fresh)
+        if prepared.email is not None:
+            session.commit()  # the intent; `tenant_session` begins the next transaction
+            with db.tenant_session(self.merchant) as after:
+                outreach.settle_sent(after, self.merchant, prepared.message_id, "resend", "re_1")
+
+    def reverse(self, session: Session) -> None:
+        facts = self.invoice()
+        needed = neighbours.of_invoices(session, self.merchant, [facts])
+        work = Work.begin(session, merchant_context(session, self.merchant), self.clock.now(), needed)
+        ghost = repository.get_by_invoice(session, self.merchant, facts.id)
+        if ghost is not None and ghost.state == GhostState.RECOVERED:
+            settle.reverse(work, ghost, f"re_{facts.id}", ghost.recovered_cents, "Refunded.", self.clock.now())
+        work.finish()
+
+    def round(self, session: Session) -> None:
+        if self.chance.random() < 0.5:
+            pulse.plan_due(session, self.merchant, self.clock.now())
+        else:
+            service.replan_open(session, self.merchant)
+
+
+class TestTogether:
+    @pytest.mark.parametrize("seed", [1, 2])
+    def test_sums_are_a_recount_of_the_rows_whatever_happens_at_once(
+        self, merchant: str, clock: ManualClock, seed: int
+    ):
+        crowd = [Crowd(merchant, clock, seed * 1000 + number) for number in range(THREADS)]
+        with ThreadPoolExecutor(THREADS) as pool:  # a deadlock or a lost lock is an error of one of them
+            done = [future.result() for future in [pool.submit(partial(each.run)) for each in crowd]]
+        assert min(done) > STEPS // 2
+        with db.tenant_session(merchant) as session:
+            assert {entry.kind for entry in session.exec(select(Recovery))} == {"recovered", "reversed"}
+            for table in (Message, Click, Suppression):
+                assert session.exec(select(table)).first() is not None, "the dice left something out"
+        assert_sums_agree(merchant)
