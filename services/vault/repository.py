@@ -6,6 +6,7 @@ from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
+from models.merchant import Merchant
 from models.vault import VaultSecret
 from services.vault.cipher import Sealed
 
@@ -20,6 +21,13 @@ def list_names(session: Session, merchant_id: str) -> list[str]:
     return list(
         session.exec(select(VaultSecret.name).where(VaultSecret.merchant_id == merchant_id).order_by(VaultSecret.name))
     )
+
+
+def list_key_versions(session: Session, merchant_id: str) -> set[int]:
+    """Of the account's credential and of every named secret."""
+    tokens = session.exec(select(Merchant.key_version).where(Merchant.id == merchant_id))
+    secrets = session.exec(select(VaultSecret.key_version).where(VaultSecret.merchant_id == merchant_id).distinct())
+    return {version for version in (*tokens, *secrets) if version is not None}
 
 
 def put_secret(session: Session, merchant_id: str, name: str, sealed: Sealed, now: datetime) -> None:

@@ -101,6 +101,11 @@ def erase_merchant_token(merchant: Merchant) -> None:
     merchant.refresh_tag = merchant.refresh_wrapped_key = None
 
 
+def key_versions(session: Session, merchant_id: str) -> set[int]:
+    """The versions of master keys that this merchant's stored secrets were sealed under. Tenant session."""
+    return repository.list_key_versions(session, merchant_id)
+
+
 def self_test() -> str:
     """Prove that every configured master key seals and opens, and that what was tampered with stays closed.
 
