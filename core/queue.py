@@ -10,9 +10,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 
 import redis
-from rq import Queue
+from rq import Queue, Worker
 from rq.serializers import JSONSerializer
 
 from core.config import settings
@@ -97,6 +98,13 @@ class _Outage:
 
 
 _outage = _Outage()
+
+
+def worker_heartbeats() -> list[datetime]:
+    """When each worker's lane last told Redis of itself, in the machine's time. Raises `redis.RedisError`."""
+    client = connection()
+    beats = [worker.last_heartbeat for worker in Worker.all(connection=client, serializer=JSONSerializer)]
+    return [beat if beat.tzinfo else beat.replace(tzinfo=UTC) for beat in beats if beat is not None]
 
 
 def announce_work(name: str = TASK_QUEUE) -> bool:

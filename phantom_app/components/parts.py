@@ -57,6 +57,20 @@ def panel(title: str, under: Any, *children: Any, test_id: str, aside: Any = Non
     )
 
 
+def table(caption: str, heads: tuple[str, ...], body: Any, test_id: str = "") -> rx.Component:
+    """Rows under headings, cards on a narrow screen: each cell but the first names itself there by `data-label`."""
+    return rx.el.div(
+        rx.el.table(
+            rx.el.caption(caption, class_name="hidden-visually"),
+            rx.el.thead(rx.el.tr(*[rx.el.th(head, scope="col") for head in heads])),
+            rx.el.tbody(body),
+            class_name="table cards",
+        ),
+        class_name="table-wrap",
+        **({"data_testid": test_id} if test_id else {}),
+    )
+
+
 def skeleton(height: str, width: str = "100%") -> rx.Component:
     return rx.el.span(class_name="skeleton", style={"height": height, "width": width})
 

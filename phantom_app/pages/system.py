@@ -1,17 +1,27 @@
-"""System: what the engine did, does and will do, and every mail as it was rendered."""
+"""System: what the engine did, does and will do, what gave up, what came in, and every mail as it was rendered."""
 
 import reflex as rx
 
 from phantom_app import routes
+from phantom_app.components.dead_letters import dead_letters
 from phantom_app.components.letters import letter
-from phantom_app.components.parts import badge, calling, empty, link, page_head, skeletons
+from phantom_app.components.machinery import health, intake, schedules
+from phantom_app.components.parts import badge, calling, empty, link, page_head, panel, skeletons, table
 from phantom_app.components.shell import framed
 from phantom_app.pages.page import Page
 from phantom_app.state.reader import Reader
 from phantom_app.state.shell import Shell
 from phantom_app.state.system import Count, HuntView, Line, System, Task
 
-_TABS = (("log", "Live log"), ("hunts", "Hunts"), ("tasks", "Task queue"), ("outbox", "Outbox"))
+_TABS = (
+    ("log", "Live log"),
+    ("hunts", "Schedules"),
+    ("tasks", "Task queue"),
+    ("dead", "Dead letters"),
+    ("intake", "Webhooks"),
+    ("outbox", "Outbox"),
+    ("health", "Health"),
+)
 
 
 def _tabs() -> rx.Component:
@@ -57,39 +67,43 @@ def _log() -> rx.Component:
     )
 
 
-def _table(caption: str, heads: tuple[str, ...], body: rx.Component, test_id: str) -> rx.Component:
-    return rx.el.div(
-        rx.el.table(
-            rx.el.caption(caption, class_name="hidden-visually"),
-            rx.el.thead(rx.el.tr(*[rx.el.th(head, scope="col") for head in heads])),
-            rx.el.tbody(body),
-            class_name="table",
-        ),
-        class_name="table-wrap",
-        data_testid=test_id,
-    )
+_HUNT_HEADS = ("Started", "State", "By", "Listed", "Found", "Updated", "Unreadable", "Requests", "Took")
 
 
 def _hunts() -> rx.Component:
     def row(view: HuntView) -> rx.Component:
         return rx.el.tr(
             rx.el.td(view.started, class_name="number nowrap"),
-            rx.el.td(badge(view.state, view.tone), rx.el.span(view.error, class_name="cell-sub")),
-            rx.el.td(view.trigger),
+            rx.el.td(
+                badge(view.state, view.tone),
+                rx.cond(view.error != "", rx.el.span(view.error, class_name="cell-sub")),
+                custom_attrs={"data-label": "State"},
+            ),
             *[
-                rx.el.td(value, class_name="number")
-                for value in (view.listed, view.found, view.updated, view.unreadable, view.requests, view.took)
+                rx.el.td(value, class_name="number", custom_attrs={"data-label": head})
+                for head, value in zip(
+                    _HUNT_HEADS[2:],
+                    (view.trigger, view.listed, view.found, view.updated, view.unreadable, view.requests, view.took),
+                    strict=True,
+                )
             ],
         )
 
-    heads = ("Started", "State", "By", "Listed", "Found", "Updated", "Unreadable", "Requests", "Took")
-    return rx.cond(
-        System.hunts,
-        _table("Hunts", heads, rx.foreach(System.hunts, row), "hunts"),
-        empty(
-            "No hunt yet",
-            "A hunt reads your open invoices; it runs every twelve hours by itself.",
-            link("Start a hunt", to=routes.WELCOME, class_name="button primary"),
+    return rx.fragment(
+        schedules(),
+        rx.cond(
+            System.hunts,
+            panel(
+                "Hunts",
+                "The last twenty",
+                table("Hunts", _HUNT_HEADS, rx.foreach(System.hunts, row), "hunts"),
+                test_id="hunts-panel",
+            ),
+            empty(
+                "No hunt yet",
+                "A hunt reads your open invoices; it runs every twelve hours by itself.",
+                link("Start a hunt", to=routes.WELCOME, class_name="button primary"),
+            ),
         ),
     )
 
@@ -106,19 +120,17 @@ def _tasks() -> rx.Component:
     def row(view: Task) -> rx.Component:
         return rx.el.tr(
             rx.el.td(view.kind, rx.el.span("#", view.id, class_name="cell-sub mono")),
-            rx.el.td(badge(view.state, view.tone)),
-            rx.el.td(view.attempts, class_name="number nowrap"),
-            rx.el.td(view.when, class_name="number nowrap"),
-            rx.el.td(view.error, class_name="soft"),
+            rx.el.td(badge(view.state, view.tone), custom_attrs={"data-label": "State"}),
+            rx.el.td(view.attempts, class_name="number nowrap", custom_attrs={"data-label": "Attempts"}),
+            rx.el.td(view.when, class_name="number nowrap", custom_attrs={"data-label": "When"}),
+            rx.el.td(view.error, class_name="soft anywhere", custom_attrs={"data-label": "Last error"}),
         )
 
     return rx.fragment(
         rx.el.dl(rx.foreach(System.counts, number), class_name="hero counts"),
         rx.cond(
             System.tasks,
-            _table(
-                "Tasks", ("Task", "State", "Attempts", "When", "Last error"), rx.foreach(System.tasks, row), "tasks"
-            ),
+            table("Tasks", ("Task", "State", "Attempts", "When", "Last error"), rx.foreach(System.tasks, row), "tasks"),
             empty("The queue is empty", "Work appears here when a hunt, a webhook or a message needs doing."),
         ),
     )
@@ -166,7 +178,16 @@ def system() -> rx.Component:
         rx.el.div(
             rx.cond(
                 System.loaded,
-                rx.match(System.tab, ("hunts", _hunts()), ("tasks", _tasks()), ("outbox", _outbox()), _log()),
+                rx.match(
+                    System.tab,
+                    ("hunts", _hunts()),
+                    ("tasks", _tasks()),
+                    ("dead", dead_letters()),
+                    ("intake", intake()),
+                    ("outbox", _outbox()),
+                    ("health", health()),
+                    _log(),
+                ),
                 skeletons(8, "24px"),
             ),
             role="tabpanel",

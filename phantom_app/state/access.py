@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from sqlmodel import Session
 
-from core.db import tenant_session
+from core.db import system_session, tenant_session
 from core.queue import announce_change, announce_work
 from phantom_app.guard import principal
 
@@ -35,6 +35,17 @@ async def as_tenant(work: Callable[[Session, str], Result]) -> Result:
 
     def run() -> Result:
         with tenant_session(merchant_id) as session:
+            return work(session, merchant_id)
+
+    return await asyncio.to_thread(run)
+
+
+async def as_platform(work: Callable[[Session, str], Result]) -> Result:
+    """The same with the system login, for the platform's own tables; `work` filters by the merchant it is given."""
+    merchant_id = principal().merchant_id
+
+    def run() -> Result:
+        with system_session() as session:
             return work(session, merchant_id)
 
     return await asyncio.to_thread(run)

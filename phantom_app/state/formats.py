@@ -86,3 +86,17 @@ def _span(gap: timedelta) -> str:
 
 def seconds(value: float) -> str:
     return f"{value:.1f} s" if value < 100 else f"{value:,.0f} s"
+
+
+def duration(value: float) -> str:
+    """How long something took: `40 ms`, `2.5 s`, `4 min`, `3 h`."""
+    if value < 1:
+        return f"{round(value * 1000)} ms"
+    if value < 60:
+        return f"{value:.1f} s"
+    return f"{value / 60:.0f} min" if value < 3600 else f"{value / 3600:.0f} h"
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 attempt`, `3 attempts`."""
+    return f"{count(number)} {noun}" + ("" if number == 1 else "s")

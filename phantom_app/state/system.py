@@ -1,4 +1,4 @@
-"""The machine room of one merchant: live log, hunts, task queue and outbox."""
+"""The machine room of one merchant: live log, schedules, queue, dead letters, webhooks, outbox and health."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,9 @@ from phantom_app import live
 from phantom_app.guard import allow, principal
 from phantom_app.state import formats, words
 from phantom_app.state.access import as_tenant
+from phantom_app.state.dead_letters import DeadLetters
 from phantom_app.state.ghost import Letter, letter
+from phantom_app.state.machinery import Machinery
 from services.audit import service as audit
 from services.audit.schemas import LogLine
 from services.hunter import service as hunter
@@ -22,7 +24,7 @@ from services.messaging import service as messaging
 from services.tasks import upkeep
 from services.tasks.schemas import QueueState, TaskView
 
-TABS = ("log", "hunts", "tasks", "outbox")
+TABS = ("log", "hunts", "tasks", "dead", "intake", "outbox", "health")
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,13 @@ class System(rx.State):
             self.lines = [line(entry) for entry in await as_tenant(lambda s, m: audit.list_log(s, m, 100))]
         elif self.tab == "hunts":
             self.hunts = [hunt_view(hunt, now) for hunt in await as_tenant(lambda s, m: hunter.recent_hunts(s, m, 20))]
+            await (await self.get_state(Machinery))._fill_schedules()
+        elif self.tab == "dead":
+            await (await self.get_state(DeadLetters))._fill()
+        elif self.tab == "intake":
+            await (await self.get_state(Machinery))._fill_intake()
+        elif self.tab == "health":
+            await (await self.get_state(Machinery))._fill_health()
         elif self.tab == "tasks":
             queue = await as_tenant(lambda s, m: upkeep.queue_state(s, m, recent=50))
             self.counts = counts(queue, now)
@@ -175,4 +184,5 @@ class System(rx.State):
     @allow(Permission.SYSTEM_READ)
     async def choose(self, tab: str) -> None:
         self.tab = tab if tab in TABS else "log"
+        (await self.get_state(DeadLetters)).note = ""
         await self._fill()

@@ -80,6 +80,42 @@ GROUPS: dict[str, str] = {
 }
 
 
+# What a task's error begins with, and what that means to a person.
+FAILURES: tuple[tuple[str, str], ...] = (
+    ("The process that ran this task died", "The process that ran it died, three times."),
+    ("It took longer than", "It took too long and was ended."),
+    ("stripe_rate_limited", "Stripe asked us to slow down, again and again."),
+    ("StripeRateLimitedError", "Stripe asked us to slow down, again and again."),
+    ("StripeUnavailableError", "Stripe did not answer."),
+    ("StripeAuthenticationError", "Stripe did not accept the key: connect the account again."),
+    ("StripePermissionError", "Stripe no longer allows this: connect the account again."),
+    ("StripeNotFoundError", "Stripe does not know the object any more."),
+    ("MerchantNotConnectedError", "No Stripe account is connected."),
+    ("unknown_kind", "This version does not know how to do it."),
+    ("OperationalError", "The database was not there when it was needed."),
+    ("IntegrityError", "The database refused what it wanted to write."),
+)
+_UNFORESEEN = "It met something nobody foresaw. Run it again; if it comes back, the text below is for support."
+
+EVENT_OUTCOMES: dict[str, tuple[str, Tone]] = {
+    "": ("Waiting", Tone.IN_RECOVERY),
+    "ignored": ("Not for us", Tone.NEUTRAL),
+    "unknown_account": ("Unknown account", Tone.AT_RISK),
+}
+
+
+def failure(error: str) -> str:
+    """Why a task gave up, for somebody who does not read exceptions."""
+    if not error:
+        return "It gave no reason."
+    return next((plain_words for begins, plain_words in FAILURES if error.startswith(begins)), _UNFORESEEN)
+
+
+def event_outcome(code: str) -> tuple[str, str]:
+    """What became of a webhook, and its tone."""
+    return of(EVENT_OUTCOMES, code)
+
+
 def of(table: dict[str, tuple[str, Tone]], code: str) -> tuple[str, str]:
     """The word and the tone of a code; a code that is new here is shown as it is."""
     word, tone = table.get(code, (plain(code), Tone.NEUTRAL))

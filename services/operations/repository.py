@@ -1,4 +1,4 @@
-"""SQL over the platform's own tables for an operator; system login only, and never a scan of what is done."""
+"""SQL over the platform's own tables for operators and the System page; never a scan of what is done."""
 
 from datetime import datetime
 from typing import Any
@@ -39,6 +39,11 @@ left join lateral (
 ) last on true
 """)
 
+_LATEST_OF = text("""
+select state, run_at, finished_at, last_error from scheduled_tasks
+where key = any(cast(:keys as text[])) and merchant_id = :merchant_id order by run_at desc limit 1
+""")
+
 _LEADERS = text("""
 select count(*) from pg_locks
 where locktype = 'advisory' and granted and objsubid = 1
@@ -71,6 +76,11 @@ def unhandled(session: Session) -> Row[Any]:
 def hunts(session: Session, slots: list[int], horizon: datetime) -> Row[Any]:
     """How many merchants are connected, and when the longest unhunted one's last hunt was done."""
     return session.execute(_HUNTS, {"slots": slots, "horizon": horizon}).one()
+
+
+def latest_of(session: Session, merchant_id: str, keys: list[str]) -> Row[Any] | None:
+    """A merchant's latest task of these keys."""
+    return session.execute(_LATEST_OF, {"merchant_id": merchant_id, "keys": keys}).one_or_none()
 
 
 def leaders(session: Session) -> int:

@@ -1,0 +1,116 @@
+"""Whether everything a merchant's recovery leans on is alive: the platform's parts, and the merchant's vendors."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import redis
+from sqlalchemy import text
+from sqlmodel import Session
+
+from core import clock, queue
+from core.config import settings
+from models.messaging import MessageState
+from services.hunter import service as hunter
+from services.merchants import service as merchants
+from services.messaging import service as messaging
+from services.operations import repository
+
+SILENT = timedelta(seconds=45)
+"""Workers tell Redis of themselves every ten seconds."""
+_LOOKED_AT = 50
+
+
+class Health(StrEnum):
+    WORKING = "working"
+    TROUBLE = "trouble"
+    AWAY = "away"
+    NOT_SET_UP = "not_set_up"
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """One part. `good_at` and `bad_at`: when it last did and last failed what it is for; `reason`: why it failed.
+
+    `number` is milliseconds of an answer, or how many there are.
+    """
+
+    part: str
+    health: Health
+    good_at: datetime | None = None
+    bad_at: datetime | None = None
+    reason: str = ""
+    number: int = 0
+
+
+def platform_signs(session: Session) -> tuple[Sign, ...]:
+    """PostgreSQL, Redis, workers and Sentinel, asked now. System login."""
+    leaders = repository.leaders(session)
+    return (
+        Sign("postgresql", Health.WORKING, number=_milliseconds(lambda: session.execute(text("select 1")))),
+        *_of_redis(),
+        Sign("sentinel", Health.WORKING if leaders else Health.AWAY, number=leaders),
+    )
+
+
+def _of_redis() -> tuple[Sign, Sign]:
+    try:
+        answered = _milliseconds(lambda: queue.connection().ping())
+        beats = queue.worker_heartbeats()
+    except redis.RedisError:
+        # workers go on without it, and nobody can be asked how many
+        return Sign("redis", Health.AWAY), Sign("workers", Health.TROUBLE)
+    now = clock.SystemClock().now()  # a heartbeat is a moment of the machine's time, whatever a demo's clock says
+    alive = [beat for beat in beats if now - beat < SILENT]
+    workers = Sign(
+        "workers", Health.WORKING if alive else Health.AWAY, good_at=max(beats, default=None), number=len(alive)
+    )
+    return Sign("redis", Health.WORKING, number=answered), workers
+
+
+def merchant_signs(session: Session, merchant_id: str) -> tuple[Sign, ...]:
+    """The merchant's Stripe account and mail sender, told by their last hunt and messages. Tenant session."""
+    return _of_stripe(session, merchant_id), _of_mail(session, merchant_id)
+
+
+def _of_stripe(session: Session, merchant_id: str) -> Sign:
+    merchant = merchants.get_merchant(session, merchant_id)
+    hunts = hunter.recent_hunts(session, merchant_id, 10)
+    good = next((hunt.finished_at for hunt in hunts if hunt.state == "done"), None)
+    bad = next((hunt for hunt in hunts if hunt.state == "failed"), None)
+    bad_at = (bad.finished_at or bad.started_at) if bad else None
+    if not merchant.is_connected:
+        return Sign("stripe", Health.NOT_SET_UP, good, bad_at)
+    failed_last = bad is not None and bad_at is not None and (good is None or bad_at > good)
+    return Sign(
+        "stripe",
+        Health.TROUBLE if failed_last else Health.WORKING,
+        good,
+        bad_at,
+        bad.error if bad and failed_last else "",
+    )
+
+
+def _of_mail(session: Session, merchant_id: str) -> Sign:
+    letters = messaging.outbox(session, merchant_id, _LOOKED_AT)
+    good = max((each.sent_at for each in letters if each.state == MessageState.SENT and each.sent_at), default=None)
+    refused = next((each for each in letters if each.state == MessageState.FAILED), None)
+    if settings().resend_api_key is None:
+        return Sign("mail", Health.NOT_SET_UP, good)
+    refused_at = refused.due_at if refused else None
+    failed_last = refused_at is not None and (good is None or refused_at > good)
+    return Sign(
+        "mail",
+        Health.TROUBLE if failed_last else Health.WORKING,
+        good,
+        refused_at,
+        refused.reason if refused and failed_last else "",
+    )
+
+
+def _milliseconds(ask: Callable[[], object]) -> int:
+    started = time.perf_counter()
+    ask()
+    return round((time.perf_counter() - started) * 1000)
