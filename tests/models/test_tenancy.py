@@ -66,17 +66,6 @@ class TestSchema:
                 assert not _can(application, name)
                 assert not _can(system, name)
 
-    def test_every_unique_key_of_a_tenant_table_contains_the_merchant(self, database: WorkerDatabase):
-        with psycopg.connect(database.admin_url) as owner:
-            rows = owner.execute(
-                "select c.relname, i.indexrelid::regclass::text, array_agg(a.attname::text) from pg_index i "
-                "join pg_class c on c.oid = i.indrelid "
-                "join pg_attribute a on a.attrelid = c.oid and a.attnum = any(i.indkey) "
-                "where i.indisunique and c.relnamespace = 'public'::regnamespace group by 1, 2"
-            ).fetchall()
-        tenant = {name for name, scope in TABLES.items() if scope is Scope.TENANT} - {"merchants"}
-        assert [index for table, index, columns in rows if table in tenant and "merchant_id" not in columns] == []
-
     def test_the_application_login_is_no_owner_and_bypasses_nothing(self, database: WorkerDatabase):
         with db.user_session() as session:
             row = session.execute(
