@@ -1,0 +1,221 @@
+"""PHANTOM's processes as the play drives them: intake, worker and Sentinel, each able to die."""
+
+import contextlib
+import math
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Self
+from unittest import mock
+
+import psycopg
+
+from core import clock, crash_points
+from core.config import settings
+from jobs import hunt, janitor, registry
+from jobs.runner import Runner
+from jobs.sentinel import Sentinel
+from services.handshake import repository, service
+from services.handshake.signature import verify
+from services.hunter.pace import Pace
+from services.tasks.schemas import ClaimedTask
+from tests.simulation.ledger import Ledger
+from tests.simulation.process import Machine
+from tests.simulation.wire import Webhook, Wire
+
+HOUR, HALF_DAY = 3600, 12 * 3600
+RESTART_SECONDS = 1.0
+RESCUE_SECONDS = 3.5  # the janitor looks twice, three seconds apart
+ROUNDS = 200
+
+_WAITING = """
+select (select extract(epoch from min(run_at)) from scheduled_tasks where state = 'pending'),
+       (select extract(epoch from min(leased_until)) from scheduled_tasks where state = 'running'),
+       (select extract(epoch from min(next_action_at)) from ghost_targets where next_action_at is not null)"""
+
+
+class _Inline:
+    """The hot path's statement on a plain connection: no event loop for one statement."""
+
+    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
+        self._connection = connection
+
+    async def execute(self, statement: Any, parameters: Any) -> Any:
+        return self._connection.execute(statement, parameters)
+
+
+def _finish(work: Coroutine[Any, Any, Any]) -> Any:
+    """The result of a coroutine that never waits."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        return end.value
+    raise RuntimeError("the statement waited for an event loop")
+
+
+class _Here:
+    """An executor without threads: what is fetched ahead is fetched at once, so that two runs are the same."""
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def submit(self, work: Callable[..., Any], *arguments: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        try:
+            future.set_result(work(*arguments))
+        except Exception as error:  # whoever asks for the result gets it; a death goes its own way
+            future.set_exception(error)
+        return future
+
+
+def new_sentinel() -> Sentinel:
+    return Sentinel(watch=janitor.LeaseWatch(lambda: clock.now().timestamp()))
+
+
+@dataclass
+class Engine:
+    """One PHANTOM. `owner` sees every table; `intake` is the hot path's own connection."""
+
+    machine: Machine
+    ledger: Ledger
+    wire: Wire
+    chance: Random
+    owner: "psycopg.Connection[Any]"
+    intake: "psycopg.Connection[Any]"
+    sleep: Callable[[float], None]
+    sentinel: Sentinel = field(default_factory=new_sentinel)
+    sentinel_away: tuple[float, float] = (0.0, 0.0)
+    hunts_every: int = HALF_DAY
+    _tick_at: float = 0.0
+    _lives: int = 0
+
+    # -- webhooks -------------------------------------------------------------------------------------------------
+
+    def deliver(self) -> bool:
+        """Hand over what arrives now; whether anything did."""
+        now = clock.now().timestamp()
+        arrived = self.wire.take(now, 64)
+        if not arrived:
+            return False
+        if not self.machine.run("web", lambda: self._accept(arrived)):
+            self.wire.refused(arrived, now)
+            return True
+        for one in arrived:
+            self.ledger.acknowledged.add(one.event_id)
+        self.ledger.trace.say(f"acknowledged {', '.join(one.event_type for one in arrived)}")
+        return True
+
+    def _accept(self, arrived: list[Webhook]) -> None:
+        """What intake does with deliveries that come together (services/handshake/intake.py)."""
+        secrets, rows = settings().webhook_secrets(connect=True), []
+        for one in arrived:
+            header = self.wire.signed(one, secrets[0], clock.now().timestamp())
+            verify(one.body, header, secrets, clock.now())
+            known = service.read_envelope(one.body)
+            handled = known.type in service.HANDLED_TYPES
+            payload, outcome = (one.body, "") if handled else (None, "ignored")
+            rows.append((known.id, known.type, known.account, known.livemode, payload, outcome))
+        unique = list({row[0]: row for row in rows}.values())
+        self.machine.point("commit", "before intake's commit")
+        _finish(repository.store(_Inline(self.intake), unique, clock.now(), service.EVENT_PRIORITY))  # type: ignore[arg-type]
+        crash_points.crash_point("intake.committed")
+        self.machine.announce()
+
+    # -- work -----------------------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Deliver and work until nobody has anything to do at this moment."""
+        for _ in range(ROUNDS):
+            self.wire.collect()
+            delivered = self.deliver()
+            if self.machine.awake:
+                self.work()
+            elif not delivered:
+                return
+        self.ledger.violated("work ends", f"after {ROUNDS} rounds there is still something to do at this moment")
+
+    def work(self, limit: int = 1000, name: str = "worker") -> None:
+        """A worker runs what is due. One that dies is started anew, and looks for work as it starts."""
+        self.machine.awake = False
+        self._lives += 1
+        runner = Runner(owner=f"{name}:{self._lives}", chance=self.chance.random)
+        if not self.machine.run(name, lambda: runner.run_due(limit)):
+            self.machine.awake = True
+            self.sleep(RESTART_SECONDS)
+
+    @contextlib.contextmanager
+    def in_place(self) -> Iterator[None]:
+        """While the block runs tasks tell of themselves, hunts have no threads, and pauses take no real time."""
+
+        def pace(rate: float) -> Pace:
+            return Pace(rate, sleep=self.sleep, monotonic=lambda: clock.now().timestamp())
+
+        with (
+            self._traced(),
+            mock.patch.object(hunt, "ThreadPoolExecutor", _Here),
+            mock.patch.object(hunt, "Pace", pace),
+        ):
+            yield
+
+    def _traced(self) -> Any:
+        """Every task says its name, and forgets what the one before it saw."""
+        genuine = registry.handler
+
+        def handler(kind: str) -> registry.Handler:
+            run = genuine(kind)
+
+            def told(task: ClaimedTask) -> dict[str, Any] | None:
+                process = self.machine.current
+                if process is not None:
+                    process.looks.clear()
+                self.ledger.trace.say(f"{process.name if process else ''} runs {kind} {task.key or task.id}")
+                result = run(task)
+                self.ledger.trace.say(f"done {result}" if kind != "hunt" else "done")
+                return result
+
+            return told
+
+        return mock.patch.object(registry, "handler", handler)
+
+    # -- the Sentinel ---------------------------------------------------------------------------------------------
+
+    def next_at(self) -> float:
+        """When the Sentinel has something to do next. Hours in which a pulse finds nothing due are passed over."""
+        if self._tick_at:
+            return self._tick_at
+        now = clock.now().timestamp()
+        row = self.owner.execute(_WAITING).fetchone()
+        assert row is not None
+        pending, leased, action = (float(value) if value is not None else math.inf for value in row)
+        moments = [(int(now) // self.hunts_every + 1) * float(self.hunts_every), max(pending, now)]
+        if leased < math.inf:
+            moments.append(max(leased, now) + 0.1)
+        if action < math.inf:
+            moments.append((int(max(action, now)) // HOUR + (action > now or 1)) * float(HOUR))
+        at = min(moments)
+        begin, end = self.sentinel_away
+        self._tick_at = end if begin <= at < end else at
+        return self._tick_at
+
+    def tick(self) -> None:
+        """The Sentinel looks; twice where a lease is over, because it tells the dead from the slow by waiting."""
+        self._tick_at = 0.0
+        row = self.owner.execute("select count(*) from scheduled_tasks where state = 'running'").fetchone()
+        self._tick()
+        if row and row[0]:
+            self.sleep(RESCUE_SECONDS)
+            self._tick()
+
+    def _tick(self) -> None:
+        if not self.machine.run("sentinel", lambda: self.sentinel.tick(clock.now())):
+            self.sentinel = new_sentinel()
+            self.sleep(RESTART_SECONDS)
+
+    def look_again(self) -> None:
+        """Something happened: when the Sentinel is needed next may have changed."""
+        self._tick_at = 0.0

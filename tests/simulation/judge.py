@@ -1,0 +1,314 @@
+"""The judge: what PHANTOM says and did, against what really happened."""
+
+from collections import Counter, defaultdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from core import clock
+from sandbox.outbox.store import Message
+from tests.simulation.ledger import Mail
+
+if TYPE_CHECKING:
+    from tests.simulation.play import Play
+
+OPEN = ("open", "contacted", "clicked", "paused")
+UNPAID = (*OPEN, "exhausted", "stopped", "lost")
+WEEK = timedelta(days=7)
+
+
+# -- while it happens ---------------------------------------------------------------------------------------------
+
+
+def mail_accepted(play: "Play", message: Message, key: str) -> None:
+    """The provider took a message it had not taken before."""
+    ledger, name = play.ledger, message.tags.get("phantom_message", "")
+    row = play.place.owner.execute(
+        "select m.ghost_id, m.step, g.invoice_id from messages m join ghost_targets g"
+        " on g.merchant_id = m.merchant_id and g.id = m.ghost_id where m.id = %s",
+        (name,),
+    ).fetchone()
+    if row is None:
+        ledger.violated("an intent is committed before a message goes", f"message {name} has none")
+        return
+    mail = Mail(clock.now(), message.to[0], key, name, row[0], int(row[1]), row[2])
+    ledger.trace.say(f"mail {mail.step} of {mail.ghost_id} accepted under {key}")
+    _not_twice(play, mail)
+    _looked(play, mail)
+    _wanted(play, mail)
+    _not_too_often(play, mail)
+    _in_daytime(play, mail)
+    ledger.mails.append(mail)
+
+
+def _not_twice(play: "Play", mail: Mail) -> None:
+    if any((one.ghost_id, one.step) == (mail.ghost_id, mail.step) for one in play.ledger.mails):
+        play.ledger.violated("no step goes out twice", f"step {mail.step} of {mail.ghost_id}")
+
+
+def _looked(play: "Play", mail: Mail) -> None:
+    """The task under way must have seen the invoice open. What changed after that look it cannot know."""
+    process = play.machine.current
+    look = process.looks.get(mail.invoice) if process else None
+    if look is None:
+        play.ledger.violated("a fresh look before each message", f"{mail.invoice} was not read")
+    elif look[1] != "open":
+        play.ledger.violated("no message after paid or void", f"{mail.invoice} was seen {look[1]}")
+
+
+def _wanted(play: "Play", mail: Mail) -> None:
+    process, ledger = play.machine.current, play.ledger
+    look = process.looks.get(mail.invoice) if process else None
+    looked_at = look[0] if look else ledger.trace.steps
+    asked = ledger.unsubscribed.get(mail.recipient)
+    if asked is not None and asked < looked_at:
+        ledger.violated("nothing after an unsubscribe", mail.recipient)
+    if ledger.stopped_at is not None and ledger.stopped_at < looked_at:
+        ledger.violated("nothing while the merchant has stopped messages", mail.recipient)
+
+
+def _not_too_often(play: "Play", mail: Mail) -> None:
+    policy, before = play.scenario.policy, play.ledger.mails
+    of_ghost = 1 + sum(one.ghost_id == mail.ghost_id for one in before)
+    if of_ghost > policy["messages_per_ghost"]:
+        play.ledger.violated("at most the policy's messages a ghost", f"{of_ghost} to {mail.ghost_id}")
+    week = 1 + sum(one.recipient == mail.recipient and mail.at - one.at < WEEK for one in before)
+    if week > policy["messages_per_customer_week"]:
+        play.ledger.violated("the customer's weekly limit", f"{week} to {mail.recipient}")
+
+
+def _in_daytime(play: "Play", mail: Mail) -> None:
+    if mail.step == 1 and not play.scenario.policy["quiet_first_message"]:
+        return
+    for zone in play.by_email[mail.recipient].zones:
+        local = mail.at.astimezone(ZoneInfo(zone))
+        if not 8 <= local.hour < 21:
+            play.ledger.violated("quiet hours", f"step {mail.step} to {mail.recipient} at {local:%H:%M} in {zone}")
+
+
+# -- how far it is ------------------------------------------------------------------------------------------------
+
+
+def all_ended(play: "Play") -> bool:
+    row = play.place.owner.execute("select exists (select from ghost_targets where state = any(%s))", (list(OPEN),))
+    return not (row.fetchone() or (True,))[0]
+
+
+def busy(play: "Play") -> bool:
+    found = play.place.owner.execute(
+        "select exists (select from scheduled_tasks where state in ('pending', 'running'))"
+    ).fetchone()
+    return bool(found and found[0])
+
+
+# -- at the end ---------------------------------------------------------------------------------------------------
+
+
+def at_the_end(play: "Play") -> None:
+    """Everything that must hold once all is quiet."""
+    ghosts = _rows(play, "select * from ghost_targets order by id")
+    ledger_rows = _rows(play, "select * from recoveries order by id")
+    _queue_is_empty(play)
+    _events_are_handled(play)
+    _ghosts_ended(play, ghosts)
+    _money_is_right(play, ghosts, ledger_rows)
+    _nothing_missed(play, ghosts)
+    _charged_once(play)
+    _messages_agree(play, ghosts)
+    _totals_agree(play, ghosts, ledger_rows)
+    _days_agree(play, ghosts, ledger_rows)
+    _shadow_is_carried_once(play, ghosts)
+
+
+def _rows(play: "Play", query: str) -> list[dict[str, Any]]:
+    cursor = play.place.owner.execute(query.encode())
+    names = [column.name for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def _queue_is_empty(play: "Play") -> None:
+    for task in _rows(
+        play, "select kind, key, state, attempts, deaths, last_error from scheduled_tasks where state <> 'done'"
+    ):
+        play.ledger.violated("no task is left", str(task))
+
+
+def _events_are_handled(play: "Play") -> None:
+    stored = {row["id"]: row["handled_at"] for row in _rows(play, "select id, handled_at from processed_events")}
+    for event in sorted(play.ledger.acknowledged):
+        if stored.get(event) is None and not (event not in stored and play.days > 25):
+            play.ledger.violated("every acknowledged event is handled", event)
+
+
+def _ghosts_ended(play: "Play", ghosts: list[dict[str, Any]]) -> None:
+    for ghost in ghosts:
+        if ghost["state"] in OPEN:
+            play.ledger.violated(
+                "every ghost ends", f"{ghost['id']} is {ghost['state']}: {ghost['next_action_reason']}"
+            )
+
+
+def _money_is_right(play: "Play", ghosts: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
+    recovered = {row["ghost_id"]: row for row in rows if row["kind"] == "recovered"}
+    reversed_ = {row["ghost_id"]: row for row in rows if row["kind"] == "reversed"}
+    if len(recovered) + len(reversed_) != len(rows):
+        play.ledger.violated("one recovery and one reversal an invoice at most", str(Counter(r["kind"] for r in rows)))
+    for ghost in ghosts:
+        invoice = play.space.table("invoice").objects[ghost["invoice_id"]]
+        mine, back = recovered.get(ghost["id"]), reversed_.get(ghost["id"])
+        collected = invoice["amount_paid"] if invoice["status"] == "paid" else 0
+        if (mine["amount_cents"] if mine else 0) != collected:
+            play.ledger.violated(
+                "recoveries are what Stripe collected",
+                f"{ghost['id']}: Stripe {collected}, PHANTOM {mine and mine['amount_cents']}, {ghost['state']}",
+            )
+        taken = _taken_back(play, invoice) if mine else 0
+        if -(back["amount_cents"] if back else 0) != taken:
+            play.ledger.violated(
+                "reversals are what Stripe gave back",
+                f"{ghost['id']}: Stripe {taken}, PHANTOM {back and back['amount_cents']}, {ghost['state']}",
+            )
+        expected = {"paid": "reversed" if taken else "recovered", "void": "lost", "uncollectible": "lost"}
+        wanted = expected.get(invoice["status"])
+        if wanted and ghost["state"] != wanted:
+            play.ledger.violated(
+                "a ghost is what its invoice is", f"{ghost['id']} is {ghost['state']}, its invoice {invoice['status']}"
+            )
+
+
+def _taken_back(play: "Play", invoice: dict[str, Any]) -> int:
+    """What a full refund or a lost dispute took from a paid invoice."""
+    for charge in _charges_of(play, invoice["id"]):
+        if charge["status"] != "succeeded":
+            continue
+        if charge["refunded"]:
+            return int(charge["amount"])
+        if any(one["status"] == "lost" for one in play.space.table("dispute").where("charge", charge["id"])):
+            return int(charge["amount"])
+    return 0
+
+
+def _charges_of(play: "Play", invoice: str) -> list[dict[str, Any]]:
+    payments = play.space.table("invoice_payment").where("invoice", invoice)
+    intents = [payment["payment"].get("payment_intent") for payment in payments]
+    return [charge for intent in intents for charge in play.space.table("charge").where("payment_intent", intent)]
+
+
+def _nothing_missed(play: "Play", ghosts: list[dict[str, Any]]) -> None:
+    known = {ghost["invoice_id"] for ghost in ghosts}
+    for invoice in play.space.table("invoice").where("status", "open"):
+        details = (invoice["parent"] or {}).get("subscription_details")
+        if not details or invoice["billing_reason"] != "subscription_cycle" or not invoice["attempt_count"]:
+            continue
+        status = play.space.table("subscription").objects[details["subscription"]]["status"]
+        if status in ("active", "past_due") and invoice["id"] not in known:
+            play.ledger.violated("every open failed invoice is a ghost", f"{invoice['id']} is not")
+
+
+def _charged_once(play: "Play") -> None:
+    approved = Counter(one.invoice for one in play.ledger.charges if one.approved)
+    for invoice, times in approved.items():
+        if times > 1:
+            play.ledger.violated("no invoice is charged twice", f"{invoice} was, {times} times")
+    ours = Counter((one.invoice, one.method) for one in play.ledger.charges if one.source == "api")
+    renewed = play.ledger.faults["card_renewed"]
+    for (invoice, method), times in ours.items():
+        if times > 1 + renewed:
+            play.ledger.violated("PHANTOM tries a card once", f"{method} on {invoice} {times} times")
+
+
+def _messages_agree(play: "Play", ghosts: list[dict[str, Any]]) -> None:
+    """What PHANTOM calls sent was accepted, and what was accepted it calls sent or uncertain."""
+    accepted = {mail.message_id for mail in play.ledger.mails}
+    for message in _rows(play, "select id, ghost_id, step, state from messages order by id"):
+        state, went = message["state"], message["id"] in accepted
+        if (state == "sent" and not went) or (went and state not in ("sent", "uncertain")) or state == "sending":
+            play.ledger.violated("messages are what the provider accepted", f"{message} accepted: {went}")
+    per_ghost = Counter(mail.ghost_id for mail in play.ledger.mails)
+    for ghost in ghosts:
+        if ghost["messages_sent"] < per_ghost[ghost["id"]]:
+            play.ledger.violated("messages are counted", f"{ghost['id']}: {per_ghost[ghost['id']]} were accepted")
+
+
+def _totals_agree(play: "Play", ghosts: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
+    wanted: dict[str, Counter[str]] = defaultdict(Counter)
+    for ghost in ghosts:
+        sums = wanted[ghost["currency"]]
+        sums["leakage_cents"] += ghost["amount_cents"] if ghost["state"] in UNPAID else 0
+        sums["shadow_leakage_cents"] += ghost["shadow_cents"]
+        sums["open_ghosts"] += ghost["state"] in OPEN
+    for row in rows:
+        wanted[row["currency"]]["recovered_cents"] += row["amount_cents"]
+    names = ("leakage_cents", "shadow_leakage_cents", "open_ghosts", "recovered_cents")
+    found = _sums(play, "merchant_totals", ("currency",), names)
+    _compare(play, "merchant_totals equal a recount", {(key,): value for key, value in wanted.items()}, found, names)
+
+
+def _days_agree(play: "Play", ghosts: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
+    wanted: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
+    by_id = {ghost["id"]: ghost for ghost in ghosts}
+    for ghost in ghosts:
+        sums = wanted[ghost["found_on"], ghost["currency"]]
+        sums["found_count"] += 1
+        sums["found_cents"] += ghost["found_cents"]
+        sums["cohort_messaged_count"] += ghost["messages_sent"] > 0
+        sums["cohort_clicked_count"] += ghost["click_count"] > 0
+    for row in rows:
+        sums, sign = wanted[row["occurred_at"].date(), row["currency"]], 1 if row["kind"] == "recovered" else -1
+        kind = row["kind"]
+        sums[f"{kind}_count"] += 1
+        sums[f"{kind}_cents"] += sign * row["amount_cents"]
+        cohort = wanted[by_id[row["ghost_id"]]["found_on"], row["currency"]]
+        cohort[f"cohort_{kind}_cents"] += sign * row["amount_cents"]
+        cohort["cohort_recovered_count"] += kind == "recovered"
+    for message in _rows(play, "select * from messages where state in ('sent', 'uncertain') order by id"):
+        at = message["sent_at"] or message["intent_at"]
+        wanted[at.date(), by_id[message["ghost_id"]]["currency"]]["messages_count"] += 1
+    for click in _rows(play, "select * from clicks order by id"):
+        wanted[click["confirmed_at"].date(), by_id[click["ghost_id"]]["currency"]]["clicks_count"] += 1
+    names = (
+        "found_count", "found_cents", "recovered_count", "recovered_cents", "reversed_count", "reversed_cents",
+        "messages_count", "clicks_count", "cohort_messaged_count", "cohort_clicked_count", "cohort_recovered_count",
+        "cohort_recovered_cents", "cohort_reversed_cents",
+    )  # fmt: skip
+    _compare(
+        play, "daily_metrics equal a recount", wanted, _sums(play, "daily_metrics", ("day", "currency"), names), names
+    )
+
+
+def _sums(
+    play: "Play", table: str, keys: tuple[str, ...], names: tuple[str, ...]
+) -> dict[tuple[Any, ...], Counter[str]]:
+    """By key; whatever else a table is split by is added up."""
+    columns = ", ".join(f"sum({name})::bigint as {name}" for name in names)
+    grouped = ", ".join(keys)
+    found = _rows(play, f"select {grouped}, {columns} from {table} group by {grouped}")  # noqa: S608  # names from here
+    return {tuple(row[key] for key in keys): Counter({name: row[name] for name in names}) for row in found}
+
+
+def _compare(
+    play: "Play",
+    invariant: str,
+    wanted: dict[tuple[Any, ...], Counter[str]],
+    found: dict[tuple[Any, ...], Counter[str]],
+    names: tuple[str, ...],
+) -> None:
+    for key in sorted({*wanted, *found}, key=str):
+        for name in names:
+            should, is_ = wanted.get(key, Counter())[name], found.get(key, Counter())[name]
+            if should != is_:
+                play.ledger.violated(invariant, f"{'/'.join(map(str, key))} {name} should be {should} and is {is_}")
+
+
+def _shadow_is_carried_once(play: "Play", ghosts: list[dict[str, Any]]) -> None:
+    carriers: Counter[str] = Counter()
+    carrying: set[str] = set()
+    for ghost in ghosts:
+        if ghost["subscription_id"] and ghost["state"] in (*OPEN, "exhausted"):
+            carrying.add(ghost["subscription_id"])
+        carriers[ghost["subscription_id"]] += ghost["shadow_cents"] > 0
+    for subscription in sorted({*carriers, *carrying}, key=str):
+        if carriers[subscription] != (subscription in carrying):
+            play.ledger.violated(
+                "a subscription's shadow is carried once", f"{subscription} by {carriers[subscription]} ghosts"
+            )

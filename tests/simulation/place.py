@@ -1,0 +1,53 @@
+"""Where seeds are played: a migrated database of this process, emptied after each, and engines that can be refused."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+from unittest import mock
+
+import psycopg
+
+from jobs import leases
+from tests.simulation.ledger import Ledger
+from tests.simulation.process import Machine, MachineOfNow, watched_engines
+from tests.support.database import WorkerDatabase
+
+VACUUM_EVERY = 25
+
+
+@dataclass
+class Place:
+    """What all seeds of a process share."""
+
+    database: WorkerDatabase
+    owner: "psycopg.Connection[Any]"
+    intake: "psycopg.Connection[Any]"
+    machine: MachineOfNow
+    played: int = 0
+
+    def clean(self) -> None:
+        """Ready for the next seed. Dead rows are vacuumed now and then, for the server's own vacuum never gets to."""
+        self.database.empty()
+        self.played += 1
+        if self.played % VACUUM_EVERY == 0:
+            self.owner.execute("vacuum")
+
+
+@contextlib.contextmanager
+def place(database: WorkerDatabase) -> Iterator[Place]:
+    """This process's database, prepared; settings must point to it. Heartbeats of real seconds are switched off."""
+    database.prepare()
+    database.empty()
+    machine = MachineOfNow(Machine(Ledger(), Random(0)))  # noqa: S311
+    with (
+        psycopg.connect(database.admin_url, autocommit=True) as owner,
+        psycopg.connect(database.system_url, autocommit=True, prepare_threshold=1) as intake,
+        mock.patch.object(leases, "HEARTBEAT_SECONDS", 3600.0),
+        watched_engines(machine),
+    ):
+        try:
+            yield Place(database, owner, intake, machine)
+        finally:
+            database.empty()

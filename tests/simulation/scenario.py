@@ -1,0 +1,144 @@
+"""A merchant and its customers out of a seed: who they are, which cards they have, and when those fail."""
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from sandbox.stripe.cards import APPROVED, REQUIRES_ACTION, Attempt, Outcome, declined
+from sandbox.stripe.periods import shift
+
+HOUR, DAY = 3600, 86_400
+GHOSTS = 10
+RETRIES: tuple[tuple[float, ...], ...] = ((3, 5, 7, 7), (3, 5, 7, 7), (1, 3, 5), (2,))
+
+# Country, currency, a usual and a high price in minor units, and zones whose hours the recipient lives by.
+PLACES: tuple[tuple[str, str, int, int, tuple[str, ...]], ...] = (
+    ("US", "usd", 4_900, 180_000, ("America/New_York", "America/Chicago", "America/Los_Angeles", "Pacific/Honolulu")),
+    ("US", "usd", 2_900, 150_000, ("America/New_York", "America/Chicago", "America/Los_Angeles", "Pacific/Honolulu")),
+    ("GB", "gbp", 3_900, 120_000, ("Europe/London",)),
+    ("DE", "eur", 4_500, 130_000, ("Europe/Berlin",)),
+    ("JP", "jpy", 6_800, 210_000, ("Asia/Tokyo",)),
+    ("KW", "kwd", 14_500, 400_000, ("Asia/Kuwait",)),
+)
+
+# Decline code, weight, and after how many hours the same card works again (None: never).
+TROUBLES: tuple[tuple[str, float, tuple[float, float] | None], ...] = (
+    ("insufficient_funds", 5, (12, 30 * 24)),
+    ("expired_card", 3, None),
+    ("requires_action", 2.5, None),
+    ("authentication_required", 1, None),
+    ("do_not_honor", 2, (24, 40 * 24)),
+    ("generic_decline", 1.5, None),
+    ("processing_error", 2, (2, 72)),
+    ("lost_card", 1, None),
+    ("fraudulent", 0.5, None),
+    ("card_velocity_exceeded", 0.7, (24, 96)),
+    ("transaction_not_allowed", 0.5, None),
+    ("stop_payment_order", 0.6, None),
+    ("duplicate_transaction", 0.2, (24, 48)),
+    ("invalid_amount", 0.2, None),
+    ("never_heard_of_it", 0.3, (24, 240)),
+)
+
+
+@dataclass
+class Customer:
+    """One customer. Moments are Unix seconds."""
+
+    name: str
+    email: str
+    country: str
+    currency: str
+    zones: tuple[str, ...]
+    amount: int
+    interval: str
+    renews_at: int
+    subscriptions: int = 1
+    code: str = ""  # empty: the card is fine
+    cured_at: float = float("inf")
+    id: str = ""
+    cards: int = 0
+    subscription_ids: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What a seed begins with."""
+
+    begins: float
+    customers: tuple[Customer, ...]
+    policy: dict[str, Any]
+    timezone: str
+    shape: str
+    retry_days: list[float]
+    after_last: str
+
+    @classmethod
+    def draw(cls, chance: Random, days: int) -> "Scenario":
+        begins = 1_767_225_600 + chance.randrange(330 * DAY) + chance.random()  # some moment of 2026
+        people = [_customer(chance, number, begins, days) for number in range(GHOSTS + 2)]
+        for lucky in people[GHOSTS:]:
+            lucky.code = ""
+        return cls(
+            begins=begins,
+            customers=tuple(people),
+            policy=_policy(chance),
+            timezone=chance.choice(("UTC", "Europe/Berlin", "America/New_York", "Asia/Tokyo")),
+            shape=chance.choice(("basil", "basil", "acacia")),
+            retry_days=list(chance.choice(RETRIES)),
+            after_last=chance.choice(("unpaid", "unpaid", "cancel", "past_due")),
+        )
+
+
+def _customer(chance: Random, number: int, begins: float, days: int) -> Customer:
+    country, currency, usual, high, zones = chance.choice(PLACES)
+    code, _, cure = chance.choices(TROUBLES, [weight for _, weight, _ in TROUBLES])[0]
+    renews = int(begins + chance.uniform(0.02, 0.6) * days * DAY)
+    return Customer(
+        name=f"Customer {number}",
+        email=f"customer{number}@example.com",
+        country=country,
+        currency=currency,
+        zones=zones,
+        amount=high if chance.random() < 0.06 else usual,
+        interval=chance.choices(("year", "month", "week"), (70, 18, 12))[0],
+        renews_at=renews,
+        subscriptions=2 if chance.random() < 0.08 else 1,
+        code=code,
+        cured_at=renews + chance.uniform(*cure) * HOUR if cure else float("inf"),
+    )
+
+
+def _policy(chance: Random) -> dict[str, Any]:
+    return {
+        "paused": False,
+        "cooldown_hours": chance.choice((24, 48, 72, 72)),
+        "messages_per_ghost": chance.choice((1, 2, 3, 3, 3)),
+        "messages_per_customer_week": chance.choice((1, 2, 2, 3)),
+        "window_days": chance.choice((10, 21, 28)),
+        "quiet_first_message": chance.random() < 0.4,
+        "unpaid_has_access": chance.random() < 0.8,
+        "grace_hours": chance.choice(({"technical": 24}, {}, {"technical": 24, "funds": 48})),
+    }
+
+
+def began_at(customer: Customer) -> int:
+    """When a subscription began that renews at the customer's moment for the first time."""
+    return shift(customer.renews_at, -1, customer.interval)
+
+
+def bank(customer: Customer | None, attempt: Attempt, chance: Random) -> Outcome:
+    """Whether the bank lets a charge pass. Cards beyond the first are new ones, and most of them work."""
+    if customer is None or (attempt.invoice or {}).get("billing_reason") == "subscription_create":
+        return APPROVED
+    told = attempt.behaviour.get("told")
+    if told is None:  # the card that fails
+        if not customer.code or attempt.now >= customer.cured_at:
+            return APPROVED
+        if customer.code in ("requires_action", "authentication_required"):
+            if attempt.authenticated:
+                return APPROVED
+            if customer.code == "requires_action" or attempt.source == "customer":
+                return REQUIRES_ACTION
+        return declined(customer.code)
+    return APPROVED if told == "good" else declined("do_not_honor")
