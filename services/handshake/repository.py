@@ -70,7 +70,7 @@ on conflict (key) do nothing
 _PRUNE = text("""
 delete from processed_events where id in (
     select id from processed_events where received_at < :before and handled_at is not null
-    order by received_at limit :limit)
+    order by received_at limit :limit for update skip locked)
 """)
 
 
