@@ -11,7 +11,9 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import SessionTransaction
 from sqlalchemy.pool import Pool
 from sqlmodel import Session
@@ -20,6 +22,9 @@ from core.config import settings
 
 _SERVER_OPTIONS = (
     "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
+    # Our own transactions hold locks for milliseconds. Who waits ten seconds waits for a process that was stopped or
+    # a person who forgot a session: better to give up and come again than to keep everything behind us waiting.
+    " -c lock_timeout=10000"
     # A client whose machine is gone must not keep its row locks: the server finds out in seven seconds, not in hours.
     " -c tcp_keepalives_idle=3 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=2 -c tcp_user_timeout=7000"
 )
@@ -30,6 +35,10 @@ _CLIENT_OPTIONS = {  # and so does the client whose server is gone: not by TCP's
     "keepalives_count": 2,
     "tcp_user_timeout": 7000,
 }
+_LOCK_NOT_AVAILABLE = "55P03"
+# connection lost, lost race, no room (disk, memory, connections), server stopped or started, disk failed; and our
+# own transaction ended by its idle limit, which happens to a process that was stopped
+_PASSING = ("08", "40", "53", "57P", "58", "25P03", _LOCK_NOT_AVAILABLE)
 _SET_SCOPE = text("select set_config('app.merchant_id', :merchant_id, true), set_config('app.user_id', :user_id, true)")
 
 
@@ -92,6 +101,23 @@ def system_session() -> Iterator[Session]:
 def after_commit(session: Session, action: Callable[[], object]) -> None:
     """Do something once the session's transaction is committed, and not at all when it is not."""
     event.listen(session, "after_commit", lambda _session: action(), once=True)
+
+
+def is_locked(error: DBAPIError) -> bool:
+    """Whether a statement gave up waiting for somebody's lock."""
+    return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
+
+
+def is_passing(error: DBAPIError) -> bool:
+    """Whether the database was at fault and not the statement: the same may succeed later.
+
+    By SQLSTATE (PostgreSQL, "Error Codes"); a connection that broke has none. A statement that took too long (57014)
+    is not among them: it would take too long again.
+    """
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    if state is None:
+        return error.connection_invalidated or isinstance(error.orig, psycopg.OperationalError)
+    return state.startswith(_PASSING)
 
 
 def dispose() -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from core import clock, db, metrics, queue
 from core.crash_points import crash_point
@@ -32,6 +32,7 @@ from services.tasks.turns import Turns
 BATCH = 100
 SETTLE_SECONDS = 0.2  # how long a finished task may wait for company before it is written down as done
 SETTLE_TRIES, SETTLE_PAUSE = 10, 0.5
+DATABASE_PAUSE, LOCKED_PAUSE = timedelta(seconds=2), timedelta(minutes=1)
 
 log = logging.getLogger(__name__)
 
@@ -182,6 +183,9 @@ class _Batch:
             except TaskTimeout as error:
                 outcome.append("timeout")
                 self._fail(task, error, f"It took longer than {registry.limit(task.kind)}.")
+            except DBAPIError as error:
+                outcome.append("postponed" if db.is_passing(error) else "failed")
+                self._not_done_by_database(task, error)
             except (Exception, SystemExit) as error:
                 # Whatever a handler raises must not end the batch or the worker. It is not passed over: it is the
                 # task's failure, kept in its row with the attempt counted, and in the log with its traceback.
@@ -197,6 +201,19 @@ class _Batch:
     def _fail(self, task: ClaimedTask, cause: BaseException, error: str, *, final: bool = False) -> None:
         log.error("task.failed", exc_info=cause, extra={"facts": {**_facts(task), "attempts": task.attempts}})
         self._failed.append(_Failure(task, error, final))
+
+    def _not_done_by_database(self, task: ClaimedTask, error: DBAPIError) -> None:
+        """PostgreSQL that restarts, is full or is locked by a stranger is not the task's failure: it costs no attempt.
+
+        Waiting for a lock keeps the whole lane waiting, so what met one stays away longer.
+        """
+        if not db.is_passing(error):
+            self._fail(task, error, f"{type(error).__name__}: {error}")
+            return
+        name = type(error.orig).__name__
+        log.warning("task.database_away", extra={"facts": {**_facts(task), "error": name}})
+        pause = LOCKED_PAUSE if db.is_locked(error) else DATABASE_PAUSE
+        self._delayed.append(_Delay(task, Retry(after=pause, reason=f"database: {name}")))
 
     def _settle(self) -> None:
         """Write down what was done, in one transaction; patient while PostgreSQL restarts."""
