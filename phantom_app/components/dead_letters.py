@@ -81,8 +81,8 @@ def _letter(view: DeadLetter) -> rx.Component:
 
 def dead_letters() -> rx.Component:
     """The list, its pages, and what was done last."""
-    return rx.fragment(
-        rx.el.p(DeadLetters.note, role="status", class_name="soft small", data_testid="dead-note"),
+    return rx.el.div(
+        rx.el.p(DeadLetters.note, role="status", class_name="soft small dead-note", data_testid="dead-note"),
         rx.cond(
             DeadLetters.letters,
             rx.fragment(
@@ -113,4 +113,5 @@ def dead_letters() -> rx.Component:
                 test_id="no-dead-letters",
             ),
         ),
+        class_name="dead",
     )

@@ -24,7 +24,7 @@ def intake() -> rx.Component:
         return rx.el.tr(
             rx.el.td(view.type, class_name="mono anywhere"),
             rx.el.td(badge(view.outcome, view.tone), custom_attrs={"data-label": "Outcome"}),
-            rx.el.td(view.count, class_name="number right", custom_attrs={"data-label": "Events"}),
+            rx.el.td(view.count, class_name="number", custom_attrs={"data-label": "Events"}),
         )
 
     def event_row(view: EventRow) -> rx.Component:

@@ -80,7 +80,7 @@ def _hunts() -> rx.Component:
                 custom_attrs={"data-label": "State"},
             ),
             *[
-                rx.el.td(value, class_name="number", custom_attrs={"data-label": head})
+                rx.el.td(value, class_name="number nowrap", custom_attrs={"data-label": head})
                 for head, value in zip(
                     _HUNT_HEADS[2:],
                     (view.trigger, view.listed, view.found, view.updated, view.unreadable, view.requests, view.took),

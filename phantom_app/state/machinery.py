@@ -133,8 +133,8 @@ _DETAILS: dict[tuple[str, Health | None], str] = {
     ("workers", Health.AWAY): "No worker has been heard of: work waits, and nothing of it is lost.",
     ("sentinel", Health.WORKING): "One leads and schedules what is due.",
     ("sentinel", Health.AWAY): "Nobody schedules at this moment; what is missed is caught up.",
-    ("postgresql", None): "Answers in {number} ms.",
-    ("redis", Health.WORKING): "Answers in {number} ms.",
+    ("postgresql", None): "Answers within {number} ms.",
+    ("redis", Health.WORKING): "Answers within {number} ms.",
     ("redis", Health.AWAY): "Does not answer: pages stand still until it is back, and no work is lost.",
 }
 

@@ -9,6 +9,7 @@ class Queued:
     """Tasks of one kind that wait: `due` of them now, the oldest for `oldest_seconds` (0 when none is due)."""
 
     kind: str
+    lane: str
     waiting: int
     due: int
     oldest_seconds: float

@@ -15,12 +15,12 @@ from sqlmodel import Session
 from core import clock, db, metrics
 from core.config import settings
 from core.metrics import Reading
+from models.work import TaskLane
 from services.operations import repository
 from services.operations.schemas import Platform, Queued
 from services.tasks.schedules import HUNT, slot_of
 
 SLOTS = 4
-LONG_KINDS = frozenset({"hunt", "purge_pii", "report_usage"})  # a test compares them with the lanes
 MEMORY_SECONDS = 3.0
 """How long a reading of the database serves: several scrapers, and a page beside them, cost one reading."""
 
@@ -41,7 +41,8 @@ def read_platform(session: Session) -> Platform:
     hunts = repository.hunts(session, [present - back for back in range(SLOTS)], now - SLOTS * HUNT.every)
     return Platform(
         queued=tuple(
-            Queued(row.kind, row.waiting, row.due, _age(row.oldest, now)) for row in repository.queued(session, now)
+            Queued(row.kind, row.lane, row.waiting, row.due, _age(row.oldest, now))
+            for row in repository.queued(session, now)
         ),
         running=repository.running(session),
         dead=repository.dead(session),
@@ -112,10 +113,10 @@ def _readings() -> Iterator[Reading]:
 
 
 def _of(found: Platform) -> Iterator[Reading]:
-    for lane in ("quick", "long"):
-        mine = [each for each in found.queued if (each.kind in LONG_KINDS) is (lane == "long")]
+    for lane in TaskLane:
+        mine = [each for each in found.queued if each.lane == lane]
         oldest = max((each.oldest_seconds for each in mine), default=0.0)
-        label = {"lane": lane}
+        label = {"lane": lane.value}
         yield Reading("phantom_queue_due", "Tasks that are due and unclaimed", sum(each.due for each in mine), label)
         yield Reading("phantom_queue_oldest_seconds", "How long the oldest due task has waited", oldest, label)
     for each in found.queued:

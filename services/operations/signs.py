@@ -1,5 +1,6 @@
 """Whether everything a merchant's recovery leans on is alive: the platform's parts, and the merchant's vendors."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -113,4 +114,4 @@ def _of_mail(session: Session, merchant_id: str) -> Sign:
 def _milliseconds(ask: Callable[[], object]) -> int:
     started = time.perf_counter()
     ask()
-    return round((time.perf_counter() - started) * 1000)
+    return math.ceil((time.perf_counter() - started) * 1000)
