@@ -1,5 +1,5 @@
 """Every table, so that importing `models` fills the metadata Alembic compares with."""
 
-from models import audit, base, ghost, identity, merchant, messaging, money, vault, work
+from models import audit, base, ghost, identity, merchant, messaging, money, privacy, vault, work
 
-__all__ = ["audit", "base", "ghost", "identity", "merchant", "messaging", "money", "vault", "work"]
+__all__ = ["audit", "base", "ghost", "identity", "merchant", "messaging", "money", "privacy", "vault", "work"]

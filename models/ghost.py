@@ -123,6 +123,7 @@ class GhostTarget(TenantTable, table=True):
     recovered_cents: int = cents()
     mechanism: str = Field(default="", max_length=32)
     last_presence_at: datetime | None = optional_utc()
+    purged_at: datetime | None = optional_utc()  # since when the columns marked PII are empty, for good
     updated_at: datetime = utc_column()
 
     __table_args__ = (
@@ -130,6 +131,7 @@ class GhostTarget(TenantTable, table=True):
         Index("ix_ghost_targets_found", "merchant_id", text("found_at desc"), "id"),
         Index("ix_ghost_targets_state", "merchant_id", "state", text("found_at desc"), "id"),
         Index("ix_ghost_targets_amount", "merchant_id", text("amount_cents desc"), "id"),
+        Index("ix_ghost_targets_unpurged", "merchant_id", "found_at", postgresql_where=text("purged_at is null")),
         Index("ix_ghost_targets_customer", "merchant_id", "customer_id"),
         Index("ix_ghost_targets_subscription", "merchant_id", "subscription_id"),
         Index(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import delete, func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
@@ -60,6 +60,18 @@ def list_recent(session: Session, merchant_id: str, limit: int) -> Sequence[Mess
         .order_by(col(Message.created_at).desc(), col(Message.id))
         .limit(limit)
     ).all()
+
+
+def empty_of_ghosts(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> None:
+    """Forget to whom and what these ghosts' messages said, and what their links stood for."""
+    theirs = (col(Message.merchant_id) == merchant_id, col(Message.ghost_id).in_(ghost_ids))
+    of_them = select(Message.id).where(*theirs)
+    session.connection().execute(
+        delete(LinkToken).where(col(LinkToken.merchant_id) == merchant_id, col(LinkToken.message_id).in_(of_them))
+    )
+    session.connection().execute(
+        update(Message).where(*theirs).values(recipient=None, html="", plain="", unsubscribe_url="")
+    )
 
 
 def add_token(session: Session, row: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from models.ghost import OPEN_STATES, UNPAID_STATES, FoundVia, GhostKind, GhostS
 from models.money import AttemptSource, AttemptState
 from services.audit import service as audit
 from services.integrations.stripe.facts import InvoiceFacts
-from services.recovery import neighbours, repository, settle
+from services.recovery import neighbours, repository, settle, tombstones
 from services.recovery.classify import Classification, Verdict, classify
 from services.recovery.lifecycle import Trigger
 from services.recovery.pulse import message_key
@@ -23,6 +23,8 @@ from services.recovery.work import MerchantContext, Work
 from services.tasks import service as tasks
 
 SINGLE_PLAN_LIMIT = 5
+# What a purge empties, and no later look at Stripe fills again.
+_PERSONAL = frozenset({"customer_email", "customer_name", "customer_phone", "customer_language", "card_last4"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ def observe(
 ) -> Observed:
     """Bring the ghosts of these invoices up to date, in one transaction of the caller's.
 
-    Invoices that are no ghosts and have none are passed over. `now` is aware UTC.
+    Invoices that are no ghosts and have none are passed over, and those whose customer was removed. `now` is aware UTC.
     """
     work = Work.begin(session, merchant, now, neighbours.of_invoices(session, merchant.id, batch))
     existing = repository.lock_by_invoices(session, merchant.id, [facts.id for facts in batch])
@@ -52,6 +54,9 @@ def observe(
             updated += _update(work, ghost, facts, verdict)
         elif _starts_a_ghost(facts, verdict, via):
             fresh.append((facts, verdict))
+    if fresh:
+        removed = tombstones.buried(session, merchant.id, [facts for facts, _ in fresh])
+        fresh = [(facts, verdict) for facts, verdict in fresh if facts.id not in removed]
     ghosts = _create(work, fresh, via)
     work.finish()
     _plan_messages(session, merchant, ghosts, now)
@@ -166,7 +171,8 @@ def _take_facts(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
         "subscription_status": facts.subscription_status,
         "api_shape": facts.shape,
     }
-    values = {name: value for name, value in values.items() if value}
+    personal = _PERSONAL if ghost.purged_at else frozenset()
+    values = {name: value for name, value in values.items() if value and name not in personal}
     values["requires_3ds"] = facts.decline.requires_3ds
     # Attempts only ever grow: an older snapshot must not turn the count back.
     if facts.attempt_count >= (ghost.attempt_count or 0):

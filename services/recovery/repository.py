@@ -95,6 +95,33 @@ def list_unpaid_of_customer(session: Session, merchant_id: str, customer_id: str
     ).all()
 
 
+def list_unpurged(session: Session, merchant_id: str, *, found_before: datetime, limit: int) -> list[GhostTarget]:
+    """Ghosts whose personal data is still there, the oldest first, locked."""
+    statement = (
+        select(GhostTarget)
+        .where(
+            GhostTarget.merchant_id == merchant_id,
+            col(GhostTarget.purged_at).is_(None),
+            GhostTarget.found_at < found_before,
+        )
+        .order_by(col(GhostTarget.found_at))
+        .limit(limit)
+        .with_for_update()
+    )
+    return list(session.exec(statement))
+
+
+def list_of_customer(session: Session, merchant_id: str, customer_id: str) -> list[GhostTarget]:
+    """All ghosts a customer ever had, locked."""
+    statement = (
+        select(GhostTarget)
+        .where(GhostTarget.merchant_id == merchant_id, GhostTarget.customer_id == customer_id)
+        .order_by(col(GhostTarget.id))
+        .with_for_update()
+    )
+    return list(session.exec(statement))
+
+
 def get_by_payment_intent(session: Session, merchant_id: str, payment_intent_id: str) -> GhostTarget | None:
     return session.exec(
         select(GhostTarget).where(

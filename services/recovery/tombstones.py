@@ -1,0 +1,44 @@
+"""Invoices and customers that were removed, as keyed hashes: nobody can read from the table who they were."""
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Session, col, select
+
+from models.privacy import Tombstone, TombstoneKind
+from services.integrations.stripe.facts import InvoiceFacts
+from services.vault.keys import Purpose, derive_key, derived_keys
+
+
+def bury(session: Session, merchant_id: str, kind: TombstoneKind, ids: Iterable[str], now: datetime) -> None:
+    """Keep these objects from being imported again. Idempotent."""
+    key = derive_key(Purpose.TOMBSTONES)
+    rows = [
+        {"merchant_id": merchant_id, "kind": kind, "object_hash": digest, "created_at": now}
+        for digest in sorted({_hash(key, merchant_id, kind, each) for each in ids})
+    ]
+    if rows:
+        session.execute(insert(Tombstone).values(rows).on_conflict_do_nothing())
+
+
+def buried(session: Session, merchant_id: str, batch: Sequence[InvoiceFacts]) -> set[str]:
+    """Which of these invoices must not be imported: their ids."""
+    by_hash: dict[str, set[str]] = {}
+    for key in derived_keys(Purpose.TOMBSTONES):  # who was removed before a key rotation stays removed
+        for facts in batch:
+            for kind, each in ((TombstoneKind.INVOICE, facts.id), (TombstoneKind.CUSTOMER, facts.customer.id)):
+                if each:
+                    by_hash.setdefault(_hash(key, merchant_id, kind, each), set()).add(facts.id)
+    if not by_hash:
+        return set()
+    statement = select(Tombstone.object_hash).where(
+        Tombstone.merchant_id == merchant_id, col(Tombstone.object_hash).in_(list(by_hash))
+    )
+    return {invoice for digest in session.exec(statement) for invoice in by_hash[digest]}
+
+
+def _hash(key: bytes, merchant_id: str, kind: TombstoneKind, each: str) -> str:
+    return hmac.digest(key, f"{merchant_id}:{kind}:{each}".encode(), hashlib.sha256).hex()

@@ -1,0 +1,167 @@
+"""Forgetting people: what goes, what stays, and that nothing brings it back."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlmodel import select
+
+from core import db
+from core.clock import ManualClock
+from jobs import purge_pii
+from models.ghost import FoundVia, GhostEvent, GhostState, GhostTarget
+from models.messaging import LinkToken, Message
+from models.money import Recovery
+from models.privacy import Tombstone
+from services.integrations.stripe.facts import InvoiceFacts
+from services.integrations.stripe.parsing import parse_invoice
+from services.recovery import outreach, purge
+from services.recovery.observe import Observed, observe
+from services.recovery.work import merchant_context
+from services.tasks.schemas import ClaimedTask
+from tests.support.factories import make_merchant, raw_invoice
+from tests.support.recount import assert_sums_agree
+
+DAY = timedelta(days=1)
+
+
+def facts(**changed: Any) -> InvoiceFacts:
+    return parse_invoice(raw_invoice(**changed))
+
+
+class Files:
+    """What a merchant has on file."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock, self.merchant = clock, make_merchant()
+
+    def see(self, *batch: InvoiceFacts, via: FoundVia = FoundVia.HUNT) -> Observed:
+        with db.tenant_session(self.merchant) as session:
+            return observe(session, merchant_context(session, self.merchant), batch, via, self.clock.now())
+
+    def write_to(self, ghost: GhostTarget) -> None:
+        with db.tenant_session(self.merchant) as session:
+            prepared = outreach.prepare(session, self.merchant, ghost.id, 1, facts())
+            outreach.settle_sent(session, self.merchant, prepared.message_id, "resend", "re_1")
+
+    def purge(self) -> int:
+        with db.tenant_session(self.merchant) as session:
+            return purge.purge_due(session, self.merchant, self.clock.now())
+
+    def erase(self, customer: str) -> int:
+        with db.tenant_session(self.merchant) as session:
+            return purge.erase_customer(session, self.merchant, customer, self.clock.now())
+
+    def rows(self, table: Any) -> list[Any]:
+        with db.tenant_session(self.merchant) as session:
+            return list(session.exec(select(table)).all())
+
+    @property
+    def ghost(self) -> GhostTarget:
+        return self.rows(GhostTarget)[0]
+
+    def everything(self) -> str:
+        """All that is kept of the merchant's ghosts and messages, as one text."""
+        kept = (GhostTarget, GhostEvent, Message, Tombstone, LinkToken)
+        return " ".join(str(vars(row)) for table in kept for row in self.rows(table))
+
+
+@pytest.fixture
+def files(database: object, clock: ManualClock) -> Files:
+    return Files(clock)
+
+
+class TestAfterNinetyDays:
+    def test_nothing_personal_is_left_anywhere(self, files: Files) -> None:
+        files.see(facts())
+        files.write_to(files.ghost)
+        person = (files.ghost.customer_email, files.ghost.customer_name)
+        assert all(word and word in files.everything() for word in person)
+        files.clock.advance(90 * DAY + timedelta(seconds=1))
+
+        assert files.purge() == 1
+        assert not any(word in files.everything() for word in person if word)
+        assert files.rows(LinkToken) == []
+        assert files.purge() == 0
+
+    def test_not_a_day_earlier(self, files: Files) -> None:
+        files.see(facts())
+        files.clock.advance(90 * DAY)
+        assert files.purge() == 0
+
+    def test_an_open_one_ends_as_exhausted_and_the_sums_still_agree(self, files: Files) -> None:
+        files.see(facts())
+        files.clock.advance(91 * DAY)
+        files.purge()
+
+        assert files.ghost.state == GhostState.EXHAUSTED
+        assert (files.ghost.next_action, files.ghost.amount_cents) == ("", 4900)
+        assert_sums_agree(files.merchant)
+
+    def test_a_later_look_at_stripe_brings_nothing_back(self, files: Files) -> None:
+        files.see(facts())
+        files.clock.advance(91 * DAY)
+        files.purge()
+        files.see(facts(attempt_count=3))
+
+        assert files.ghost.attempt_count == 3
+        assert files.ghost.customer_email is None
+        assert files.ghost.customer_name is None
+
+    def test_a_late_payment_is_still_recognised(self, files: Files) -> None:
+        files.see(facts())
+        files.clock.advance(200 * DAY)
+        files.purge()
+        files.see(facts(status="paid", amount_remaining=0, amount_paid=4900), via=FoundVia.WEBHOOK)
+
+        assert files.ghost.state == GhostState.RECOVERED
+        assert [row.amount_cents for row in files.rows(Recovery)] == [4900]
+        assert_sums_agree(files.merchant)
+
+    def test_the_job_goes_on_until_none_is_left(self, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(purge, "PAGE", 2)
+        files.see(*(facts(id=f"in_{number}") for number in range(5)))
+        files.clock.advance(91 * DAY)
+        task = ClaimedTask(1, "purge_pii", files.merchant, {}, 1, 5, 0, "c", "me", files.clock.now())
+
+        assert purge_pii.run(task) == {"purged": 5}
+
+
+class TestOnRequest:
+    def test_a_customer_is_forgotten_at_once_and_never_imported_again(self, files: Files) -> None:
+        files.see(facts(id="in_1"), facts(id="in_2"), facts(id="in_3", customer="cus_other"))
+        customer = next(ghost.customer_id for ghost in files.rows(GhostTarget) if ghost.invoice_id == "in_1")
+
+        assert files.erase(customer) == 2
+        assert files.see(facts(id="in_9")).found == 0
+        assert files.see(facts(id="in_8", customer="cus_other")).found == 1
+        states = {ghost.invoice_id: ghost.state for ghost in files.rows(GhostTarget)}
+        assert states == {"in_1": "exhausted", "in_2": "exhausted", "in_3": "open", "in_8": "open"}
+        assert_sums_agree(files.merchant)
+
+    def test_one_who_was_never_seen_is_kept_away_too(self, files: Files) -> None:
+        customer = facts().customer.id
+        assert customer is not None
+        assert files.erase(customer) == 0
+        assert files.see(facts()).found == 0
+
+    def test_asking_twice_changes_nothing(self, files: Files) -> None:
+        files.see(facts())
+        customer = files.ghost.customer_id
+        assert customer is not None
+        files.erase(customer)
+        first = files.ghost.purged_at
+        files.clock.advance(DAY)
+        files.erase(customer)
+        assert files.ghost.purged_at == first
+
+    def test_a_tombstone_says_nothing_of_who_it_was(self, files: Files) -> None:
+        files.erase("cus_secret")
+        assert "cus_secret" not in files.everything()
+
+    def test_another_merchant_is_not_concerned(self, files: Files) -> None:
+        customer = facts().customer.id
+        assert customer is not None
+        files.erase(customer)
+        other = Files(files.clock)
+        assert other.see(facts()).found == 1
