@@ -108,6 +108,10 @@ def _several(value: SecretStr | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _empty_is_zero(value: object) -> object:
+    return 0 if value == "" else value
+
+
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_psycopg_url)]
 BaseUrl = Annotated[str, AfterValidator(_without_trailing_slash)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]
@@ -130,6 +134,7 @@ class Settings(BaseSettings):
     phantom_log_level: str = "INFO"
     phantom_metrics_folder: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
     metrics_token: OptionalSecret = None
+    drain_seconds: Annotated[float, BeforeValidator(_empty_is_zero), Field(ge=0, le=300)] = 0
 
     database_url: DatabaseUrl
     database_admin_url: Annotated[SecretStr | None, BeforeValidator(_empty_is_none)] = None

@@ -30,7 +30,7 @@ from starlette.types import ASGIApp
 
 from core import config, db, logging, metrics
 from core.errors import ConfigurationError, PhantomError
-from phantom_app import build, failures, headers, runtime
+from phantom_app import build, draining, failures, headers, runtime
 from phantom_app.dispatch import Dispatch, prerendered
 from phantom_app.limits import SocketLimits
 from phantom_app.proxies import BehindProxies
@@ -210,6 +210,7 @@ def serve_forked(host: str, port: int, workers: int, build_application: Callable
         log_dictconfig=_LOGS_LIKE_OURS,
         **options,
     )
+    server.signal_handler_interrupt = draining.delayed(server.signal_handler_interrupt, config.settings().drain_seconds)
     refuse_busy_port(host, port)  # a first build takes a while; somebody may have come in between
     server.serve(target_loader=lambda _name: build_application())
 

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core import db, queue
 from core.errors import PhantomError
+from phantom_app import draining
 from services.vault import service as vault
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,12 @@ async def health() -> JSONResponse:
 
 @router.get("/health/ready")
 async def ready() -> JSONResponse:
-    """Whether everything a request needs is there: 200 with all checks true, else 503; either within the deadline."""
+    """Whether everything a request needs is there: 200 with all checks true, else 503; either within the deadline.
+
+    Also 503 from the moment this server was told to stop, so that a balancer sends nobody here any more.
+    """
+    if draining.has_begun():
+        return JSONResponse({"status": "stopping", "checks": {}}, 503, {"cache-control": "no-store"})
     outcomes = await asyncio.gather(*(_holds(name, check) for name, check in _CHECKS.items()))
     checks = dict(zip(_CHECKS, outcomes, strict=True))
     good = all(checks.values())
