@@ -50,6 +50,8 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         return _held(merchant_id, ghost_id, step, error.title.lower())
     with db.tenant_session(merchant_id) as session:
         prepared = outreach.prepare(session, merchant_id, ghost_id, step, fresh)
+    if prepared.not_before is not None:
+        raise Retry(at=prepared.not_before, reason="quiet_hours")
     if prepared.email is None:
         metrics.MESSAGES.add("held")
         return {"sent": False, "reason": prepared.reason}

@@ -71,6 +71,16 @@ def within_hours(moment: datetime, country: str, policy: RecoveryPolicy, default
     return moment
 
 
+def earliest(step: int, country: str, policy: RecoveryPolicy, now: datetime, default_zone: str = "UTC") -> datetime:
+    """When the message of this step may go, counting the recipient's quiet hours alone: `now`, or the next daytime.
+
+    A message is planned into the daytime, but its task may run later: after a pulse's hour, a back-off, an outage.
+    """
+    if step == 1 and not policy.quiet_first_message:
+        return now
+    return within_hours(now, country, policy, default_zone)
+
+
 def _next_half_hour(moment: datetime) -> datetime:
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     return epoch + ((moment - epoch) // _STEP + 1) * _STEP

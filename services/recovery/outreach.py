@@ -24,7 +24,7 @@ from models.messaging import Channel, LinkPurpose, Message, MessageState
 from services.audit import service as audit
 from services.integrations.resend import OutgoingEmail
 from services.integrations.stripe.facts import InvoiceFacts
-from services.messaging import links
+from services.messaging import links, schedule
 from services.messaging import repository as messages
 from services.messaging.render import Brand, one_line, render
 from services.recovery import neighbours, repository
@@ -35,6 +35,7 @@ from services.recovery.optout import ASKED, WHY_SILENT
 from services.recovery.work import Work, merchant_context
 
 HOLD = timedelta(hours=6)
+QUIET = "Held for the customer's daytime."
 PROVIDER_REFUSED = "The mail provider refused the message: see the outbox."
 PROVIDER_MEMORY = timedelta(hours=24)
 _SAFETY = timedelta(minutes=10)  # clocks differ; a key about to expire is treated as expired
@@ -48,6 +49,8 @@ class Prepared:
     email: OutgoingEmail | None
     idempotency_key: str
     reason: str
+    not_before: datetime | None = None
+    """A message under way waits for the customer's daytime: the same task again then."""
 
 
 def invoice_of(session: Session, merchant_id: str, ghost_id: str) -> str | None:
@@ -83,6 +86,11 @@ def prepare(session: Session, merchant_id: str, ghost_id: str, step: int, fresh:
             ghost.next_action_at, ghost.next_action_reason = now + HOLD, f"Held: {refusal}."
         work.finish()
         return Prepared("", None, "", refusal)
+    daytime = _daytime(work, ghost, step)
+    if daytime > now:
+        ghost.next_action_at, ghost.next_action_reason = daytime, QUIET
+        work.finish()
+        return Prepared("", None, "", QUIET)
     slot = _fill_slot(work, ghost, step)
     work.finish()
     return Prepared(slot.id, _email(slot, merchant.reply_to), slot.idempotency_key, "")
@@ -152,12 +160,19 @@ def _repeat(work: Work, ghost: GhostTarget, slot: Message, refusal: str) -> Prep
     """A slot left in `sending` by a crash: the same message with the same key, while the provider remembers it."""
     assert slot.intent_at is not None  # noqa: S101  # set with the state
     expired = work.now - slot.intent_at > PROVIDER_MEMORY - _SAFETY
+    if not refusal and not expired and (daytime := _daytime(work, ghost, slot.step)) > work.now:
+        return Prepared(slot.id, None, "", QUIET, daytime)
     if not refusal and not expired:
         return Prepared(slot.id, _email(slot, work.merchant.reply_to), slot.idempotency_key, "")
     _give_up(work, ghost, slot, refusal or "the provider no longer knows the key")
     work.plan(ghost)
     work.finish()
     return Prepared(slot.id, None, "", slot.reason)
+
+
+def _daytime(work: Work, ghost: GhostTarget, step: int) -> datetime:
+    country = ghost.customer_country or ghost.country_code
+    return schedule.earliest(step, country, work.merchant.policy, work.now, work.merchant.timezone)
 
 
 def _fill_slot(work: Work, ghost: GhostTarget, step: int) -> Message:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlmodel import select
@@ -153,6 +154,39 @@ class TestSending:
     def test_a_ghost_that_never_got_its_message_ends_with_the_window(self, story: Story):
         story.clock.advance(timedelta(days=29))
         assert (story.pulse().exhausted, story.ghost.state) == (1, GhostState.EXHAUSTED)
+
+
+class TestQuietHours:
+    """09:00 UTC is the middle of the night in the United States, where the card is from."""
+
+    def second_due(self, story: Story) -> None:
+        story.sent(story.prepare())
+        story.clock.advance(timedelta(days=4))
+
+    def test_the_first_message_goes_at_once(self, story: Story):
+        assert story.prepare().email is not None
+
+    def test_a_later_one_whose_task_runs_at_night_waits_for_the_day(self, story: Story):
+        self.second_due(story)
+        assert story.prepare(step=2).email is None
+        due = story.ghost.next_action_at
+        assert (len(story.messages), due > story.clock.now()) == (1, True)
+        assert 8 <= due.astimezone(ZoneInfo("Pacific/Honolulu")).hour < due.astimezone(ZoneInfo("US/Eastern")).hour < 21
+        story.clock.current = due
+        assert story.prepare(step=2).email is not None
+
+    def test_a_repeat_at_night_waits_too_and_keeps_its_key(self, story: Story):
+        german = replace(FAILED, customer=replace(FAILED.customer, country="DE"))
+        self.second_due(story)
+        first = story.prepare(german, step=2)  # 10:00 in Berlin
+        story.clock.advance(timedelta(hours=13))
+        night = story.prepare(german, step=2)
+        assert (night.email, story.messages[1].state) == (None, MessageState.SENDING)
+        assert night.not_before is not None
+        assert night.not_before.astimezone(ZoneInfo("Europe/Berlin")).hour == 8
+        story.clock.current = night.not_before
+        again = story.prepare(german, step=2)
+        assert (again.email, again.idempotency_key) == (first.email, first.idempotency_key)
 
 
 class TestCrashes:
