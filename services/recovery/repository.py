@@ -31,6 +31,7 @@ def lock_by_invoices(session: Session, merchant_id: str, invoice_ids: Sequence[s
         .where(GhostTarget.merchant_id == merchant_id, col(GhostTarget.invoice_id).in_(invoice_ids))
         .order_by(col(GhostTarget.id))
         .with_for_update()
+        .execution_options(populate_existing=True)
     )
     return {ghost.invoice_id: ghost for ghost in session.exec(statement)}
 
@@ -61,8 +62,11 @@ def customers_of_message(session: Session, merchant_id: str, message_id: str) ->
 
 
 def get_ghost(session: Session, merchant_id: str, ghost_id: str, *, lock: bool = False) -> GhostTarget | None:
+    """A ghost; with `lock` as it is once nobody else changes it, whatever this session read of it before."""
     statement = select(GhostTarget).where(GhostTarget.merchant_id == merchant_id, GhostTarget.id == ghost_id)
-    return session.exec(statement.with_for_update() if lock else statement).first()
+    if lock:
+        statement = statement.with_for_update().execution_options(populate_existing=True)
+    return session.exec(statement).first()
 
 
 def get_by_invoice(session: Session, merchant_id: str, invoice_id: str) -> GhostTarget | None:

@@ -118,6 +118,19 @@ class TestWhoseGhost:
             session.rollback()
         assert_sums_agree(merchant)
 
+    def test_what_was_read_before_the_lock_is_read_again(self, merchant: str, clock: ManualClock):
+        facts = failed(1, "cus_1")
+        with db.tenant_session(merchant) as session:
+            see(session, merchant, clock, facts)
+        with db.tenant_session(merchant) as first:
+            before = repository.get_by_invoice(first, merchant, facts.id)
+            assert before is not None
+            with db.tenant_session(merchant) as second:
+                see(second, merchant, clock, paid(facts))
+            assert before.state == GhostState.OPEN
+            locked = repository.get_ghost(first, merchant, before.id, lock=True)
+            assert (locked is before, before.state) == (True, GhostState.RECOVERED)
+
     def test_shards_are_taken_before_the_first_of_several_units(self, merchant: str, clock: ManualClock):
         one, other = customers_of_shards(2, 9)
         with db.tenant_session(merchant) as session:
