@@ -52,6 +52,10 @@ class LeaseKeeper:
         """A task starts that may take `limit`."""
         self._deadline = time.monotonic() + limit.total_seconds() + OVERDUE_SECONDS
 
+    def rests(self) -> None:
+        """No task runs until the next `starts`; what is held is kept without a limit."""
+        self._deadline = float("inf")
+
     def has_lost(self, task: ClaimedTask) -> bool:
         """Whether somebody else has this task now."""
         with self._lock:

@@ -11,7 +11,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -31,10 +31,12 @@ from services.tasks.turns import Turns
 
 BATCH = 100
 SETTLE_SECONDS = 0.2  # how long a finished task may wait for company before it is written down as done
-SETTLE_TRIES, SETTLE_PAUSE = 10, 0.5
+SETTLE_PAUSE = 0.5
+PATIENCE_SECONDS, PATIENCE_WHEN_STOPPING = 120.0, 5.0  # with a database that cannot be written to
 DATABASE_PAUSE, LOCKED_PAUSE = timedelta(seconds=2), timedelta(minutes=1)
 
 log = logging.getLogger(__name__)
+_nap = threading.Event()  # never set: to wait on
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,7 @@ class _Batch:
         self._failed: list[_Failure] = []
         self._delayed: list[_Delay] = []
         self._settled_at = time.monotonic()
+        self._hopeless = False
 
     def run(self) -> None:
         with self._keeper:
@@ -222,20 +225,27 @@ class _Batch:
             *(failure.task for failure in self._failed),
             *(delay.task for delay in self._delayed),
         ]
-        if settled:
-            for last in _tries():
-                try:
-                    self._write()
-                    break
-                except OperationalError:
-                    if last:
-                        raise  # the leases run out, and the tasks run again
-                    self._runner.stopping.wait(SETTLE_PAUSE)
+        if settled and not self._hopeless:
+            self._keeper.rests()
+            self._write_patiently()
             crash_point("tasks.settled")
             self._keeper.settled(settled)
             queue.announce_changes({task.merchant_id for task in settled if task.merchant_id})
         self._done, self._failed, self._delayed = [], [], []
         self._settled_at = time.monotonic()
+
+    def _write_patiently(self) -> None:
+        """Until it is written. Nobody else can have these tasks while nobody can write, and rescuing is writing too."""
+        began = time.monotonic()
+        while True:
+            try:
+                return self._write()
+            except OperationalError:
+                stopping = self._runner.stopping.is_set()
+                if time.monotonic() - began >= (PATIENCE_WHEN_STOPPING if stopping else PATIENCE_SECONDS):
+                    self._hopeless = True  # the leases run out, and the tasks run again
+                    raise
+                _nap.wait(SETTLE_PAUSE)
 
     def _write(self) -> None:
         with db.system_session() as session:
@@ -260,11 +270,6 @@ class _Batch:
             with db.system_session() as session:
                 tasks.release(session, left)
             self._keeper.settled(left)
-
-
-def _tries() -> Iterator[bool]:
-    """Whether this try is the last."""
-    return (number == SETTLE_TRIES for number in range(1, SETTLE_TRIES + 1))
 
 
 def _facts(task: ClaimedTask) -> dict[str, object]:

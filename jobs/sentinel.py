@@ -93,14 +93,17 @@ def tick(now: datetime) -> None:
 def lead(stopping: threading.Event, leadership: Leadership | None = None) -> None:
     """Tick once a second while leading, wait for leadership otherwise, until `stopping`."""
     leadership = leadership or Leadership()
-    sentinel = Sentinel()
+    sentinel, away = Sentinel(), False
     while not stopping.is_set():
         try:
             if leadership.held():
                 sentinel.tick(clock.now())
+            away = False
         except OperationalError as error:
-            # PostgreSQL restarts or is away: nothing can be scheduled and nothing is lost; next second again.
-            log.warning("sentinel.database_away", extra={"facts": {"error": type(error.orig).__name__}})
+            # PostgreSQL restarts, is away or full: nothing can be scheduled and nothing is lost; next second again.
+            if not away:
+                log.warning("sentinel.database_away", extra={"facts": {"error": type(error.orig).__name__}})
+            away = True
         stopping.wait(TICK_SECONDS)
     leadership.release()
 

@@ -13,19 +13,20 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import FrameType
 
 import redis
 from redis.client import Pipeline
-from rq import SimpleWorker
+from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
+from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
 from sqlalchemy.exc import OperationalError
 
 from core import db, queue
-from jobs import boot, registry
+from jobs import boot, lockjaw, registry
 from jobs.runner import Runner
 from models.work import TaskLane
 from services.tasks import upkeep
@@ -83,15 +84,16 @@ class LaneWorker(SimpleWorker):
 
     def __init__(self, lane: str, runner: Runner) -> None:
         self._runner = runner
+        self._away = False
         client = redis.Redis.from_url(  # its own: RQ changes the time-outs of the client it is given
-            queue.connection_url(), socket_connect_timeout=2, health_check_interval=15
+            queue.connection_url(), socket_connect_timeout=2, health_check_interval=15, retry=queue.at_once()
         )
         super().__init__(
             [queue.task_queue(registry.lane(lane).queue, client=client)],
             name=f"{socket.gethostname()}-{os.getpid()}-{lane}-{secrets.token_hex(4)}",
             connection=client,
             serializer=JSONSerializer,
-            worker_ttl=25,  # blocks for ten seconds at a time
+            worker_ttl=25,
             maintenance_interval=60,
             log_job_description=False,
         )
@@ -113,10 +115,39 @@ class LaneWorker(SimpleWorker):
         """Called before and after each wait: the place to notice a stop, and a Redis that is gone."""
         if self._runner.stopping.is_set():
             raise StopRequested
-        try:
+        with self._left_when_away():
             super().heartbeat(timeout, pipeline)
+
+    @property
+    def dequeue_timeout(self) -> int:
+        """Seconds to block for a wake-up. RQ's ten would be the time to notice a Redis that has fallen silent."""
+        return 2
+
+    @property
+    def connection_timeout(self) -> int:
+        """Seconds of silence after which Redis is away."""
+        return self.dequeue_timeout + 1
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """Wait for a wake-up, as long as Redis answers."""
+        with self._left_when_away():
+            return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+
+    def teardown(self) -> None:
+        """Say good-bye to Redis, if it is there to hear it; its registration runs out otherwise."""
+        if not self._away:
+            super().teardown()  # type: ignore[no-untyped-call]  # RQ's
+
+    @contextlib.contextmanager
+    def _left_when_away(self) -> Iterator[None]:
+        """Leave RQ's loop, which would wait for Redis while tasks wait for us."""
+        try:
+            yield
         except redis.RedisError:
-            raise StopRequested from None  # leaves RQ's loop, which would wait for Redis while tasks wait for us
+            self._away = True
+            raise StopRequested from None
 
 
 def work_lane(lane: str, runner: Runner) -> None:
@@ -127,6 +158,8 @@ def work_lane(lane: str, runner: Runner) -> None:
     while not runner.stopping.is_set():
         try:
             run_batch(queue_name)  # what came before we listened
+            if not queue.answers():
+                raise redis.TimeoutError("no answer")
             worker = LaneWorker(lane, runner)
             if away:
                 log.info("worker.redis_back", extra={"facts": {"lane": lane}})
@@ -173,6 +206,7 @@ def _leave_stuck() -> None:
 
 def work(lanes: Sequence[str]) -> None:
     """Work on these lanes, the first in this thread, until SIGTERM or SIGINT."""
+    lockjaw.guard()
     runners = [Runner(alarms=index == 0, on_stuck=_leave_stuck) for index in range(len(lanes))]
     _stop_on_signals(runners, runners[0])
     threads = [
@@ -185,7 +219,10 @@ def work(lanes: Sequence[str]) -> None:
     with contextlib.suppress(StopRequested):
         work_lane(lanes[0], runners[0])
     for runner in runners[1:]:
-        runner.finish()
+        try:
+            runner.finish()
+        except OperationalError as error:
+            log.warning("worker.database_away", extra={"facts": {"error": type(error.orig).__name__}})
     log.info("worker.stopped")
 
 

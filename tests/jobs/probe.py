@@ -1,9 +1,11 @@
 """Handlers for tests, in this process and in a worker's. A task's payload says what its handler shall do."""
 
 import contextlib
+import itertools
 import os
 import select
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -19,6 +21,9 @@ from services.tasks.schemas import ClaimedTask
 
 RAN = "probe:ran"  # a Redis list of task ids, in the order their handlers started
 GO = "probe:go"  # a Redis list a handler may wait at
+
+_forever = threading.Lock()
+_forever.acquire()
 
 seen: list[ClaimedTask] = []
 hooks: dict[str, Callable[[ClaimedTask], dict[str, Any] | None]] = {}
@@ -60,6 +65,17 @@ def _hang(task: ClaimedTask) -> None:
         select.select([], [], [], 60)
 
 
+def _deaf(task: ClaimedTask) -> None:
+    """Wait in C code that no signal of this process interrupts."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM, signal.SIGTERM})
+    _forever.acquire()
+
+
+def _lockjaw(task: ClaimedTask) -> None:
+    """Compute in C code that keeps the interpreter's lock, so that no other thread runs either."""
+    sum(itertools.repeat(1))
+
+
 def _huge(task: ClaimedTask) -> dict[str, str]:
     return {"text": "x" * 50_000_000}
 
@@ -99,6 +115,8 @@ ACTIONS: dict[str, Callable[[ClaimedTask], dict[str, Any] | None]] = {
     "follow": _follow,
     "exit": _exit,
     "hang": _hang,
+    "deaf": _deaf,
+    "lockjaw": _lockjaw,
     "huge": _huge,
     "nul": _nul,
     "hook": _hook,

@@ -16,6 +16,7 @@ import sys
 from jobs import {module}
 from tests.jobs import probe
 probe.register({limit})
+{setup}
 sys.exit({module}.main({arguments!r}))
 """
 
@@ -23,8 +24,11 @@ sys.exit({module}.main({arguments!r}))
 class Process:
     """A process whose output is read as it comes."""
 
-    def __init__(self, module: str, *arguments: str, limit: float = 60, env: Mapping[str, str] | None = None) -> None:
-        code = _START.format(module=module, arguments=list(arguments), limit=limit)
+    def __init__(
+        self, module: str, *arguments: str, limit: float = 60, setup: str = "", env: Mapping[str, str] | None = None
+    ) -> None:
+        """`setup` is Python that runs in the process before its work begins."""
+        code = _START.format(module=module, arguments=list(arguments), limit=limit, setup=setup)
         self._process = subprocess.Popen(  # noqa: S603  # our own code and arguments
             [sys.executable, "-c", code],
             cwd=ROOT,
