@@ -144,7 +144,10 @@ class Hunt(TenantTable, table=True):
 
 
 class HuntSpool(Table, table=True):
-    """What a hunt's first sweeps learnt, kept for its last: memory stays flat. Emptied when the hunt ends."""
+    """What a hunt's first sweeps learnt, kept for its last: memory stays flat.
+
+    Emptied when the hunt ends; that of a hunt nobody goes on with goes with the merchant's next one after a week.
+    """
 
     __tablename__ = "hunt_spool"
     scope = Scope.TENANT

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ARRAY, String, any_, bindparam, delete
+from sqlalchemy import ARRAY, String, any_, bindparam, delete, text
 from sqlmodel import Session, col, select
 
 from core.rows import insert_rows
@@ -16,7 +16,17 @@ BILLED_KEPT = timedelta(days=60)
 _SEEN = "seen:"  # an invoice's own row holds its payment
 _KEY_LENGTH = 64  # of `hunt_spool.object_id`: the mark and an id can be longer
 _BATCH = 1000
+ABANDONED = timedelta(days=7)
 HUNTS_KEPT = timedelta(days=180)
+
+_ABANDON = text("""
+with given_up as (
+    update hunts set state = 'failed', error = 'Abandoned: nobody went on with it for a week.', finished_at = :now
+    where merchant_id = :merchant_id and state = 'running' and started_at < :before
+    returning id
+)
+delete from hunt_spool where merchant_id = :merchant_id and hunt_id in (select id from given_up)
+""")
 
 
 def get_hunt(session: Session, merchant_id: str, hunt_id: str) -> Hunt | None:
@@ -138,6 +148,11 @@ def prune_billed(session: Session, merchant_id: str, today: date) -> None:
             col(BilledInvoice.merchant_id) == merchant_id, col(BilledInvoice.billed_on) < today - BILLED_KEPT
         )
     )
+
+
+def abandon_hunts(session: Session, merchant_id: str, now: datetime) -> None:
+    """Give up hunts that nobody went on with for a week, and forget what they had kept for their joins."""
+    session.execute(_ABANDON, {"merchant_id": merchant_id, "now": now, "before": now - ABANDONED})
 
 
 def prune_hunts(session: Session, merchant_id: str, now: datetime) -> None:

@@ -208,6 +208,7 @@ class HuntRun:
     def _prune(self, session: Session) -> None:
         """Every merchant is hunted twice a day, which makes this the place where its old rows go."""
         repository.prune_billed(session, self.merchant_id, self.now.date())
+        repository.abandon_hunts(session, self.merchant_id, self.now)
         repository.prune_hunts(session, self.merchant_id, self.now)
 
     def _report(self, session: Session) -> None:

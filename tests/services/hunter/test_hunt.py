@@ -13,6 +13,7 @@ from core.errors import NotFoundError
 from models.ghost import GhostState, GhostTarget
 from models.merchant import BilledInvoice
 from models.work import Hunt, HuntSpool
+from services.hunter import repository
 from services.hunter import service as hunter
 from services.hunter.schemas import HuntProgress, HuntRequest
 from tests.support.factories import make_merchant, raw_invoice, raw_subscription
@@ -159,6 +160,20 @@ class TestHunting:
         hunt(merchant, account(5))
         assert rows(merchant, HuntSpool) == []
 
+    def test_what_nobody_goes_on_with_is_given_up_after_a_week(self, merchant: str, clock: ManualClock):
+        stripe = account(3)
+        stripe.break_at = 3  # with payments and subscriptions in the spool
+        with pytest.raises(ConnectionResetError):
+            hunt(merchant, stripe, HuntRequest(trigger="command"))
+        clock.advance(timedelta(days=6))
+        hunt(merchant, account(3))
+        assert len(rows(merchant, HuntSpool)) == 6
+        clock.advance(timedelta(days=2))
+        hunt(merchant, account(3))
+        assert rows(merchant, HuntSpool) == []
+        states = {found.trigger: found.state for found in rows(merchant, Hunt)}
+        assert states == {"command": "failed", "schedule": "done"}
+
     def test_an_empty_account_is_a_finished_hunt(self, merchant: str):
         progress = hunt(merchant, ListedStripe())
         assert (progress.state, progress.listed, progress.found) == ("done", 0, 0)
@@ -209,6 +224,21 @@ class TestLostEvents:
         stripe.lists["invoices_open"] = []
         assert hunt(merchant, stripe).state == "done"
         assert rows(merchant, GhostTarget)[0].state == GhostState.LOST
+
+
+class TestMany:
+    def test_what_left_the_list_is_found_among_more_than_a_batch(
+        self, merchant: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(repository, "_BATCH", 3)
+        hunt(merchant, account(10))
+        clock.advance(timedelta(hours=12))
+        stripe = account(10)
+        gone = [stripe.lists["invoices_open"].pop(number) for number in (8, 4, 0)]
+        progress = hunt(merchant, stripe)
+        assert (progress.found, progress.updated) == (0, 3)
+        lost = {ghost.invoice_id for ghost in rows(merchant, GhostTarget) if ghost.state == GhostState.LOST}
+        assert lost == {invoice["id"] for invoice in gone}
 
 
 class TestBilling:
