@@ -77,6 +77,11 @@ SCALED_OBJECT: dict[str, Any] = {
 }  # fmt: skip
 
 
+def seconds(service: dict[str, Any]) -> int:
+    """How long Compose waits before it kills a service."""
+    return int(service["stop_grace_period"].removesuffix("s"))
+
+
 def run(*command: str | Path, env: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)  # noqa: S603
 
@@ -243,17 +248,19 @@ class TestTrueToTheProgram:
 
     def test_there_is_time_to_stop(self) -> None:
         grace = {name: pod["spec"].get("terminationGracePeriodSeconds") for name, pod in manifests.pods().items()}
-        pause = next(
-            each["lifecycle"]["preStop"]["sleep"]["seconds"]
-            for _, each in manifests.containers()
-            if "lifecycle" in each
-        )
-        served = int(re.findall(r"workers_kill_timeout=(\d+)", (ROOT / "phantom_app" / "serve.py").read_text())[0])
-        assert grace["phantom-web"] > pause + served
-        assert grace["phantom-worker"] > 2 * worker.GRACE_SECONDS
-        composed = {name: each.get("stop_grace_period") for name, each in manifests.compose()["services"].items()}
-        assert int(composed["web"][:-1]) > served
-        assert int(composed["worker"][:-1]) > 2 * worker.GRACE_SECONDS
+        [settings] = manifests.of_kind("ConfigMap")
+        composed = manifests.compose()["services"]
+        stopping = int(re.findall(r"workers_kill_timeout=(\d+)", (ROOT / "phantom_app" / "serve.py").read_text())[0])
+        assert grace["phantom-web"] > int(settings["data"]["DRAIN_SECONDS"]) + stopping
+        assert seconds(composed["web"]) > composed["web"]["environment"]["DRAIN_SECONDS"] + stopping
+        assert min(grace["phantom-worker"], seconds(composed["worker"])) > 2 * worker.GRACE_SECONDS
+
+    def test_a_balancer_hears_of_a_stop_before_the_web_stops(self) -> None:
+        probe = next(each["readinessProbe"] for _, each in manifests.containers() if "readinessProbe" in each)
+        caddys = int(re.findall(r"health_interval (\d+)s", (DEPLOY / "Caddyfile").read_text())[0])
+        [settings] = manifests.of_kind("ConfigMap")
+        assert int(settings["data"]["DRAIN_SECONDS"]) > probe["periodSeconds"]
+        assert manifests.compose()["services"]["web"]["environment"]["DRAIN_SECONDS"] > caddys
 
 
 class TestHardening:
