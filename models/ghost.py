@@ -165,7 +165,7 @@ class ManualTaskState(StrEnum):
 
 
 class ManualTask(TenantTable, table=True):
-    """A decision that waits for a person: one for each ghost above the high-value line."""
+    """A decision that waits for a person: one for each ghost above the high-value line. Kept with it."""
 
     __tablename__ = "manual_tasks"
 

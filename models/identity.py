@@ -43,7 +43,7 @@ class User(Table, table=True):
 
 
 class Membership(Table, table=True):
-    """A user's role in a merchant."""
+    """A user's role in a merchant. Grows with people only."""
 
     __tablename__ = "memberships"
     scope = Scope.TENANT

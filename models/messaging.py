@@ -30,7 +30,7 @@ class MessageState(StrEnum):
 
 
 class Message(TenantTable, table=True):
-    """One slot of a ghost's sequence: (ghost, step) is unique, so nothing can fill it twice."""
+    """One slot of a ghost's sequence: (ghost, step) is unique, so nothing can fill it twice. Kept with its ghost."""
 
     __tablename__ = "messages"
 
@@ -85,7 +85,7 @@ class LinkToken(Table, table=True):
 
 
 class Click(TenantTable, table=True):
-    """A click that a person's browser confirmed."""
+    """A click that a person's browser confirmed. A few a message, kept with its ghost."""
 
     __tablename__ = "clicks"
 
@@ -97,7 +97,7 @@ class Click(TenantTable, table=True):
 
 
 class Suppression(Table, table=True):
-    """An address that must not be written to on a channel; the address is a keyed hash."""
+    """An address that must not be written to on a channel; the address is a keyed hash. Kept for good."""
 
     __tablename__ = "suppressions"
     scope = Scope.TENANT

@@ -16,7 +16,7 @@ class RecoveryKind(StrEnum):
 
 
 class Recovery(TenantTable, table=True):
-    """The ledger: append-only, one `recovered` row a ghost at most; a reversal is a new, negative row."""
+    """The ledger: append-only, one `recovered` row a ghost at most; a reversal is a negative row. Kept for ever."""
 
     __tablename__ = "recoveries"
 
@@ -51,7 +51,7 @@ class AttemptState(StrEnum):
 
 
 class PaymentAttempt(TenantTable, table=True):
-    """One attempt to charge for a ghost, Stripe's included: the shared budget under the networks' limits."""
+    """One attempt to charge for a ghost, Stripe's included: the networks' limits count all. Kept with its ghost."""
 
     __tablename__ = "payment_attempts"
 
