@@ -6,27 +6,20 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import psycopg
-
-from cli.logins import plain_url
 from core import clock
 from core.config import settings
 from phantom_app.api.hot import CONNECT_PATH
+from tests.support.factories import make_merchant
 
-ACCOUNT, MERCHANT = "acct_1Bench", "mer_bench"
+ACCOUNT = "acct_1Bench"
+AMOUNT = 4900
 BODY_BYTES = 1350
-SIGNED_SECONDS = 240  # signatures are good for 300 s
 _ID_DIGITS = 16
 
 
-def connect_merchant() -> None:
-    """Make the account of all deliveries a known one, so that each event gets its task."""
-    with psycopg.connect(plain_url(settings().database_system_url.get_secret_value()), autocommit=True) as connection:
-        connection.execute(
-            "insert into stripe_accounts (stripe_user_id, merchant_id, livemode, connected_at)"
-            " values (%s, %s, false, now()) on conflict do nothing",
-            (ACCOUNT, MERCHANT),
-        )
+def connect_merchant() -> str:
+    """A merchant whose account all deliveries come from, so that each event gets its task; its id."""
+    return make_merchant(stripe_user_id=ACCOUNT)
 
 
 def event_id(number: int) -> str:
@@ -34,25 +27,34 @@ def event_id(number: int) -> str:
 
 
 def _body(number: int, padding: str) -> bytes:
+    """A paid invoice of a subscription that nobody haunts: its handler writes what was billed and asks Stripe nothing."""
+    now = clock.timestamp()
     invoice = {
         "id": f"in_{number:0{_ID_DIGITS}d}",
         "object": "invoice",
         "customer": "cus_Bench",
         "customer_email": "ada@example.com",
-        "status": "open",
-        "amount_due": 4900,
-        "currency": "usd",
+        "status": "paid",
+        "amount_due": AMOUNT,
+        "amount_paid": AMOUNT,
+        "amount_remaining": 0,
         "attempt_count": 1,
-        "lines": {"object": "list", "data": [{"id": "il_1", "amount": 4900, "description": padding}]},
+        "attempted": True,
+        "billing_reason": "subscription_cycle",
+        "collection_method": "charge_automatically",
+        "created": now,
+        "currency": "usd",
+        "parent": {"type": "subscription_details", "subscription_details": {"subscription": "sub_Bench"}},
+        "lines": {"object": "list", "data": [{"id": "il_1", "amount": AMOUNT, "description": padding}]},
     }
     event = {
         "id": event_id(number),
         "object": "event",
         "api_version": "2026-10-28",
-        "created": 1772442000,
+        "created": now,
         "account": ACCOUNT,
         "livemode": False,
-        "type": "invoice.updated",  # has a handler that asks Stripe nothing about an invoice nobody haunts
+        "type": "invoice.paid",
         "data": {"object": invoice},
     }
     return json.dumps(event).encode()
@@ -62,7 +64,8 @@ def _body(number: int, padding: str) -> bytes:
 class Deliveries:
     """A source of requests; no two events of it are the same. All requests have the same length, `size` bytes."""
 
-    _next: int = 0
+    next: int = 0
+    """The number of the first event that nobody has asked for yet."""
     _parts: tuple[bytes, ...] = field(init=False)
     size: int = field(init=False)
 
@@ -73,11 +76,12 @@ class Deliveries:
         self.size = len(next(self.make(1)))
 
     def make(self, count: int) -> Iterator[bytes]:
-        """`count` requests that nobody had before, signed now: send them within `SIGNED_SECONDS`."""
+        """`count` requests that nobody had before, each signed when it is asked for and good for 300 s."""
         configured = settings().stripe_connect_webhook_secret
         secret = configured.get_secret_value().encode() if configured else b""
-        seconds = str(clock.timestamp()).encode()
-        for number in range(self._next, self._next + count):
+        first, self.next = self.next, self.next + count
+        for number in range(first, first + count):
+            seconds = str(clock.timestamp()).encode()
             digits = b"%0*d" % (_ID_DIGITS, number)
             body = digits.join(self._parts)
             signature = hmac.digest(secret, seconds + b"." + body, hashlib.sha256).hex().encode()
@@ -88,4 +92,3 @@ class Deliveries:
                 b"Stripe-Signature: t=" + seconds + b",v1=" + signature + b"\r\n"
                 b"Content-Length: %d\r\n\r\n" % len(body) + body
             )
-        self._next += count

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 
 from benchmarks import bare
-from benchmarks.deliveries import ACCOUNT, BODY_BYTES, MERCHANT, Deliveries, connect_merchant
+from benchmarks.deliveries import ACCOUNT, BODY_BYTES, Deliveries, connect_merchant
 from benchmarks.harness import ROUNDS, AuditError, Place, Row, alternate, audit, compared, place
 from benchmarks.processes import running
 from benchmarks.tools import CONNECTIONS, Load, find_pgbench, find_wrk, run_pgbench, run_wrk
@@ -26,7 +26,7 @@ _ENOUGH = 20_000.0  # requests a second that no server here reaches
 _TWO_ROWS = """\\set id random(1, 4611686018427387904)
 begin;
 insert into processed_events (id, source, type, account, merchant_id, livemode, payload, received_at, outcome)
-    values ('evt_' || :id::text, 'stripe', 'invoice.updated', :account, :merchant, false, :payload, now(), '');
+    values ('evt_' || :id::text, 'stripe', 'invoice.paid', :account, :merchant, false, :payload, now(), '');
 insert into scheduled_tasks (state, kind, key, merchant_id, payload, priority, run_at, correlation_id, created_at)
     values ('pending', 'handle_event', 'event:' || 'evt_' || :id::text, :merchant,
         jsonb_build_object('event_id', 'evt_' || :id::text), 10, now(), 'evt_' || :id::text, now());
@@ -42,6 +42,7 @@ class Contest:
     intake_port: int
     bare_port: int
     seconds: int
+    merchant: str
     deliveries: Deliveries = field(default_factory=Deliveries)
 
     def intake(self) -> float:
@@ -66,7 +67,7 @@ class Contest:
 
     def pgbench(self) -> float:
         self._empty("processed_events", "scheduled_tasks")
-        variables = {"payload": "x" * BODY_BYTES, "account": ACCOUNT, "merchant": MERCHANT}
+        variables = {"payload": "x" * BODY_BYTES, "account": ACCOUNT, "merchant": self.merchant}
         done, rate = run_pgbench(self.at.logins.platform.url, _TWO_ROWS, self.seconds, variables, self.at.folder)
         stored = self._counts("(select count(*) from processed_events)", "(select count(*) from scheduled_tasks)")
         audit(expected=[done, done], found=stored, what="pgbench: rows for its transactions")
@@ -99,13 +100,13 @@ def _audit_stored(load: Load, stored: int) -> None:
 def contest(seconds: int, workers: int) -> Iterator[Contest]:
     """PHANTOM and the control, both up, each with `workers` workers; only one is under load at a time."""
     with place() as at, contextlib.ExitStack() as stack:
-        connect_merchant()
+        merchant = connect_merchant()
         bare.create_table()
         intake_port, bare_port = free_port(), free_port()
         options = ("--workers", str(workers))
         stack.enter_context(_server("phantom_app.serve", at.folder, intake_port, "--headless", *options))
         stack.enter_context(_server("benchmarks.bare", at.folder, bare_port, *options))
-        yield Contest(at, intake_port, bare_port, seconds)
+        yield Contest(at, intake_port, bare_port, seconds, merchant)
 
 
 def _server(module: str, folder: Path, port: int, *options: str) -> contextlib.AbstractContextManager[object]:
