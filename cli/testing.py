@@ -10,7 +10,9 @@ import typer
 
 from cli.paths import ROOT
 
-PROCESSES = "2"
+SUITE = ("-n", "2", "--dist", "loadfile")
+# One test after another, each on a machine of its own as far as that goes; the marked ones are left out otherwise.
+CHAOS = ("tests/chaos", "-m", "chaos or not chaos", "--verbose", "--durations", "15")
 
 
 def register(app: typer.Typer) -> None:
@@ -20,13 +22,14 @@ def register(app: typer.Typer) -> None:
 def run_tests(
     context: typer.Context,
     repeat: Annotated[int, typer.Option(min=1, help="Run this many times; all of them have to pass.")] = 1,
+    chaos: Annotated[bool, typer.Option("--chaos", help="The long form of the chaos tests, and only that.")] = False,
 ) -> None:
     """Run pytest with servers and a database of its own; arguments go to pytest."""
     from cli.browser import ensure_browser
 
-    if needs_browser(context.args):
+    if not chaos and needs_browser(context.args):
         ensure_browser()
-    command = [sys.executable, "-m", "pytest", "-n", PROCESSES, "--dist", "loadfile", *context.args]
+    command = [sys.executable, "-m", "pytest", *(CHAOS if chaos else SUITE), *context.args]
     # `up`'s folder and a developer's own settings are none of the tests' business
     environment = {name: value for name, value in os.environ.items() if name != "PHANTOM_FOLDER"}
     codes = []

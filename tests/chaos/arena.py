@@ -164,14 +164,28 @@ class Arena:
 
     # -- peace --------------------------------------------------------------------------------------------------
 
-    def wait_until_well(self, timeout: float = 90) -> None:
-        """Every service runs and answers."""
+    def wait_until_well(self, timeout: float = 90, *, without: str = "") -> None:
+        """Every service (`without` one that is replaced) runs and answers."""
 
         def well() -> bool:
             states = self.states()
-            return all(states[name].is_running for name in SERVICES) and self.ready()
+            return all(states[name].is_running for name in SERVICES if name != without) and self.ready()
 
         wait_until(well, timeout=timeout, what="all services answer")
+
+    def wait_until_delivered(self, timeout: float = 60) -> None:
+        """Every webhook so far was acknowledged."""
+
+        def delivered() -> bool:
+            counts = self.stage.control("/_sandbox/deliveries")
+            return not counts["due"] and not counts["waiting"]
+
+        wait_until(delivered, timeout=timeout, what="every webhook is acknowledged")
+
+    def wait_until_handled(self, timeout: float = 60) -> None:
+        """Every webhook that was acknowledged is handled, without the clock's help."""
+        query = "select id from processed_events where handled_at is null"
+        wait_until(lambda: not self.rows(query), timeout=timeout, what=f"every event is handled; {self.unfinished()}")
 
     def wait_until_quiet(self, timeout: float = 120) -> None:
         """Everything acknowledged is handled and nothing more is due. What was put off has its time brought on."""
@@ -196,6 +210,13 @@ class Arena:
             wait_until(quiet, timeout=timeout, what="everything is handled")
         except AssertionError as error:
             raise AssertionError(f"{error}: {seen}; {self.unfinished()}") from None
+
+    def replay_the_dead(self) -> int:
+        """What a person does on the System page with tasks whose process died three times under them; how many."""
+        query = """update scheduled_tasks
+            set state = 'pending', attempts = 0, deaths = 0, finished_at = null, run_at = %(now)s
+            where state = 'dead' and last_error like 'The process that ran this task died%%' returning id"""
+        return len(self.rows(query, now=self.clock.now()))
 
     def unfinished(self) -> list[dict[str, Any]]:
         """The tasks that are not done, for the words of a failing test."""

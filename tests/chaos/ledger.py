@@ -13,7 +13,8 @@ from tests.chaos.business import AMOUNT, Business
 from tests.support.wait import wait_until
 
 COOLDOWN_SECONDS = 72 * 3600
-_SETTLED = ("sent", "uncertain")
+_ACCEPTED = ("sent", "delivered")
+_SETTLED = (*_ACCEPTED, "uncertain")
 
 
 def judge(business: Business, *, clock_went_back: bool = False) -> dict[str, int]:
@@ -94,7 +95,7 @@ class _Book:
         assert ours.keys() <= known.keys(), "the provider has a message that PHANTOM does not know"
         for message in self.messages:
             assert message["state"] in _SETTLED, message
-            if message["state"] == "sent":
+            if message["state"] in _ACCEPTED:
                 assert message["provider_message_id"] in accepted, message
                 assert ours[message["id"]] == 1
         for ghost in self.ghosts:
@@ -103,7 +104,7 @@ class _Book:
     def _right_mails(self, ghost: dict[str, Any], messages: list[dict[str, Any]], *, clock_went_back: bool) -> None:
         invoice = self.invoices[ghost["invoice_id"]]
         mails = [mail for mail in self.mails if mail["to"] == [invoice["customer_email"]]]
-        assert len(mails) == sum(message["state"] == "sent" for message in messages) + sum(
+        assert len(mails) == sum(message["state"] in _ACCEPTED for message in messages) + sum(
             mail["tags"]["phantom_message"] in {m["id"] for m in messages if m["state"] == "uncertain"}
             for mail in mails
         )
