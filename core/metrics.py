@@ -11,6 +11,8 @@ is told by the ledger, this is for rates and alarms.
 `prometheus_client` is imported at first use and here alone: it decides between files and memory when it is imported.
 """
 
+import asyncio
+import bisect
 import contextlib
 import fcntl
 import hmac
@@ -71,6 +73,48 @@ class Timing(_Metric):
     def observe(self, seconds: float, *values: str) -> None:
         """Note that something under these values of the labels took `seconds`."""
         self._child(values).observe(max(seconds, 0.0))
+
+    def observe_many(self, counts: Sequence[int], seconds: float, *values: str) -> None:
+        """Note as many observations a bucket as `counts` says, the last beyond all buckets, `seconds` in sum."""
+        child = self._child(values)  # the library has no public way to add more than one at a time
+        for bucket, count in zip(child._buckets, counts, strict=True):
+            if count:
+                bucket.inc(count)
+        child._sum.inc(seconds)
+
+
+class Gathered:
+    """Observations of one timing, collected as plain numbers and written together a few times a second.
+
+    For the one path where each microsecond counts: a tenth of the price. For one event loop's thread, and a killed
+    process loses what it had not written.
+    """
+
+    def __init__(self, timing: Timing, every: float = 0.25) -> None:
+        self._timing, self._every = timing, every
+        self._counts: dict[str, list[int]] = {}
+        self._seconds: dict[str, float] = {}
+        self._waits = False
+
+    def observe(self, seconds: float, outcome: str) -> None:
+        """Note one observation, on a running loop."""
+        counts = self._counts.get(outcome)
+        if counts is None:
+            counts = self._counts[outcome] = [0] * (len(self._timing.buckets) + 1)
+            self._seconds[outcome] = 0.0
+        counts[bisect.bisect_left(self._timing.buckets, seconds)] += 1
+        self._seconds[outcome] += seconds
+        if not self._waits:
+            self._waits = True
+            asyncio.get_running_loop().call_later(self._every, self.write)
+
+    def write(self) -> None:
+        """Write what was collected."""
+        self._waits = False
+        for outcome, counts in self._counts.items():
+            if any(counts):
+                self._timing.observe_many(counts, self._seconds[outcome], outcome)
+        self._counts, self._seconds = {}, {}
 
 
 HTTP = Timing(

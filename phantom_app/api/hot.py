@@ -22,6 +22,7 @@ from services.handshake.intake import Intake
 MAX_BODY = 1024 * 1024
 PATH, CONNECT_PATH = "/api/webhooks/stripe", "/api/webhooks/stripe/connect"
 
+_took = metrics.Gathered(metrics.INTAKE)
 _intakes: list[Intake] = []  # at most one: this process's
 
 
@@ -42,6 +43,7 @@ async def lifespan() -> AsyncIterator[None]:
     finally:
         while _intakes:
             await _intakes.pop().stop()
+        _took.write()
 
 
 class _GoneError(Exception):
@@ -88,12 +90,12 @@ class Webhook:
             raw = await _body(announced, receive)
             outcome = await (await _intake()).accept(raw, signature, connect=self._connect)
         except PhantomError as error:
-            metrics.INTAKE.observe(time.perf_counter() - started, error.code)
+            _took.observe(time.perf_counter() - started, error.code)
             await _refusal(error)(scope, receive, send)
         except _GoneError:
             return  # nobody reads an answer
         else:
-            metrics.INTAKE.observe(time.perf_counter() - started, outcome)
+            _took.observe(time.perf_counter() - started, outcome)
             await send({"type": "http.response.start", "status": 200, "headers": _OK_HEADERS})
             await send({"type": "http.response.body", "body": b"ok"})
 

@@ -1,5 +1,6 @@
 """Metrics of several processes add up, survive their processes, and are not for strangers."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,27 @@ class TestOneProcess:
             raise ZeroDivisionError
         for outcome in ("ok", "not_found", "ZeroDivisionError"):
             assert self.value(f'phantom_hunt_seconds_count{{outcome="{outcome}",trigger="test"}}') == 1
+
+    async def test_gathered_observations_are_the_same_in_the_end(self) -> None:
+        seconds = (0.0001, 0.0005, 0.003, 0.3, 99.0)
+        gathered = metrics.Gathered(metrics.INTAKE, every=60)
+        for each in seconds:
+            gathered.observe(each, "gathered")
+            metrics.INTAKE.observe(each, "single")
+        assert self.value('phantom_intake_seconds_count{outcome="gathered"}') == 0
+        gathered.write()
+        gathered.write()  # nothing is left to write twice
+        lines = [line for line in metrics.render().decode().splitlines() if "phantom_intake_seconds" in line]
+        told = {name: [line.replace(name, "") for line in lines if name in line] for name in ("gathered", "single")}
+        without_created = {name: [line for line in kept if "_created" not in line] for name, kept in told.items()}
+        assert without_created["gathered"] == without_created["single"]
+        assert len(without_created["single"]) > 10
+
+    async def test_what_was_gathered_is_written_by_itself(self) -> None:
+        metrics.Gathered(metrics.INTAKE, every=0.001).observe(0.001, "by_itself")
+        async with asyncio.timeout(5):
+            while not self.value('phantom_intake_seconds_count{outcome="by_itself"}'):  # noqa: ASYNC110  # no event tells
+                await asyncio.sleep(0.001)
 
     def test_readings_stand_beside(self) -> None:
         readings = [metrics.Reading("phantom_t", "help", 2, {"lane": name}) for name in ("a", "b")]
