@@ -83,6 +83,20 @@ def get_owner_id(session: Session, merchant_id: str) -> str | None:
     ).first()
 
 
+def list_team_addresses(session: Session, merchant_id: str, roles: Sequence[Role]) -> Sequence[str]:
+    """Verified addresses of a merchant's members in these roles, in the order they joined."""
+    return session.exec(
+        select(User.email)
+        .join(Membership, col(Membership.user_id) == User.id)
+        .where(
+            Membership.merchant_id == merchant_id,
+            col(Membership.role).in_(roles),
+            col(User.email_verified_at).is_not(None),
+        )
+        .order_by(col(Membership.created_at), col(User.id))
+    ).all()
+
+
 def get_role(session: Session, merchant_id: str, user_id: str) -> Role | None:
     found = session.exec(
         select(Membership.role).where(Membership.merchant_id == merchant_id, Membership.user_id == user_id)

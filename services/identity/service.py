@@ -2,9 +2,11 @@
 application login and signed-in browsers under the system login, and neither may see the other's tables.
 """
 
+from sqlmodel import Session
+
 from core import clock, ids
 from core.db import system_session, tenant_session, user_session
-from models.identity import SignInMethod
+from models.identity import Role, SignInMethod
 from services.identity import repository, sessions, throttle
 from services.identity.emails import LONGEST_EMAIL, normalise_email
 from services.identity.errors import InvalidEmailError, WrongCredentialsError
@@ -81,6 +83,11 @@ def first_merchant(user_id: str, name: str) -> str:
     with tenant_session(merchant_id) as tenant:
         provision_merchant(tenant, merchant_id, user_id, name)
     return merchant_id
+
+
+def list_team_addresses(session: Session, merchant_id: str) -> list[str]:
+    """Whom PHANTOM writes to about a merchant: its owners and admins whose address is confirmed. Tenant session."""
+    return list(repository.list_team_addresses(session, merchant_id, (Role.OWNER, Role.ADMIN)))
 
 
 def _open(user_id: str, merchant_id: str, method: SignInMethod, user_agent: str, replaces: str) -> NewSession:

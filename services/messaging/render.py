@@ -1,20 +1,15 @@
 """A message as subject, HTML and plain text, in the customer's language. Pure apart from reading its templates once.
 
-The layout is MJML, made into HTML with inlined styles once a process (`mrml`, `css-inline`); a message then costs one
-Jinja template. What comes from outside (names, brand) is escaped in HTML, cut to one line in subject and plain text.
+What comes from outside (names, brand) is escaped in HTML, cut to one line in subject and plain text.
 """
 
-import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import css_inline
-import mrml
-from jinja2 import Environment, StrictUndefined, Template
-
 from core.money import Money, format_money
 from services.messaging import wording
+from services.messaging.layout import html_layout, plain_layout
 from services.messaging.wording import TEMPLATE_OF_GROUP
 
 DEFAULT_ACCENT = "#111111"
@@ -38,24 +33,6 @@ class Rendered:
     subject: str
     html: str
     plain: str
-
-
-@functools.cache
-def _layout() -> Template:
-    """MJML made into HTML before it is filled: placeholders pass through both steps, people's names never do."""
-    html = mrml.to_html((_TEMPLATES / "message.mjml.j2").read_text(encoding="utf-8")).content
-    inlined = css_inline.inline(html, keep_style_tags=True, load_remote_stylesheets=False)
-    return Environment(autoescape=True, undefined=StrictUndefined).from_string(inlined)
-
-
-@functools.cache
-def _plain() -> Template:
-    environment = Environment(
-        autoescape=False,  # noqa: S701  # the plain-text part is no HTML: escaping it would show entities
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    return environment.from_string((_TEMPLATES / "message.txt.j2").read_text(encoding="utf-8"))
 
 
 def one_line(text: str, limit: int = 120) -> str:
@@ -119,8 +96,8 @@ def render(
         template=template,
         language=language,
         subject=_fill(words.subject, known),
-        html=_layout().render(values),
-        plain=_plain().render(values),
+        html=html_layout(_TEMPLATES / "message.mjml.j2").render(values),
+        plain=plain_layout(_TEMPLATES / "message.txt.j2").render(values),
     )
 
 
