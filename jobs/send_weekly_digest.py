@@ -21,6 +21,7 @@ from services.tasks.schemas import ClaimedTask
 
 BUSY_PAUSE = timedelta(minutes=5)
 STALE = timedelta(days=3)
+_TAGS = {"phantom_kind": "digest"}
 
 
 def run(task: ClaimedTask) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def _send(merchant_id: str, key: str, written: digest.Digest, addresses: list[st
     for number, address in enumerate(addresses):
         if sender is None:
             break
-        mail = OutgoingEmail(settings().email_from, address, written.subject, written.html, written.plain)
+        mail = OutgoingEmail(settings().email_from, address, written.subject, written.html, written.plain, tags=_TAGS)
         try:
             sender.send(mail, idempotency_key=f"{key}:{number}")
             sent += 1

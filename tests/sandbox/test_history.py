@@ -120,7 +120,8 @@ def check_mail(books: Books, merchant_id: str) -> None:
     ghosts = ghosts_of(merchant_id)
     with db.tenant_session(merchant_id) as session:
         told = {row.id: row for row in session.exec(select(Message).where(Message.merchant_id == merchant_id))}
-    mails = outbox_of(books.world).messages(channel="email", limit=1000)
+    sent = outbox_of(books.world).messages(channel="email", limit=1000)
+    mails = [mail for mail in sent if "phantom_message" in mail.tags]  # the others are the merchant's own digests
     assert mails
     assert sorted(mail.tags["phantom_message"] for mail in mails) == sorted(told)
     assert max(Counter(message.ghost_id for message in told.values()).values()) <= 3
