@@ -85,8 +85,14 @@ def _redis() -> bool:
 
 
 def _migrations() -> bool:
-    with db.system_session() as connection:
-        return connection.execute(text("select version_num from alembic_version")).scalar() == _head()
+    """Whether the schema is what these sources need: their newest revision, or one they do not know yet.
+
+    Migrations only add, and come before the webs of their version: those that still serve must not all leave the
+    balancer at that moment.
+    """
+    with db.system_session() as session:
+        found = session.execute(text("select version_num from alembic_version")).scalar()
+    return found == _head() or found not in _known()
 
 
 def _vault() -> bool:
@@ -94,11 +100,22 @@ def _vault() -> bool:
 
 
 @functools.cache
-def _head() -> str | None:
-    """The newest revision of these sources; they do not change under a running process."""
+def _revisions() -> ScriptDirectory:
+    """The migrations of these sources; they do not change under a running process."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
-    return ScriptDirectory.from_config(config).get_current_head()
+    return ScriptDirectory.from_config(config)
+
+
+@functools.cache
+def _head() -> str | None:
+    return _revisions().get_current_head()
+
+
+@functools.cache
+def _known() -> frozenset[str | None]:
+    """Every revision up to the newest, and None: a database that was never migrated."""
+    return frozenset({None, *(each.revision for each in _revisions().walk_revisions())})
 
 
 _CHECKS: dict[str, Callable[[], bool]] = {

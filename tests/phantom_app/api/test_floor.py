@@ -3,6 +3,7 @@
 import json
 import threading
 
+import psycopg
 import pytest
 from fastapi import FastAPI, Query
 from sqlalchemy.exc import OperationalError
@@ -13,6 +14,7 @@ from phantom_app.api import health, pages
 from phantom_app.api.app import create_api
 from tests.phantom_app.api.conftest import Browse, TestClient
 from tests.support import environment
+from tests.support.database import WorkerDatabase
 
 
 class BusyError(TooManyRequestsError):
@@ -154,6 +156,21 @@ class TestHealth:
         assert response.status_code == 503
         assert response.json()["checks"] == {"database": False, "migrations": False, "redis": True, "vault": True}
         assert "password" not in json.dumps(response.json())
+
+    @pytest.mark.parametrize(("revision", "ready"), [("0001", False), (None, False), ("from a later version", True)])
+    def test_an_older_schema_is_not_enough_and_a_newer_one_is(
+        self, program: TestClient, database: WorkerDatabase, revision: str | None, ready: bool
+    ) -> None:
+        with psycopg.connect(database.admin_url, autocommit=True) as owner:
+            before = owner.execute("select version_num from alembic_version").fetchone()
+            owner.execute("delete from alembic_version")
+            if revision:
+                owner.execute("insert into alembic_version values (%s)", [revision])
+            try:
+                assert program.get("/health/ready").json()["checks"]["migrations"] is ready
+            finally:
+                owner.execute("delete from alembic_version")
+                owner.execute("insert into alembic_version values (%s)", before)
 
     def test_a_check_that_does_not_answer_is_not_waited_for_and_not_begun_twice(
         self, program: TestClient, monkeypatch: pytest.MonkeyPatch
