@@ -17,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="phantom bench", description="Measure PHANTOM against controls.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one or more of {', '.join(NAMES)}; all without it")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.add_argument("--soak-seconds", type=float, metavar="N", help="how long `soak` lasts; 600 without it")
     asked = parser.parse_args(arguments)
     unknown = sorted(set(asked.names) - set(NAMES))
     if unknown:
@@ -25,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in asked.names or NAMES:
         print(f"-- {name}", file=sys.stderr, flush=True)
         try:
-            rows += importlib.import_module(f"benchmarks.{name}").run()
+            given = {"seconds": asked.soak_seconds} if name == "soak" and asked.soak_seconds else {}
+            rows += importlib.import_module(f"benchmarks.{name}").run(**given)
         except AuditError as error:
             failures.append(f"{name}: {error}")
     print(

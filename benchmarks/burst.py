@@ -38,7 +38,8 @@ select 'pending', 'handle_event', 'event:' || id, merchant_id, jsonb_build_objec
 from processed_events where id like 'evt_old_%%'
 """
 _COUNTS = """
-select count(*) filter (where sent), count(*) filter (where sent and with_task), count(*) filter (where handled_at is null)
+select count(*) filter (where sent), count(*) filter (where sent and with_task),
+    count(*) filter (where handled_at is null)
 from (select handled_at, id >= %(first)s and id < %(last)s as sent,
         exists (select from scheduled_tasks where key = 'event:' || event.id) as with_task
     from processed_events event) as seen
@@ -52,8 +53,8 @@ def fill(owner_url: str, merchant: str, backlog: int) -> None:
         facts = {"account": ACCOUNT, "merchant": merchant, "backlog": backlog}
         for statement in (_EVENTS, _TASKS):
             owner.execute(statement, facts)
-        for statement in (b"vacuum analyze processed_events", b"vacuum analyze scheduled_tasks", b"checkpoint"):
-            owner.execute(statement)
+        owner.execute("vacuum analyze processed_events, scheduled_tasks")
+        owner.execute("checkpoint")
 
 
 def check(owner_url: str, answers: Answers, first: int) -> int:
@@ -92,7 +93,8 @@ def run(rounds: int = ROUNDS, backlog: int = BACKLOG, burst_seconds: float = BUR
     return [
         alone("ack in a 10x burst, p99", Samples(tuple(middle)), "ms", "<= 50 ms, no non-2xx"),
         # Of a maximum the worst round counts, not the median one.
-        Row("ack in a 10x burst, max", max(worst), "ms", None, None, None, rounds, Samples(tuple(worst)).spread, "<= 500 ms"),
+        Row("ack in a 10x burst, max", max(worst), "ms", None, None, None, rounds,
+            Samples(tuple(worst)).spread, "<= 500 ms"),
         alone("burst rate (40 % of the closed-loop peak)", Samples((rate,)), "events/s", "10x the steady rate"),
         alone("burst: events that wait at the end", Samples(tuple(left)), "events", f"{backlog:,} at the start"),
         alone("burst: the generator's own CPU", Samples(tuple(busy)), "% of a core", "reported"),

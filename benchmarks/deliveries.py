@@ -27,7 +27,7 @@ def event_id(number: int) -> str:
 
 
 def _body(number: int, padding: str) -> bytes:
-    """A paid invoice of a subscription that nobody haunts: its handler writes what was billed and asks Stripe nothing."""
+    """A paid invoice that nobody haunts: its handler writes what was billed and asks Stripe nothing."""
     now = clock.timestamp()
     invoice = {
         "id": f"in_{number:0{_ID_DIGITS}d}",
