@@ -7,6 +7,7 @@ from core import db, metrics
 from core.config import settings
 from core.crash_points import crash_point
 from services.integrations.resend import (
+    EmailKeyUsedError,
     EmailLaterError,
     EmailRefusedError,
     EmailUnknownError,
@@ -56,7 +57,11 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         metrics.MESSAGES.add("held")
         return {"sent": False, "reason": prepared.reason}
     crash_point("message.intended")
-    return _hand_over(merchant_id, prepared)
+    try:
+        return _hand_over(merchant_id, prepared)
+    except EmailKeyUsedError:
+        # A crash after the provider's accept, and since then the merchant has changed what every message carries.
+        return _held(merchant_id, ghost_id, step, "it was handed over before, with another reply address")
 
 
 def _held(merchant_id: str, ghost_id: str, step: int, reason: str) -> dict[str, Any]:

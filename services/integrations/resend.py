@@ -38,6 +38,12 @@ class EmailUnknownError(UnavailableError):
     code, title = "email_unknown", "The mail provider did not answer"
 
 
+class EmailKeyUsedError(PhantomError):
+    """The provider has accepted a message under this key before, with other contents: there is nothing to repeat."""
+
+    status, code, title = 409, "email_key_used", "The mail provider has this message in another form"
+
+
 @dataclass(frozen=True, slots=True)
 class OutgoingEmail:
     sender: str
@@ -94,7 +100,8 @@ class ResendSender:
     def send(self, email: OutgoingEmail, *, idempotency_key: str) -> str:
         """Hand a message over; the provider's id. A repeat within 24 hours with the same key sends nothing new.
 
-        Raises `EmailRefusedError`, `EmailLaterError`, `EmailUnknownError`; what is not known comes as it is.
+        Raises `EmailRefusedError`, `EmailLaterError`, `EmailUnknownError`, `EmailKeyUsedError`; what is not known
+        comes as it is.
         """
         resend.api_url = settings().resend_api_base
         params: resend.Emails.SendParams = {
@@ -124,6 +131,8 @@ def _translated(error: ResendError) -> Exception:
     status = int(error.code) if str(error.code).isdigit() else 500
     if status == 409 and error.error_type == "concurrent_idempotent_requests":
         return EmailLaterError(str(error.message))
+    if status == 409 and error.error_type == "invalid_idempotent_request":
+        return EmailKeyUsedError(str(error.message))
     if status == 429:
         return EmailLaterError(str(error.message))
     if status >= 500:
