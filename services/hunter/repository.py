@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import orjson
 from sqlalchemy import ARRAY, String, any_, bindparam, delete, text
 from sqlmodel import Session, col, select
 
@@ -19,6 +20,10 @@ _BATCH = 1000
 ABANDONED = timedelta(days=7)
 HUNTS_KEPT = timedelta(days=180)
 
+_READ_SPOOL = text("""
+select object_id, facts::text from hunt_spool
+where merchant_id = :merchant_id and hunt_id = :hunt_id and object_id = any(:ids)
+""")
 _ABANDON = text("""
 with given_up as (
     update hunts set state = 'failed', error = 'Abandoned: nobody went on with it for a week.', finished_at = :now
@@ -66,14 +71,11 @@ def _default_last(row: dict[str, Any]) -> bool:
 
 
 def read_spool(session: Session, merchant_id: str, hunt_id: str, object_ids: list[str]) -> dict[str, dict[str, Any]]:
-    rows = session.exec(
-        select(HuntSpool).where(
-            HuntSpool.merchant_id == merchant_id,
-            HuntSpool.hunt_id == hunt_id,
-            col(HuntSpool.object_id).in_(object_ids),
-        )
+    """What is known of these objects, by id. Bounded numbers alone are in it, so the fast reader is exact."""
+    rows = session.connection().execute(
+        _READ_SPOOL, {"merchant_id": merchant_id, "hunt_id": hunt_id, "ids": object_ids}
     )
-    return {row.object_id: row.facts for row in rows}
+    return {object_id: orjson.loads(facts) for object_id, facts in rows}
 
 
 def add_seen(session: Session, merchant_id: str, hunt_id: str, invoice_ids: list[str]) -> None:
