@@ -107,4 +107,5 @@ def stored_keys() -> str:
             f"secrets are sealed under key version {', '.join(map(str, missing))}, which is not configured",
             'put the old key back into ENCRYPTION_KEYS, as {"version": "key"}: without it they cannot be opened',
         )
-    return f"all there for {len(looked_at)} merchants"
+    used = f"; in use: {', '.join(map(str, sorted(needed)))}" if needed else ""
+    return f"all there for {len(looked_at)} merchants{used}"

@@ -187,7 +187,7 @@ class TestConfiguration:
             with db.tenant_session(merchant_id) as session:
                 merchant = session.get_one(Merchant, merchant_id)
                 vault.seal_merchant_token(merchant, Secret("sk_test_1"))
-            assert configuration.stored_keys() == "all there for 1 merchants"
+            assert configuration.stored_keys() == "all there for 1 merchants; in use: 2"
         found = problem(configuration.stored_keys)  # back on version 1 alone
         assert "key version 2" in found.detail
         assert "ENCRYPTION_KEYS" in found.remedy
