@@ -7,6 +7,7 @@ page: it passes the guard (so a revoked session stops), takes the state lock and
 import asyncio
 import dataclasses
 import logging
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,12 @@ log = logging.getLogger(__name__)
 TICK = 0.1
 """Seconds between two refreshes of one tab, at the least: a burst of changes is one refresh."""
 EVERYONE = "*"
+# A subscription only listens: without these it would never find out that the host of Redis is gone.
+_NETWORK = {
+    "socket_connect_timeout": 3,
+    "socket_keepalive": True,
+    "socket_keepalive_options": {socket.TCP_KEEPIDLE: 5, socket.TCP_KEEPINTVL: 2, socket.TCP_KEEPCNT: 3},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +84,7 @@ async def listen(url: str) -> None:
     while True:
         try:
             async with (
-                redis.from_url(url, health_check_interval=15) as client,
+                redis.from_url(url, health_check_interval=15, **_NETWORK) as client,
                 client.pubsub(ignore_subscribe_messages=True) as inbox,
             ):
                 await inbox.subscribe(CHANGED_CHANNEL)

@@ -68,8 +68,10 @@ class Merchant:
     cookie: str
 
     @classmethod
-    def connect(cls, installation: Installation, host: str) -> "Merchant":
-        account = installation.act("create_account", name="Harbour Books", email="owner@harbour.example")["id"]
+    def connect(cls, installation: Installation, host: str, name: str) -> "Merchant":
+        """Through the front door of one host, like a browser."""
+        email = f"owner@{name.lower().replace(' ', '-')}.example"
+        account = installation.act("create_account", name=name, email=email)["id"]
         with httpx.Client(base_url=web_url(host), timeout=30, trust_env=False) as browser:
             location = browser.get("/api/auth/stripe").headers["location"]
             asked = {name: values[0] for name, values in parse_qs(urlsplit(location).query).items()}
@@ -140,7 +142,7 @@ async def test_two_hosts_share_the_work_and_survive_a_cut_cable(installation: In
     first.wait_for("worker.started")
 
     # -- any web takes a webhook, a worker of the other host handles it, a page on the other web shows it
-    merchant = Merchant.connect(installation, "one")  # and the session it opened holds on both
+    merchant = Merchant.connect(installation, "one", "Harbour Books")  # and the session it opened holds on both
     async with Tab(web_url("two"), merchant.cookie, path="/recoveries") as tab:
         await tab.load()
         await tab.until(lambda: "Harbour Books" in tab.heard(), timeout=20)
@@ -194,3 +196,44 @@ async def test_two_hosts_share_the_work_and_survive_a_cut_cable(installation: In
     print(f"hand-over {handed_over:.1f} s, rerun {reran:.1f} s")  # noqa: T201  # seen with -s, and when it fails
     assert handed_over <= HAND_OVER_SECONDS
     assert reran <= RERUN_SECONDS
+
+
+@pytest.mark.skipif(shutil.which("caddy") is None, reason="no caddy on the PATH (Debian: apt install caddy)")
+@pytest.mark.timeout(240)
+async def test_caddy_balances_over_both_and_loses_one_of_them(installation: Installation) -> None:
+    webs = [installation.start_web(host) for host in ("one", "two")]
+    for host in ("one", "two"):
+        installation.wait_for_web(host)
+    told = {
+        "PUBLIC_URL": PUBLIC_URL,
+        "WEB_UPSTREAMS": " ".join(web_url(host).removeprefix("http://") for host in ("one", "two")),
+        "HOME": str(installation.lab.folder),
+    }
+    configuration = str(hosts.ROOT / "deploy" / "Caddyfile")
+    caddy = installation.lab.begin(
+        "front", "caddy", "caddy", "run", "--adapter", "caddyfile", "--config", configuration, **told
+    )
+
+    def status(path: str, body: bytes | None = None) -> int:
+        try:
+            method = "GET" if body is None else "POST"
+            return httpx.request(method, PUBLIC_URL + path, content=body, timeout=30, trust_env=False).status_code
+        except httpx.HTTPError:
+            return 0
+
+    wait_until(lambda: status("/health/ready") == 200, timeout=30, what="Caddy answers")
+    assert (status("/"), status("/metrics"), status("/sign-in")) == (200, 404, 200)
+    for _each_host_and_more in range(4):  # refused before it is read to its end, which Caddy may see as a broken pipe
+        assert status("/api/webhooks/stripe", b"x" * 3_000_000) in (413, 502)
+        assert status("/health") == 200
+    merchant = Merchant.connect(installation, "two", "Quay Coffee")
+    async with Tab(PUBLIC_URL, merchant.cookie) as tab:
+        await tab.load()
+        await tab.until(lambda: "Quay Coffee" in tab.heard(), timeout=20)
+    installation.lab.cut("one")
+    # what is on its way to a host that vanishes is lost, and its senders ask again; from then on nobody is sent there
+    wait_until(
+        lambda: all(status("/health/ready") == 200 for _ in range(20)), timeout=15, what="all go to the other web"
+    )
+    installation.lab.mend("one")
+    assert [each.stop() for each in (caddy, *webs)] == [0] * 3
