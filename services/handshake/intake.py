@@ -31,6 +31,7 @@ ACKNOWLEDGE_SECONDS = 8.0
 LOOK_SECONDS = 0.25  # how exactly the time above is kept
 ANNOUNCE_PAUSE_SECONDS = 0.01
 COMMIT_TRIES = 3
+STATEMENT_MILLISECONDS = 5000
 COMMIT_SECONDS = 6.0  # beyond the server's own statement_timeout: a network that swallows everything
 _PASSING = frozenset({"57P01", "57P02", "40001", "40P01"})  # shut down, crashed, serialisation failure, deadlock
 
@@ -79,7 +80,7 @@ class Intake:
                 "keepalives_interval": 2,
                 "keepalives_count": 3,
                 "tcp_user_timeout": 8000,
-                "options": "-c statement_timeout=5000 -c timezone=UTC",
+                "options": f"-c statement_timeout={STATEMENT_MILLISECONDS} -c timezone=UTC",
             },
         )
 

@@ -34,7 +34,12 @@ from tests.support.proxy import standing_proxy
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NUMBERS = st.integers(0, 8)
 KINDS = ("invoice.paid", "climate.order.created")  # one that has a handler, one that has none
-PATIENT = {"ACKNOWLEDGE_SECONDS": 30.0, "COMMIT_SECONDS": 20.0, "CONNECTION_SECONDS": 0.3, "LOOK_SECONDS": 0.02}
+PATIENT: dict[str, Any] = {
+    "ACKNOWLEDGE_SECONDS": 30.0,
+    "COMMIT_SECONDS": 20.0,
+    "CONNECTION_SECONDS": 0.3,
+    "LOOK_SECONDS": 0.02,
+}
 IMPATIENT = {"ACKNOWLEDGE_SECONDS": 0.25, "COMMIT_SECONDS": 0.2}  # while nothing comes anyway
 
 
