@@ -3,7 +3,7 @@
 Read before anything is locked. That is no race: a ghost's customer, once known, never changes (an invoice's does not
 at Stripe, and `observe` keeps the first it heard of). While it is unknown its ghosts need all shards, so whoever
 makes it known excludes whoever still thinks that it is not. What slips through all the same (a ghost that another
-made between this look and the lock) is caught by `Work.event`.
+made between this look and the lock) is caught by `Work.begin` and `Work.event`.
 """
 
 from collections.abc import Iterable, Sequence

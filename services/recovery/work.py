@@ -65,8 +65,15 @@ class Work:
 
     @classmethod
     def begin(cls, session: Session, merchant: MerchantContext, now: datetime, wanted: frozenset[int]) -> "Work":
-        """Take the shards of the ghosts to be changed (`neighbours` knows them) until the transaction ends."""
-        shards.hold(session, merchant.id, wanted)
+        """Take the shards of the ghosts to be changed (`neighbours` knows them) until the transaction ends.
+
+        The second unit of work of a transaction must do with the shards of the first. Raises `GhostMovedError` when
+        it cannot: somebody made a ghost of a customer yet unknown since the first one looked.
+        """
+        try:
+            shards.hold(session, merchant.id, wanted)
+        except shards.ShardNotHeldError as error:
+            raise GhostMovedError from error
         return cls(session, merchant, now, shards.held(session, merchant.id))
 
     def event(

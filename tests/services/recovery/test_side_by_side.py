@@ -15,7 +15,6 @@ from core.clock import ManualClock
 from models.ghost import FoundVia, GhostState, GhostTarget
 from models.messaging import Click, LinkPurpose, Message, Suppression
 from models.money import Recovery
-from services.analytics.shards import ShardNotHeldError
 from services.hunter.billing import record_billed
 from services.integrations.stripe.facts import CustomerFacts, InvoiceFacts
 from services.integrations.stripe.parsing import parse_invoice
@@ -136,7 +135,7 @@ class TestWhoseGhost:
         with db.tenant_session(merchant) as session:
             context = merchant_context(session, merchant)
             observe(session, context, [failed(1, one)], FoundVia.HUNT, clock.now())
-            with pytest.raises(ShardNotHeldError):
+            with pytest.raises(GhostMovedError):
                 observe(session, context, [failed(2, other)], FoundVia.HUNT, clock.now())
             session.rollback()
 
