@@ -64,7 +64,10 @@ def _hunt(here: Place, sandbox: SandboxProcess, ghosts: int) -> Outcome:
         process.returncode = os.waitstatus_to_exitcode(status)
     audit(expected=0, found=process.returncode, what="the hunt's exit code")
     figures = json.loads(told)
-    sys.stderr.write(f"{ghosts:,} ghosts: {figures} in {time.monotonic() - begun:.1f} s with start-up\n")
+    sys.stderr.write(
+        f"{ghosts:,} ghosts: {figures} in {time.monotonic() - begun:.1f} s with start-up,"
+        f" {used.ru_utime + used.ru_stime:.1f} s of processor\n"
+    )
     _audit(sandbox, merchant, ghosts, figures)
     return Outcome(
         figures["listed"], figures["found"], figures["requests"], figures["seconds"], used.ru_maxrss * 1024 / 1e6

@@ -1,4 +1,4 @@
-"""Keeps a hunt's requests just under Stripe's rate limit: each 429 would be a request for nothing."""
+"""Keeps a hunt's requests under Stripe's rate limit: each 429 would be a request for nothing."""
 
 import threading
 import time
@@ -17,8 +17,12 @@ class Lister(Protocol):
         """GET `path`; raises the client's typed errors."""
 
 
+BURST = 12
+"""Calls that may follow each other at once: a small account's whole hunt. Stripe's buckets hold a second's worth, 25."""
+
+
 class Pace:
-    """At most `rate` calls a second, evenly: Stripe counts each second by itself, and others use the account too."""
+    """`rate` calls a second in the long run, and no more than `BURST` saved up."""
 
     def __init__(
         self,
@@ -35,7 +39,7 @@ class Pace:
         """Return when the next call may be made."""
         with self._lock:
             now = self._monotonic()
-            turn = max(now, self._free_at)
+            turn = max(self._free_at, now - (BURST - 1) * self._interval)
             self._free_at = turn + self._interval
         if turn > now:
             self._sleep(turn - now)
