@@ -1,6 +1,7 @@
 """Metrics of several processes add up, survive their processes, and are not for strangers."""
 
 import asyncio
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +92,19 @@ class TestOneProcess:
     def value(sample: str) -> float:
         lines = metrics.render().decode().splitlines()
         return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(sample + " ")), 0.0)
+
+
+class TestDocumentation:
+    def test_alerts_ask_for_what_there_is(self) -> None:
+        """A name that is not there never alerts anybody."""
+        root = Path(__file__).resolve().parents[2]
+        read = re.findall(r'"(phantom_\w+)"', (root / "services" / "operations" / "service.py").read_text())
+        counted = {metric.name for metric in metrics.CATALOGUE}
+        parts = {f"{metric.name}_{part}" for metric in metrics.CATALOGUE for part in ("bucket", "count", "sum")}
+        named = set(re.findall(r"\bphantom_[a-z_]+", (root / "docs" / "operations.md").read_text()))
+        others = {"phantom_app", "phantom_system", "phantom_owner"}  # logins and a package
+        assert len(named) > 5
+        assert named - others <= {*read, *counted, *parts}
 
 
 class TestSeveralProcesses:
