@@ -18,7 +18,8 @@ class Lister(Protocol):
 
 
 BURST = 12
-"""Calls that may follow each other at once: a small account's whole hunt. Stripe's buckets hold a second's worth, 25."""
+"""Calls that may follow each other at once: a small account's hunt. Stripe's buckets hold a second's worth, 25."""
+_NOTICEABLE = 1e-6  # seconds; less is what adding up fractions leaves
 
 
 class Pace:
@@ -41,7 +42,7 @@ class Pace:
             now = self._monotonic()
             turn = max(self._free_at, now - (BURST - 1) * self._interval)
             self._free_at = turn + self._interval
-        if turn > now:
+        if turn - now > _NOTICEABLE:
             self._sleep(turn - now)
 
 
