@@ -123,6 +123,14 @@ class Business:
         address = self.read(f"invoices/{invoice_id}")["customer_email"]
         return [mail for mail in mine if mail["to"] == [address]]
 
+    def mail_again(self, invoice_id: str) -> None:
+        """Hand the provider the same message under another key, as PHANTOM must never do."""
+        body = self.mails(invoice_id)[0]["body"]
+        told = {name: body[name] for name in ("from", "to", "subject", "html", "text", "headers", "tags")}
+        headers = {"Authorization": f"Bearer {self.arena.told['RESEND_API_KEY']}", "Idempotency-Key": "another"}
+        url = f"{self.arena.stage.sandbox}/emails"
+        httpx.post(url, json=told, headers=headers, timeout=20, trust_env=False).raise_for_status()
+
     def wait_for_mail(self, invoice_id: str, timeout: float = 90) -> dict[str, Any]:
         """The first mail to the customer of an invoice."""
 

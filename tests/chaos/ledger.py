@@ -17,8 +17,11 @@ _ACCEPTED = ("sent", "delivered")
 _SETTLED = (*_ACCEPTED, "uncertain")
 
 
-def judge(business: Business, *, clock_went_back: bool = False) -> dict[str, int]:
-    """Raise `AssertionError` for anything lost, doubled or out of step; else what happened, in figures."""
+def judge(business: Business, *, clock_went_back: bool = False, patience: float = 60) -> dict[str, int]:
+    """Raise `AssertionError` for anything lost, doubled or out of step; else what happened, in figures.
+
+    What the Sentinel has just scheduled is not stuck; what is there after `patience` seconds is.
+    """
     book = _Book(business)
     book.events_are_handled_once()
     book.ghosts_are_the_failed_invoices()
@@ -26,7 +29,7 @@ def judge(business: Business, *, clock_went_back: bool = False) -> dict[str, int
     book.mails_are_the_messages(clock_went_back=clock_went_back)
     book.recoveries_are_the_payments()
     book.sums_are_those_of_a_recount()
-    book.nothing_is_left_undone()
+    book.nothing_is_left_undone(patience)
     return book.figures()
 
 
@@ -154,7 +157,7 @@ class _Book:
         sums = ", ".join(f"coalesce(sum({name}), 0)::bigint as {name}" for name in columns)
         return self._rows(f"select {sums} from {table} where merchant_id = %(merchant)s")[0]  # noqa: S608  # names from here
 
-    def nothing_is_left_undone(self) -> None:
+    def nothing_is_left_undone(self, patience: float) -> None:
         query = """select id, kind, state, deaths, attempts, last_error from scheduled_tasks
             where merchant_id = %(merchant)s
                 and (state in ('running', 'dead') or state = 'pending' and run_at <= %(now)s)"""
@@ -162,8 +165,7 @@ class _Book:
         def left() -> list[dict[str, Any]]:
             return self.arena.rows(query, merchant=self.business.merchant, now=self.arena.clock.now())
 
-        # What the Sentinel has just scheduled is not stuck; what is still there after a while is.
-        wait_until(lambda: not left(), timeout=60, what=f"no task is stuck: {left()}")
+        wait_until(lambda: not left(), timeout=patience, what=f"no task is stuck: {left()}")
         started = self._rows("select * from payment_attempts where merchant_id = %(merchant)s and state = 'started'")
         assert not started, started
 
