@@ -4,6 +4,7 @@ There is no container engine and no cluster here, so what only they could show i
 `test_two_hosts.py` run what they would run.
 """
 
+import itertools
 import re
 import shutil
 import subprocess
@@ -220,15 +221,22 @@ class TestTrueToTheProgram:
         assert [path for path in asked if not answers(routes, {**scope, "path": path})] == []
         assert not answers(routes, {**scope, "path": "/nothing"})
 
-    def test_every_port_is_the_web_s(self) -> None:
+    def test_every_port_is_one_that_is_listened_on(self) -> None:
         port = str(Settings.model_fields["phantom_port"].default)
         [exposed] = [each.text for each in manifests.dockerfile()[-1] if each.name == "EXPOSE"]
-        inside = {str(each["containerPort"]) for _, item in manifests.containers() for each in item.get("ports", [])}
-        scraped = manifests.pods()["phantom-web"]["metadata"]["annotations"]["prometheus.io/port"]
         upstream = re.findall(r"\{\$WEB_UPSTREAMS:web:(\d+)\}", (DEPLOY / "Caddyfile").read_text())
         default = manifests.compose()["services"]["caddy"]["environment"]["WEB_UPSTREAMS"]
-        assert {exposed, scraped, *inside, *upstream} == {port}
+        assert {exposed, *upstream} == {port}
         assert default == f"${{WEB_UPSTREAMS:-web:{port}}}"
+        for name, container in manifests.containers():
+            words = container["args"]
+            told = dict(itertools.pairwise(words))
+            listens = port if words[0] == "serve" else told.get("--metrics-port", "")
+            assert [str(each["containerPort"]) for each in container.get("ports", [])] == [listens] * bool(listens), (
+                name
+            )
+            scraped = manifests.pods()[name]["metadata"].get("annotations", {}).get("prometheus.io/port", "")
+            assert scraped == listens
 
     def test_the_autoscaler_asks_for_a_metric_there_is(self) -> None:
         [scaled] = manifests.of_kind("ScaledObject")
@@ -244,7 +252,8 @@ class TestTrueToTheProgram:
             spec = item["spec"]
             wanted = (spec.get("podSelector") or spec["selector"]).get("matchLabels") or spec["selector"]
             found = [name for name, pod in labels.items() if wanted.items() <= pod.items()]
-            assert item["metadata"]["name"] in found or item["metadata"]["name"] == "phantom", item["metadata"]
+            assert found, item["metadata"]
+            assert item["metadata"]["name"] in (*found, "phantom", "phantom-metrics")
 
     def test_there_is_time_to_stop(self) -> None:
         grace = {name: pod["spec"].get("terminationGracePeriodSeconds") for name, pod in manifests.pods().items()}
