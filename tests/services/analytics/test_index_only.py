@@ -69,15 +69,23 @@ def merchants(database: WorkerDatabase, clock: ManualClock) -> tuple[str, str]:
         live_through(owner, [young], 100, today)
         live_through(owner, [old], 3653, today)
         live_through(owner, [f"mer_{number}" for number in range(200)], 2, today)
-        wait_until(lambda: settled(owner, young, old), what="every page visible to all")
+        wait_until(lambda: settled(owner, young, old), timeout=60, what="plans of indexes alone")
     return young, old
 
 
 def settled(owner: psycopg.Connection[Any], *merchants: str) -> bool:
-    """Vacuum as autovacuum would; False while somebody's snapshot or pin keeps a page from being visible to all."""
+    """Vacuum as autovacuum would; False while somebody's snapshot or pin keeps a page from being visible to all.
+
+    PostgreSQL plans by how many pages are, so an index alone is asked only once they are.
+    """
     for table in SUMMED:
         owner.execute(f"vacuum analyze {table}".encode())
-    return not any(node.heap_fetches for merchant in merchants for node in reads(merchant, max(service.PERIODS))[1])
+    found = [node for merchant in merchants for node in reads(merchant, max(service.PERIODS))[1]]
+    return not any(beside_the_index(node) for node in found)
+
+
+def beside_the_index(node: Node) -> bool:
+    return node.table in SUMMED and (node.kind, node.heap_fetches) != ("Index Only Scan", 0)
 
 
 class TestDashboard:
@@ -85,9 +93,7 @@ class TestDashboard:
         for merchant, days in itertools.product(merchants, service.PERIODS):
             _shown, found = reads(merchant, days)
             assert {node.table for node in found} == SUMMED | {"merchants"}
-            for node in found:
-                if node.table in SUMMED:
-                    assert (node.kind, node.heap_fetches) == ("Index Only Scan", 0), node
+            assert [node for node in found if beside_the_index(node)] == []
 
     def test_ten_years_read_what_a_hundred_days_do(self, merchants: tuple[str, str]):
         for days in service.PERIODS:
