@@ -46,7 +46,7 @@ _NEWEST = text(
 
 _REDATE_DUE = text("""
 update scheduled_tasks set due = true, run_at = cast(:now as timestamptz)
-where state = 'pending' and run_at > :now and run_at <= :seen
+where state = 'pending' and run_at > :now and (due or run_at <= :seen)
 """)
 
 # A wait is a failed task's when it was tried, and was counted from the later time when it is longer than any can be.
