@@ -355,7 +355,9 @@ class TestLeadership:
 
 @pytest.mark.usefixtures("database", "redis_url")
 class TestProcess:
-    def test_leads_schedules_and_hands_over(self):
+    @pytest.mark.parametrize("accident", ["killed", "stopped", "cut off"])
+    def test_leads_schedules_and_hands_over(self, accident, database):
+        """Another leads within ten seconds, and what the first had scheduled is not scheduled again."""
         with core_clock.using(core_clock.SystemClock()):
             connect_account("acct_1", "m1")
             with process("sentinel") as first:
@@ -364,9 +366,24 @@ class TestProcess:
                 wait_until(lambda: len(keys()) == 2, what="a hunt and a pulse")
                 with process("sentinel") as second:
                     second.wait_for("[SECURITY]")
-                    first.signal(signal.SIGKILL)
-                    second.wait_for("sentinel.leads", timeout=10)
+                    if accident == "killed":
+                        first.signal(signal.SIGKILL)
+                    else:  # cut off: it cannot win the lock back before the other has it
+                        first.signal(signal.SIGSTOP)
+                    if accident == "cut off":
+                        self._cut_off_the_leader(database)
+                    second.wait_for("sentinel.leads", timeout=12)  # ten, and what a busy machine takes
+                    first.signal(signal.SIGCONT)
+                    if accident != "killed":
+                        first.wait_for("sentinel.follows")
                     second.signal(signal.SIGTERM)
                     assert second.end(10) == 0
             assert len(keys()) == 2
         queue.disconnect()
+
+    def _cut_off_the_leader(self, database):
+        with psycopg.connect(database.admin_url, autocommit=True) as owner:
+            owner.execute(
+                "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted"
+                " and database = (select oid from pg_database where datname = current_database())"
+            )
