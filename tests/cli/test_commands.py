@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from cli import testing
+from cli.__main__ import app
 from cli.paths import ROOT
 from cli.testing import needs_browser
 from core.config import Settings
@@ -103,6 +106,24 @@ class TestTestCommand:
         assert needs_browser([str(tmp_path), "-x"])
         assert needs_browser([f"{tmp_path}/test_story.py::TestStory"])
         assert not needs_browser(["-k", "sum", str(tmp_path / "test_sums.py")])
+
+    @pytest.mark.parametrize(("flags", "selected"), [([], None), (["--chaos"], "chaos or not chaos")])
+    def test_the_long_form_of_chaos_runs_when_it_is_asked_for(
+        self, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config, flags: list[str], selected: str | None
+    ) -> None:
+        commands: list[list[str]] = []
+        monkeypatch.setattr(testing.subprocess, "call", lambda command, **_: commands.append(command))
+        monkeypatch.setattr(testing, "needs_browser", lambda _arguments: False)
+        CliRunner().invoke(app, ["test", *flags, "-k", "storm"])
+        ((_, *command),) = commands
+        assert command[-2:] == ["-k", "storm"]
+        if selected is None:
+            assert "-n" in command
+            assert "tests/chaos" not in command
+        else:
+            assert command[command.index("tests/chaos") + 1 :][:2] == ["-m", selected]
+            assert "-n" not in command  # one after another
+        assert "not chaos" in pytestconfig.getini("addopts")
 
 
 class TestVaultSelfTest:
