@@ -1,0 +1,123 @@
+"""Durable tasks against RQ alone: enqueue to effect, with as many workers, in alternating rounds.
+
+Ours: schedule in transactions of a webhook's size, announce after each commit, each task writes one row of a tenant,
+all of it by worker processes on PostgreSQL with fsync. Theirs: no-op jobs, enqueued and executed. A round ends when
+everything is done; it begins with the first enqueuing, so that enqueuing is in both figures.
+"""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import redis
+from rq import Queue
+from sqlalchemy import text
+
+from benchmarks import probe
+from benchmarks.bare_rq import QUEUE, nothing
+from benchmarks.harness import Place, Row, alternate, audit, compared, place
+from benchmarks.processes import running
+from core import db, queue
+from services.tasks import service as tasks
+
+WORKERS = 2
+TASKS, JOBS, FORKING_JOBS = 5_000, 1_500, 300
+A_TRANSACTION = 50  # what the intake's group commit brings in together under load
+_PATIENCE_SECONDS = 120.0
+
+_UNDONE = text("select exists (select from scheduled_tasks where state in ('pending', 'running'))")
+_EFFECTS = text("select count(*), count(distinct object_id) from hunt_spool")
+
+
+def run() -> list[Row]:
+    """The rate of durable tasks with audited effects, and bare RQ's in the same rounds."""
+    with place() as where, _workers("benchmarks.probe_worker", where):
+        _ours(500)  # connections, imports, plans
+        with _bare(where, "forking") as forking:
+            forked = forking(FORKING_JOBS)
+        samples = alternate({"durable tasks": lambda: _ours(TASKS), "bare rq": lambda: _simple(where)}, say=_say)
+    control = f"bare rq: no-op jobs, {WORKERS} SimpleWorkers (forking workers: {forked:,.0f}/s)"
+    goal = ">= 1,000/s and >= 3x"
+    return [
+        compared("durable tasks vs bare rq", samples["durable tasks"], "tasks/s", control, samples["bare rq"], goal)
+    ]
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _ours(count: int) -> float:
+    """Tasks a second from the first `schedule` to the last effect settled."""
+    with db.system_session() as session:
+        session.execute(text("delete from scheduled_tasks"))
+    with db.tenant_session(probe.MERCHANT) as session:
+        session.execute(text("delete from hunt_spool"))
+    began = time.perf_counter()
+    for _ in range(0, count, A_TRANSACTION):
+        with db.system_session() as session:
+            for _ in range(A_TRANSACTION):
+                tasks.schedule(session, kind=probe.EFFECT, merchant_id=probe.MERCHANT)
+        queue.announce_work()
+    _until(lambda: not _undone(), "all tasks are done")
+    seconds = time.perf_counter() - began
+    with db.tenant_session(probe.MERCHANT) as session:
+        effects, distinct = session.execute(_EFFECTS).one()
+    audit(expected=(count, count), found=(effects, distinct), what="effects of durable tasks, and how many differ")
+    return count / seconds
+
+
+def _undone() -> bool:
+    with db.system_session() as session:
+        return bool(session.execute(_UNDONE).scalar_one())
+
+
+def _simple(where: Place) -> float:
+    with _bare(where, "simple") as simple:
+        return simple(JOBS)
+
+
+@contextlib.contextmanager
+def _bare(where: Place, kind: str) -> Iterator[Callable[[int], float]]:
+    """Bare workers, warm; the given function measures jobs a second from the first enqueue to the last one done."""
+    client = redis.Redis.from_url(where.redis.url)
+    jobs = Queue(QUEUE, connection=client)
+
+    def measure(count: int) -> float:
+        began = time.perf_counter()
+        made = [jobs.enqueue_call(nothing, result_ttl=60) for _ in range(count)]
+        _until(lambda: jobs.finished_job_registry.count == count, "all jobs are done")
+        seconds = time.perf_counter() - began
+        audit(expected={"finished"}, found={job.get_status() for job in made}, what="states of bare jobs")
+        _forget(jobs)
+        return count / seconds
+
+    with contextlib.ExitStack() as stack:
+        for number in range(WORKERS):
+            log = where.folder / f"bare-{kind}-{number}.log"
+            stack.enter_context(running("benchmarks.bare_rq", kind, where.redis.url, log=log))
+        measure(50)
+        yield measure
+    client.close()
+
+
+def _forget(jobs: "Queue") -> None:
+    for job_id in jobs.finished_job_registry.get_job_ids(cleanup=False):
+        jobs.finished_job_registry.remove(job_id, delete_job=True)
+
+
+@contextlib.contextmanager
+def _workers(module: str, where: Place) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        for number in range(WORKERS):
+            stack.enter_context(running(module, log=where.folder / f"worker-{number}.log"))
+        yield
+
+
+def _until(done: Callable[[], bool], what: str) -> None:
+    """Look often enough for the figure and seldom enough not to disturb it."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not done():
+        audit(expected=True, found=time.monotonic() < deadline, what=f"{what} within {_PATIENCE_SECONDS:g} s")
+        time.sleep(0.05)
