@@ -66,7 +66,11 @@ class Home:
 
     def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         process = self.begin(*arguments, **environment)
-        output, errors = process.communicate(timeout=_UP_SECONDS)
+        try:
+            output, errors = process.communicate(timeout=_UP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.terminate()  # it stops what it has started so far
+            output, errors = process.communicate(timeout=_UP_SECONDS)
         return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
 
     def up(self, *flags: str, **environment: str) -> None:
