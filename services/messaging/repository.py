@@ -22,12 +22,16 @@ def get_slot(session: Session, merchant_id: str, ghost_id: str, step: int, chann
             Message.channel == channel,
         )
         .with_for_update()
+        .execution_options(populate_existing=True)
     ).first()
 
 
 def get_message(session: Session, merchant_id: str, message_id: str, *, lock: bool = False) -> Message | None:
+    """A message; with `lock` as it stands once the lock is held, not as this session may have read it before."""
     statement = select(Message).where(Message.merchant_id == merchant_id, Message.id == message_id)
-    return session.exec(statement.with_for_update() if lock else statement).first()
+    if lock:
+        statement = statement.with_for_update().execution_options(populate_existing=True)
+    return session.exec(statement).first()
 
 
 def count_sent_to_customer(session: Session, merchant_id: str, customer_id: str, since: datetime) -> int:
