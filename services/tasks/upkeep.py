@@ -15,6 +15,7 @@ from services.tasks.service import LEASE, MAX_ATTEMPTS, MAX_DEATHS
 
 ABSURD_LEASE = LEASE + timedelta(seconds=10)
 KEEP_DONE = timedelta(days=7)
+COUNTED = 10_000
 
 
 def has_due(session: Session, lane: TaskLane) -> bool:
@@ -90,8 +91,12 @@ def prune_sessions(session: Session, limit: int) -> int:
 
 
 def queue_state(session: Session, merchant_id: str | None, *, recent: int = 50) -> QueueState:
-    """The queue of one merchant (tenant or system session), or of the platform (None, system session)."""
-    rows = repository.counts(session, merchant_id, clock.now())
+    """The queue of one merchant (tenant or system session), or of the platform (None, system session).
+
+    Of each state at most `COUNTED` tasks are counted, a merchant's longest waiting among them: a page that looks must
+    cost the same whatever lies there. The platform's own figures for machines are in services/operations.
+    """
+    rows = repository.counts(session, merchant_id, clock.now(), COUNTED)
     due: list[datetime] = [row.oldest for row in rows if row.oldest is not None]
     return QueueState(
         counts=tuple(TaskCount(row.kind, TaskState(row.state), row.total) for row in rows),

@@ -348,6 +348,15 @@ class TestQueueState:
         assert platform.count(TaskState.PENDING) == 3
         assert platform.oldest_due_at == clock.now() - timedelta(days=5)
 
+    def test_counts_no_more_than_it_says(self, clock, monkeypatch):
+        monkeypatch.setattr(upkeep, "COUNTED", 3)
+        oldest = clock.now() - timedelta(hours=1)
+        for minutes in range(5):
+            put(merchant_id="m1", run_at=oldest + timedelta(minutes=minutes))
+        with db.tenant_session("m1") as session:
+            state = upkeep.queue_state(session, "m1")
+        assert (state.count(TaskState.PENDING), state.oldest_due_at) == (3, oldest)
+
     def test_nothing(self):
         with db.system_session() as session:
             state = upkeep.queue_state(session, "m1")
