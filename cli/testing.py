@@ -12,7 +12,7 @@ from cli.paths import ROOT
 
 SUITE = ("-n", "2", "--dist", "loadfile")
 # One test after another, each on a machine of its own as far as that goes; the marked ones are left out otherwise.
-CHAOS = ("tests/chaos", "-m", "chaos or not chaos", "--verbose", "--durations", "15")
+CHAOS = ("tests/chaos", "tests/deploy/test_two_hosts.py", "-m", "chaos or not chaos", "--verbose", "--durations", "15")
 
 
 def register(app: typer.Typer) -> None:

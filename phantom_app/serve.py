@@ -210,7 +210,8 @@ def serve_forked(host: str, port: int, workers: int, build_application: Callable
         log_dictconfig=_LOGS_LIKE_OURS,
         **options,
     )
-    server.signal_handler_interrupt = draining.delayed(server.signal_handler_interrupt, config.settings().drain_seconds)
+    interrupt = draining.delayed(server.signal_handler_interrupt, config.settings().drain_seconds)
+    server.signal_handler_interrupt = interrupt  # type: ignore[method-assign]  # granian has no hook before its own
     refuse_busy_port(host, port)  # a first build takes a while; somebody may have come in between
     server.serve(target_loader=lambda _name: build_application())
 

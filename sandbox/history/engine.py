@@ -24,6 +24,7 @@ from sandbox.history.timetravel import TravelClock
 from sandbox.stripe.deliveries import SignedRequest
 from sandbox.stripe.world import World
 from services.tasks import upkeep
+from services.tasks.schedules import SCHEDULES
 
 # What PHANTOM handles, without what would only say a thing again (`invoice.updated`, `invoice.payment_succeeded`,
 # `invoice_payment.paid`; `customer.subscription.updated` and `customer.updated`, whose every renewal and delinquency
@@ -90,7 +91,7 @@ class Engine:
             sentinel.tick(now)
             self._hunt_at = _boundary(now, 12 * HOUR if self.travel.present() - now.timestamp() < THOROUGH else 3 * DAY)
             return
-        for schedule in sentinel.SCHEDULES:
+        for schedule in SCHEDULES:
             if schedule.kind != "hunt" and now.timestamp() >= self._pulse_at:
                 with db.system_session() as session:
                     upkeep.schedule_present(session, schedule, now)

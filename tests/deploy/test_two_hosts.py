@@ -41,7 +41,10 @@ _LEADERS = """
 select count(*) from pg_locks where locktype = 'advisory' and granted and (classid::bigint << 32 | objid::bigint) = %s
 """
 
-pytestmark = pytest.mark.skipif(bool(hosts.why_not()), reason=hosts.why_not() or "it can")
+pytestmark = [
+    pytest.mark.chaos,
+    pytest.mark.skipif(bool(hosts.why_not()), reason=hosts.why_not() or "it can"),
+]
 
 
 @pytest.fixture(scope="module")
