@@ -301,7 +301,7 @@ def test_the_queue() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Queue,
         settings=settings(
-            max_examples=40,
+            max_examples=25,
             stateful_step_count=30,
             deadline=None,
             phases=(Phase.explicit, Phase.reuse, Phase.generate),
