@@ -80,7 +80,7 @@ _NAMES = {
     "postgresql": "PostgreSQL",
     "redis": "Redis",
 }
-_SCHEDULES = {"hunt": "Ghost Hunter", "pulse": "Pulse Engine"}
+_SCHEDULES = {"hunt": "Ghost Hunter", "pulse": "Pulse Engine", "purge_pii": "Forgetting people"}
 
 
 def figures(view: IntakeView, now: datetime) -> list[Figure]:

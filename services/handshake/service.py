@@ -51,7 +51,7 @@ HANDLED_TYPES = frozenset(
 
 # Identifiers as Stripe makes them: printable ASCII. Anything else could not be stored as text and would take its
 # whole commit batch down.
-_ID = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+_ID = re.compile(r"[\x21-\x7e]{1,190}", re.ASCII)  # a task's key is `event:` and this
 _TYPE = re.compile(r"[\x21-\x7e]{1,120}", re.ASCII)
 _ACCOUNT = re.compile(r"[\x21-\x7e]{1,64}", re.ASCII)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")

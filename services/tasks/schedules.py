@@ -44,7 +44,8 @@ def offset_of(merchant_id: str, every: timedelta) -> timedelta:
 
 HUNT = Schedule("hunt", timedelta(hours=12), priority=-10, done_by_connecting=True, spread=True)
 PULSE = Schedule("pulse", timedelta(hours=1))
-SCHEDULES = (HUNT, PULSE)
+PURGE = Schedule("purge_pii", timedelta(days=1), priority=-10, spread=True)
+SCHEDULES = (HUNT, PULSE, PURGE)
 SENTINEL_LOCK = "phantom.sentinel"
 """The advisory lock that the leading Sentinel holds."""
 

@@ -30,7 +30,10 @@ def rescue(watch: janitor.LeaseWatch) -> int:
 
 
 def keys() -> list[str]:
-    return [found["key"] for found in rows("select key from scheduled_tasks order by key")]
+    """Hunts and pulses; what else is scheduled has tests of its own."""
+    return [
+        found["key"] for found in rows("select key from scheduled_tasks where kind in ('hunt', 'pulse') order by key")
+    ]
 
 
 @pytest.mark.usefixtures("database", "redis_url")
@@ -52,6 +55,16 @@ class TestTick:
         [hunt] = rows("select * from scheduled_tasks where key = :key", key=f"hunt:m1:{first}")
         assert (hunt["merchant_id"], hunt["run_at"], hunt["priority"]) == ("m1", clock.now(), -10)
         assert (hunt["payload"], hunt["lane"]) == ({"slot": first, "trigger": "schedule"}, "long")
+
+    def test_people_are_forgotten_daily_at_a_time_of_each_merchants_own(self, clock):
+        leader = Sentinel()
+        for _ in range(24 * 8):
+            leader.tick(clock.now())
+            clock.advance(timedelta(minutes=15))
+        purges = rows("select merchant_id, run_at, lane from scheduled_tasks where kind = 'purge_pii' order by run_at")
+        # two days touch three of a merchant's days
+        assert sorted(found["merchant_id"] for found in purges) == ["m1"] * 3 + ["m2"] * 3
+        assert {found["lane"] for found in purges} == {"long"}
 
     def test_two_sentinels_and_restarts_double_nothing(self, clock):
         ready = threading.Barrier(3)

@@ -7,7 +7,7 @@ import pytest
 
 from core import clock as core_clock
 from core import db
-from models.work import ProcessedEvent
+from models.work import ProcessedEvent, ScheduledTask
 from services.handshake import service
 from services.handshake.errors import NotAnEventError
 from tests.services.handshake.support import ACCOUNT, MERCHANT, body, rows
@@ -53,6 +53,15 @@ class TestReadEvent:
     def test_what_cannot_be_handled(self, fields):
         with pytest.raises(NotAnEventError):
             service.read_event(stored(**{"payload": body(), **fields}))
+
+
+class TestEnvelope:
+    def test_the_longest_id_taken_still_fits_its_tasks_key(self):
+        longest = "e" * 190
+        assert service.read_envelope(body(id=longest)).id == longest
+        assert len(f"event:{longest}") <= 200 == ScheduledTask.__table__.c.key.type.length
+        with pytest.raises(NotAnEventError):
+            service.read_envelope(body(id=longest + "e"))
 
 
 @pytest.mark.usefixtures("database", "clock")
