@@ -97,9 +97,19 @@ class _Crew:
         self._expected = 0
 
     async def work(self, port: int, phases: Sequence[Phase]) -> None:
+        transports = []
         for _ in range(CONNECTIONS):
-            _transport, lane = await self._loop.create_connection(lambda: _Lane(self), "127.0.0.1", port)
+            transport, lane = await self._loop.create_connection(lambda: _Lane(self), "127.0.0.1", port)
+            transports.append(transport)
             self._idle.append(lane)
+        try:
+            await self._send(phases)
+        finally:
+            for transport in transports:
+                transport.close()
+            await asyncio.sleep(0)  # the loop's turn to close them
+
+    async def _send(self, phases: Sequence[Phase]) -> None:
         self._began = time.perf_counter()  # the loop's own clock ticks in milliseconds
         for due in _times(phases):
             while (wait := self._began + due - time.perf_counter()) > 0:  # noqa: ASYNC110  # waits for the time itself
