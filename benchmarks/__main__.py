@@ -1,4 +1,7 @@
-"""`python -m benchmarks [--json] [NAME …]`: run benches and print their rows; exit code 1 when an audit failed."""
+"""`python -m benchmarks [--json] [NAME …]`: run benches and print their rows.
+
+The exit code is 1 when one could not be run or its audit failed.
+"""
 
 import argparse
 import importlib
@@ -8,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.harness import AuditError, Row, environment
+from core.errors import ConfigurationError
 
 # In the order of PRODUCT's table. A module's `run()` returns its rows.
 NAMES = ("intake", "burst", "tasks", "wakeup", "dashboard", "hunt", "rls", "start", "soak")
@@ -29,14 +33,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             given = {"seconds": asked.soak_seconds} if name == "soak" and asked.soak_seconds else {}
             rows += importlib.import_module(f"benchmarks.{name}").run(**given)
         except AuditError as error:
-            failures.append(f"{name}: {error}")
+            failures.append(f"{name}: audit failed, no figure: {error}")
+        except ConfigurationError as error:
+            failures.append(f"{name}: {error.detail}")
     print(
         json.dumps({"environment": about, "rows": [row.as_dict() for row in rows]})
         if asked.json
         else table(about, rows)
     )
     for failure in failures:
-        print(f"audit failed, no figure: {failure}", file=sys.stderr)
+        print(failure, file=sys.stderr)
     return 1 if failures else 0
 
 

@@ -94,6 +94,18 @@ class TestEnvironment:
         assert f'"folder": "{checkout}"' in output
         assert '"foreign": []' in output
 
+    def test_an_environment_that_is_only_linked_is_left_alone(
+        self, checkout: Path, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        elsewhere = tmp_path_factory.mktemp("elsewhere")
+        (elsewhere / "kept").touch()
+        (checkout / ".venv").symlink_to(elsewhere)
+
+        code, _, errors = outcome_of(launch(checkout))
+        assert code != 0
+        assert ".venv is a link" in errors
+        assert [path.name for path in elsewhere.iterdir()] == ["kept"]
+
     def test_a_package_that_cannot_be_had(self, checkout: Path) -> None:
         (checkout / "requirements.txt").write_text("a-package-nobody-made==1.0\n")
         code, _, errors = outcome_of(launch(checkout, "up"))
