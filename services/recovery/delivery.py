@@ -73,7 +73,9 @@ def _note(session: Session, merchant_id: str, message_id: str, kind: str, data: 
     ghost = repository.get_ghost(session, merchant_id, message.ghost_id, lock=True)
     assert ghost is not None  # noqa: S101  # a message belongs to a ghost
     message.state, message.reason = state, _reason(kind, data)
-    message.provider = message.provider or "resend"
+    if not message.provider_message_id:  # it was uncertain until now
+        message.provider, message.provider_message_id = "resend", str(data.get("email_id") or "")[:128]
+        message.sent_at = message.sent_at or message.intent_at
     work.event(ghost, f"message_{state.value}", _SAID[state].format(step=message.step), message_id=message.id)
     if state in (MessageState.BOUNCED, MessageState.COMPLAINED):
         _suppress(work, ghost, message, WHY_SILENT[state])

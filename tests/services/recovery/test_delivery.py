@@ -116,7 +116,8 @@ def test_an_uncertain_message_becomes_certain_and_is_counted_once(database: obje
     assert mailed.message.state == MessageState.UNCERTAIN
 
     assert mailed.tell("sent") == "sent"
-    assert mailed.message.state == MessageState.SENT
+    assert (mailed.message.state, mailed.message.provider_message_id) == (MessageState.SENT, "re_1")
+    assert mailed.message.sent_at == mailed.message.intent_at
     assert sum(day.messages_count for day in mailed.rows(DailyMetrics)) == 1
 
 
