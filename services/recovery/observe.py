@@ -13,7 +13,7 @@ from core import ids
 from models.ghost import OPEN_STATES, UNPAID_STATES, FoundVia, GhostKind, GhostState, GhostTarget, Strategy
 from models.money import AttemptSource, AttemptState
 from services.audit import service as audit
-from services.integrations.stripe.facts import InvoiceFacts
+from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
 from services.recovery import neighbours, repository, settle, tombstones
 from services.recovery.classify import Classification, Verdict, classify
 from services.recovery.lifecycle import Trigger
@@ -183,7 +183,7 @@ def _take_facts(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
             setattr(ghost, name, value)
             changed = True
     decision = decide(
-        facts.decline,
+        _last_decline(ghost, facts),
         attempts=ghost.attempt_count,
         amount=facts.amount_remaining,
         high_value_line=work.merchant.policy.high_value_line(facts.currency),
@@ -201,6 +201,14 @@ def _take_facts(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
             level="warning",
         )
     return changed
+
+
+def _last_decline(ghost: GhostTarget, facts: InvoiceFacts) -> DeclineFacts:
+    """What the snapshot says of the bank's refusal; one that says nothing leaves standing what was said before."""
+    told = facts.decline
+    if told.decline_code or told.error_code or told.requires_3ds:
+        return told
+    return DeclineFacts(ghost.stripe_error_code, ghost.decline_code, ghost.advice_code)
 
 
 def _update(work: Work, ghost: GhostTarget, facts: InvoiceFacts, verdict: Classification) -> bool:

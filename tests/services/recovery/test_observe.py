@@ -15,7 +15,7 @@ from models.money import DailyMetrics, PaymentAttempt, Recovery
 from models.work import ScheduledTask
 from services.analytics.repository import list_totals
 from services.analytics.schemas import OpenTotals
-from services.integrations.stripe.facts import InvoiceFacts
+from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
 from services.integrations.stripe.parsing import parse_invoice
 from services.recovery.observe import Observed, observe
 from services.recovery.work import merchant_context
@@ -173,6 +173,25 @@ class TestGoingOn:
         look(vague)
         look(replace(vague, attempt_count=2))
         assert rows(merchant, GhostTarget)[0].strategy == Strategy.CARD_REFRESH
+
+    def test_a_snapshot_without_a_decline_leaves_the_strategy(self, merchant: str, look: Look):
+        expired = parse_invoice(raw_invoice(intent=raw_intent("expired_card")))
+        look(expired)
+        silent = replace(expired, decline=DeclineFacts())
+        assert look(silent) == Observed(0, 0, 1)
+        look(replace(silent, attempt_count=2))
+        (ghost,) = rows(merchant, GhostTarget)
+        assert (ghost.strategy, ghost.decline_group, ghost.decline_code) == (
+            Strategy.CARD_REFRESH,
+            "card_data",
+            "expired_card",
+        )
+
+    def test_another_decline_changes_the_strategy(self, merchant: str, look: Look):
+        look(FAILED)
+        look(replace(FAILED, decline=DeclineFacts(error_code="expired_card")))
+        (ghost,) = rows(merchant, GhostTarget)
+        assert (ghost.strategy, ghost.decline_group) == (Strategy.CARD_REFRESH, "card_data")
 
 
 class TestAmounts:
