@@ -23,6 +23,7 @@ from jobs import boot, janitor, registry
 from jobs.leadership import Leadership
 from services.tasks import upkeep
 from services.tasks.schedules import SCHEDULES, slot_of
+from services.vault import hash_keys
 
 TICK_SECONDS = 1.0
 MINUTE = timedelta(minutes=1)
@@ -48,6 +49,7 @@ class Sentinel:
             janitor.rescue(session, self.watch)
             if new_minute:
                 _schedule(session, now)
+                hash_keys.keep(session)  # after a rotation: so that the old master key can be dropped
                 janitor.sweep(session)  # an event and its task commit together: this finds something after accidents
             waiting = _waiting_queues(session)
         self._seen = now

@@ -84,3 +84,25 @@ class VaultSecret(Table, table=True):
     updated_at: datetime = utc_column()
 
     __table_args__ = (sealed_check("sealed", "ciphertext", "iv", "tag", "wrapped_key"),)
+
+
+class HashKey(Table, table=True):
+    """What stored hashes were made with under one version of the master key, sealed under the newest.
+
+    A hash cannot be made again, because what it was made of is not kept: so its key must outlive the master key it
+    derives from. One row a purpose and version, kept for good.
+    """
+
+    __tablename__ = "hash_keys"
+    scope = Scope.SHARED  # the same for all merchants: the application login reads it, the system login writes it
+
+    purpose: str = Field(primary_key=True, max_length=32)
+    version: int = Field(primary_key=True)
+    ciphertext: str = sealed()
+    iv: str = sealed()
+    tag: str = sealed()
+    wrapped_key: str = sealed()
+    key_version: int
+    sealed_at: datetime = utc_column()
+
+    __table_args__ = (sealed_check("sealed", "ciphertext", "iv", "tag", "wrapped_key"),)

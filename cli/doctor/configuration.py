@@ -90,22 +90,29 @@ def vault() -> str:
 
 
 def stored_keys() -> str:
-    """Every key version that stored secrets were sealed under is configured; each merchant is read as itself."""
+    """Every key version that something stored needs is configured; each merchant is read as itself."""
     from core import db
     from services.merchants import service as merchants
+    from services.vault import hash_keys
     from services.vault import service as vault_service
 
     configured = set(config.settings().master_keys())
     with db.system_session() as session:
         looked_at = [account.merchant_id for account in merchants.list_connected(session)][:LOOKED_AT]
-    needed: set[int] = set()
+        needed, still = hash_keys.missing_masters(session), hash_keys.needed_masters(session)
     for merchant_id in looked_at:
         with db.tenant_session(merchant_id) as session:
             needed |= vault_service.key_versions(session, merchant_id)
     if missing := sorted(needed - configured):
         raise Trouble(
-            f"secrets are sealed under key version {', '.join(map(str, missing))}, which is not configured",
+            f"secrets or hashes' keys are sealed under key version {', '.join(map(str, missing))}, which is not configured",
             'put the old key back into ENCRYPTION_KEYS, as {"version": "key"}: without it they cannot be opened',
+        )
+    if still:
+        raise Warn(
+            f"key version {', '.join(map(str, sorted(still)))} is still needed: who unsubscribed or was removed is"
+            " known by it alone",
+            "leave it in ENCRYPTION_KEYS: a Sentinel that has the new key as well seals what is needed within a minute",
         )
     used = f"; in use: {', '.join(map(str, sorted(needed)))}" if needed else ""
     return f"all there for {len(looked_at)} merchants{used}"

@@ -19,6 +19,7 @@ from core.config import settings
 from core.errors import NotFoundError
 from models.messaging import Channel, LinkPurpose
 from services.messaging import repository
+from services.vault.hash_keys import lasting_keys
 from services.vault.keys import Purpose, derive_key, derived_keys
 
 _ID_BYTES, _TAG_BYTES = 16, 16
@@ -97,7 +98,7 @@ def suppression_of(session: Session, merchant_id: str, channel: Channel, address
 
     The hashes of all keys are looked for: who unsubscribed before a key rotation stays unsubscribed.
     """
-    keys = derived_keys(Purpose.SUPPRESSIONS)
+    keys = lasting_keys(session, Purpose.SUPPRESSIONS)
     hashes = [_address_hash(key, merchant_id, channel, address) for key in keys]
     return repository.get_suppression(session, merchant_id, channel, hashes)
 

@@ -10,7 +10,8 @@ from sqlmodel import Session, col, select
 
 from models.privacy import Tombstone, TombstoneKind
 from services.integrations.stripe.facts import InvoiceFacts
-from services.vault.keys import Purpose, derive_key, derived_keys
+from services.vault.hash_keys import lasting_keys
+from services.vault.keys import Purpose, derive_key
 
 
 def bury(session: Session, merchant_id: str, kind: TombstoneKind, ids: Iterable[str], now: datetime) -> None:
@@ -27,7 +28,7 @@ def bury(session: Session, merchant_id: str, kind: TombstoneKind, ids: Iterable[
 def buried(session: Session, merchant_id: str, batch: Sequence[InvoiceFacts]) -> set[str]:
     """Which of these invoices must not be imported: their ids."""
     by_hash: dict[str, set[str]] = {}
-    for key in derived_keys(Purpose.TOMBSTONES):  # who was removed before a key rotation stays removed
+    for key in lasting_keys(session, Purpose.TOMBSTONES):  # who was removed before a key rotation stays removed
         for facts in batch:
             for kind, each in ((TombstoneKind.INVOICE, facts.id), (TombstoneKind.CUSTOMER, facts.customer.id)):
                 if each:

@@ -1,4 +1,4 @@
-"""SQL of vault_secrets."""
+"""SQL of vault_secrets and hash_keys."""
 
 from datetime import datetime
 
@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
 from models.merchant import Merchant
-from models.vault import VaultSecret
+from models.vault import HashKey, VaultSecret
 from services.vault.cipher import Sealed
 
 
@@ -32,14 +32,7 @@ def list_key_versions(session: Session, merchant_id: str) -> set[int]:
 
 def put_secret(session: Session, merchant_id: str, name: str, sealed: Sealed, now: datetime) -> None:
     """Insert or replace in one statement, so that two writers leave one whole record."""
-    values = {
-        "ciphertext": sealed.ciphertext,
-        "iv": sealed.iv,
-        "tag": sealed.tag,
-        "wrapped_key": sealed.wrapped_key,
-        "key_version": sealed.key_version,
-        "updated_at": now,
-    }
+    values = {**_columns(sealed), "updated_at": now}
     statement = insert(VaultSecret).values(merchant_id=merchant_id, name=name, created_at=now, **values)
     session.execute(statement.on_conflict_do_update(index_elements=["merchant_id", "name"], set_=values))
 
@@ -51,3 +44,28 @@ def delete_secret(session: Session, merchant_id: str, name: str) -> bool:
         .returning(col(VaultSecret.name))
     )
     return result.first() is not None
+
+
+def list_hash_keys(session: Session, purpose: str) -> list[HashKey]:
+    """Newest first; one a version of the master key."""
+    return list(
+        session.exec(select(HashKey).where(HashKey.purpose == purpose).order_by(col(HashKey.version).desc())).all()
+    )
+
+
+def put_hash_key(session: Session, purpose: str, version: int, sealed: Sealed, now: datetime) -> None:
+    """Insert it, or replace one that was sealed under an older master key."""
+    values = {**_columns(sealed), "sealed_at": now}
+    statement = insert(HashKey).values(purpose=purpose, version=version, **values)
+    older = col(HashKey.key_version) < sealed.key_version
+    session.execute(statement.on_conflict_do_update(index_elements=["purpose", "version"], set_=values, where=older))
+
+
+def _columns(sealed: Sealed) -> dict[str, object]:
+    return {
+        "ciphertext": sealed.ciphertext,
+        "iv": sealed.iv,
+        "tag": sealed.tag,
+        "wrapped_key": sealed.wrapped_key,
+        "key_version": sealed.key_version,
+    }

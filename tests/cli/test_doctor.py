@@ -27,6 +27,7 @@ from jobs import janitor
 from models.merchant import Merchant
 from models.work import ProcessedEvent, ScheduledTask, TaskState
 from services.tasks.schedules import SENTINEL_LOCK
+from services.vault import hash_keys
 from services.vault import service as vault
 from services.vault.secret import Secret
 from tests.support import environment
@@ -187,6 +188,9 @@ class TestConfiguration:
             with db.tenant_session(merchant_id) as session:
                 merchant = session.get_one(Merchant, merchant_id)
                 vault.seal_merchant_token(merchant, Secret("sk_test_1"))
+            assert "key version 1 is still needed" in warning(configuration.stored_keys).detail
+            with db.system_session() as session:
+                assert hash_keys.keep(session) == 4
             assert configuration.stored_keys() == "all there for 1 merchants; in use: 2"
         found = problem(configuration.stored_keys)  # back on version 1 alone
         assert "key version 2" in found.detail

@@ -1,0 +1,89 @@
+"""Keys of stored hashes, which outlive the master keys that they derive from.
+
+Suppressions and tombstones are hashes of what is not kept, so nobody can make them again under a new key. What each was
+made with is therefore kept, sealed under the newest master key: an old master key can be dropped, and who unsubscribed
+or was removed stays so.
+"""
+
+import logging
+
+from sqlmodel import Session
+
+from core import clock
+from core.config import settings
+from models.vault import HashKey, Hex
+from services.vault import cipher, repository
+from services.vault.cipher import Context, Sealed
+from services.vault.errors import VaultError
+from services.vault.keys import Purpose, derive_key, derived_keys
+from services.vault.secret import Secret
+
+KEPT = (Purpose.SUPPRESSIONS, Purpose.TOMBSTONES)
+
+log = logging.getLogger(__name__)
+
+
+def lasting_keys(session: Session, purpose: Purpose) -> tuple[bytes, ...]:
+    """All keys that hashes of this purpose were ever made with, the current first. Any session.
+
+    Raises `VaultError` when one of them cannot be opened: better to write to nobody than to who unsubscribed.
+    """
+    masters = settings().master_keys()
+    gone = [row for row in repository.list_hash_keys(session, purpose) if row.version not in masters]
+    return (*derived_keys(purpose), *(_open(row) for row in gone))
+
+
+def keep(session: Session) -> int:
+    """Seal under the current master key what is not yet; how many were. System session; cheap where all is done.
+
+    Keys sealed under a newer version are left alone: this process's settings are older then.
+    """
+    done = 0
+    for purpose in KEPT:
+        rows = {row.version: row for row in repository.list_hash_keys(session, purpose)}
+        for version in sorted({*rows, *settings().master_keys()}):
+            row = rows.get(version)
+            if row is None or row.key_version < settings().encryption_key_version:
+                done += _keep(session, purpose, version, row)
+    return done
+
+
+def _keep(session: Session, purpose: Purpose, version: int, row: HashKey | None) -> bool:
+    try:
+        key = _open(row) if row and version not in settings().master_keys() else derive_key(purpose, version)
+    except VaultError:
+        log.error("vault.hash_key_closed", extra={"facts": {"purpose": purpose.value, "version": version}})
+        return False
+    current = settings().encryption_key_version
+    sealed = cipher.seal(Secret(key.hex()), _place(purpose, version), settings().master_keys()[current], current)
+    repository.put_hash_key(session, purpose, version, sealed, clock.now())
+    return True
+
+
+def missing_masters(session: Session) -> set[int]:
+    """Master keys that are not configured and without which kept keys do not open."""
+    masters = settings().master_keys()
+    rows = [row for purpose in KEPT for row in repository.list_hash_keys(session, purpose)]
+    return {row.key_version for row in rows if not {row.version, row.key_version} & set(masters)}
+
+
+def needed_masters(session: Session) -> set[int]:
+    """Configured master keys that must not be dropped yet: what derives from them is not sealed under the current."""
+    configured = settings()
+    needed: set[int] = set()
+    for purpose in KEPT:
+        rows = repository.list_hash_keys(session, purpose)
+        sealed = {row.version for row in rows if row.key_version == configured.encryption_key_version}
+        needed |= set(configured.master_keys()) - sealed
+        needed |= {row.key_version for row in rows if row.version not in sealed}
+    return needed & set(configured.master_keys()) - {configured.encryption_key_version}
+
+
+def _open(row: HashKey) -> bytes:
+    sealed = Sealed(Hex(row.ciphertext), Hex(row.iv), Hex(row.tag), Hex(row.wrapped_key), row.key_version)
+    place = _place(Purpose(row.purpose), row.version)
+    return bytes.fromhex(cipher.open_sealed(sealed, place, settings().master_keys()).reveal())
+
+
+def _place(purpose: Purpose, version: int) -> Context:
+    return Context("hash_keys", purpose.value, str(version))
