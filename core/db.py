@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, QueuePool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import SessionTransaction
 from sqlalchemy.pool import Pool
 from sqlmodel import Session
@@ -35,6 +36,12 @@ _CLIENT_OPTIONS = {  # and so does the client whose server is gone: not by TCP's
     "keepalives_count": 2,
     "tcp_user_timeout": 7000,
 }
+POOL_TIMEOUT_SECONDS = 5.0
+"""How long to wait for one of this process's own connections: as long as for the server to give a new one.
+
+Transactions last milliseconds. Where fifteen at once are held for seconds, more patience would only pile up callers
+behind them; an answer to come again is better, and is given while browser, balancer and Stripe still listen.
+"""
 _LOCK_NOT_AVAILABLE = "55P03"
 # connection lost, lost race, no room (disk, memory, connections), server stopped or started, disk failed; and our
 # own transaction ended by its idle limit, which happens to a process that was stopped
@@ -42,9 +49,24 @@ _PASSING = ("08", "40", "53", "57P", "58", "25P03", _LOCK_NOT_AVAILABLE)
 _SET_SCOPE = text("select set_config('app.merchant_id', :merchant_id, true), set_config('app.user_id', :user_id, true)")
 
 
+class PoolExhausted(psycopg.errors.TooManyConnections):
+    """All connections of this process's pool are in use; SQLSTATE 53300, as when the server has no more to give."""
+
+
+class _Pool(QueuePool):
+    """Speaks of its own exhaustion as the driver does, so that one list of errors tells what passes."""
+
+    def connect(self) -> PoolProxiedConnection:
+        try:
+            return super().connect()
+        except PoolTimeoutError as error:
+            raise PoolExhausted(str(error)) from None
+
+
 def make_engine(url: str, *, poolclass: type[Pool] | None = None, pool_size: int = 5) -> Engine:
     """An engine with limits for statements, idle transactions and lost networks; it connects at first use."""
-    options: dict[str, Any] = {"poolclass": poolclass} if poolclass else {"pool_size": pool_size, "max_overflow": 10}
+    pool = {"poolclass": _Pool, "pool_size": pool_size, "max_overflow": 10, "pool_timeout": POOL_TIMEOUT_SECONDS}
+    options: dict[str, Any] = {"poolclass": poolclass} if poolclass else pool
     return create_engine(
         url,
         pool_pre_ping=True,

@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from core import clock as core_clock
+from core import db
 from tests.support import environment
 from tests.support.database import WorkerDatabase, worker_name
 from tests.support.servers import RunServers, redis_of_worker, stop, wait_for_redis
@@ -72,6 +73,22 @@ def database(pytestconfig: pytest.Config) -> Iterator[WorkerDatabase]:
     worker_database.prepare()
     yield worker_database
     worker_database.empty()
+
+
+@pytest.fixture
+def short_pools(database: WorkerDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Pools as long as ever, whose callers wait a tenth of a second for a connection."""
+    engines = (db.application_engine, db.system_engine)
+    with monkeypatch.context() as patched:
+        patched.setattr(db, "POOL_TIMEOUT_SECONDS", 0.1)
+        for engine in engines:
+            engine().dispose()
+            engine.cache_clear()
+            engine()
+    yield
+    for engine in engines:
+        engine().dispose()
+        engine.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """What every route stands on: correlation ids, problems, pages, health."""
 
+import contextlib
 import json
 import threading
 
@@ -8,11 +9,13 @@ import pytest
 from fastapi import FastAPI, Query
 from sqlalchemy.exc import OperationalError
 
+from core import db
+from core.clock import ManualClock
 from core.errors import PhantomError, TooManyRequestsError
 from core.logging import correlation_id
 from phantom_app.api import health, pages
 from phantom_app.api.app import create_api
-from tests.phantom_app.api.conftest import Browse, TestClient
+from tests.phantom_app.api.conftest import Browse, TestClient, make_person, sign_in
 from tests.support import environment
 from tests.support.database import WorkerDatabase
 
@@ -199,3 +202,24 @@ class TestHeadless:
 
     def test_has_no_sign_in(self, browse: Browse) -> None:
         assert browse(create_api(headless=True)).post("/auth/sign-in").status_code == 404
+
+
+class TestConnectionsAllInUse:
+    """Every connection that this process may have is taken: callers are told to come again, and may."""
+
+    def test_answers_503_and_recovers(self, browse: Browse, clock: ManualClock, short_pools: None) -> None:
+        email, _merchant = make_person("ada@merchant.example")
+        browser = browse(accept="application/json")
+        sign_in(browser, email)
+        with contextlib.ExitStack() as held:
+            for engine in (db.application_engine(), db.system_engine()):
+                for _ in range(15):
+                    held.enter_context(engine.connect())
+            page = browser.get("/export/recoveries.csv")
+            assert (page.status_code, page.headers["retry-after"]) == (503, "5")
+            assert page.json()["code"] == "unavailable"
+            ready = browser.get("/health/ready")
+            assert (ready.status_code, ready.json()["checks"]["database"]) == (503, False)
+            assert browser.get("/health").status_code == 200
+        assert browser.get("/health/ready").status_code == 200
+        assert browser.get("/export/recoveries.csv").status_code == 200
