@@ -2,7 +2,6 @@
 
 import reflex as rx
 
-from core import clock
 from models.merchant import MerchantState
 from models.work import HuntState, TaskState
 from phantom_app import live
@@ -12,10 +11,10 @@ from phantom_app.state.access import as_tenant, change_as_tenant
 from services.analytics import service as analytics
 from services.analytics.schemas import Dashboard as Figures
 from services.hunter import service as hunter
+from services.hunter.asking import ask_for_hunt
 from services.hunter.schemas import HuntProgress
 from services.identity.permissions import Permission
 from services.merchants import service as merchants
-from services.tasks import service as tasks
 from services.tasks import upkeep
 from services.tasks.schemas import QueueState
 
@@ -83,18 +82,8 @@ class Welcome(rx.State):
     @rx.event
     @allow(Permission.HUNTS_RUN)
     async def start_hunt(self) -> None:
-        """Ask for a hunt now. One a minute at most: the key of the second is taken."""
-        minute = int(clock.now().timestamp()) // 60
-        await change_as_tenant(
-            lambda session, merchant: tasks.schedule(
-                session,
-                kind="hunt",
-                merchant_id=merchant,
-                key=f"hunt:{merchant}:person:{minute}",
-                payload={"trigger": "person"},
-                priority=10,
-            )
-        )
+        """Ask for a hunt now; while one that was asked for waits or runs, that is it."""
+        await change_as_tenant(ask_for_hunt)
         await self._fill()
 
 

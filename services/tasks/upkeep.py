@@ -23,6 +23,11 @@ def has_due(session: Session, lane: TaskLane) -> bool:
     return repository.has_due(session, lane, clock.now())
 
 
+def has_open(session: Session, merchant_id: str, key_start: str) -> bool:
+    """Whether a task of this merchant whose key begins like this waits or runs; of those that are over none counts."""
+    return repository.has_open(session, merchant_id, key_start)
+
+
 def schedule_present(session: Session, schedule: Schedule, now: datetime) -> int:
     """A task of the schedule for each merchant with a connected account whose present period has none; how many.
 

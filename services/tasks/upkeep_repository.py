@@ -110,6 +110,11 @@ _RECENT = """
 select id, kind, state, attempts, max_attempts, deaths, run_at, created_at, finished_at, last_error, correlation_id
 from scheduled_tasks {where} order by id desc limit :limit
 """
+_HAS_OPEN = text("""
+select exists (
+    select from scheduled_tasks
+    where merchant_id = :merchant_id and state in ('pending', 'running') and starts_with(key, :key_start))
+""")
 _OF_MERCHANT = "where merchant_id = :merchant_id"
 
 
@@ -117,6 +122,10 @@ def has_due(session: Session, lane: TaskLane, now: datetime) -> bool:
     """Whether something waits that nobody has claimed."""
     walk_indexes(session)
     return bool(session.execute(_HAS_DUE, {"lane": lane.value, "now": now}).scalar())
+
+
+def has_open(session: Session, merchant_id: str, key_start: str) -> bool:
+    return bool(session.execute(_HAS_OPEN, {"merchant_id": merchant_id, "key_start": key_start}).scalar())
 
 
 def list_connected(session: Session) -> list[str]:

@@ -1,0 +1,29 @@
+"""A person's wish for a hunt now."""
+
+from sqlmodel import Session
+
+from core import clock
+from services.tasks import service as tasks
+from services.tasks import upkeep
+
+PERSON_PRIORITY = 10
+
+
+def ask_for_hunt(session: Session, merchant_id: str) -> bool:
+    """Have a hunt run soon, in the caller's transaction; False while one that was asked for waits or runs.
+
+    Also once a minute at most: of two that ask at the same moment, the key of the second is taken.
+    """
+    start = f"hunt:{merchant_id}:person:"
+    if upkeep.has_open(session, merchant_id, start):
+        return False
+    minute = int(clock.now().timestamp()) // 60
+    task = tasks.schedule(
+        session,
+        kind="hunt",
+        merchant_id=merchant_id,
+        key=f"{start}{minute}",
+        payload={"trigger": "person"},
+        priority=PERSON_PRIORITY,
+    )
+    return task is not None
