@@ -12,6 +12,7 @@ from core.config import settings
 from core.crash_points import crash_point
 from services.analytics import digest
 from services.hunter import service as hunter
+from services.hunter.errors import HuntOverError, HuntTakenOverError
 from services.hunter.pace import Lister, Pace, PacedLister
 from services.hunter.schemas import HuntProgress, HuntRequest
 from services.hunter.service import HuntRun, Page
@@ -47,6 +48,10 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         return as_figures(hunt(task.tenant, request))
     except MerchantNotConnectedError:
         raise Discard("the account is disconnected") from None
+    except HuntTakenOverError:
+        raise Discard("another worker goes on with this hunt") from None
+    except HuntOverError:
+        raise Discard("this hunt has ended already") from None
     except (StripeRateLimitedError, StripeUnavailableError) as error:
         raise Retry(after=BUSY_PAUSE, reason=error.code) from error
 
@@ -65,7 +70,8 @@ def hunt(
 
     A page is fetched while the one before it is stored, as fast as Stripe's rate limit and this machine allow.
 
-    Raises the Stripe client's typed errors. Only one that a person has to act on ends the hunt; after every other
+    Raises `HuntTakenOverError` when another worker started it since, `HuntOverError` when it was ended from elsewhere,
+    and the Stripe client's typed errors. Only one that a person has to act on ends the hunt; after every other
     one the same request goes on from the cursor.
     """
     with metrics.timed(metrics.HUNTS, _trigger(request)):

@@ -25,21 +25,25 @@ select object_id, facts::text from hunt_spool
 where merchant_id = :merchant_id and hunt_id = :hunt_id and object_id = any(:ids)
 """)
 _ABANDON = text("""
-with given_up as (
+with old as materialized (
+    select id from hunts where merchant_id = :merchant_id and state = 'running' and started_at < :before
+    for update skip locked
+), given_up as (
     update hunts set state = 'failed', error = 'Abandoned: nobody went on with it for a week.', finished_at = :now
-    where merchant_id = :merchant_id and state = 'running' and started_at < :before
+    where merchant_id = :merchant_id and id in (select id from old)
     returning id
 )
 delete from hunt_spool where merchant_id = :merchant_id and hunt_id in (select id from given_up)
 """)
 
 
-def get_hunt(session: Session, merchant_id: str, hunt_id: str) -> Hunt | None:
-    return session.get(Hunt, (merchant_id, hunt_id))
+def lock_hunt(session: Session, merchant_id: str, hunt_id: str) -> Hunt | None:
+    """The hunt as it is now, to this transaction's end."""
+    return session.get(Hunt, (merchant_id, hunt_id), with_for_update=True, populate_existing=True)
 
 
 def get_running(session: Session, merchant_id: str, trigger: str) -> Hunt | None:
-    """The unfinished hunt of this kind, to be gone on with; locked, so that two workers do not both take it."""
+    """The unfinished hunt of this kind, to be gone on with; locked, so that of two workers the later one has it."""
     return session.exec(
         select(Hunt)
         .where(Hunt.merchant_id == merchant_id, Hunt.state == HuntState.RUNNING, Hunt.trigger == trigger)
@@ -153,7 +157,10 @@ def prune_billed(session: Session, merchant_id: str, today: date) -> None:
 
 
 def abandon_hunts(session: Session, merchant_id: str, now: datetime) -> None:
-    """Give up hunts that nobody went on with for a week, and forget what they had kept for their joins."""
+    """Give up hunts that nobody went on with for a week, and forget what they had kept for their joins.
+
+    One that is locked is gone on with now; waiting for it could be a deadlock, because both hold ghosts.
+    """
     session.execute(_ABANDON, {"merchant_id": merchant_id, "now": now, "before": now - ABANDONED})
 
 

@@ -9,8 +9,12 @@ The boundary (job, command) drives it and commits:
 
 While a page is stored, another thread may fetch the one after it (`can_fetch_ahead`). Memory stays flat: two pages are
 the largest thing held. A crash goes on from the cursor of the last stored page.
+
+A hunt is its latest starter's: each start puts a token of its own into the cursor, and a run whose token is no longer
+there stores nothing more. So a rescued task takes over at once, and a worker that was thought dead does no harm.
 """
 
+import secrets
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -27,6 +31,7 @@ from models.work import Hunt, HuntState
 from services.audit import service as audit
 from services.hunter import repository, sweeps
 from services.hunter.billing import record_billed
+from services.hunter.errors import HuntOverError, HuntTakenOverError
 from services.hunter.pace import Lister
 from services.hunter.schemas import HuntProgress, HuntRequest
 from services.integrations.stripe.facts import InvoiceFacts
@@ -68,6 +73,7 @@ class HuntRun:
     _sweeps: tuple[sweeps.Sweep, ...]
     _stored: Place  # where a crash would go on
     _next: Place  # where the next fetch begins: a page further while one is being stored
+    _token: str  # whoever starts the hunt after us puts another one into its cursor
     _missing: list[str] = field(default_factory=list)
     _unreadable: Counter[str] = field(default_factory=Counter)
     _clock: float = field(default_factory=time.monotonic)
@@ -119,7 +125,11 @@ class HuntRun:
             self._missing = repository.list_missing(session, self.merchant_id, self.hunt_id, self.now, sweeps.PAGE * 10)
 
     def store(self, session: Session, page: Page) -> HuntProgress:
-        """Bring a page into the database and move the cursor, in the caller's transaction."""
+        """Bring a page into the database and move the cursor, in the caller's transaction.
+
+        Raises `HuntTakenOverError` when another worker started it since, `HuntOverError` when it has ended.
+        """
+        hunt = self._hold(session)
         found = updated = unreadable = 0
         if page.sweep.keeps:
             self._keep(session, page)
@@ -147,8 +157,20 @@ class HuntRun:
             requests=page.requests,
             seconds=round(time.monotonic() - self._clock, 3),
         )
-        self._save(session, HuntState.DONE if self._stored.position >= len(self._sweeps) else HuntState.RUNNING)
+        self._save(session, hunt, HuntState.DONE if self._stored.position >= len(self._sweeps) else HuntState.RUNNING)
         return self.progress
+
+    def _hold(self, session: Session) -> Hunt:
+        """The hunt's row, locked, when it is still ours and stands where we left it."""
+        hunt = repository.lock_hunt(session, self.merchant_id, self.hunt_id)
+        if hunt is None or hunt.state != HuntState.RUNNING:
+            raise HuntOverError
+        if hunt.cursor != self._cursor():
+            raise HuntTakenOverError
+        return hunt
+
+    def _cursor(self) -> Plain:
+        return {"position": self._stored.position, "after": self._stored.after, "run": self._token}
 
     def _move_on(self, session: Session, page: Page) -> None:
         begins = page.then.position != self._stored.position
@@ -157,8 +179,8 @@ class HuntRun:
             self.look_for_missing(session)
 
     def fail(self, session: Session, reason: str) -> None:
-        """Give the hunt up with a reason a person can read; its cursor stays."""
-        self._save(session, HuntState.FAILED, reason)
+        """Give the hunt up with a reason a person can read; its cursor stays. Raises as `store` does."""
+        self._save(session, self._hold(session), HuntState.FAILED, reason)
         audit.log_event(session, self.merchant_id, "hunter.hunt_failed", reason, level="error")
 
     def _keep(self, session: Session, page: Page) -> None:
@@ -189,12 +211,10 @@ class HuntRun:
                 self._unreadable[error.reason] += 1
         return readable, self._unreadable.total() - before
 
-    def _save(self, session: Session, state: HuntState, error: str = "") -> None:
-        hunt = repository.get_hunt(session, self.merchant_id, self.hunt_id)
-        assert hunt is not None  # noqa: S101  # made by `start`, never deleted while it runs
+    def _save(self, session: Session, hunt: Hunt, state: HuntState, error: str = "") -> None:
         progress = self.progress
         hunt.state, hunt.error, hunt.sweep = state, error, progress.sweep
-        hunt.cursor = {"position": self._stored.position, "after": self._stored.after}
+        hunt.cursor = self._cursor()
         hunt.listed, hunt.found, hunt.updated = progress.listed, progress.found, progress.updated
         hunt.unreadable, hunt.requests, hunt.seconds = progress.unreadable, progress.requests, progress.seconds
         if state is not HuntState.RUNNING:
@@ -233,7 +253,10 @@ class HuntRun:
 
 
 def start(session: Session, merchant_id: str, request: HuntRequest) -> HuntRun:
-    """Begin a hunt, or go on with the unfinished one of the same trigger and window. The caller commits."""
+    """Begin a hunt, or go on with the unfinished one of the same trigger and window. The caller commits.
+
+    Whoever ran it until now is out: its next `store` is refused.
+    """
     now = clock.now()
     hunt = repository.get_running(session, merchant_id, request.trigger)
     if hunt is not None and (hunt.since, hunt.until) != (request.since, request.until):
@@ -262,8 +285,10 @@ def start(session: Session, merchant_id: str, request: HuntRequest) -> HuntRun:
         _sweeps=sweeps.plan(request, hunt.started_at),
         _stored=place,
         _next=place,
+        _token=secrets.token_hex(8),
         _requests_before=hunt.requests,
     )
+    hunt.cursor = run._cursor()
     run.look_for_missing(session)
     return run
 

@@ -17,6 +17,7 @@ from core import clock as core_clock
 from core import db, queue
 from jobs import hunt as job
 from models.work import Hunt, HuntState
+from services.hunter import service as hunter
 from services.hunter.schemas import HuntProgress, HuntRequest
 from services.hunter.service import HuntRun, Page
 from services.integrations.stripe.errors import (
@@ -25,7 +26,7 @@ from services.integrations.stripe.errors import (
     StripeRateLimitedError,
     StripeUnavailableError,
 )
-from services.tasks.errors import Retry
+from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
 from tests.support.factories import make_merchant, raw_invoice
 from tests.support.wait import wait_until
@@ -125,6 +126,37 @@ class TestLoop:
             job.hunt(merchant, HuntRequest())
         assert [(found.state, found.found) for found in hunts(merchant)] == [(HuntState.RUNNING, 0)]
         assert job.hunt(merchant, HuntRequest()).found == 3
+
+    def test_a_task_whose_hunt_another_took_over_is_discarded(self, merchant, account, told, monkeypatch):
+        task = ClaimedTask(1, "hunt", merchant, {"trigger": "person"}, 1, 5, 0, "", "worker", core_clock.now())
+        store, taken = HuntRun.store, []
+
+        def store_beside_another(run: HuntRun, session: Any, page: Page) -> HuntProgress:
+            if page.sweep.name == "invoices" and not taken:
+                taken.append(run.hunt_id)
+                job.run(task)  # the same hunt, rescued from a worker that only slept
+            return store(run, session, page)
+
+        monkeypatch.setattr(HuntRun, "store", store_beside_another)
+        with pytest.raises(Discard, match="ended already"):
+            job.run(task)
+        assert [(found.id, found.state, found.found) for found in hunts(merchant)] == [(taken[0], HuntState.DONE, 3)]
+
+    def test_a_task_that_was_overtaken_is_discarded(self, merchant, account, told, monkeypatch):
+        task = ClaimedTask(1, "hunt", merchant, {"trigger": "person"}, 1, 5, 0, "", "worker", core_clock.now())
+        request, store = HuntRequest(trigger="person"), HuntRun.store
+
+        def overtaken_store(run: HuntRun, session: Any, page: Page) -> HuntProgress:
+            with db.tenant_session(merchant) as other:
+                hunter.start(other, merchant, request)
+            return store(run, session, page)
+
+        monkeypatch.setattr(HuntRun, "store", overtaken_store)
+        with pytest.raises(Discard, match="another worker goes on"):
+            job.run(task)
+        monkeypatch.setattr(HuntRun, "store", store)
+        assert job.hunt(merchant, request).found == 3
+        assert len(hunts(merchant)) == 1
 
     def test_a_withdrawn_permission_ends_it_and_says_what_to_do(self, merchant, account, told):
         account.refusal = StripePermissionError(revoked=True)

@@ -15,7 +15,9 @@ from models.merchant import BilledInvoice
 from models.work import Hunt, HuntSpool
 from services.hunter import repository
 from services.hunter import service as hunter
+from services.hunter.errors import HuntOverError, HuntTakenOverError
 from services.hunter.schemas import HuntProgress, HuntRequest
+from services.hunter.service import HuntRun
 from tests.support.factories import make_merchant, raw_invoice, raw_subscription
 
 Plain = dict[str, Any]
@@ -183,6 +185,98 @@ class TestHunting:
         stripe.lists["invoices_open"][0]["customer"] = {"id": "cus_0", "deleted": True}
         stripe.lists["invoice_payments_open"] = []
         assert hunt(merchant, stripe).found == 1
+
+
+def begin(merchant: str, trigger: str = "connect") -> HuntRun:
+    with db.tenant_session(merchant) as session:
+        return hunter.start(session, merchant, HuntRequest(trigger=trigger))
+
+
+def step(merchant: str, run: HuntRun, stripe: ListedStripe) -> bool:
+    """Fetch and store one page; whether there was one."""
+    page = run.fetch(stripe)
+    if page is not None:
+        with db.tenant_session(merchant) as session:
+            run.store(session, page)
+    return page is not None
+
+
+class TestTwoRunners:
+    """A hunt belongs to whoever started it last; the other one's next page changes nothing."""
+
+    def test_the_later_one_goes_on_and_the_former_is_refused(self, merchant: str):
+        stripe = account(150)
+        former = begin(merchant)
+        for _ in range(3):
+            step(merchant, former, stripe)
+        later = begin(merchant)
+        assert later.hunt_id == former.hunt_id
+        with pytest.raises(HuntTakenOverError):
+            step(merchant, former, stripe)
+        while step(merchant, later, stripe):
+            pass
+        assert (later.progress.state, later.progress.listed) == ("done", 450)
+        assert {ghost.decline_group for ghost in rows(merchant, GhostTarget)} == {"funds"}
+
+    def test_who_wakes_up_after_the_end_leaves_it_done(self, merchant: str):
+        stripe = account(150)
+        zombie = begin(merchant)
+        for _ in range(4):
+            step(merchant, zombie, stripe)  # payments and subscriptions are listed, invoices come next
+        late = zombie.fetch(stripe)
+        assert late is not None
+        rescuer = begin(merchant)
+        while step(merchant, rescuer, stripe):
+            pass
+        ended = [(found.state, found.finished_at, found.cursor) for found in rows(merchant, Hunt)]
+        with pytest.raises(HuntOverError), db.tenant_session(merchant) as session:
+            zombie.store(session, late)
+        with pytest.raises(HuntOverError), db.tenant_session(merchant) as session:
+            zombie.fail(session, "Connect again.")
+        assert [(found.state, found.finished_at, found.cursor) for found in rows(merchant, Hunt)] == ended
+        assert ended[0][0] == "done"
+        assert {ghost.decline_group for ghost in rows(merchant, GhostTarget)} == {"funds"}
+        assert rows(merchant, HuntSpool) == []
+
+    def test_who_was_displaced_cannot_fail_the_hunt_of_another(self, merchant: str):
+        former, later = begin(merchant), begin(merchant)
+        with pytest.raises(HuntTakenOverError), db.tenant_session(merchant) as session:
+            former.fail(session, "Connect again.")
+        assert step(merchant, later, account(1))
+
+    def test_a_store_that_was_rolled_back_is_not_gone_on_from(self, merchant: str):
+        stripe = account(3)
+        run = begin(merchant)
+        page = run.fetch(stripe)
+        assert page is not None
+        with db.tenant_session(merchant) as session:
+            run.store(session, page)
+            session.rollback()
+        with pytest.raises(HuntTakenOverError):
+            step(merchant, run, stripe)
+
+    def test_two_windows_of_one_trigger_end_the_former(self, merchant: str, clock: ManualClock):
+        former = begin(merchant)
+        with db.tenant_session(merchant) as session:
+            hunter.start(session, merchant, HuntRequest(trigger="connect", since=clock.now()))
+        with pytest.raises(HuntOverError):
+            step(merchant, former, account(1))
+
+    def test_hunts_of_two_triggers_do_not_meet(self, merchant: str):
+        one, other = begin(merchant, "schedule"), begin(merchant, "person")
+        stripe = account(3)
+        while step(merchant, one, stripe) | step(merchant, other, stripe):
+            pass
+        assert (one.progress.state, other.progress.state) == ("done", "done")
+
+    def test_what_is_being_stored_is_not_given_up_however_old(self, merchant: str, clock: ManualClock):
+        old = begin(merchant, "command")
+        clock.advance(repository.ABANDONED + timedelta(days=1))
+        with db.tenant_session(merchant) as holding:
+            assert repository.lock_hunt(holding, merchant, old.hunt_id)
+            hunt(merchant, account(1))
+        states = {found.trigger: found.state for found in rows(merchant, Hunt)}
+        assert states == {"command": "running", "schedule": "done"}
 
 
 class TestLostEvents:
