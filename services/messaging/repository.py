@@ -67,14 +67,14 @@ def list_recent(session: Session, merchant_id: str, limit: int) -> Sequence[Mess
 
 
 def empty_of_ghosts(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> None:
-    """Forget to whom and what these ghosts' messages said, and what their links stood for."""
+    """Forget to whom and what these ghosts' messages said, what came of them in words, and their links."""
     theirs = (col(Message.merchant_id) == merchant_id, col(Message.ghost_id).in_(ghost_ids))
     of_them = select(Message.id).where(*theirs)
     session.connection().execute(
         delete(LinkToken).where(col(LinkToken.merchant_id) == merchant_id, col(LinkToken.message_id).in_(of_them))
     )
     session.connection().execute(
-        update(Message).where(*theirs).values(recipient=None, html="", plain="", unsubscribe_url="")
+        update(Message).where(*theirs).values(recipient=None, html="", plain="", unsubscribe_url="", reason="")
     )
 
 

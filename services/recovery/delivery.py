@@ -13,7 +13,7 @@ from core import clock, db
 from models.ghost import GhostTarget
 from models.messaging import Channel, Message, MessageState
 from services.audit import service as audit
-from services.messaging import links
+from services.messaging import links, provider_text
 from services.messaging import repository as messages
 from services.recovery import neighbours, outreach, repository
 from services.recovery.optout import WHY_SILENT
@@ -72,7 +72,7 @@ def _note(session: Session, merchant_id: str, message_id: str, kind: str, data: 
         return "already_known"
     ghost = repository.get_ghost(session, merchant_id, message.ghost_id, lock=True)
     assert ghost is not None  # noqa: S101  # a message belongs to a ghost
-    message.state, message.reason = state, _reason(kind, data)
+    message.state, message.reason = state, provider_text.to_keep(message, _reason(kind, data))
     if not message.provider_message_id:  # it was uncertain until now
         message.provider, message.provider_message_id = "resend", str(data.get("email_id") or "")[:128]
         message.sent_at = message.sent_at or message.intent_at
@@ -102,7 +102,7 @@ def _reason(kind: str, data: dict[str, Any]) -> str:
     details = data.get(kind.removeprefix("email."))
     details = data.get("bounce") if kind == "email.bounced" else details
     said = details.get("message") or details.get("reason") if isinstance(details, dict) else ""
-    return str(said or "")[:500]
+    return str(said or "")
 
 
 def _suppress(work: Work, ghost: GhostTarget, message: Message, why: str) -> None:

@@ -24,7 +24,7 @@ from models.messaging import Channel, LinkPurpose, Message, MessageState
 from services.audit import service as audit
 from services.integrations.resend import OutgoingEmail
 from services.integrations.stripe.facts import InvoiceFacts
-from services.messaging import links, schedule
+from services.messaging import links, provider_text, schedule
 from services.messaging import repository as messages
 from services.messaging.render import Brand, one_line, render
 from services.recovery import neighbours, repository
@@ -290,11 +290,11 @@ def settle_failed(session: Session, merchant_id: str, message_id: str, reason: s
     slot = messages.get_message(session, merchant_id, message_id, lock=True)
     if slot is None or slot.state != MessageState.SENDING:
         return
-    slot.state, slot.reason = MessageState.FAILED, reason[:500]
+    slot.state, slot.reason = MessageState.FAILED, provider_text.to_keep(slot, reason)
     ghost = repository.get_ghost(session, merchant_id, slot.ghost_id, lock=True)
     assert ghost is not None  # noqa: S101  # a message belongs to a ghost
     work.plan(ghost, silent=PROVIDER_REFUSED)
-    work.event(ghost, "message_failed", slot.reason, message_id=slot.id, step=slot.step)
+    work.event(ghost, "message_failed", slot.reason or PROVIDER_REFUSED, message_id=slot.id, step=slot.step)
     work.finish()
     audit.log_event(
         session,

@@ -12,7 +12,7 @@ from models.ghost import GhostState, GhostTarget
 from models.messaging import Message, MessageState, Suppression
 from models.money import DailyMetrics
 from services.integrations.stripe.parsing import parse_invoice
-from services.recovery import delivery, outreach
+from services.recovery import delivery, outreach, purge
 from services.recovery.observe import FoundVia, observe
 from services.recovery.work import merchant_context
 from tests.support.factories import make_merchant, raw_invoice
@@ -95,6 +95,20 @@ def test_a_passing_bounce_ends_nothing(mailed: Mailed) -> None:
 def test_the_reason_the_provider_gives_is_kept(mailed: Mailed) -> None:
     mailed.tell("failed", failed={"reason": "reached_daily_quota"})
     assert (mailed.message.state, mailed.message.reason) == (MessageState.FAILED, "reached_daily_quota")
+
+
+def test_the_reason_is_kept_without_the_address_and_not_at_all_once_the_customer_is_forgotten(mailed: Mailed) -> None:
+    email, customer = mailed.ghost.customer_email, mailed.ghost.customer_id
+    assert email is not None
+    assert customer is not None
+    mailed.tell("failed", failed={"reason": f"550 <{email}>: user unknown"})
+    assert mailed.message.reason == "550 <[email]>: user unknown"
+
+    with db.tenant_session(mailed.merchant) as session:
+        purge.erase_customer(session, mailed.merchant, customer, clock.now())
+    assert mailed.message.reason == ""
+    mailed.tell("complained", complained={"message": f"{email} of Ada Lovelace"})
+    assert (mailed.message.state, mailed.message.reason) == (MessageState.COMPLAINED, "")
 
 
 def test_an_intent_left_by_a_crash_is_settled_by_the_providers_word(database: object, clock: ManualClock) -> None:

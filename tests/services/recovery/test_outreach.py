@@ -136,7 +136,8 @@ class TestSending:
     def test_what_the_provider_refuses_ends_with_the_window(self, story: Story):
         prepared = story.prepare()
         with db.tenant_session(story.merchant) as session:
-            outreach.settle_failed(session, story.merchant, prepared.message_id, "invalid address")
+            outreach.settle_failed(session, story.merchant, prepared.message_id, "invalid address ada@example.com")
+        assert [message.reason for message in story.messages] == ["invalid address [email]"]
         assert story.prepare().email is None
         story.see(replace(FAILED, attempt_count=2))
         story.prepare()
