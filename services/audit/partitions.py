@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
+from core import true_time
 from services.audit import repository
 
 TABLES = ("system_logs", "usage_logs", "audit_log")
@@ -26,8 +27,10 @@ def keep(session: Session, table: str, now: datetime) -> Kept:
 
     Rows that found no partition and fell into the default one are moved to where they belong. The caller commits
     each table by itself, so that no lock is held while another is waited for. System login only. The rules (what is
-    kept for how long) stand in the migration's function `keep_partitions`, which acts for the owner.
+    kept for how long) stand in the migrations' function `keep_partitions`, which acts for the owner. Raises
+    `ClockAheadError` when `now` cannot be true.
     """
+    true_time.require(session, now)
     return Kept(*repository.keep_partitions(session, table, now))
 
 

@@ -69,7 +69,14 @@ on conflict (key) do nothing
 
 _PRUNE = text("""
 delete from processed_events where id in (
-    select id from processed_events where received_at < :before and handled_at is not null
+    select id from processed_events
+    where received_at < :before and handled_at is not null and outcome <> 'given_up'
+    order by received_at limit :limit for update skip locked)
+""")
+
+_GIVE_UP = text("""
+update processed_events set payload = null, handled_at = :now, outcome = 'given_up' where id in (
+    select id from processed_events where received_at < :before and handled_at is null
     order by received_at limit :limit for update skip locked)
 """)
 
@@ -106,5 +113,11 @@ def sweep(session: Session, *, before: datetime, now: datetime, priority: int, l
 
 
 def prune(session: Session, *, before: datetime, limit: int) -> int:
-    """Handled events deleted."""
+    """Handled events deleted; not those that were given up."""
     return int(session.execute(_PRUNE, {"before": before, "limit": limit}).rowcount)  # type: ignore[attr-defined]
+
+
+def give_up(session: Session, *, before: datetime, now: datetime, limit: int) -> int:
+    """Unhandled events emptied and marked."""
+    parameters = {"before": before, "now": now, "limit": limit}
+    return int(session.execute(_GIVE_UP, parameters).rowcount)  # type: ignore[attr-defined]  # CursorResult

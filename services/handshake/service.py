@@ -21,6 +21,7 @@ SENDER_PRIORITY = 0  # what becomes of a mail may wait for what becomes of money
 RESEND = "resend"
 SWEEP_AFTER = timedelta(seconds=5)
 KEEP_HANDLED = timedelta(days=30)
+GIVE_UP_AFTER = timedelta(days=90)  # as long as a ghost's personal data is kept
 
 # What can move or explain a ghost. What is not here is stored as seen, and not handled.
 HANDLED_TYPES = frozenset(
@@ -188,8 +189,17 @@ def sweep_unhandled(session: Session, limit: int = 500) -> int:
 
 
 def prune_handled(session: Session, limit: int) -> int:
-    """Delete up to `limit` handled events older than 30 days; how many. Unhandled ones are kept for ever."""
+    """Delete up to `limit` handled events older than 30 days; how many. The rest is kept for ever."""
     return repository.prune(session, before=clock.now() - KEEP_HANDLED, limit=limit)
+
+
+def give_up(session: Session, limit: int) -> int:
+    """Empty up to `limit` events that nobody could handle for 90 days of their payload; how many.
+
+    The row stays for ever and says so in its outcome: what an event told may be lost, that it came may not.
+    """
+    now = clock.now()
+    return repository.give_up(session, before=now - GIVE_UP_AFTER, now=now, limit=limit)
 
 
 def _is_moment(value: Any) -> bool:

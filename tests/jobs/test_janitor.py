@@ -1,13 +1,14 @@
 """What the janitor deletes, what it never may, and that it finds it by an index however much there is."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 from sqlalchemy import text
 
-from core import db
+from core import db, true_time
 from core.clock import ManualClock
+from core.config import Mode, settings
 from jobs import janitor
 from services.handshake import repository as handshake
 from services.tasks import upkeep_repository as tasks
@@ -44,6 +45,40 @@ class TestEvents:
         receive(clock, "y", 50, YOUNG, handled=True)
         assert janitor.prune()["events"] == 2 * janitor.BATCH + 7
         assert events() == {"u": 50, "y": 50}
+        assert janitor.prune()["events"] == 0
+
+    def test_what_nobody_could_handle_for_ninety_days_is_emptied_and_stays(self, clock: ManualClock) -> None:
+        receive(clock, "u", 50, timedelta(days=90, seconds=1), handled=False)
+        receive(clock, "w", 50, timedelta(days=89), handled=False)
+        with db.system_session() as session:
+            session.execute(text("update processed_events set payload = 'ada@example.com'"))
+        assert janitor.prune()["given_up"] == 50
+        clock.advance(timedelta(hours=1))
+        pruned = janitor.prune()
+        assert (pruned["given_up"], pruned["events"]) == (0, 0)
+        with db.system_session() as session:
+            left = session.execute(
+                text(
+                    "select left(id, 1), outcome, handled_at, payload is null, count(*)"
+                    " from processed_events group by 1, 2, 3, 4 order by 1"
+                )
+            ).all()
+        assert [tuple(row) for row in left] == [
+            ("u", "given_up", clock.now() - timedelta(hours=1), True, 50),
+            ("w", "", None, False, 50),
+        ]
+
+    def test_nothing_goes_while_the_clock_is_ahead_of_the_databases(
+        self, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        live = settings().model_copy(update={"phantom_mode": Mode.LIVE})
+        monkeypatch.setattr(true_time, "settings", lambda: live)
+        clock.current = datetime.now(UTC) + timedelta(days=91)
+        receive(clock, "h", 5, timedelta(days=91), handled=True)
+        assert janitor.prune() == {}
+        assert events() == {"h": 5}
+        assert "janitor.clock_ahead" in caplog.messages
+        clock.current = datetime.now(UTC) + timedelta(minutes=1)
         assert janitor.prune()["events"] == 0
 
     def test_a_round_is_bounded_and_the_next_goes_on(self, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,6 +119,7 @@ class TestIndexes:
         ("statement", "table", "index"),
         [
             (handshake._PRUNE, "processed_events", "ix_processed_events_received"),
+            (handshake._GIVE_UP, "processed_events", "ix_processed_events_unhandled"),
             (tasks._PRUNE_DONE, "scheduled_tasks", "ix_scheduled_tasks_finished"),
         ],
     )
@@ -93,7 +129,8 @@ class TestIndexes:
         with db.system_session() as session:
             plan = "\n".join(
                 session.execute(
-                    text(f"explain {statement}"), {"before": clock.now() - timedelta(days=30), "limit": 1000}
+                    text(f"explain {statement}"),
+                    {"before": clock.now() - timedelta(days=30), "limit": 1000, "now": clock.now()},
                 ).scalars()
             )
         assert index in plan
