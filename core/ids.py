@@ -41,7 +41,7 @@ def new_id(prefix: str) -> str:
 
 def first_id_of(prefix: str, moment: datetime) -> str:
     """The smallest id that can have been made at `moment` (aware) or later: for asking by time what is keyed by id."""
-    return _written(prefix, int(moment.timestamp() * 1000) << 80)
+    return _written(prefix, max(0, int(moment.timestamp() * 1000)) << 80)
 
 
 def _written(prefix: str, value: int) -> str:

@@ -11,7 +11,11 @@ from models.base import Scope, Table, TenantTable, count, enum_text, json_object
 
 
 class ProcessedEvent(Table, table=True):
-    """Every webhook accepted, once. `payload` is emptied when handled; rows go after 30 days, unhandled ones never."""
+    """Every webhook accepted, once. `payload` is emptied when handled; rows go after 30 days, unhandled ones never.
+
+    What nobody could handle for 90 days is emptied too (`given_up`), and its row stays. The application login may do
+    one thing here: mark an event of its own merchant handled, when its dead task is laid aside.
+    """
 
     __tablename__ = "processed_events"
     scope = Scope.PLATFORM

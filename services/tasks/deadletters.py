@@ -44,8 +44,8 @@ def delete_dead(session: Session, task_id: int, merchant_id: str | None) -> None
     """Lay a dead task aside: it counts as done, says so in its result, and is pruned with the others after a week.
 
     The row stays that long because its key must stay taken: a schedule's slot or an event whose task had vanished
-    would be given a new one within a minute. Raises `TaskNotFoundError` when there is no such dead task, or it is
-    another merchant's.
+    would be given a new one within a minute. The event of a `handle_event` is handled by this (`laid_aside`), and its
+    payload emptied. Raises `TaskNotFoundError` when there is no such dead task, or it is another merchant's.
     """
     if not repository.lay_aside(session, task_id, merchant_id, clock.now()):
         raise TaskNotFoundError("There is no dead task with this number.")

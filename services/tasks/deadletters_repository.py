@@ -28,11 +28,19 @@ from chosen where task.id = chosen.id
 returning task.id
 """)  # noqa: S608  # parts above, no input
 
+# An event whose task is gone is swept up again, unless it is handled: which it is, by a person.
 _LAY_ASIDE = text(f"""
-update scheduled_tasks
-set state = 'done', finished_at = :now, result = '{{"discarded": "laid aside by a person"}}'
-where id = :id and state = 'dead' and {_MINE}
-returning id
+with aside as (
+    update scheduled_tasks
+    set state = 'done', finished_at = :now, result = '{{"discarded": "laid aside by a person"}}'
+    where id = :id and state = 'dead' and {_MINE}
+    returning id, kind, merchant_id, payload
+), handled as (
+    update processed_events event set payload = null, handled_at = :now, outcome = 'laid_aside'
+    from aside where aside.kind = 'handle_event' and event.id = aside.payload ->> 'event_id'
+        and event.merchant_id = aside.merchant_id and event.handled_at is null
+)
+select id from aside
 """)  # noqa: S608  # parts above, no input
 
 

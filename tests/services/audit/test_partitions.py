@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
-from core import db, ids
+from core import db, ids, true_time
 from core.clock import ManualClock
+from core.config import Mode, settings
 from core.ids import first_id_of
 from jobs import janitor
 from services.audit import partitions, service
@@ -69,7 +70,8 @@ def home_of(owner: "psycopg.Connection[tuple[Any, ...]]", message: str) -> list[
 
 class TestIds:
     @pytest.mark.parametrize(
-        "moment", ["2026-03-02T09:00:00.123+00:00", "2000-01-01+00:00", "2099-12-31T23:59:59+00:00"]
+        "moment",
+        ["2026-03-02T09:00:00.123+00:00", "2000-01-01+00:00", "2099-12-31T23:59:59+00:00", "1960-01-01+00:00"],
     )
     def test_the_first_id_of_a_moment_is_the_same_in_the_database(self, database: WorkerDatabase, moment: str):
         when = datetime.fromisoformat(moment)
@@ -251,6 +253,33 @@ class TestRights:
     def test_no_clock_can_hurry_the_end_of_everything(self, owner, clock: ManualClock):
         with pytest.raises(DBAPIError, match="no clock may say"):
             keep(datetime.now(UTC) + timedelta(days=400))
+
+    @pytest.mark.parametrize(
+        ("table", "moment"),
+        [
+            ("audit_log", "1976-01-01"),  # seven years before it there was no 1970
+            *((table, moment) for table in partitions.TABLES for moment in ("1970-06-01", "1960-01-01", "-infinity")),
+        ],
+    )
+    def test_no_clock_before_there_were_ids_empties_a_table(self, owner, clock: ManualClock, table: str, moment: str):
+        write("stays")
+        with pytest.raises(DBAPIError, match="no clock may say"), db.system_session() as session:
+            session.execute(
+                text("select keep_partitions(:table, cast(:moment as timestamptz))"), {"table": table, "moment": moment}
+            )
+        assert messages() == ["stays"]
+
+    def test_a_partition_is_not_dropped_by_a_clock_ahead_of_the_databases(
+        self, owner, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ):
+        live = settings().model_copy(update={"phantom_mode": Mode.LIVE})
+        monkeypatch.setattr(true_time, "settings", lambda: live)
+        clock.current = datetime.now(UTC)
+        keep(clock.now())
+        before = children(owner)
+        with pytest.raises(true_time.ClockAheadError):
+            keep(clock.now() + timedelta(days=150))
+        assert children(owner) == before
 
     def test_the_application_may_not_call_it(self, owner, clock: ManualClock):
         with pytest.raises(ProgrammingError, match="permission denied"), db.tenant_session(A) as session:

@@ -6,9 +6,10 @@ import pytest
 
 from core import db
 from jobs import janitor
+from services.handshake import service as handshake
 from services.tasks import deadletters, service
 from services.tasks.errors import TaskNotFoundError
-from tests.services.tasks.support import claim, put, row, states
+from tests.services.tasks.support import claim, put, row, rows, states
 
 pytestmark = pytest.mark.usefixtures("database", "clock")
 
@@ -73,6 +74,38 @@ class TestDeleting:
         assert (row(task_id)["state"], row(task_id)["result"]) == ("done", {"discarded": "laid aside by a person"})
         clock.advance(timedelta(days=7, seconds=1))
         assert janitor.prune()["tasks"] == 1
+
+    @pytest.mark.parametrize("session_of", [lambda: db.tenant_session("m1"), db.system_session])
+    def test_an_event_laid_aside_is_handled_emptied_and_never_comes_back(self, clock, session_of):
+        with db.system_session() as session:
+            for name, merchant in (("mine", "m1"), ("other", "m2")):
+                handshake.store_sender_event(session, name, "email.bounced", merchant, b'{"to": "ada@example.com"}')
+        tasks = {task.payload["event_id"]: task for task in claim()}
+        with db.system_session() as session:
+            service.fail(session, tasks["resend:mine"], "it broke", chance=lambda: 0.5, final=True)
+        with session_of() as session:
+            deadletters.delete_dead(session, tasks["resend:mine"].id, "m1")
+        found = rows("select id, payload is null as empty, handled_at, outcome from processed_events order by id")
+        assert found == [
+            {"id": "resend:mine", "empty": True, "handled_at": clock.now(), "outcome": "laid_aside"},
+            {"id": "resend:other", "empty": False, "handled_at": None, "outcome": ""},
+        ]
+        clock.advance(timedelta(days=8))
+        janitor.prune()
+        with db.system_session() as session:
+            janitor.sweep(session)
+        assert rows("select key from scheduled_tasks") == [{"key": "event:resend:other"}]
+
+    def test_a_merchant_cannot_touch_another_ones_event(self):
+        with db.system_session() as session:
+            handshake.store_sender_event(session, "theirs", "email.bounced", "m2", b"{}")
+        task_id = put("handle_event", merchant_id="m1", payload={"event_id": "resend:theirs"}, priority=99)
+        [task] = claim(1)
+        with db.system_session() as session:
+            service.fail(session, task, "it broke", chance=lambda: 0.5, final=True)
+        with db.tenant_session("m1") as session:
+            deadletters.delete_dead(session, task_id, "m1")
+        assert rows("select outcome from processed_events") == [{"outcome": ""}]
 
     def test_only_ones_own_and_only_the_dead(self):
         foreign, living = dead("m2"), put(merchant_id="m1")
