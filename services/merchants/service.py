@@ -1,6 +1,6 @@
 """A merchant's own settings and its connection's state. Sessions are tenant sessions unless said otherwise."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session
@@ -13,9 +13,8 @@ from services.merchants.errors import MerchantNotFoundError
 from services.merchants.policies import RecoveryPolicy, parse_policy
 from services.merchants.schemas import ConnectedAccount, MerchantView
 from services.tasks import service as tasks
+from services.tasks.schedules import PURGE
 from services.vault import service as vault
-
-FORGOTTEN_AFTER = timedelta(days=91)  # a day more than a purge leaves people's data alone
 
 
 def get_merchant(session: Session, merchant_id: str) -> MerchantView:
@@ -94,8 +93,8 @@ def mark_disconnected(session: Session, merchant_id: str, *, at: datetime, reaso
     vault.erase_merchant_token(merchant)
     session.flush()
     repository.set_account_disconnected(session, merchant.stripe_user_id, at)
-    # Schedules walk connected accounts only; what was found last is forgotten by this one.
-    tasks.schedule(session, kind="purge_pii", merchant_id=merchant_id, run_at=clock.now() + FORGOTTEN_AFTER)
+    # Schedules walk connected accounts only; each purge from this one on asks for the next (recovery.purge).
+    tasks.schedule_next(session, PURGE, merchant_id)
     audit.log_event(
         session,
         merchant_id,

@@ -14,7 +14,7 @@ from models.ghost import OPEN_STATES, UNPAID_STATES, FoundVia, GhostKind, GhostS
 from models.money import AttemptSource, AttemptState
 from services.audit import service as audit
 from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
-from services.recovery import neighbours, repository, settle, tombstones
+from services.recovery import neighbours, purge, repository, settle, tombstones
 from services.recovery.classify import Classification, Verdict, classify
 from services.recovery.lifecycle import Trigger
 from services.recovery.pulse import message_key
@@ -45,20 +45,28 @@ def observe(
     """
     work = Work.begin(session, merchant, now, neighbours.of_invoices(session, merchant.id, batch))
     existing = repository.lock_by_invoices(session, merchant.id, [facts.id for facts in batch])
-    fresh: list[tuple[InvoiceFacts, Classification]] = []
-    updated = 0
-    for facts in batch:
-        verdict = classify(facts, merchant.policy)
+    verdicts = [(facts, classify(facts, merchant.policy)) for facts in batch]
+    fresh = [
+        (facts, verdict)
+        for facts, verdict in verdicts
+        if facts.id not in existing and _starts_a_ghost(facts, verdict, via)
+    ]
+    nameless = [facts for facts in batch if _gets_a_name(existing.get(facts.id), facts)]
+    asked = [facts for facts, _ in fresh] + nameless
+    removed = tombstones.buried(session, merchant.id, asked) if asked else set()
+    forgotten = [existing[facts.id] for facts in nameless if facts.id in removed]
+    for each in forgotten:
+        purge.forget(work, each, purge.ON_REQUEST)
+    changed = {ghost.invoice_id for ghost in forgotten}
+    for facts, verdict in verdicts:
         ghost = existing.get(facts.id)
-        if ghost is not None:
-            updated += _update(work, ghost, facts, verdict)
-        elif _starts_a_ghost(facts, verdict, via):
-            fresh.append((facts, verdict))
-    if fresh:
-        removed = tombstones.buried(session, merchant.id, [facts for facts, _ in fresh])
-        fresh = [(facts, verdict) for facts, verdict in fresh if facts.id not in removed]
-    ghosts = _create(work, fresh, via)
+        if ghost is not None and _update(work, ghost, facts, verdict):
+            changed.add(facts.id)
+    updated = len(changed)
+    ghosts = _create(work, [(facts, verdict) for facts, verdict in fresh if facts.id not in removed], via)
     work.finish()
+    if forgotten:
+        purge.finish(work, forgotten)
     _plan_messages(session, merchant, ghosts, now)
     if ghosts and via is FoundVia.WEBHOOK:  # a hunt tells once, at its end
         _tell(session, merchant, ghosts, via)
@@ -72,6 +80,11 @@ def write_off(session: Session, merchant: MerchantContext, invoice_ids: Sequence
     lost = sum(settle.lose(work, ghost, "The invoice was deleted at Stripe.", Trigger.LOST) for ghost in ghosts)
     work.finish()
     return lost
+
+
+def _gets_a_name(ghost: GhostTarget | None, facts: InvoiceFacts) -> bool:
+    """Whether this is the first word of whose invoice a ghost's is: somebody's, perhaps, who asked to be forgotten."""
+    return ghost is not None and ghost.purged_at is None and not ghost.customer_id and bool(facts.customer.id)
 
 
 def _starts_a_ghost(facts: InvoiceFacts, verdict: Classification, via: FoundVia) -> bool:

@@ -4,10 +4,12 @@ What stays is what figures need: amounts, dates, codes, ids of Stripe's objects.
 as exhausted, because nobody could be written to any more; a payment, however late, still finds it by its invoice.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
+from core import true_time
 from models.ghost import GhostState, GhostTarget
 from models.privacy import TombstoneKind
 from services.analytics import shards
@@ -16,7 +18,10 @@ from services.messaging import repository as messages
 from services.recovery import repository, tombstones
 from services.recovery.lifecycle import Trigger, can
 from services.recovery.work import Work, merchant_context
+from services.tasks import service as tasks
+from services.tasks.schedules import PURGE
 
+ON_REQUEST = "The customer's personal data was removed on request."
 KEEP = timedelta(days=90)
 PAGE = 200
 
@@ -24,14 +29,27 @@ PAGE = 200
 def purge_due(session: Session, merchant_id: str, now: datetime) -> int:
     """Forget one page of ghosts that were found more than 90 days ago; how many. Fewer than `PAGE`: that was all.
 
-    `now` is aware UTC; the caller commits each page.
+    `now` is aware UTC; the caller commits each page. Raises `ClockAheadError` when `now` cannot be true.
     """
+    true_time.require(session, now)
     work = Work.begin(session, merchant_context(session, merchant_id), now, shards.ALL)
     ghosts = repository.list_unpurged(session, merchant_id, found_before=now - KEEP, limit=PAGE)
     for ghost in ghosts:
-        _forget(work, ghost, "Its personal data was removed 90 days after it was found.")
-    _finish(work, ghosts)
+        forget(work, ghost, "Its personal data was removed 90 days after it was found.")
+    work.finish()
+    finish(work, ghosts)
     return len(ghosts)
+
+
+def go_on_tomorrow(session: Session, merchant_id: str) -> bool:
+    """Where no schedule looks any more, because the merchant is disconnected, a purge asks for the next one.
+
+    Until nobody is left to be forgotten. False when no other purge is needed. The caller commits.
+    """
+    if merchant_context(session, merchant_id).active or not repository.has_unpurged(session, merchant_id):
+        return False
+    tasks.schedule_next(session, PURGE, merchant_id)
+    return True
 
 
 def erase_customer(session: Session, merchant_id: str, customer_id: str, now: datetime) -> int:
@@ -42,8 +60,9 @@ def erase_customer(session: Session, merchant_id: str, customer_id: str, now: da
     work = Work.begin(session, merchant_context(session, merchant_id), now, shards.ALL)
     ghosts = repository.list_of_customer(session, merchant_id, customer_id)
     for ghost in ghosts:
-        _forget(work, ghost, "The customer's personal data was removed on request.")
-    _finish(work, ghosts)
+        forget(work, ghost, ON_REQUEST)
+    work.finish()
+    finish(work, ghosts)
     tombstones.bury(session, merchant_id, TombstoneKind.CUSTOMER, [customer_id], now)
     audit.log_event(
         session, merchant_id, "recovery.customer_erased", "A customer's personal data was removed on request."
@@ -51,7 +70,8 @@ def erase_customer(session: Session, merchant_id: str, customer_id: str, now: da
     return len(ghosts)
 
 
-def _forget(work: Work, ghost: GhostTarget, why: str) -> None:
+def forget(work: Work, ghost: GhostTarget, why: str) -> None:
+    """Empty a ghost of its person and end its chase; `finish` follows, once a unit of work."""
     if can(GhostState(ghost.state), Trigger.EXHAUSTED):
         work.move(ghost, Trigger.EXHAUSTED, why)
     ghost.customer_email = ghost.customer_name = ghost.customer_phone = None
@@ -60,8 +80,8 @@ def _forget(work: Work, ghost: GhostTarget, why: str) -> None:
     work.event(ghost, "purged", why)
 
 
-def _finish(work: Work, ghosts: list[GhostTarget]) -> None:
-    work.finish()
+def finish(work: Work, ghosts: Sequence[GhostTarget]) -> None:
+    """Forget what was written to the people of these ghosts, and keep their invoices away."""
     merchant_id = work.merchant.id
     messages.empty_of_ghosts(work.session, merchant_id, [ghost.id for ghost in ghosts])
     tombstones.bury(work.session, merchant_id, TombstoneKind.INVOICE, [ghost.invoice_id for ghost in ghosts], work.now)

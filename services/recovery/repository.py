@@ -99,6 +99,14 @@ def list_unpaid_of_customer(session: Session, merchant_id: str, customer_id: str
     ).all()
 
 
+def has_unpurged(session: Session, merchant_id: str) -> bool:
+    """Whether there is a ghost whose personal data is still there."""
+    statement = select(GhostTarget.id).where(
+        GhostTarget.merchant_id == merchant_id, col(GhostTarget.purged_at).is_(None)
+    )
+    return session.exec(statement.limit(1)).first() is not None
+
+
 def list_unpurged(session: Session, merchant_id: str, *, found_before: datetime, limit: int) -> list[GhostTarget]:
     """Ghosts whose personal data is still there, the oldest first, locked."""
     statement = (

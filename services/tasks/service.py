@@ -21,6 +21,7 @@ from services.tasks import claim_repository, repository
 from services.tasks.backoff import backoff
 from services.tasks.errors import NotStorableError, ResultTooLargeError, TaskNotFoundError
 from services.tasks.lanes import lane_of
+from services.tasks.schedules import Schedule, slot_key
 from services.tasks.schemas import ClaimedTask, TaskResult
 from services.tasks.turns import Turns
 
@@ -66,6 +67,23 @@ def schedule(
         max_attempts=max_attempts,
         correlation_id=logging.correlation_id() or new_correlation_id(),
         now=now,
+    )
+
+
+def schedule_next(session: Session, schedule_of: Schedule, merchant_id: str) -> None:
+    """Put the schedule's run in the merchant's next period into the caller's transaction, whoever else does it too.
+
+    For a merchant whom the Sentinel's schedules do not walk. Idempotent by the period's key.
+    """
+    slot = schedule_of.slot(merchant_id, clock.now()) + 1
+    schedule(
+        session,
+        kind=schedule_of.kind,
+        merchant_id=merchant_id,
+        key=slot_key(schedule_of.kind, merchant_id, slot),
+        payload={"slot": slot, "trigger": "schedule"},
+        run_at=schedule_of.begins(merchant_id, slot),
+        priority=schedule_of.priority,
     )
 
 

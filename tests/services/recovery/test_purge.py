@@ -1,23 +1,27 @@
 """Forgetting people: what goes, what stays, and that nothing brings it back."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlmodel import select
 
-from core import db
+from core import db, true_time
 from core.clock import ManualClock
-from jobs import purge_pii
+from core.config import Mode, settings
+from jobs import purge_pii, runner
 from models.ghost import FoundVia, GhostEvent, GhostState, GhostTarget
 from models.messaging import LinkToken, Message
 from models.money import Recovery
 from models.privacy import Tombstone
+from models.work import ScheduledTask, TaskState
 from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import parse_invoice
+from services.merchants import service as merchants
 from services.recovery import outreach, purge
 from services.recovery.observe import Observed, observe
 from services.recovery.work import merchant_context
+from services.tasks.errors import Retry
 from services.tasks.schemas import ClaimedTask
 from tests.support.factories import make_merchant, raw_invoice
 from tests.support.recount import assert_sums_agree
@@ -126,6 +130,61 @@ class TestAfterNinetyDays:
 
         assert purge_pii.run(task) == {"purged": 5}
 
+    def test_a_clock_that_is_ahead_of_the_databases_erases_nobody(
+        self, files: Files, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        live = settings().model_copy(update={"phantom_mode": Mode.LIVE})
+        monkeypatch.setattr(true_time, "settings", lambda: live)
+        files.clock.current = datetime.now(UTC)
+        files.see(facts())
+        files.clock.advance(91 * DAY)
+        task = ClaimedTask(1, "purge_pii", files.merchant, {}, 1, 5, 0, "c", "me", files.clock.now())
+
+        with pytest.raises(Retry, match="clock_ahead"):
+            purge_pii.run(task)
+        assert (files.ghost.state, files.ghost.purged_at) == (GhostState.OPEN, None)
+        assert files.ghost.customer_email
+
+
+class TestDisconnected:
+    """No schedule walks a merchant who is gone."""
+
+    def test_people_are_forgotten_as_soon_as_with_anybody(self, files: Files) -> None:
+        files.see(facts())
+        files.clock.advance(80 * DAY)
+        files.see(facts(id="in_9"))
+        files.clock.advance(9 * DAY)
+        self.disconnect(files)
+        ages = {}
+        for _ in range(100):
+            files.clock.advance(DAY)
+            runner.run_due(kinds=["purge_pii"])
+            for ghost in files.rows(GhostTarget):
+                if ghost.purged_at:
+                    ages[ghost.invoice_id] = (ghost.purged_at - ghost.found_at).days
+        assert set(ages) == {"in_1", "in_9"}
+        assert set(ages.values()) <= {90, 91}  # days that are over when the daily purge comes
+        assert [task.state for task in self.purges(files) if task.state != TaskState.DONE] == []
+
+    def test_a_purge_that_gives_up_does_not_end_the_chain(self, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+        files.see(facts())
+        self.disconnect(files)
+        monkeypatch.setattr(purge, "purge_due", lambda *_: 1 // 0)
+        files.clock.advance(2 * DAY)
+        for _ in range(2):  # a second try asks for nothing twice
+            runner.run_due(kinds=["purge_pii"])
+            files.clock.advance(timedelta(minutes=5))
+        tasks = self.purges(files)
+        assert (len(tasks), tasks[1].state, tasks[1].attempts) == (2, TaskState.PENDING, 0)
+
+    def disconnect(self, files: Files) -> None:
+        with db.tenant_session(files.merchant) as session:
+            assert merchants.mark_disconnected(session, files.merchant, at=files.clock.now(), reason="test")
+
+    def purges(self, files: Files) -> list[ScheduledTask]:
+        tasks = [task for task in files.rows(ScheduledTask) if task.kind == "purge_pii"]
+        return sorted(tasks, key=lambda task: task.id or 0)
+
 
 class TestOnRequest:
     def test_a_customer_is_forgotten_at_once_and_never_imported_again(self, files: Files) -> None:
@@ -144,6 +203,26 @@ class TestOnRequest:
         assert customer is not None
         assert files.erase(customer) == 0
         assert files.see(facts()).found == 0
+
+    def test_a_ghost_whose_customer_was_not_known_then_is_not_filled_later(self, files: Files) -> None:
+        files.see(facts(customer=None))
+        customer = facts().customer
+        assert customer.id
+        assert customer.email
+        assert files.erase(customer.id) == 0
+
+        assert files.see(facts()).updated == 1
+        assert (files.ghost.state, files.ghost.customer_id) == (GhostState.EXHAUSTED, customer.id)
+        assert customer.email not in files.everything()
+        files.see(facts(attempt_count=5))
+        assert customer.email not in files.everything()
+        assert_sums_agree(files.merchant)
+
+    def test_a_ghost_whose_customer_was_not_known_is_filled_for_anybody_else(self, files: Files) -> None:
+        files.see(facts(customer=None))
+        files.erase("cus_other")
+        files.see(facts())
+        assert (files.ghost.state, files.ghost.customer_email) == (GhostState.OPEN, facts().customer.email)
 
     def test_asking_twice_changes_nothing(self, files: Files) -> None:
         files.see(facts())
