@@ -10,6 +10,7 @@ from cli.paths import ROOT
 from core import db
 from core.clock import ManualClock
 from models.ghost import FoundVia, GhostTarget
+from models.privacy import Tombstone
 from services.integrations.stripe.parsing import parse_invoice
 from services.recovery.observe import observe
 from services.recovery.work import merchant_context
@@ -34,6 +35,23 @@ def test_a_customer_is_forgotten(database: object, clock: ManualClock) -> None:
     with db.tenant_session(merchant) as session:
         (ghost,) = session.exec(select(GhostTarget)).all()
     assert (ghost.customer_email, ghost.customer_name) == (None, None)
+
+
+def test_one_who_has_no_ghost_is_told_so_and_kept_away(database: object, clock: ManualClock) -> None:
+    done = erase(make_merchant(), "cus_Q1w2E3")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "No ghost of this customer is known" in done.stdout
+    assert "kept away" in done.stdout
+
+
+def test_what_is_no_customers_id_is_refused_and_not_kept(database: object, clock: ManualClock) -> None:
+    merchant = make_merchant()
+    done = erase(merchant, "sub_1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "cus_" in done.stderr
+    assert "Traceback" not in done.stderr
+    with db.tenant_session(merchant) as session:
+        assert session.exec(select(Tombstone)).all() == []
 
 
 def test_an_unknown_merchant_is_one_line(database: object) -> None:
