@@ -105,7 +105,7 @@ def stored_keys() -> str:
             needed |= vault_service.key_versions(session, merchant_id)
     if missing := sorted(needed - configured):
         raise Trouble(
-            f"secrets or hashes' keys are sealed under key version {', '.join(map(str, missing))}, which is not configured",
+            f"something is sealed under key version {', '.join(map(str, missing))}, which is not configured",
             'put the old key back into ENCRYPTION_KEYS, as {"version": "key"}: without it they cannot be opened',
         )
     if still:
