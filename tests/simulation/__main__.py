@@ -24,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     asked = parser.parse_args(arguments)
+    if min(asked.seeds, asked.days, asked.processes) < 1:
+        parser.error("--seeds, --days and --processes are at least 1")
     began = time.monotonic()
     outcomes = []
     for outcome in played(asked.first_seed, asked.seeds, asked.days, asked.processes):

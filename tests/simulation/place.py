@@ -1,6 +1,7 @@
 """Where seeds are played: a migrated database of this process, emptied after each, and engines that can be refused."""
 
 import contextlib
+import gc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
@@ -31,6 +32,7 @@ class Place:
         """Ready for the next seed. Dead rows are vacuumed now and then, for the server's own vacuum never gets to."""
         self.database.empty()
         self.played += 1
+        gc.collect()
         if self.played % VACUUM_EVERY == 0:
             self.owner.execute("vacuum")
 
@@ -40,6 +42,8 @@ def place(database: WorkerDatabase) -> Iterator[Place]:
     """This process's database, prepared; settings must point to it. Heartbeats of real seconds are switched off."""
     database.prepare()
     database.empty()
+    gc.freeze()
+    gc.disable()  # a seed is short: what it leaves is collected at its end
     machine = MachineOfNow(Machine(Ledger(), Random(0)))  # noqa: S311
     with (
         psycopg.connect(database.admin_url, autocommit=True) as owner,
@@ -50,4 +54,6 @@ def place(database: WorkerDatabase) -> Iterator[Place]:
         try:
             yield Place(database, owner, intake, machine)
         finally:
+            gc.enable()
+            gc.unfreeze()
             database.empty()
