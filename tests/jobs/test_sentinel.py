@@ -289,7 +289,7 @@ class TestJanitor:
                     )
                 )
                 session.add(OAuthState(state_hash=name, browser_hash="b", **shared))
-        assert janitor.prune() == {"tasks": 1, "events": 0, "sessions": 2}
+        assert janitor.prune() == {"tasks": 1, "events": 0, "given_up": 0, "sessions": 2}
         assert [found["id"] for found in rows("select id from scheduled_tasks order by id")] == [dead, young]
         assert [found["token_hash"] for found in rows("select token_hash from sessions")] == ["new"]
         assert [found["state_hash"] for found in rows("select state_hash from oauth_states")] == ["new"]
