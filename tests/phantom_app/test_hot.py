@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 
 import httpx
@@ -220,6 +221,65 @@ class TestRefused:
         answer = await client.post(hot.CONNECT_PATH, content=endless(), headers={"stripe-signature": "t=1"})
         assert answer.status_code == 413
         assert events() == []
+
+    async def test_a_body_that_drips(self, client, monkeypatch):
+        """Each piece is in time, all of them together are not."""
+        monkeypatch.setattr(hot, "BODY_SECONDS", 0.1)
+        monkeypatch.setattr(hot, "LOOK_SECONDS", 0.01)
+        sent = 0
+
+        async def dripping() -> AsyncIterator[bytes]:
+            nonlocal sent
+            while True:
+                sent += 1
+                yield b"x"
+                await asyncio.sleep(0.01)
+
+        async with asyncio.timeout(10):
+            answer = await client.post(hot.CONNECT_PATH, content=dripping(), headers={"stripe-signature": "t=1"})
+        assert (answer.status_code, answer.json()["code"]) == (408, "too_slow")
+        assert sent > 1
+
+    async def test_a_body_that_never_comes(self, client, monkeypatch):
+        monkeypatch.setattr(hot, "BODY_SECONDS", 0.05)
+        monkeypatch.setattr(hot, "LOOK_SECONDS", 0.01)
+
+        async def nothing() -> AsyncIterator[bytes]:
+            await asyncio.Event().wait()
+            yield b""
+
+        async with asyncio.timeout(10):
+            assert (await client.post(hot.CONNECT_PATH, content=nothing())).status_code == 408
+        assert not hot._reads._until
+
+    async def test_a_reader_that_is_told_to_end_is_no_slow_sender(self):
+        reading = asyncio.create_task(hot._body(b"", asyncio.Event().wait))
+        await asyncio.sleep(0)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert not hot._reads._until
+
+    async def test_many_small_pieces_cost_no_more_than_their_sum(self):
+        """What nobody has signed yet is collected in linear time."""
+
+        async def seconds(size: int) -> float:
+            left = size
+
+            async def receive():
+                nonlocal left
+                left -= 64
+                return {"type": "http.request", "body": b"x" * 64, "more_body": left > 0}
+
+            best = []
+            for _ in range(3):
+                left, began = size, time.process_time()
+                assert len(await hot._body(b"", receive)) == size
+                best.append(time.process_time() - began)
+            return min(best)
+
+        # eight times as much: eightfold if it is linear, sixty-four-fold if each piece copies all before it
+        assert await seconds(hot.MAX_BODY) < 24 * await seconds(hot.MAX_BODY // 8)
 
     async def test_just_small_enough(self, client):
         connect_account()
