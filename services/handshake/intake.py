@@ -102,6 +102,8 @@ class Intake:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._committed.is_set():  # the pause before it was cut short
+            await asyncio.to_thread(self._announce)
         await self._pool.close()
 
     async def accept(self, raw: bytes, signature: str, *, connect: bool) -> str:
@@ -190,8 +192,8 @@ class Intake:
                 raise
             else:
                 crash_point("intake.committed")
-                self._committed.set()
                 _answer(batch, stored=True)
+                self._committed.set()
             finally:
                 del self._in_hand[id(batch)]
                 self._bytes -= sum(waiting.size for waiting in batch)
@@ -248,10 +250,12 @@ class Intake:
         """Wake the workers, once for however many commits; in a thread, because Redis may be slow to answer."""
         while True:
             await self._committed.wait()
+            await asyncio.sleep(
+                ANNOUNCE_PAUSE_SECONDS
+            )  # whoever was answered has the answer, and more may be committed
             self._committed.clear()
             crash_point("intake.acknowledged")
             await asyncio.to_thread(self._announce)
-            await asyncio.sleep(ANNOUNCE_PAUSE_SECONDS)  # the first commit is told at once, the next ones together
 
 
 def _answer(batch: Iterable[_Waiting], *, stored: bool) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from core import queue
+from core import crash_points, queue
 from services.handshake import intake as module
 from services.handshake.errors import NotStoredError, SignatureError
 from services.handshake.intake import Intake
@@ -46,6 +46,30 @@ class TestAnnouncing:
             await accept(intake)
             assert await asyncio.to_thread(woken.wait, 10)
         assert seen[0] == 1
+
+    async def test_senders_have_their_answers_before_anybody_is_woken(self):
+        """So a death at `intake.acknowledged` is one of which no sender learns."""
+        connect_account()
+        order: list[str] = []
+        woken = threading.Event()
+
+        def announce() -> None:
+            order.append("woken")
+            woken.set()
+
+        with crash_points.reached(order.append):
+            async with running(announce) as intake:
+                order.append(await accept(intake))
+                assert await asyncio.to_thread(woken.wait, 10)
+        assert order == ["intake.committed", "stored", "intake.acknowledged", "woken"]
+
+    async def test_workers_are_woken_when_intake_ends_in_its_pause(self):
+        connect_account()
+        told: list[bool] = []
+        async with running(lambda: told.append(True)) as intake:
+            await accept(intake)
+            assert told == []
+        assert told == [True]
 
     async def test_redis_away_does_not_matter_to_the_sender(self, monkeypatch):
         connect_account()
