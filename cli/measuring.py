@@ -9,7 +9,8 @@ from cli.paths import ROOT
 
 
 def register(app: typer.Typer) -> None:
-    app.command("bench", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(bench)
+    passed_on = {"allow_extra_args": True, "ignore_unknown_options": True}
+    app.command("bench", context_settings=passed_on, add_help_option=False)(bench)  # --help is the other's too
 
 
 def bench(context: typer.Context) -> None:

@@ -9,7 +9,8 @@ from cli.paths import ROOT
 
 
 def register(app: typer.Typer) -> None:
-    app.command("sim", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(sim)
+    passed_on = {"allow_extra_args": True, "ignore_unknown_options": True}
+    app.command("sim", context_settings=passed_on, add_help_option=False)(sim)  # --help is the other's too
 
 
 def sim(context: typer.Context) -> None:

@@ -126,6 +126,23 @@ class TestTestCommand:
         assert "not chaos" in pytestconfig.getini("addopts")
 
 
+class TestPassedOn:
+    """`bench` and `sim` are programs of their own: theirs are the help and the refusals."""
+
+    @pytest.mark.parametrize(("command", "option"), [("bench", "--soak-seconds"), ("sim", "--first-seed")])
+    def test_help_is_the_programs_own(self, command: str, option: str) -> None:
+        outcome = phantom(dict(os.environ), command, "--help")
+        assert outcome.returncode == 0, outcome.stderr
+        assert outcome.stdout.startswith(f"usage: phantom {command} ")
+        assert option in outcome.stdout
+
+    @pytest.mark.parametrize("option", ["--seeds", "--days", "--processes"])
+    def test_nothing_cannot_be_played(self, option: str) -> None:
+        outcome = phantom(dict(os.environ), "sim", option, "0")
+        assert outcome.returncode == 2
+        assert outcome.stderr.splitlines()[-1].startswith("phantom sim: error: ")
+
+
 class TestVaultSelfTest:
     def test_prints_the_promised_line(self) -> None:
         outcome = phantom(dict(os.environ), "vault", "self-test")
