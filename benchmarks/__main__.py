@@ -1,6 +1,6 @@
 """`python -m benchmarks [--json] [NAME …]`: run benches and print their rows.
 
-The exit code is 1 when one could not be run or its audit failed.
+The exit code is 1 when one could not be run or its audit failed; the rows of the others are printed all the same.
 """
 
 import argparse
@@ -10,8 +10,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.harness import AuditError, Row, environment
-from core.errors import ConfigurationError
+from benchmarks.harness import SERVERS, AuditError, BenchError, Row
+from benchmarks.machine import environment
+from cli.errors import CommandError
+from core.errors import PhantomError
 
 # In the order of PRODUCT's table. A module's `run()` returns its rows.
 NAMES = ("intake", "burst", "tasks", "wakeup", "dashboard", "hunt", "rls", "start", "soak")
@@ -26,24 +28,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = sorted(set(asked.names) - set(NAMES))
     if unknown:
         parser.error(f"there is no bench called {', '.join(unknown)}; there are {', '.join(NAMES)}")
-    about, rows, failures = environment(), [], []
-    for name in asked.names or NAMES:
-        print(f"-- {name}", file=sys.stderr, flush=True)
-        try:
+    about, rows, failures = environment(), list[Row](), list[str]()
+    try:
+        for name in asked.names or NAMES:
+            print(f"-- {name}", file=sys.stderr, flush=True)
             given = {"seconds": asked.soak_seconds} if name == "soak" and asked.soak_seconds else {}
-            rows += importlib.import_module(f"benchmarks.{name}").run(**given)
-        except AuditError as error:
-            failures.append(f"{name}: audit failed, no figure: {error}")
-        except ConfigurationError as error:
-            failures.append(f"{name}: {error.detail}")
-    print(
-        json.dumps({"environment": about, "rows": [row.as_dict() for row in rows]})
-        if asked.json
-        else table(about, rows)
-    )
-    for failure in failures:
-        print(failure, file=sys.stderr)
+            _measure(name, given, rows, failures)
+    finally:  # also when somebody has waited long enough, or a bench has a fault of its own
+        print(_told({**about, **SERVERS}, rows, as_json=asked.json), flush=True)
+        for failure in failures:
+            print(failure, file=sys.stderr)
     return 1 if failures else 0
+
+
+def _measure(name: str, given: dict[str, float], rows: list[Row], failures: list[str]) -> None:
+    """Add a bench's rows, all of them or none, or why there are none."""
+    try:
+        rows += importlib.import_module(f"benchmarks.{name}").run(**given)
+    except AuditError as error:
+        failures.append(f"{name}: audit failed, no figure: {error}")
+    except (BenchError, CommandError) as error:
+        failures.append(f"{name}: not measured: {error}")
+    except PhantomError as error:
+        failures.append(f"{name}: {error.detail}")
+
+
+def _told(about: dict[str, Any], rows: Sequence[Row], *, as_json: bool) -> str:
+    if as_json:
+        return json.dumps({"environment": about, "rows": [row.as_dict() for row in rows]})
+    return table(about, rows)
 
 
 def table(about: dict[str, Any], rows: Sequence[Row]) -> str:

@@ -1,13 +1,13 @@
 """What all benches share: rows, alternating rounds, medians and spread, the audit, and servers of their own.
 
-A figure is a ratio against a control of the same run, because machines are noisy. A bench raises `AuditError`
-when its own counts, sums or ledger do not agree; then no figure of it is printed.
+A figure is a ratio against a control of the same run, because machines are noisy. A bench raises `BenchError` when
+it cannot be measured, and `AuditError` when its own counts, sums or ledger do not agree; then no figure of it is
+printed, and the other benches go on.
 """
 
 import contextlib
 import math
 import os
-import platform
 import secrets
 import shutil
 import signal
@@ -16,25 +16,30 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks import machine
 from cli.logins import Logins, ensure_logins
 from cli.migrations import migrate
 from cli.stack.ready import postgres_answers, redis_answers
-from core import clock, config, db, queue
+from core import config, db, queue
 from core.config import Settings
 from core.embedded.postgres import PostgresServer
 from core.embedded.process import free_port
 from core.embedded.redis import RedisServer
 
 ROUNDS = 5
-_PACKAGES = ("reflex", "granian", "starlette", "psycopg", "sqlmodel", "stripe", "rq", "redis", "uvloop")
+SERVERS: dict[str, dict[str, str]] = {}
+"""Versions and durability of the servers that `place` started last: part of what is said about the figures."""
 _NOWHERE = "http://127.0.0.1:1"  # a bench that calls a vendor without its sandbox fails at once and locally
 
 
-class AuditError(AssertionError):
+class BenchError(RuntimeError):
+    """A bench cannot be measured here and now: a program fails, a process does not start, an answer does not come."""
+
+
+class AuditError(BenchError):
     """What a bench measured did not happen as it must; its figure would mean nothing."""
 
 
@@ -46,7 +51,12 @@ def audit(*, expected: object, found: object, what: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the result. `ratio` is value ÷ control_value; `spread` is (max - min) ÷ median of the rounds."""
+    """One line of the result; `rounds` is 1 where something is measured once, and then `spread` is 0.
+
+    `ratio` says value to control. Of alternating rounds it is the median of the rounds' own ratios, because both
+    sides of a round had the same noise; that is not always value ÷ control_value, the ratio of the two medians. Of
+    one round it is. `spread` is (max - min) ÷ median of what the rounds gave for the value.
+    """
 
     measure: str
     value: float
@@ -179,23 +189,33 @@ def place() -> Iterator[Place]:
         config.settings.cache_clear()
         ensure_logins(logins, maintenance_url=postgres.url("postgres"))
         migrate(logins)
+        SERVERS.update(machine.servers(postgres.url("postgres"), redis.url))
+        audit_durable(SERVERS["postgresql"])
         yield made
     finally:
-        db.dispose()
-        queue.disconnect()
+        forget_servers()
         for process in reversed(started):
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=60)
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def forget_servers() -> None:
+    """Close this process's connections, and know nothing of where they led: the next place is elsewhere."""
+    db.dispose()
+    for engine in (db.application_engine, db.system_engine):
+        engine.cache_clear()
+    queue.disconnect()
+    config.settings.cache_clear()
+
+
 def _wait(ready: Callable[[], bool], needed: Sequence["subprocess.Popen[bytes]"], seconds: float = 60) -> None:
-    """Until `ready`; raises `RuntimeError` when a needed process ends or the time is over."""
+    """Until `ready`; raises `BenchError` when a needed process ends or the time is over."""
     pause = subprocess.Popen(["/bin/sleep", str(seconds)])  # noqa: S603  # the one clock that can be waited for with others
     try:
         while not ready():
             if pause.poll() is not None or any(process.poll() is not None for process in needed):
-                raise RuntimeError("the bench's servers did not start")
+                raise BenchError("the bench's servers did not start")
             with contextlib.suppress(subprocess.TimeoutExpired):
                 pause.wait(0.05)
     finally:
@@ -203,15 +223,7 @@ def _wait(ready: Callable[[], bool], needed: Sequence["subprocess.Popen[bytes]"]
         pause.wait()
 
 
-def environment() -> dict[str, Any]:
-    """The machine, the date and the versions a figure belongs to."""
-    return {
-        "date": clock.now().isoformat(timespec="seconds"),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
-        "load_before": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
-        "kernel": platform.release(),
-        "packages": {name: version(name) for name in _PACKAGES},
-    }
+def audit_durable(postgresql: dict[str, str]) -> None:
+    """Raises `AuditError` unless what this PostgreSQL has committed survives its machine, as in production."""
+    found = {name: postgresql[name] for name in machine.DURABILITY}
+    audit(expected=dict.fromkeys(machine.DURABILITY, "on"), found=found, what="durability of the bench's PostgreSQL")

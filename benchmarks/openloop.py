@@ -15,6 +15,8 @@ from typing import cast
 
 import uvloop
 
+from benchmarks.harness import BenchError
+
 CONNECTIONS = 64
 _TICK_SECONDS = 0.001
 _LAST_ANSWER_SECONDS = 30.0
@@ -149,7 +151,10 @@ def total(phases: Sequence[Phase]) -> int:
 
 
 def drive(port: int, phases: Sequence[Phase], requests: Iterator[bytes]) -> Answers:
-    """Send `requests` at the pace of `phases`; returns when all are answered. Raises `TimeoutError` if one is not."""
+    """Send `requests` at the pace of `phases`; returns when all are answered.
+
+    Raises `BenchError` when one is not within half a minute, or when nobody listens there.
+    """
 
     async def work() -> Answers:
         crew = _Crew(requests)
@@ -162,6 +167,10 @@ def drive(port: int, phases: Sequence[Phase], requests: Iterator[bytes]) -> Answ
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             answers = runner.run(work())
+    except TimeoutError as error:
+        raise BenchError(f"an answer did not come within {_LAST_ANSWER_SECONDS:g} s of the last request") from error
+    except ConnectionError as error:
+        raise BenchError(f"no connection to port {port}: {error}") from error
     finally:
         gc.enable()
     answers.cpu_share = (time.process_time() - cpu) / (time.perf_counter() - began)

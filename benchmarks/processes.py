@@ -10,13 +10,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.harness import BenchError
 from cli.paths import ROOT
 
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 
 
-class NotStartedError(RuntimeError):
+class NotStartedError(BenchError):
     """A process of the bench ended or did not get ready; the message has what it said last."""
 
 

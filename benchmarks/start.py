@@ -16,13 +16,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.harness import ROUNDS, Place, Row, Samples, alone, audit, place
+from benchmarks.harness import ROUNDS, BenchError, Place, Row, Samples, alone, audit, place
 from cli.paths import ROOT
 from cli.stack.ready import fetch, pause
 from core.config import Settings
 from core.embedded.process import free_port
 from phantom_app.build import ensure_built
 
+FINISHED_BUILD, FIRST_UP = "start from a finished build", "first `up` with cold caches"
 START_SECONDS, STOP_SECONDS, FIRST_UP_SECONDS = 120.0, 60.0, 1200.0
 _HISTORY = re.compile(r"Six months of demo history\D+(\d+\.\d) s")
 _CACHES = ("UV_CACHE_DIR", "PIP_CACHE_DIR", "npm_config_cache", "XDG_CACHE_HOME")
@@ -39,7 +40,7 @@ def run(*, first_up: bool = True) -> list[Row]:
 
 def _serve(here: Place) -> Row:
     taken = [_until_ready(here.folder / "serve.log") for _ in range(ROUNDS)]
-    return alone("start from a finished build", Samples(tuple(taken)), "s", "at most 5 s")
+    return alone(FINISHED_BUILD, Samples(tuple(taken)), "s", "at most 5 s")
 
 
 def _until_ready(log: Path) -> float:
@@ -52,7 +53,7 @@ def _until_ready(log: Path) -> float:
     try:
         while (answer := fetch(f"http://127.0.0.1:{port}/health/ready")) is None or answer[0] != 200:
             if process.poll() is not None or time.monotonic() - begun > START_SECONDS:
-                raise RuntimeError(f"the web server is not ready: {answer}; {log.read_text()[-800:]}")
+                raise BenchError(f"the web server is not ready: {answer}; {log.read_text()[-800:]}")
             pause()
         return time.monotonic() - begun
     finally:
@@ -65,22 +66,24 @@ def _second_up() -> Row:
     with _folder() as folder:
         environment = {**_strangers(), "PHANTOM_FOLDER": str(folder / "state")}
         taken = [_up([sys.executable, "-m", "cli"], ROOT, environment, "--no-history")[0] for _ in range(ROUNDS + 1)]
-    return alone("second up", Samples(tuple(taken[1:])), "s", "at most 5 s")
+    return alone("second `up`", Samples(tuple(taken[1:])), "s", "at most 5 s")
 
 
 def _first_up() -> list[Row]:
-    """A clone of what is committed, nothing cached: environment, packages, pages, history."""
+    """A clone of what is committed, nothing cached: environment, packages, pages, history. One round, for the load
+    that it is for the registries it asks.
+    """
     with _folder() as folder:
         clone = folder / "phantom"
-        subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone)], check=True)  # noqa: S603, S607
+        _ran(["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone)], folder, dict(os.environ))
         environment = {**_strangers(), **{name: str(folder / "caches" / name) for name in _CACHES}}
         seconds, told = _up([str(clone / "phantom")], clone, environment)
     history = _HISTORY.search(told)
     audit(expected=True, found=history is not None, what="the history's line in what `up` said")
     return [
-        alone("first up with cold caches", Samples((seconds,)), "s", "at most 180 s on 2 cores"),
+        alone(FIRST_UP, Samples((seconds,)), "s", "at most 180 s on 2 cores"),
         alone(
-            "history of the first up",
+            "history of the first `up`",
             Samples((float(history.group(1)) if history else 0.0,)),
             "s",
             "at most 60 s of it",
@@ -93,25 +96,27 @@ def _up(phantom: list[str], checkout: Path, environment: dict[str, str], *flags:
     command = [*phantom, "up", "--detach", "--port", str(free_port()), *flags]
     begun = time.monotonic()
     try:
-        done = subprocess.run(  # noqa: S603  # our own launcher
-            command,
-            cwd=checkout,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=FIRST_UP_SECONDS,
-            check=False,
-        )
+        done = _ran(command, checkout, environment)
         seconds = time.monotonic() - begun
-        audit(expected=(0, ""), found=(done.returncode, done.stderr[-500:] if done.returncode else ""), what="`up`")
-        told = subprocess.run(  # noqa: S603  # our own launcher
-            [*phantom, "status", "--json"], cwd=checkout, env=environment, capture_output=True, text=True, check=True
-        )
+        told = _ran([*phantom, "status", "--json"], checkout, environment)
         audit(expected="ready", found=json.loads(told.stdout)["health"]["status"], what="health after `up`")
         return seconds, done.stderr
     finally:
         subprocess.run([*phantom, "down"], cwd=checkout, env=environment, capture_output=True, check=False)  # noqa: S603
+
+
+def _ran(command: list[str], folder: Path, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    """A program that must succeed in time; raises `BenchError` with what it said last."""
+    try:
+        done = subprocess.run(  # noqa: S603  # our own launcher, and git
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=FIRST_UP_SECONDS, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise BenchError(f"`{' '.join(command)}` took more than {FIRST_UP_SECONDS:g} s") from error
+    if done.returncode != 0:
+        raise BenchError(f"`{' '.join(command)}`: exit code {done.returncode}: {done.stderr.strip()[-500:]}")
+    return done
 
 
 def _strangers() -> dict[str, str]:

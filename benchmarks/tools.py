@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from benchmarks.deliveries import Deliveries
+from benchmarks.harness import BenchError
 from core.embedded.install import wheel_binaries
 from core.errors import ConfigurationError
 
@@ -71,7 +72,7 @@ class Load:
 def run_wrk(port: int, deliveries: Deliveries, seconds: int, expected_rate: float, folder: Path) -> Load:
     """Deliver as fast as the server answers, for `seconds`, on 64 connections.
 
-    Raises `RuntimeError` when the server was so quick that the requests made for `expected_rate` ran out.
+    Raises `BenchError` when wrk fails, or the server was so quick that the requests made for `expected_rate` ran out.
     """
     program, base = find_wrk(), folder / "requests"
     each = int(expected_rate * seconds * _HEADROOM / _THREADS) + CONNECTIONS
@@ -82,16 +83,23 @@ def run_wrk(port: int, deliveries: Deliveries, seconds: int, expected_rate: floa
         outcome = subprocess.run(  # noqa: S603  # a fixed program, our own script
             [program, "-t", str(_THREADS), "-c", str(CONNECTIONS), "-d", f"{seconds}s", "--timeout", "10s", "-s",
              str(_SCRIPT), f"http://127.0.0.1:{port}", "--", str(base), str(deliveries.size)],
-            capture_output=True, text=True, check=True,
+            capture_output=True, text=True, check=False,
         )  # fmt: skip
     finally:
         for path in files:
             path.unlink()
-    said = json.loads(outcome.stdout.splitlines()[-1])
-    load = Load(**said)
+    load = _load(outcome)
     if load.acknowledged > each * _THREADS - 2 * CONNECTIONS:
-        raise RuntimeError(f"{each * _THREADS} requests were too few for {seconds} s: give a higher expected rate")
+        raise BenchError(f"{each * _THREADS} requests were too few for {seconds} s: give a higher expected rate")
     return load
+
+
+def _load(outcome: "subprocess.CompletedProcess[str]") -> Load:
+    """What our script printed last, whatever wrk itself printed before."""
+    said = outcome.stdout.strip().splitlines()[-1:]
+    if outcome.returncode != 0 or not said or not said[0].startswith("{"):
+        raise BenchError(f"wrk: exit code {outcome.returncode}: {outcome.stderr.strip()[-500:]}")
+    return Load(**json.loads(said[0]))
 
 
 def _write(path: Path, requests: Iterable[bytes]) -> None:
@@ -102,7 +110,7 @@ def _write(path: Path, requests: Iterable[bytes]) -> None:
 def run_pgbench(url: str, script: str, seconds: int, variables: dict[str, str], folder: Path) -> tuple[int, float]:
     """`pgbench -M prepared` with 64 clients: transactions, and how many a second once all were connected.
 
-    Raises `RuntimeError` when one failed.
+    Raises `BenchError` when one failed.
     """
     parts, path = urlsplit(url), folder / "pgbench.sql"
     path.write_text(script)
@@ -116,5 +124,5 @@ def run_pgbench(url: str, script: str, seconds: int, variables: dict[str, str], 
     )  # fmt: skip
     processed, rate = _PROCESSED.search(outcome.stdout), _RATE.search(outcome.stdout)
     if outcome.returncode != 0 or processed is None or rate is None:
-        raise RuntimeError(f"pgbench: {outcome.stderr.strip()[-500:]}")
+        raise BenchError(f"pgbench: {(outcome.stderr.strip() or outcome.stdout.strip())[-500:]}")
     return int(processed[1]), float(rate[1])

@@ -6,7 +6,12 @@ import itertools
 import threading
 from collections.abc import Iterator
 
+import pytest
+
+from benchmarks import openloop
+from benchmarks.harness import BenchError
 from benchmarks.openloop import Phase, drive, total
+from core.embedded.process import free_port
 
 REQUEST = b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -77,3 +82,12 @@ class TestDrive:
         with server(status=b"503 Service Unavailable") as port:
             answers = drive(port, [Phase(0.1, 100)], itertools.repeat(REQUEST))
         assert answers.refused == 10
+
+    def test_a_server_that_never_answers_is_an_error_of_the_bench(self, monkeypatch):
+        monkeypatch.setattr(openloop, "_LAST_ANSWER_SECONDS", 0.05)
+        with server(stall_at=0, stall_seconds=30.0) as port, pytest.raises(BenchError, match="did not come"):
+            drive(port, [Phase(0.1, 50)], itertools.repeat(REQUEST))
+
+    def test_a_server_that_is_not_there_is_an_error_of_the_bench(self):
+        with pytest.raises(BenchError, match="no connection"):
+            drive(free_port(), [Phase(0.1, 50)], itertools.repeat(REQUEST))
