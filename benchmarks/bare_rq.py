@@ -5,7 +5,10 @@ import sys
 import redis
 from rq import Queue, SimpleWorker, Worker
 
-QUEUE = "bare"
+
+def queue_of(kind: str, connection: redis.Redis) -> Queue:
+    """The queue of one kind of worker: the other kind is up too and must not take from it."""
+    return Queue(f"bare-{kind}", connection=connection)
 
 
 def nothing() -> None:
@@ -14,9 +17,7 @@ def nothing() -> None:
 
 def main(kind: str, url: str) -> None:
     connection = redis.Redis.from_url(url)
-    worker = (SimpleWorker if kind == "simple" else Worker)(
-        [Queue(QUEUE, connection=connection)], connection=connection
-    )
+    worker = (SimpleWorker if kind == "simple" else Worker)([queue_of(kind, connection)], connection=connection)
     worker.log_result_lifespan = False
     worker.work(logging_level="ERROR")
 

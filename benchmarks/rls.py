@@ -29,6 +29,7 @@ from services.recovery.schemas import GhostQuery
 from services.recovery.work import merchant_context
 from tests.support.factories import make_merchant, raw_invoice
 
+SECURITY = "row-level security"
 ROUNDS, REPEATS = 11, 30  # many short rounds: what else the machine does comes and goes
 PAST = Past(days=180, ended_a_day=50, open_now=500)
 GHOSTS = 100  # that webhooks keep changing
@@ -99,7 +100,7 @@ def run(rounds: int = ROUNDS) -> list[Row]:
         for control in ("off", "neither"):
             _audit(merchants["on"], merchants[control])
     return [
-        compared("row-level security", taken["on"], "s", "policies off", taken["off"], "<= 1.05x"),
+        compared(SECURITY, taken["on"], "s", "policies off", taken["off"], "<= 1.05x"),
         compared(
             "row-level security and its scope", taken["on"], "s", "policies off, no scope", taken["neither"], "reported"
         ),
