@@ -12,12 +12,16 @@ is told by the ledger, this is for rates and alarms.
 """
 
 import asyncio
+import atexit
 import bisect
 import contextlib
 import fcntl
 import hmac
+import logging
 import os
+import shutil
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,12 +30,13 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from core import metric_files
 from core.errors import PhantomError
 
 _FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # the library reads it when it is imported
 _PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 _MAKING = threading.Lock()
-_OF_THE_DEAD = 0  # no process has this id: its files hold the sums of processes that have ended
+log = logging.getLogger(__name__)
 QUICK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 SLOW = (0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 7200.0)
 
@@ -175,54 +180,44 @@ def _registry() -> _Registry:
     return _made[0]
 
 
+def share_until_the_end() -> None:
+    """Count in a folder that is made now, for this process and its forks, and removed with this process."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="phantom-metrics-"))
+    except OSError as error:  # full or read-only: no reason not to work
+        log.warning("metrics.not_shared", extra={"facts": {"error": error.strerror}})
+        return
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    share(folder)
+
+
 def share(folder: Path) -> None:
     """From now on count in `folder`, together with this host's other processes; before anything is counted.
 
     What processes that have ended left there is folded into one file, so that the folder does not grow with each
-    restart. Forked processes go on in files of their own. Raises `RuntimeError` when counting has begun.
+    restart. Forked processes go on in files of their own. Where the folder cannot be used each process counts for
+    itself. Raises `RuntimeError` when counting has begun.
     """
     if "prometheus_client" in sys.modules and _shared != [folder]:
         raise RuntimeError("metrics are shared before the first is counted")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with metric_files.locked(folder, fcntl.LOCK_SH):
+            pass  # it can be locked
+    except OSError as error:
+        os.environ.pop(_FOLDER_VARIABLE, None)
+        log.warning("metrics.not_shared", extra={"facts": {"error": error.strerror}})
+        return
     os.environ[_FOLDER_VARIABLE] = str(folder)
     _shared[:] = [folder]
-    with _locked(folder, fcntl.LOCK_EX):
-        _fold_in_the_dead(folder)
+    metric_files.use()
+    metric_files.fold_in_the_dead(folder)
 
 
 def empty(folder: Path) -> None:
     """Forget what was counted in `folder`; for whoever starts a host's processes, before the first of them."""
     for file in folder.glob("*.db"):
         file.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path, how: int) -> Iterator[None]:
-    """Keep a scrape from adding up files that are being folded."""
-    with (folder / "lock").open("a") as file:
-        fcntl.flock(file, how)
-        yield
-
-
-def _fold_in_the_dead(folder: Path) -> None:
-    from prometheus_client import mmap_dict
-
-    files: Any = mmap_dict.MmapedDict
-    for file in sorted(folder.glob("*_*.db")):
-        kind, _, number = file.stem.rpartition("_")
-        if not number.isdecimal() or int(number) == _OF_THE_DEAD or _lives(int(number)):
-            continue
-        # removed first: what dies between the lines is lost, and a sum that misses some is better than one doubled
-        entries = list(files.read_all_values_from_file(str(file)))
-        file.unlink()
-        sums = files(str(folder / f"{kind}_{_OF_THE_DEAD}.db"))
-        for key, value, _timestamp, _position in entries:
-            sums.write_value(key, sums.read_value(key)[0] + value, 0.0)
-        sums.close()
-
-
-def _lives(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
 
 
 def render(readings: Iterable[Reading] = ()) -> bytes:
@@ -242,12 +237,17 @@ def render(readings: Iterable[Reading] = ()) -> bytes:
 
     now = CollectorRegistry(auto_describe=False)
     now.register(Now())
-    if not _shared:
+    if not _shared or metric_files.counts_alone():
         return bytes(generate_latest(_registry().own)) + bytes(generate_latest(now))
+
+    class Counted:
+        def collect(self) -> Any:
+            add_up: Any = multiprocess.MultiProcessCollector.merge
+            return add_up(metric_files.readable(_shared[0]))
+
     counted = CollectorRegistry(auto_describe=False)
-    with _locked(_shared[0], fcntl.LOCK_SH):
-        collector: Any = multiprocess.MultiProcessCollector
-        collector(counted, path=str(_shared[0]))
+    counted.register(Counted())
+    with metric_files.locked(_shared[0], fcntl.LOCK_SH):
         text = bytes(generate_latest(counted))
     return text + bytes(generate_latest(now))
 
@@ -272,12 +272,15 @@ def signs_of_a_proxy(headers: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(given[name] for name in _PROXY_HEADERS if given.get(name))
 
 
-def may_read(peer: str, authorization: str, token: str | None, forwarded: Sequence[str] = ()) -> bool:
+def may_read(
+    peer: str, authorization: str, token: str | None, forwarded: Sequence[str] = (), *, neighbours: bool = False
+) -> bool:
     """Whether a caller may have the metrics, which tell a stranger how business goes.
 
     With a token configured, whoever shows it as a bearer token and nobody else. Without one, callers with a loopback
-    or private address, unless headers (`forwarded`) say that a proxy passed somebody on: behind a proxy the whole
-    internet can have an address of this network.
+    address, and those with a private one where `neighbours` may; unless headers (`forwarded`) say that a proxy passed
+    somebody on. Behind a proxy, or a gateway that rewrites addresses and says nothing of it, the whole internet can
+    have an address of this network: with real money the neighbours are nobody to trust.
     """
     if token:
         scheme, _, given = authorization.partition(" ")
@@ -287,5 +290,5 @@ def may_read(peer: str, authorization: str, token: str | None, forwarded: Sequen
     with contextlib.suppress(ValueError):
         address = ip_address(peer.partition("%")[0])
         mapped = getattr(address, "ipv4_mapped", None) or address
-        return bool(mapped.is_loopback or mapped.is_private)
+        return bool(mapped.is_loopback or (neighbours and mapped.is_private))
     return False

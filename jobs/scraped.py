@@ -24,6 +24,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.headers.get("authorization", ""),
             token.get_secret_value() if token else None,
             metrics.signs_of_a_proxy(dict(self.headers.items())),
+            neighbours=settings().is_demo,
         )
         body = operations.exposition() if allowed else b"There is nothing here.\n"
         self.send_response(200 if allowed else 404)

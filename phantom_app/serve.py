@@ -6,16 +6,13 @@ instant and shares its memory. A dead worker is replaced; workers stop when thei
 
 import argparse
 import asyncio
-import atexit
 import contextlib
 import gc
 import multiprocessing
 import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,11 +90,10 @@ def prepare() -> config.Settings:
 
 def share_metrics(settings: config.Settings) -> None:
     """Count where all workers count: in the host's folder, or in one that ends with this process."""
-    folder = settings.phantom_metrics_folder
-    if folder is None:
-        folder = Path(tempfile.mkdtemp(prefix="phantom-metrics-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    metrics.share(folder)
+    if settings.phantom_metrics_folder is None:
+        metrics.share_until_the_end()
+    else:
+        metrics.share(settings.phantom_metrics_folder)
 
 
 async def stop_with(parent: int) -> None:

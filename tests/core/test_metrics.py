@@ -1,7 +1,9 @@
 """Metrics of several processes add up, survive their processes, and are not for strangers."""
 
 import asyncio
+import os
 import re
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -136,14 +138,103 @@ class TestSeveralProcesses:
             metrics.share(tmp_path)
 
 
+FULL = """
+import resource, sys
+from pathlib import Path
+from core import metrics
+# no file may be larger: like a full disk, for the library's own `truncate` as for what it has to do before
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
+metrics.share(Path(sys.argv[1]))
+for number in range(2000):
+    metrics.MESSAGES.add(f"outcome_{number}")
+metrics.MESSAGES.add("outcome_1", amount=6)
+print(metrics.render().decode())
+"""
+
+
+def run(script: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(  # noqa: S603  # our own interpreter
+        [sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, timeout=60
+    )
+
+
+class TestFullDisk:
+    """Nobody dies of it: a process that has no room counts for itself and says so once."""
+
+    @pytest.mark.parametrize("room", [0, 1 << 16, 1 << 17], ids=["for none", "for the first", "for one growth"])
+    def test_a_process_goes_on_by_itself(self, tmp_path: Path, room: int) -> None:
+        ended = run(FULL, tmp_path, room)
+        assert ended.returncode == 0, ended.stderr
+        assert 'phantom_messages_total{outcome="outcome_1"} 7.0' in ended.stdout
+        assert 'phantom_messages_total{outcome="outcome_1999"} 1.0' in ended.stdout
+        assert ended.stderr.count("metrics.not_shared") == 1
+        assert "unreadable" not in count(tmp_path, 1)
+
+    def test_every_block_is_had_before_it_is_counted_into(self, tmp_path: Path) -> None:
+        """A hole in a file that is mapped is a SIGBUS on a full disk."""
+        assert run(FULL, tmp_path, 1 << 30).returncode == 0
+        [file] = tmp_path.glob("counter_*.db")
+        assert file.stat().st_size > 1 << 17
+        assert file.stat().st_blocks * 512 >= file.stat().st_size
+
+    def test_the_dead_are_kept_until_there_is_room(self, tmp_path: Path) -> None:
+        count(tmp_path, 3)
+        ended = run(FULL, tmp_path, 0)
+        assert "metrics.not_folded" in ended.stderr
+        assert 'phantom_messages_total{outcome="accepted"} 4.0' in count(tmp_path, 1)
+
+    def test_a_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        assert 'phantom_messages_total{outcome="accepted"} 2.0' in count(tmp_path / "file" / "folder", 2)
+
+
+class TestBadFiles:
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b"",
+            b"\x40\x00\x00",
+            b"\x40\x00\x00\x00" + bytes(16),
+            b"\xff\xff\xff\x7f" * 1024,
+            struct.pack("iii", 40, 0, -20) + b"\xfe" * 64,
+            struct.pack("iii12sdd", 40, 0, 12, b"[1, 2, 3, 4]", 1.0, 0.0),
+            struct.pack("iii4sdd", 32, 0, 4, b"\xff\xfe\xff\xfe", 1.0, 0.0),
+        ],
+        ids=["empty", "three bytes", "cut off", "beyond itself", "backwards", "another's", "no text"],
+    )
+    @pytest.mark.parametrize("whose", ["99999999", "0", "living"])
+    def test_one_is_told_of_and_stops_nobody(self, tmp_path: Path, content: bytes, whose: str) -> None:
+        file = tmp_path / f"counter_{os.getpid() if whose == 'living' else whose}.db"
+        file.write_bytes(content)
+        count(tmp_path, 2, "killed")
+        assert 'phantom_messages_total{outcome="accepted"} 3.0' in count(tmp_path, 1)
+        assert (whose == "living") == (file.exists() and file.read_bytes() == content)
+
+    def test_one_of_its_own_number_is_made_anew(self, tmp_path: Path) -> None:
+        """In a container the same number comes back at each start."""
+        own = f"import os; open(os.path.join(sys.argv[1], f'counter_{{os.getpid()}}.db'), 'wb').write({b'x' * 99!r})"
+        ended = run(COUNTING.replace("\nfrom core", f"\n{own}\nfrom core"), tmp_path, 2, "scraped")
+        assert 'phantom_messages_total{outcome="accepted"} 2.0' in ended.stdout, ended.stderr
+        assert "metrics.unreadable_file" in ended.stderr
+
+
 class TestWhoMayRead:
     @pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "10.1.2.3", "192.168.7.7", "fd00::1", "::ffff:10.0.0.1"])
-    def test_neighbours_without_a_token(self, peer: str) -> None:
+    def test_neighbours_without_a_token_where_they_may(self, peer: str) -> None:
+        assert metrics.may_read(peer, "", None, neighbours=True)
+
+    @pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+    def test_this_host_without_a_token(self, peer: str) -> None:
         assert metrics.may_read(peer, "", None)
+
+    @pytest.mark.parametrize("peer", ["10.1.2.3", "172.17.0.1", "192.168.7.7", "fd00::1", "::ffff:10.0.0.1"])
+    def test_no_neighbour_elsewhere(self, peer: str) -> None:
+        """A gateway that rewrites addresses makes a neighbour of the whole internet."""
+        assert not metrics.may_read(peer, "", None)
 
     @pytest.mark.parametrize("peer", ["8.8.8.8", "2606:4700::1111", "", "nonsense", "::ffff:8.8.8.8"])
     def test_no_stranger(self, peer: str) -> None:
-        assert not metrics.may_read(peer, "", None)
+        assert not metrics.may_read(peer, "", None, neighbours=True)
 
     @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-Ip", "Via"])
     def test_nobody_whom_a_proxy_passes_on(self, header: str) -> None:

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 
 from core import metrics
+from core.config import Settings
 from phantom_app.api import hot
 from phantom_app.api.metrics import Timed
 from services.operations import service as operations
@@ -46,6 +47,15 @@ class TestReading:
         async with client(api, peer="8.8.8.8") as stranger:
             assert (await stranger.get("/metrics")).status_code == 404
         assert (await scraper.get("/metrics", headers={"x-forwarded-for": "10.0.0.1"})).status_code == 404
+
+    async def test_a_neighbour_reads_in_a_demo_alone(self, api: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+        operations.forget()
+        async with client(api, peer="10.1.2.3") as neighbour:
+            assert (await neighbour.get("/metrics")).status_code == 200
+            monkeypatch.setattr(Settings, "is_demo", property(lambda _self: False))
+            assert (await neighbour.get("/metrics")).status_code == 404
+        async with client(api) as this_host:
+            assert (await this_host.get("/metrics")).status_code == 200
 
     async def test_a_token_opens_it_from_anywhere(self, api: FastAPI) -> None:
         with environment.changed(METRICS_TOKEN="s3cret-s3cret"):
