@@ -7,10 +7,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
-from core import clock, db, metrics, queue
+from core import db, metrics, queue
 from core.config import settings
 from core.crash_points import crash_point
-from services.analytics import digest
 from services.hunter import service as hunter
 from services.hunter.errors import HuntOverError, HuntTakenOverError
 from services.hunter.pace import Lister, Pace, PacedLister
@@ -24,7 +23,6 @@ from services.integrations.stripe.errors import (
     StripeRateLimitedError,
     StripeUnavailableError,
 )
-from services.merchants import service as merchants
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
 
@@ -42,8 +40,6 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         audit=bool(payload.get("audit")),
         backfill_billing=bool(payload.get("backfill_billing")),
     )
-    if request.trigger == "connect":
-        _begin_digests(task.tenant)
     try:
         return as_figures(hunt(task.tenant, request))
     except MerchantNotConnectedError:
@@ -54,13 +50,6 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         raise Discard("this hunt has ended already") from None
     except (StripeRateLimitedError, StripeUnavailableError) as error:
         raise Retry(after=BUSY_PAUSE, reason=error.code) from error
-
-
-def _begin_digests(merchant_id: str) -> None:
-    """Who connects gets a digest every week from now on: each schedules the one after it."""
-    with db.tenant_session(merchant_id) as session:
-        merchant = merchants.get_merchant(session, merchant_id)
-        digest.schedule_next(session, merchant_id, merchant.timezone or "UTC", clock.now())
 
 
 def hunt(

@@ -1,16 +1,20 @@
-"""Send a merchant's team the weekly digest, and have the next one sent."""
+"""Send a merchant's team the weekly digest: one task a week that the Sentinel schedules, and from it one a person."""
 
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from core import clock, db
+from sqlmodel import Session
+
+from core import clock, db, queue
 from core.config import settings
 from services.analytics import digest
 from services.audit import service as audit
 from services.identity import service as identity
 from services.integrations.resend import (
+    EmailKeyUsedError,
     EmailLaterError,
     EmailRefusedError,
+    EmailSender,
     EmailUnknownError,
     OutgoingEmail,
     sender_for,
@@ -20,47 +24,72 @@ from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
 
 BUSY_PAUSE = timedelta(minutes=5)
-STALE = timedelta(days=3)
 _TAGS = {"phantom_kind": "digest"}
 
 
 def run(task: ClaimedTask) -> dict[str, Any]:
-    """The successor is scheduled first, so that no failure of one digest ends them all.
+    """The week's task has `{"slot"}`, a person's `{"user_id", "until", "give_up_at"}` (`digest.address`)."""
+    if "user_id" in task.payload:
+        return _send(task)
+    if "slot" in task.payload:
+        return _address(task.tenant, int(task.payload["slot"]))
+    raise Discard("the Sentinel schedules digests now")  # one of the chain that did before
 
-    A repeat carries the same idempotency key for each person, so nobody gets a digest twice.
-    """
-    merchant_id, now = task.tenant, clock.now()
+
+def _address(merchant_id: str, slot: int) -> dict[str, Any]:
+    """Hold the week's task until it is Monday, 8 o'clock, where the merchant is; then make a task for each person."""
+    now = clock.now()
     with db.tenant_session(merchant_id) as session:
         merchant = merchants.get_merchant(session, merchant_id)
-        digest.schedule_next(session, merchant_id, merchant.timezone or "UTC", now)
-    if not merchant.is_connected:
-        raise Discard("the account is disconnected")
-    if now - task.run_at > STALE:
-        raise Discard("that week is long over; the next digest tells of the present one")
+        week = digest.Week.of_slot(merchant_id, slot, merchant.timezone or "UTC")
+        if not merchant.is_connected:
+            raise Discard("the account is disconnected")
+        if now < week.begins:
+            raise Retry(at=week.begins, reason="until Monday, 8 o'clock")
+        if now >= week.ends:
+            raise Discard("that week is over; the next digest tells of the present one")
+        written = _written(session, merchant_id, week.until)
+        if written is None:
+            return {"people": 0, "reason": "nothing to tell"}
+        if _sender() is None:
+            said = f"Weekly digest sent to nobody: no sender is configured. {written.subject}."
+            audit.log_event(session, merchant_id, "digest.not_sent", said)
+            return {"people": 0, "reason": "no sender is configured"}
+        people = digest.address(session, merchant_id, week)
+    queue.announce_work()
+    return {"people": people}
+
+
+def _send(task: ClaimedTask) -> dict[str, Any]:
+    """One person's digest, under the task's own key however often: the provider sends it once."""
+    merchant_id, user_id = task.tenant, str(task.payload["user_id"])
+    if clock.now() >= datetime.fromisoformat(task.payload["give_up_at"]):
+        raise Discard("it is too late: the provider may no longer know whether it has sent this one")
     with db.tenant_session(merchant_id) as session:
-        written = digest.weekly(session, merchant_id, f"{settings().public_url}/dashboard")
-        addresses = identity.list_team_addresses(session, merchant_id)
-    if written is None or not addresses:
-        return {"sent": 0, "reason": "nothing to tell" if written is None else "nobody to tell"}
-    return {"sent": _send(merchant_id, task.key or f"task-{task.id}", written, addresses)}
+        connected = merchants.get_merchant(session, merchant_id).is_connected
+        address = identity.team_addresses(session, merchant_id).get(user_id)
+        written = _written(session, merchant_id, date.fromisoformat(task.payload["until"]))
+    sender = _sender()
+    if not connected or address is None or written is None or sender is None:
+        raise Discard("the account, the person, the sender or what there was to tell is gone")
+    mail = OutgoingEmail(settings().email_from, address, written.subject, written.html, written.plain, tags=_TAGS)
+    try:
+        sender.send(mail, idempotency_key=task.key or f"task-{task.id}")
+    except EmailKeyUsedError:
+        pass  # an earlier try did reach the provider, and what is open has changed since
+    except EmailRefusedError as error:
+        return {"sent": False, "reason": error.code}
+    except (EmailLaterError, EmailUnknownError) as error:
+        raise Retry(after=BUSY_PAUSE, reason=error.code) from error
+    with db.tenant_session(merchant_id) as session:
+        audit.log_event(session, merchant_id, "digest.sent", f"Weekly digest sent to one person. {written.subject}.")
+    return {"sent": True}
 
 
-def _send(merchant_id: str, key: str, written: digest.Digest, addresses: list[str]) -> int:
+def _written(session: Session, merchant_id: str, until: date) -> digest.Digest | None:
+    return digest.weekly(session, merchant_id, until, f"{settings().public_url}/dashboard")
+
+
+def _sender() -> EmailSender | None:
     configured = settings().resend_api_key
-    sender = sender_for(configured.get_secret_value() if configured else None)
-    sent = 0
-    for number, address in enumerate(addresses):
-        if sender is None:
-            break
-        mail = OutgoingEmail(settings().email_from, address, written.subject, written.html, written.plain, tags=_TAGS)
-        try:
-            sender.send(mail, idempotency_key=f"{key}:{number}")
-            sent += 1
-        except EmailRefusedError:
-            continue
-        except (EmailLaterError, EmailUnknownError) as error:
-            raise Retry(after=BUSY_PAUSE, reason=error.code) from error
-    with db.tenant_session(merchant_id) as session:
-        said = f"to {sent} of {len(addresses)}" if sender else "to nobody: no sender is configured"
-        audit.log_event(session, merchant_id, "digest.sent", f"Weekly digest sent {said}. {written.subject}.")
-    return sent
+    return sender_for(configured.get_secret_value() if configured else None)

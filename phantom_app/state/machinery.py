@@ -80,7 +80,13 @@ _NAMES = {
     "postgresql": "PostgreSQL",
     "redis": "Redis",
 }
-_SCHEDULES = {"hunt": "Ghost Hunter", "pulse": "Pulse Engine", "purge_pii": "Forgetting people"}
+_SCHEDULES = {
+    "hunt": "Ghost Hunter",
+    "pulse": "Pulse Engine",
+    "purge_pii": "Forgetting people",
+    "send_weekly_digest": "Weekly digest",
+}
+_PERIODS = {1: "every hour", 24: "every day", 168: "every week"}
 
 
 def figures(view: IntakeView, now: datetime) -> list[Figure]:
@@ -153,7 +159,7 @@ def schedule_row(view: ScheduleView, now: datetime) -> ScheduleRow:
     return ScheduleRow(
         view.kind,
         _SCHEDULES.get(view.kind, words.plain(view.kind)),
-        "every hour" if hours == 1 else f"every {hours} hours",
+        _PERIODS.get(hours, f"every {hours} hours"),
         f"{formats.distance(view.next_at, now)} ({formats.moment(view.next_at)})" if view.next_at else "Not connected",
         formats.distance(view.last_at, now),
         state,

@@ -1,21 +1,29 @@
-"""The weekly digest: what a merchant's team is told of the last seven days, from the same sums as the dashboard."""
+"""The weekly digest: what a merchant's team is told of seven days, from the same sums as the dashboard.
+
+PRODUCT §5.4 has it schedule its own successor. The Sentinel's slots do that: a chain ends for ever with its first
+missing link, while a slot is filled by whoever looks, for merchants of all ages, once.
+"""
 
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date
 from sqlmodel import Session
 
+from core import clock
 from core.money import Money, format_money
 from services.analytics import service
 from services.analytics.schemas import Dashboard, Figure
+from services.identity import service as identity
 from services.messaging.layout import html_layout, plain_layout
 from services.tasks import service as tasks
+from services.tasks.schedules import DIGEST
 
 DAYS = 7
 SEND_AT = time(8, 0)  # of a Monday, in the merchant's own time
+LONGEST_TRY = timedelta(hours=23)  # the provider remembers a key for 24 hours
 _TEMPLATES = Path(__file__).parent / "templates"
 _NOT_MEASURED = "How much of it came back because of PHANTOM needs a holdout, and none is running."
 
@@ -38,24 +46,47 @@ class Digest:
     plain: str
 
 
-def next_sending(now: datetime, timezone: str) -> datetime:
-    """The first Monday, 8 o'clock in `timezone`, after `now`; aware UTC in, aware local time out (DST-correct)."""
-    zone = ZoneInfo(timezone)
-    local = now.astimezone(zone)
-    monday = local.date() + timedelta(days=-local.weekday() % 7)
-    for day in (monday, monday + timedelta(days=7)):
-        moment = datetime.combine(day, SEND_AT, zone)
-        if moment > now:
-            return moment
-    raise AssertionError("one of two Mondays is ahead")  # pragma: no cover
+@dataclass(frozen=True, slots=True)
+class Week:
+    """The week in which a digest goes out, by its Monday; what it tells of are the seven days before."""
+
+    monday: date
+    timezone: str
+
+    @classmethod
+    def of_slot(cls, merchant_id: str, slot: int, timezone: str) -> "Week":
+        """The week of a period of the schedule, which begins on the Sunday before."""
+        return cls(DIGEST.begins(merchant_id, slot).date() + timedelta(days=1), timezone)
+
+    @property
+    def name(self) -> str:
+        return f"{self.monday:%G-W%V}"
+
+    @property
+    def begins(self) -> datetime:
+        """When the digest is due: Monday, 8 o'clock in the merchant's own time (DST-correct), as UTC."""
+        return self._eight(self.monday)
+
+    @property
+    def ends(self) -> datetime:
+        """When the next one is due, and this one is too late."""
+        return self._eight(self.monday + timedelta(days=DAYS))
+
+    @property
+    def until(self) -> date:
+        """The last day it tells of: the latest that is over at Monday's 8 o'clock; days are UTC, as all our sums."""
+        return self.begins.date() - timedelta(days=1)
+
+    def _eight(self, day: date) -> datetime:
+        return datetime.combine(day, SEND_AT, ZoneInfo(self.timezone)).astimezone(UTC)
 
 
-def weekly(session: Session, merchant_id: str, url: str) -> Digest | None:
-    """The last seven days of a merchant in its main currency; None when nothing was billed, open or recovered.
+def weekly(session: Session, merchant_id: str, until: date, url: str) -> Digest | None:
+    """A merchant's seven days up to `until` in its main currency; None when nothing was billed, open or recovered.
 
     `url` is where the dashboard stands. Raises `NotFoundError` for an unknown merchant.
     """
-    found = service.dashboard(session, merchant_id, days=DAYS)
+    found = service.dashboard(session, merchant_id, days=DAYS, until=until)
     lines = _lines(found)
     hero = found.hero
     if not (hero.open_ghosts or hero.recovered.value or hero.leakage.value or hero.health is not None):
@@ -76,6 +107,26 @@ def weekly(session: Session, merchant_id: str, url: str) -> Digest | None:
         html=html_layout(_TEMPLATES / "digest.mjml.j2").render(values),
         plain=plain_layout(_TEMPLATES / "digest.txt.j2").render(values),
     )
+
+
+def address(session: Session, merchant_id: str, week: Week) -> int:
+    """A task for each of the team, in the caller's transaction; how many are new. Ask as often as you like.
+
+    Each carries the days it tells of and when to give it up: before the provider forgets its key, and when the week
+    is over. So nobody gets two, whatever happens between; who could not be reached within a day gets none.
+    """
+    give_up_at = min(clock.now() + LONGEST_TRY, week.ends)
+    new = 0
+    for user_id in identity.team_addresses(session, merchant_id):
+        new += None is not tasks.schedule(
+            session,
+            kind=DIGEST.kind,
+            merchant_id=merchant_id,
+            key=f"digest:{merchant_id}:{week.name}:{user_id}",
+            payload={"user_id": user_id, "until": week.until.isoformat(), "give_up_at": give_up_at.isoformat()},
+            priority=DIGEST.priority,
+        )
+    return new
 
 
 def _lines(found: Dashboard) -> list[Line]:
@@ -122,12 +173,3 @@ def _ghosts(number: int) -> str:
 
 def _day(day: date) -> str:
     return format_date(day, "d MMMM", locale="en")
-
-
-def schedule_next(session: Session, merchant_id: str, timezone: str, now: datetime) -> datetime:
-    """Have the next digest sent on the coming Monday, once whoever asks how often; when that is."""
-    at = next_sending(now, timezone)
-    tasks.schedule(
-        session, kind="send_weekly_digest", merchant_id=merchant_id, key=f"digest:{merchant_id}:{at:%G-%V}", run_at=at
-    )
-    return at

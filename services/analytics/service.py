@@ -20,11 +20,14 @@ PERIODS = (7, 30, 90)
 HEALTH_DAYS = 30
 
 
-def dashboard(session: Session, merchant_id: str, *, days: int = 30, currency: str | None = None) -> Dashboard:
-    """Everything the dashboard shows. `days` is one of 7, 30, 90; today (UTC) is the period's last day.
+def dashboard(
+    session: Session, merchant_id: str, *, days: int = 30, currency: str | None = None, until: date | None = None
+) -> Dashboard:
+    """Everything the dashboard shows. `days` is one of 7, 30, 90; `until` (UTC) is the period's last day, None today.
 
-    `currency` None means the merchant's default, or the one with most money where the default has none. Raises
-    `NotFoundError` for an unknown merchant, `BadRequestError` for another period.
+    What is open is so now, whatever the period. `currency` None means the merchant's default, or the one with most
+    money where the default has none. Raises `NotFoundError` for an unknown merchant, `BadRequestError` for another
+    period.
     """
     if days not in PERIODS:
         raise BadRequestError(f"the period is one of {PERIODS} days")
@@ -33,7 +36,7 @@ def dashboard(session: Session, merchant_id: str, *, days: int = 30, currency: s
         raise NotFoundError("There is no such merchant")
     totals = {row.currency: row for row in repository.list_totals(session, merchant_id)}
     chosen = _choose(currency, merchant.default_currency, {code: row.leakage_cents for code, row in totals.items()})
-    today = clock.now().date()
+    today = until or clock.now().date()
     since = today - timedelta(days=days - 1)
     reach = max(2 * days, HEALTH_DAYS)
     rows = repository.list_days(session, merchant_id, chosen, today - timedelta(days=reach - 1), today)

@@ -83,10 +83,10 @@ def get_owner_id(session: Session, merchant_id: str) -> str | None:
     ).first()
 
 
-def list_team_addresses(session: Session, merchant_id: str, roles: Sequence[Role]) -> Sequence[str]:
-    """Verified addresses of a merchant's members in these roles, in the order they joined."""
+def list_team_addresses(session: Session, merchant_id: str, roles: Sequence[Role]) -> Sequence[tuple[str, str]]:
+    """Ids and verified addresses of a merchant's members in these roles, in the order they joined."""
     return session.exec(
-        select(User.email)
+        select(User.id, User.email)
         .join(Membership, col(Membership.user_id) == User.id)
         .where(
             Membership.merchant_id == merchant_id,

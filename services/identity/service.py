@@ -85,9 +85,12 @@ def first_merchant(user_id: str, name: str) -> str:
     return merchant_id
 
 
-def list_team_addresses(session: Session, merchant_id: str) -> list[str]:
-    """Whom PHANTOM writes to about a merchant: its owners and admins whose address is confirmed. Tenant session."""
-    return list(repository.list_team_addresses(session, merchant_id, (Role.OWNER, Role.ADMIN)))
+def team_addresses(session: Session, merchant_id: str) -> dict[str, str]:
+    """Whom PHANTOM writes to about a merchant: its owners and admins whose address is confirmed, address by user id.
+
+    Tenant session.
+    """
+    return dict(repository.list_team_addresses(session, merchant_id, (Role.OWNER, Role.ADMIN)))
 
 
 def _open(user_id: str, merchant_id: str, method: SignInMethod, user_agent: str, replaces: str) -> NewSession:

@@ -11,8 +11,9 @@ from core.clock import from_timestamp
 class Schedule:
     """A kind of task that every active merchant gets once a period.
 
-    `done_by_connecting`: who connected within the period has had one already, with more in it. `spread`: each
-    merchant's periods begin at a moment of its own, so that not all of them start at once.
+    `done_by_connecting`: who connected within the period waits for the next one: connecting did it already, with more
+    in it, or there is nothing to do yet. `spread`: each merchant's periods begin at a moment of its own, so that not
+    all of them start at once. `after`: how long after the epoch's own periods these begin.
     """
 
     kind: str
@@ -20,6 +21,7 @@ class Schedule:
     priority: int = 0
     done_by_connecting: bool = False
     spread: bool = False
+    after: timedelta = timedelta()
 
     def slot(self, merchant_id: str, now: datetime) -> int:
         """Which of the merchant's periods `now` is in: the number of the common one, or the one before it."""
@@ -30,7 +32,7 @@ class Schedule:
         return from_timestamp(slot * self.every.total_seconds()) + self._offset(merchant_id)
 
     def _offset(self, merchant_id: str) -> timedelta:
-        return offset_of(merchant_id, self.every) if self.spread else timedelta()
+        return self.after + (offset_of(merchant_id, self.every) if self.spread else timedelta())
 
 
 def offset_of(merchant_id: str, every: timedelta) -> timedelta:
@@ -45,7 +47,11 @@ def offset_of(merchant_id: str, every: timedelta) -> timedelta:
 HUNT = Schedule("hunt", timedelta(hours=12), priority=-10, done_by_connecting=True, spread=True)
 PULSE = Schedule("pulse", timedelta(hours=1))
 PURGE = Schedule("purge_pii", timedelta(days=1), priority=-10, spread=True)
-SCHEDULES = (HUNT, PULSE, PURGE)
+DIGEST = Schedule(
+    "send_weekly_digest", timedelta(days=7), priority=-10, done_by_connecting=True, after=timedelta(days=3, hours=18)
+)
+"""Its weeks begin on Sunday, 18:00 UTC (the epoch was a Thursday): where Monday's 8 o'clock comes first, at UTC+14."""
+SCHEDULES = (HUNT, PULSE, PURGE, DIGEST)
 SENTINEL_LOCK = "phantom.sentinel"
 """The advisory lock that the leading Sentinel holds."""
 
