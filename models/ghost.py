@@ -34,6 +34,9 @@ OPEN_STATES = frozenset({GhostState.OPEN, GhostState.CONTACTED, GhostState.CLICK
 UNPAID_STATES = OPEN_STATES | {GhostState.EXHAUSTED, GhostState.STOPPED, GhostState.LOST}
 
 
+GIVEN_UP = "given_up"  # `close_reason` of what was lost though its invoice may still be open, and so be paid
+
+
 class Strategy(StrEnum):
     TECHNICAL_BRIDGE = "technical_bridge"
     SMART_RETRY = "smart_retry"

@@ -5,11 +5,11 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import ARRAY, String, any_, bindparam, delete, text
+from sqlalchemy import ARRAY, String, any_, bindparam, delete, or_, text
 from sqlmodel import Session, col, select
 
 from core.rows import insert_rows
-from models.ghost import UNPAID_STATES, GhostKind, GhostState, GhostTarget
+from models.ghost import GIVEN_UP, UNPAID_STATES, GhostKind, GhostState, GhostTarget
 from models.merchant import BilledInvoice
 from models.work import Hunt, HuntSpool, HuntState
 
@@ -93,8 +93,9 @@ def add_seen(session: Session, merchant_id: str, hunt_id: str, invoice_ids: list
 def list_missing(session: Session, merchant_id: str, hunt_id: str, found_before: datetime, limit: int) -> list[str]:
     """Invoices of ghosts that may still be paid, which the hunt did not see open; oldest first.
 
-    What was lost is left out: it was not open before either. Batch by batch, because as one anti-join it is quadratic:
-    behind row-level security PostgreSQL looks nothing up by a value it computed (`'seen:' || …` is not leakproof).
+    What was lost with its invoice is left out, which was not open before either; what was given up while the invoice
+    was open is not. Batch by batch, because as one anti-join it is quadratic: behind row-level security PostgreSQL
+    looks nothing up by a value it computed (`'seen:' || …` is not leakproof).
     """
     missing: list[str] = []
     after = ""
@@ -105,7 +106,8 @@ def list_missing(session: Session, merchant_id: str, hunt_id: str, found_before:
                 GhostTarget.merchant_id == merchant_id,
                 GhostTarget.id > after,
                 GhostTarget.kind == GhostKind.FAILED,
-                col(GhostTarget.state).in_(UNPAID_STATES - {GhostState.LOST}),
+                col(GhostTarget.state).in_(UNPAID_STATES),
+                or_(col(GhostTarget.state) != GhostState.LOST, col(GhostTarget.close_reason) == GIVEN_UP),
                 GhostTarget.found_at < found_before,
             )
             .order_by(col(GhostTarget.id))

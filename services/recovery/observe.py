@@ -232,7 +232,7 @@ def _update(work: Work, ghost: GhostTarget, facts: InvoiceFacts, verdict: Classi
         return False
     if verdict.verdict in (Verdict.LOST, Verdict.STOPPED):
         trigger = Trigger.LOST if verdict.verdict is Verdict.LOST else Trigger.STOPPED
-        return settle.lose(work, ghost, verdict.reason, trigger)
+        return settle.lose(work, ghost, verdict.reason, trigger, still_open=facts.status == "open")
     if facts.status != "open":
         return False
     return _refresh_open(work, ghost, facts)

@@ -123,7 +123,7 @@ def _by_person(
         if ghost is None:
             continue
         if trigger is Trigger.LOST:
-            done += settle.lose(work, ghost, reason, trigger)
+            done += settle.lose(work, ghost, reason, trigger, still_open=True)
         else:
             done += work.move(ghost, trigger, reason)
     work.finish()

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from core import ids
-from models.ghost import GhostState, GhostTarget
+from models.ghost import GIVEN_UP, GhostState, GhostTarget
 from models.money import RecoveryKind
 from services.audit import service as audit
 from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
@@ -87,11 +87,17 @@ def _retry_due_at(ghost: GhostTarget) -> datetime | None:
     return ghost.next_payment_attempt if retried_by_stripe(decline) else None
 
 
-def lose(work: Work, ghost: GhostTarget, reason: str, trigger: Trigger) -> bool:
-    """Close a ghost to messages as lost or stopped; a later payment still recovers it."""
+def lose(work: Work, ghost: GhostTarget, reason: str, trigger: Trigger, *, still_open: bool = False) -> bool:
+    """Close a ghost to messages as lost or stopped; a later payment still recovers it.
+
+    `still_open`: its invoice may still be open, so hunts go on looking whether it was paid without a word.
+    """
+    given_up = trigger is Trigger.LOST and still_open
     if not work.move(ghost, trigger, reason):
+        if ghost.close_reason == GIVEN_UP and trigger is Trigger.LOST and not still_open:
+            ghost.close_reason = trigger.value
         return False
-    ghost.close_reason = trigger.value
+    ghost.close_reason = GIVEN_UP if given_up else trigger.value
     if trigger is Trigger.LOST:
         work.changes.day(work.now.date(), ghost.currency, lost_count=1, lost_cents=ghost.amount_cents)
     audit.log_event(work.session, work.merchant.id, f"recovery.{trigger.value}", reason, facts={"ghost_id": ghost.id})

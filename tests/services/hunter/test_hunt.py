@@ -18,6 +18,7 @@ from services.hunter import service as hunter
 from services.hunter.errors import HuntOverError, HuntTakenOverError
 from services.hunter.schemas import HuntProgress, HuntRequest
 from services.hunter.service import HuntRun
+from services.recovery import service as recovery
 from tests.support.factories import make_merchant, raw_invoice, raw_subscription
 
 Plain = dict[str, Any]
@@ -310,6 +311,31 @@ class TestLostEvents:
         clock.advance(timedelta(hours=12))
         hunt(merchant, stripe)
         assert stripe.requests - asked == 4  # the four lists and nothing else
+
+    def test_what_a_person_wrote_off_and_was_paid_all_the_same_recovers(self, merchant: str, clock: ManualClock):
+        stripe = account(1)
+        hunt(merchant, stripe)
+        with db.tenant_session(merchant) as session:
+            recovery.mark_lost(session, merchant, [ghost.id for ghost in session.exec(select(GhostTarget))], "usr_1")
+        clock.advance(timedelta(hours=12))
+        paid = raw_invoice(0, status="paid", amount_remaining=0, amount_paid=4900)
+        stripe.elsewhere, stripe.lists["invoices_open"] = [paid], []
+        hunt(merchant, stripe)
+        assert rows(merchant, GhostTarget)[0].state == GhostState.RECOVERED
+
+    def test_what_a_person_wrote_off_and_ended_is_not_asked_for_again(self, merchant: str, clock: ManualClock):
+        stripe = account(1)
+        hunt(merchant, stripe)
+        with db.tenant_session(merchant) as session:
+            recovery.mark_lost(session, merchant, [ghost.id for ghost in session.exec(select(GhostTarget))], "usr_1")
+        stripe.elsewhere, stripe.lists["invoices_open"] = [raw_invoice(0, status="void")], []
+        asked = []
+        for _ in range(2):
+            clock.advance(timedelta(hours=12))
+            before = stripe.requests
+            hunt(merchant, stripe)
+            asked.append(stripe.requests - before)
+        assert asked == [5, 4]  # once by its id, then the four lists and nothing else
 
     def test_an_invoice_that_is_gone_is_lost(self, merchant: str, clock: ManualClock):
         stripe = account(1)
