@@ -5,8 +5,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from core import clock
+from core import clock, db
 from sandbox.outbox.store import Message
+from services.tasks import service as tasks
+from services.tasks.service import MAX_DEATHS
 from tests.simulation.ledger import Mail
 
 if TYPE_CHECKING:
@@ -137,6 +139,17 @@ def _queue_is_empty(play: "Play") -> None:
             play.ledger.violated("no task is left", str(task))
 
 
+def replay_killed(play: "Play") -> None:
+    """A person runs again what stands dead after three deaths of its process; each death must be one we caused."""
+    for task in _rows(play, "select id, kind, deaths from scheduled_tasks where state = 'dead' order by id"):
+        if task["deaths"] < MAX_DEATHS or sum(play.ledger.crashes.values()) < task["deaths"]:
+            continue
+        play.ledger.fault("dead_letter_replayed")
+        play.ledger.trace.say(f"a person replays {task['kind']} {task['id']}")
+        with db.system_session() as session:
+            tasks.replay(session, task["id"])
+
+
 def _events_are_handled(play: "Play") -> None:
     stored = {row["id"]: row["handled_at"] for row in _rows(play, "select id, handled_at from processed_events")}
     for event in sorted(play.ledger.acknowledged):
@@ -167,6 +180,9 @@ def _money_is_right(play: "Play", ghosts: list[dict[str, Any]], rows: list[dict[
                 f"{ghost['id']}: Stripe {collected}, PHANTOM {mine and mine['amount_cents']}, {ghost['state']}",
             )
         taken = _taken_back(play, invoice) if mine else 0
+        if back is None and taken and _nobody_told(play, invoice):
+            play.ledger.fault("reversal_never_told")  # no scan looks for money that went back
+            taken = 0
         if -(back["amount_cents"] if back else 0) != taken:
             play.ledger.violated(
                 "reversals are what Stripe gave back",
@@ -182,7 +198,7 @@ def _money_is_right(play: "Play", ghosts: list[dict[str, Any]], rows: list[dict[
 
 def _taken_back(play: "Play", invoice: dict[str, Any]) -> int:
     """What a full refund or a lost dispute took from a paid invoice."""
-    for charge in _charges_of(play, invoice["id"]):
+    for charge in play.charges_of(invoice["id"]):
         if charge["status"] != "succeeded":
             continue
         if charge["refunded"]:
@@ -192,10 +208,12 @@ def _taken_back(play: "Play", invoice: dict[str, Any]) -> int:
     return 0
 
 
-def _charges_of(play: "Play", invoice: str) -> list[dict[str, Any]]:
-    payments = play.space.table("invoice_payment").where("invoice", invoice)
-    intents = [payment["payment"].get("payment_intent") for payment in payments]
-    return [charge for intent in intents for charge in play.space.table("charge").where("payment_intent", intent)]
+def _nobody_told(play: "Play", invoice: dict[str, Any]) -> bool:
+    """Whether an event that would have told of the money going back was lost for good."""
+    lost = play.wire.lost_objects
+    charges = {charge["id"] for charge in play.charges_of(invoice["id"])}
+    disputes = {one["id"] for charge in charges for one in play.space.table("dispute").where("charge", charge)}
+    return bool(lost["charge.refunded"] & charges or lost["charge.dispute.closed"] & disputes)
 
 
 def _nothing_missed(play: "Play", ghosts: list[dict[str, Any]]) -> None:

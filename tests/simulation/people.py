@@ -60,13 +60,13 @@ class People:
             at = now + min(chance.lognormvariate(9, 1.6), 9 * DAY)
             self.play.plan(at, f"{customer.name}: {what}", lambda: self.act(what, customer, token, stop))
 
-    def plan_regret(self, charge: str) -> None:
+    def plan_regret(self, invoice: str) -> None:
         """What was paid may be taken back."""
         chance = self.play.streams("regret")
         what = _one_of(chance, REGRETS)
         if what:
             at = self.play.now() + chance.uniform(0.01, 8 * DAY)
-            self.play.plan(at, f"{what} of {charge}", lambda: self.regret(what, charge))
+            self.play.plan(at, f"{what} of {invoice}", lambda: self.regret(what, invoice))
 
     # -- customers ------------------------------------------------------------------------------------------------
 
@@ -162,9 +162,10 @@ class People:
             ):
                 play.actions.cancel_subscription(play.account, subscription, at_period_end=at_end)
 
-    def regret(self, what: str, charge: str) -> None:
+    def regret(self, what: str, invoice: str) -> None:
         play, account = self.play, self.play.account
-        amount = play.space.table("charge").objects[charge]["amount"]
+        paid = next(one for one in play.charges_of(invoice) if one["status"] == "succeeded")
+        charge, amount = paid["id"], paid["amount"]
         if what == "dispute":
             self._refusable(lambda: self._dispute(charge))
         elif what == "refund":

@@ -248,6 +248,7 @@ class Play:
         self.draining = True
         self.ledger.trace.say("drain")
         self.machine.rates, self.machine.lose_announcements = {}, 0.0
+        judge.replay_killed(self)
         self.wire.drop, self.wire.repeat, self.wire.late = 0.0, 0.0, False
         self.engine.sentinel_away, self.engine.hunts_every = (0.0, 0.0), 10 * DAY
         for trouble in self.troubles:
@@ -320,6 +321,12 @@ class Play:
         found = self.space.table("invoice").where("customer", customer.id)
         return [invoice for invoice in found if invoice["status"] == "open" and invoice["attempted"]]
 
+    def charges_of(self, invoice: str) -> list[Json]:
+        """Every charge that was tried for an invoice."""
+        payments = self.space.table("invoice_payment").where("invoice", invoice)
+        intents = [payment["payment"].get("payment_intent") for payment in payments]
+        return [charge for intent in intents for charge in self.space.table("charge").where("payment_intent", intent)]
+
     def _decide(self, attempt: Attempt) -> Outcome:
         owner = (attempt.customer or {}).get("email")
         outcome = bank(self.by_email.get(owner or ""), attempt, self.streams("bank"))
@@ -334,6 +341,8 @@ class Play:
                 attempt.amount,
             )
             self.ledger.charges.append(made)
+            if outcome.approved and not self.draining:
+                self.people.plan_regret(made.invoice)
             answer = outcome.decline_code or ("3ds" if outcome.requires_action else "approved")
             self.ledger.trace.say(f"bank: {made.invoice} {made.source} {answer}")
         return outcome

@@ -1,14 +1,16 @@
 """A few seeds in every run of the tests, and proof that the judge sees what it must not overlook."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 import pytest
 
 from services.integrations.resend import OutgoingEmail, ResendSender
+from services.integrations.stripe.client import ScopedStripe
 from services.messaging import repository as messages
 from services.messaging import schedule
+from services.recovery import settle
 from tests.simulation.place import Place, place
 from tests.simulation.seeds import Outcome, play_seed
 from tests.support.database import WorkerDatabase
@@ -55,9 +57,25 @@ def _nobody_was_written_to(*_: Any, **__: Any) -> int:
     return 0
 
 
+def _nothing_comes_back(*_: Any, **__: Any) -> bool:
+    return False
+
+
+_look = ScopedStripe.retrieve_invoice
+_seen: dict[str, Any] = {}
+
+
+def _remembered(self: ScopedStripe, invoice_id: str, expand: Sequence[str] = ()) -> Any:
+    if invoice_id not in _seen:
+        _seen[invoice_id] = _look(self, invoice_id, expand)
+    return _seen[invoice_id]
+
+
 BROKEN: dict[str, tuple[Any, str, Callable[..., Any], str]] = {
     "every mail twice": (ResendSender, "send", _send_twice, "no step goes out twice"),
     "mails at night": (schedule, "within_hours", _any_hour, "quiet hours"),
+    "no fresh look": (ScopedStripe, "retrieve_invoice", _remembered, "a fresh look before each message"),
+    "reversals forgotten": (settle, "reverse", _nothing_comes_back, "reversals are what Stripe gave back"),
     "no weekly limit": (messages, "count_sent_to_customer", _nobody_was_written_to, "the customer's weekly limit"),
 }
 

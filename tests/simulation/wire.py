@@ -2,8 +2,11 @@
 
 import heapq
 import math
+from collections import defaultdict
 from dataclasses import dataclass, field
 from random import Random
+
+import orjson
 
 from sandbox.stripe.deliveries import Deliveries, signature
 from sandbox.stripe.world import World
@@ -32,7 +35,8 @@ class Wire:
     drop: float = 0.1
     repeat: float = 0.05
     late: bool = True
-    dropped: set[str] = field(default_factory=set)
+    lost_objects: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Of events lost for good: the ids of what they were about, by type."""
     _heap: list[tuple[float, float, int, Webhook]] = field(default_factory=list)
     _count: int = 0
 
@@ -43,7 +47,8 @@ class Wire:
             if self.chance.random() < self.drop:
                 self.ledger.fault("webhook_dropped")
                 self.ledger.trace.say(f"{webhook.event_type} {webhook.event_id} is lost")
-                self.dropped.add(webhook.event_id)
+                lost = orjson.loads(webhook.body)["data"]["object"].get("id", "")
+                self.lost_objects[webhook.event_type].add(lost)
                 continue
             copies = 1
             if self.chance.random() < self.repeat:
