@@ -121,7 +121,9 @@ class TestTestCommand:
             assert "-n" in command
             assert "tests/chaos" not in command
         else:
-            assert command[command.index("tests/chaos") + 1 :][:2] == ["-m", selected]
+            named = ["tests/chaos", "tests/deploy/test_two_hosts.py", "-m", selected]
+            assert command[command.index("tests/chaos") :][:4] == named
+            assert all((ROOT / path).exists() for path in named[:2])
             assert "-n" not in command  # one after another
         assert "not chaos" in pytestconfig.getini("addopts")
 
