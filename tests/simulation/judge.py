@@ -145,7 +145,7 @@ def replay_killed(play: "Play") -> None:
         if task["deaths"] < MAX_DEATHS or sum(play.ledger.crashes.values()) < task["deaths"]:
             continue
         play.ledger.fault("dead_letter_replayed")
-        play.ledger.trace.say(f"a person replays {task['kind']} {task['id']}")
+        play.ledger.trace.say(f"a person replays {task['kind']}")
         with db.system_session() as session:
             tasks.replay(session, task["id"])
 
