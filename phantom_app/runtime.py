@@ -10,7 +10,7 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,9 @@ def keep_tab_states(app: rx.App) -> None:
     """Let a worker keep its tabs' states with `TabStates`; before the app's lifespan starts."""
     states = app._state_manager
     if type(states) is StateManagerRedis:
-        app._state_manager = TabStates(
+        # as any callable: mypy takes the base's overloads for abstract methods, in a cold run only
+        manager: Callable[..., StateManagerRedis] = TabStates
+        app._state_manager = manager(
             redis=states.redis,
             token_expiration=states.token_expiration,
             lock_expiration=states.lock_expiration,
