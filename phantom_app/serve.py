@@ -28,7 +28,7 @@ from starlette.types import ASGIApp
 from core import config, db, logging, metrics
 from core.errors import ConfigurationError, PhantomError
 from phantom_app import build, draining, failures, headers, runtime
-from phantom_app.dispatch import Dispatch, prerendered
+from phantom_app.dispatch import Dispatch, HotFirst, prerendered
 from phantom_app.limits import SocketLimits
 from phantom_app.proxies import BehindProxies
 
@@ -128,7 +128,6 @@ def web(settings: config.Settings, folder: Path, parent: int) -> ASGIApp:
     static = folder / "build" / "client"
     policy, pages = headers.content_policy(headers.build_hashes(static)), app()
     inner = Dispatch(
-        hot=hot.routes(),
         api=api.router,
         api_app=metrics_api.Timed(api),
         pages=metrics_api.Timed(pages, "(pages)"),
@@ -136,7 +135,8 @@ def web(settings: config.Settings, folder: Path, parent: int) -> ASGIApp:
         documents=prerendered(static),
     )
     limited = SocketLimits(inner, origin=settings.public_url)
-    return behind_proxies(headers.SecurityHeaders(limited, policy, https=settings.serves_https), settings)
+    secured = headers.SecurityHeaders(limited, policy, https=settings.serves_https)
+    return behind_proxies(HotFirst(hot.routes(), secured), settings)
 
 
 def headless(settings: config.Settings, parent: int) -> ASGIApp:
@@ -154,9 +154,9 @@ def headless(settings: config.Settings, parent: int) -> ASGIApp:
 
     outer = Starlette(lifespan=life)
     timed = metrics_api.Timed(api)
-    inner = Dispatch(hot=hot.routes(), api=api.router, api_app=timed, pages=None, lifespan=outer)
+    inner = Dispatch(api=api.router, api_app=timed, pages=None, lifespan=outer)
     secured = headers.SecurityHeaders(inner, headers.content_policy(()), https=settings.serves_https)
-    return behind_proxies(secured, settings)
+    return behind_proxies(HotFirst(hot.routes(), secured), settings)
 
 
 def behind_proxies(app: ASGIApp, settings: config.Settings) -> ASGIApp:

@@ -30,18 +30,23 @@ _took = metrics.Gathered(metrics.INTAKE)
 _intakes: list[Intake] = []  # at most one: this process's
 
 
-async def _intake() -> Intake:
-    """This process's intake, made on first use where no lifespan did it."""
-    if not _intakes or _intakes[0].loop is not asyncio.get_running_loop():
-        _intakes[:] = [Intake()]
-        await _intakes[0].start()
-    return _intakes[0]
+async def _begin() -> Intake:
+    """This process's intake from now on; on first use where no lifespan did it."""
+    _intakes[:] = [Intake()]
+    return await _intakes[0].start()
+
+
+def _running() -> Intake | None:
+    """This process's intake, if it belongs to the running loop. No coroutine: it is asked for with every delivery."""
+    here = _intakes[0] if _intakes else None
+    return here if here is not None and here.loop is asyncio.get_running_loop() else None
 
 
 @contextlib.asynccontextmanager
 async def lifespan() -> AsyncIterator[None]:
     """Start intake before the first delivery, and commit what was accepted before the end."""
-    await _intake()
+    if _running() is None:
+        await _begin()
     try:
         yield
     finally:
@@ -149,7 +154,7 @@ class Webhook:
         signature = signatures[0].decode("latin-1") if len(signatures) == 1 else ""
         try:
             raw = await _body(announced, receive)
-            outcome = await (await _intake()).accept(raw, signature, connect=self._connect)
+            outcome = await (_running() or await _begin()).accept(raw, signature, connect=self._connect)
         except PhantomError as error:
             _took.observe(time.perf_counter() - started, error.code)
             await _refusal(error)(scope, receive, send)
@@ -161,12 +166,15 @@ class Webhook:
             await send({"type": "http.response.body", "body": b"ok"})
 
 
-_OK_HEADERS = ((b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"2"))
+_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+_OK_HEADERS = ((b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"2"), _NO_SNIFFING)
 
 
 def _refusal(error: PhantomError) -> Response:
     problem = {"type": "about:blank", "title": error.title, "status": error.status, "code": error.code}
-    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, NotStoredError) else {}
+    headers = {"X-Content-Type-Options": "nosniff"}
+    if isinstance(error, NotStoredError):
+        headers["Retry-After"] = str(error.retry_after)
     return Response(
         json.dumps({**problem, "detail": error.detail}),
         status_code=error.status,

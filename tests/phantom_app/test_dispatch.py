@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from phantom_app.dispatch import Dispatch, prerendered
+from phantom_app.dispatch import Dispatch, HotFirst, prerendered
 
 
 async def _hot(_request: Request) -> PlainTextResponse:
@@ -25,19 +25,20 @@ async def _pages(scope: Scope, receive: Receive, send: Send) -> None:
     await PlainTextResponse(f"pages {scope['path']}")(scope, receive, send)
 
 
-def switch(*, pages: Any = _pages) -> Dispatch:
+def switch(*, pages: Any = _pages) -> HotFirst:
     api = Starlette(routes=[Route("/health", _api), Route("/r/{token}", _api)])
-    return Dispatch(
-        hot=[Route("/api/webhooks/stripe", _hot, methods=["POST"])],
+    rest = Dispatch(
         api=api.router,
         api_app=api,
         pages=pages,
         lifespan=api,
         documents=frozenset({"/dashboard"}),
     )
+    hot = [Route("/api/webhooks/stripe", _hot, methods=["POST"]), Route("/api/access/{customer}", _hot)]
+    return HotFirst(hot, rest)
 
 
-async def ask(dispatch: Dispatch, path: str, method: str = "GET") -> httpx.Response:
+async def ask(dispatch: HotFirst, path: str, method: str = "GET") -> httpx.Response:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(dispatch), base_url="http://phantom") as client:
         return await client.request(method, path)
 
@@ -45,6 +46,7 @@ async def ask(dispatch: Dispatch, path: str, method: str = "GET") -> httpx.Respo
 class TestDispatch:
     async def test_each_has_its_own(self) -> None:
         assert (await ask(switch(), "/api/webhooks/stripe", "POST")).text == "hot"
+        assert (await ask(switch(), "/api/access/cus_1")).text == "hot"
         assert (await ask(switch(), "/health")).text == "api"
         assert (await ask(switch(), "/r/abc")).text == "api"
         assert (await ask(switch(), "/recoveries/gh_1")).text == "pages /recoveries/gh_1"
