@@ -75,7 +75,6 @@ class Dispatch:
     def _chosen(self, scope: Scope) -> ASGIApp:
         if scope["type"] == "lifespan":
             return self._lifespan
-        if scope["type"] == "http":
-            if self._pages is None or answers(self._api.routes, scope):
-                return self._api_app
+        if scope["type"] == "http" and (self._pages is None or answers(self._api.routes, scope)):
+            return self._api_app
         return self._pages or _NOT_FOUND
