@@ -87,6 +87,9 @@ class GhostTarget(TenantTable, table=True):
     card_brand: str = Field(default="", max_length=32)
     card_funding: str = Field(default="", max_length=16)
     card_last4: str = Field(default="", max_length=4)
+    card_fingerprint: str = Field(default="", max_length=64)  # Stripe's name of the card's number, the same for a copy
+    spare_card_id: str | None = Field(default=None, max_length=64)  # a default card that is not the one that failed
+    passed_over_card_id: str | None = Field(default=None, max_length=64)  # ... looked at, and not fit to be charged
     country_code: str = Field(default="", max_length=2)
     requires_3ds: bool = False
     stripe_error_code: str = Field(default="", max_length=64)
@@ -113,6 +116,10 @@ class GhostTarget(TenantTable, table=True):
     next_action: str = Field(default="", max_length=64)
     next_action_at: datetime | None = optional_utc()
     next_action_reason: str = long_text()
+    own_retries: int = count()
+    last_charge_at: datetime | None = optional_utc()  # the latest charge that no person made, Stripe's included
+    next_retry_at: datetime | None = optional_utc()
+    retry_reason: str = long_text()
     messages_sent: int = count()
     click_count: int = count()
     last_clicked_at: datetime | None = optional_utc()
@@ -142,6 +149,12 @@ class GhostTarget(TenantTable, table=True):
             "merchant_id",
             "next_action_at",
             postgresql_where=text("next_action_at is not null"),
+        ),
+        Index(
+            "ix_ghost_targets_retry",
+            "merchant_id",
+            "next_retry_at",
+            postgresql_where=text("next_retry_at is not null"),
         ),
     )
 
@@ -177,7 +190,11 @@ class ManualTask(TenantTable, table=True):
     assignee_id: str | None = Field(default=None, max_length=40)
     reason: str = long_text()
     closed_reason: str = long_text()
+    closed_by: str | None = Field(default=None, max_length=40)  # nobody: it closed itself
     created_at: datetime = utc_column()
+    alerted_at: datetime | None = optional_utc()
+    released_at: datetime | None = optional_utc()  # when a person let the draft go
+    released_by: str | None = Field(default=None, max_length=40)
     closed_at: datetime | None = optional_utc()
 
     __table_args__ = (

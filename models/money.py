@@ -40,6 +40,7 @@ class Recovery(TenantTable, table=True):
 class AttemptSource(StrEnum):
     STRIPE = "stripe"
     PHANTOM = "phantom"
+    CUSTOMER = "customer"  # a person, on Stripe's own page: no retry of a merchant's
 
 
 class AttemptState(StrEnum):
@@ -48,6 +49,7 @@ class AttemptState(StrEnum):
     DECLINED = "declined"
     ALREADY_PAID = "already_paid"  # somebody else was faster: no merit of ours
     GIVEN_UP = "given_up"  # Stripe did not know the card, the invoice or the account any more
+    UNCERTAIN = "uncertain"  # begun, and Stripe no longer says whether it was made: counts as made
 
 
 class PaymentAttempt(TenantTable, table=True):
@@ -62,6 +64,8 @@ class PaymentAttempt(TenantTable, table=True):
     idempotency_key: str = Field(max_length=200)
     payment_method_id: str | None = Field(default=None, max_length=64)
     card_brand: str = Field(default="", max_length=32)
+    card_fingerprint: str = Field(default="", max_length=64)
+    charge_id: str | None = Field(default=None, max_length=64)
     decline_code: str = Field(default="", max_length=64)
     attempted_at: datetime = utc_column()
     settled_at: datetime | None = optional_utc()
@@ -69,6 +73,14 @@ class PaymentAttempt(TenantTable, table=True):
     __table_args__ = (
         UniqueConstraint("merchant_id", "idempotency_key"),
         Index("ix_payment_attempts_ghost", "merchant_id", "ghost_id", "attempted_at"),
+        Index("ix_payment_attempts_card", "merchant_id", "payment_method_id", "attempted_at"),
+        Index(
+            "ix_payment_attempts_number",
+            "merchant_id",
+            "card_fingerprint",
+            "attempted_at",
+            postgresql_where=text("card_fingerprint <> ''"),
+        ),
     )
 
 
