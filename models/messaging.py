@@ -51,6 +51,7 @@ class Message(TenantTable, table=True):
     idempotency_key: str = Field(max_length=80)
     provider: str = Field(default="", max_length=16)
     provider_message_id: str = Field(default="", max_length=128)
+    sender_key: str = Field(default="", max_length=16, sa_column_kwargs={"server_default": ""})  # begun with which key
     due_at: datetime = utc_column()
     intent_at: datetime | None = optional_utc()
     sent_at: datetime | None = optional_utc()

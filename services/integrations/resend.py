@@ -14,34 +14,48 @@ import resend
 from resend.exceptions import ResendError
 
 from core.config import settings
-from core.errors import PhantomError, UnavailableError
+from services.integrations.carriers import (
+    KeyRefusedError,
+    MessageKeyUsedError,
+    MessageLaterError,
+    MessageRefusedError,
+    MessageUnknownError,
+    pause_of,
+)
 
 TIMEOUT = (5, 15)
+SENDING_ONLY = "restricted_api_key"
 _key: contextvars.ContextVar[str] = contextvars.ContextVar("resend_key")
 
 
-class EmailRefusedError(PhantomError):
+class EmailRefusedError(MessageRefusedError):
     """The provider will not send this message, now or later; nothing was sent."""
 
-    status, code, title = 422, "email_refused", "The mail provider refused the message"
+    code, title = "email_refused", "The mail provider refused the message"
 
 
-class EmailLaterError(UnavailableError):
+class EmailKeyRefusedError(EmailRefusedError, KeyRefusedError):
+    """The provider does not take the API key, or does not let it send from this domain."""
+
+    code, title = "email_sender_refused", "The mail provider does not accept this sender"
+
+
+class EmailLaterError(MessageLaterError):
     """Not sent and safe to try again with the same key: a rate limit, or the provider said it is unwell."""
 
     code, title = "email_later", "The mail provider asks to try later"
 
 
-class EmailUnknownError(UnavailableError):
+class EmailUnknownError(MessageUnknownError):
     """It is not known whether the message was accepted; only a repeat with the same key can tell."""
 
     code, title = "email_unknown", "The mail provider did not answer"
 
 
-class EmailKeyUsedError(PhantomError):
+class EmailKeyUsedError(MessageKeyUsedError):
     """The provider has accepted a message under this key before, with other contents: there is nothing to repeat."""
 
-    status, code, title = 409, "email_key_used", "The mail provider has this message in another form"
+    code, title = "email_key_used", "The mail provider has this message in another form"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +137,22 @@ class ResendSender:
         finally:
             _key.reset(token)
 
+    def check(self) -> None:
+        """Ask the provider whether it knows the key, without sending anything.
+
+        Raises `EmailKeyRefusedError` with its reason, `EmailLaterError` or `EmailUnknownError`. A key that may do
+        nothing but send is refused the look, in words of its own, and is good.
+        """
+        resend.api_url = settings().resend_api_base
+        token = _key.set(self.api_key)
+        try:
+            resend.Emails.list({"limit": 1})
+        except ResendError as error:
+            if error.error_type != SENDING_ONLY:
+                raise _translated(error) from None
+        finally:
+            _key.reset(token)
+
 
 def _translated(error: ResendError) -> Exception:
     """Resend's error by status (docs "Errors"). The SDK reports a cut connection or time-out as HttpClientError."""
@@ -134,12 +164,18 @@ def _translated(error: ResendError) -> Exception:
     if status == 409 and error.error_type == "invalid_idempotent_request":
         return EmailKeyUsedError(str(error.message))
     if status == 429:
-        return EmailLaterError(str(error.message))
+        return EmailLaterError(str(error.message), retry_after=pause_of(_header(error, "retry-after")))
     if status >= 500:
         return EmailUnknownError(str(error.message))
+    if status in (401, 403):
+        return EmailKeyRefusedError(str(error.message))
     if 400 <= status < 500:
         return EmailRefusedError(f"{error.error_type}: {error.message}")
     return error
+
+
+def _header(error: ResendError, name: str) -> str | None:
+    return next((str(value) for key, value in error.headers.items() if key.lower() == name), None)
 
 
 def sender_for(api_key: str | None) -> EmailSender | None:
