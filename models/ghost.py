@@ -117,6 +117,7 @@ class GhostTarget(TenantTable, table=True):
     next_action_at: datetime | None = optional_utc()
     next_action_reason: str = long_text()
     own_retries: int = count()
+    charge_id: str | None = Field(default=None, max_length=64)  # the latest one heard of, whoever made it
     last_charge_at: datetime | None = optional_utc()  # the latest charge that no person made, Stripe's included
     next_retry_at: datetime | None = optional_utc()
     retry_reason: str = long_text()
@@ -144,6 +145,13 @@ class GhostTarget(TenantTable, table=True):
         Index("ix_ghost_targets_unpurged", "merchant_id", "found_at", postgresql_where=text("purged_at is null")),
         Index("ix_ghost_targets_customer", "merchant_id", "customer_id"),
         Index("ix_ghost_targets_subscription", "merchant_id", "subscription_id"),
+        # A refund or dispute names a payment.
+        Index(
+            "ix_ghost_targets_intent",
+            "merchant_id",
+            "payment_intent_id",
+            postgresql_where=text("payment_intent_id is not null"),
+        ),
         Index(
             "ix_ghost_targets_due",
             "merchant_id",
