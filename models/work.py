@@ -130,7 +130,8 @@ class Hunt(TenantTable, table=True):
     unreadable: int = count()
     requests: int = count()
     seconds: float = 0.0
-    error: str = long_text()
+    error: str = long_text()  # of a done one: what it could not look at
+    looked_until: dict[str, Any] = json_object()  # Unix seconds: where the next hunt's lists of refunds, … begin
     started_at: datetime = utc_column()
     finished_at: datetime | None = optional_utc()
 
