@@ -1,6 +1,20 @@
 """Every table, so that importing `models` fills the metadata Alembic compares with."""
 
-from models import audit, base, ghost, identity, merchant, messaging, money, privacy, sending, vault, work
+from models import (
+    audit,
+    base,
+    ghost,
+    identity,
+    merchant,
+    messaging,
+    money,
+    presence,
+    privacy,
+    sending,
+    usage,
+    vault,
+    work,
+)
 
 __all__ = [
     "audit",
@@ -10,8 +24,10 @@ __all__ = [
     "merchant",
     "messaging",
     "money",
+    "presence",
     "privacy",
     "sending",
+    "usage",
     "vault",
     "work",
 ]

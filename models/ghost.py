@@ -142,6 +142,24 @@ class GhostTarget(TenantTable, table=True):
         Index("ix_ghost_targets_found", "merchant_id", text("found_at desc"), "id"),
         Index("ix_ghost_targets_state", "merchant_id", "state", text("found_at desc"), "id"),
         Index("ix_ghost_targets_amount", "merchant_id", text("amount_cents desc"), "id"),
+        Index(
+            "ix_ghost_targets_presence",
+            "merchant_id",
+            text("last_presence_at desc nulls last"),
+            text("found_at desc"),
+            "id",
+        ),
+        # What a dashboard asks: who of those that still owe was seen lately.
+        Index(
+            "ix_ghost_targets_active",
+            "merchant_id",
+            "currency",
+            "last_presence_at",
+            postgresql_include=["customer_id", "amount_cents"],
+            postgresql_where=text(
+                "last_presence_at is not null and state in ('open', 'contacted', 'clicked', 'paused', 'exhausted')"
+            ),
+        ),
         Index("ix_ghost_targets_unpurged", "merchant_id", "found_at", postgresql_where=text("purged_at is null")),
         Index("ix_ghost_targets_customer", "merchant_id", "customer_id"),
         Index("ix_ghost_targets_subscription", "merchant_id", "subscription_id"),

@@ -64,6 +64,8 @@ class Merchant(Table, table=True):
     updated_at: datetime = utc_column()
     connected_at: datetime | None = optional_utc()
     disconnected_at: datetime | None = optional_utc()
+    usage_customer_id: str | None = Field(default=None, max_length=64)  # at the platform: whom the operator bills
+    usage_since: date | None = None  # the first day (UTC) that is billed
 
     __table_args__ = (
         sealed_check("token_sealed", "encrypted_token", "iv", "tag", "wrapped_key"),

@@ -85,6 +85,13 @@ class LinkToken(Table, table=True):
     __table_args__ = (Index("ix_link_tokens_message", "merchant_id", "message_id"),)
 
 
+class ConfirmedBy(StrEnum):
+    """How a person showed that they are one."""
+
+    BUTTON = "button"
+    PAGE = "page"  # which posts itself after a movement, a touch or a key
+
+
 class Click(TenantTable, table=True):
     """A click that a person's browser confirmed. A few a message, kept with its ghost."""
 
@@ -93,6 +100,10 @@ class Click(TenantTable, table=True):
     ghost_id: str = Field(max_length=40)
     message_id: str = Field(max_length=40)
     confirmed_at: datetime = utc_column()
+    confirmed_by: ConfirmedBy = Field(
+        default=ConfirmedBy.BUTTON, sa_type=String(16), nullable=False, sa_column_kwargs={"server_default": "button"}
+    )
+    returned_at: datetime | None = optional_utc()  # this browser came back from Stripe's page with our cookie
 
     __table_args__ = (Index("ix_clicks_ghost", "merchant_id", "ghost_id"),)
 
