@@ -4,7 +4,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import PrimaryKeyConstraint
+from sqlalchemy import PrimaryKeyConstraint, String
 from sqlmodel import Field
 
 from models.base import Scope, Table, TenantTable, cents, count, enum_text, json_object, optional_utc, shard, utc_column
@@ -28,6 +28,18 @@ class CredentialMode(StrEnum):
 class MerchantState(StrEnum):
     ACTIVE = "active"
     DISCONNECTED = "disconnected"
+
+
+class StripeMails(StrEnum):
+    """Whether Stripe itself writes to the merchant's customers about failed payments: what the merchant says of it.
+
+    Stripe's API has no field that tells, and two mails about one payment are one too many.
+    """
+
+    NOT_ASKED = ""
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"  # asked, and nobody knew
 
 
 class Merchant(Table, table=True):
@@ -60,6 +72,10 @@ class Merchant(Table, table=True):
     reply_to: str = Field(default="", max_length=320)
     brand: dict[str, Any] = json_object()
     policy: dict[str, Any] = json_object()
+    stripe_mails: StripeMails = Field(
+        default=StripeMails.NOT_ASKED, sa_type=String(8), nullable=False, sa_column_kwargs={"server_default": ""}
+    )
+    stripe_refusals: dict[str, Any] = json_object()  # what Stripe does not let us do, by capability: code, since, last
     created_at: datetime = utc_column()
     updated_at: datetime = utc_column()
     connected_at: datetime | None = optional_utc()

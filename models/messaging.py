@@ -29,6 +29,10 @@ class MessageState(StrEnum):
     UNCERTAIN = "uncertain"
 
 
+WENT_OUT = (MessageState.SENT, MessageState.DELIVERED, MessageState.BOUNCED, MessageState.COMPLAINED)
+"""A provider took it, and nothing worse is known than that it came back."""
+
+
 class Message(TenantTable, table=True):
     """One slot of a ghost's sequence: (ghost, step) is unique, so nothing can fill it twice. Kept with its ghost."""
 
@@ -61,6 +65,15 @@ class Message(TenantTable, table=True):
         UniqueConstraint("merchant_id", "ghost_id", "step", "channel"),
         Index("ix_messages_recent", "merchant_id", text("created_at desc"), "id"),
         Index("ix_messages_customer", "merchant_id", "customer_id", "intent_at"),
+        # How the latest ones fared, out of the index alone.
+        Index(
+            "ix_messages_went_out",
+            "merchant_id",
+            "channel",
+            text("sent_at desc"),
+            postgresql_include=["state"],
+            postgresql_where=text("state in ('sent', 'delivered', 'bounced', 'complained')"),
+        ),
     )
 
 

@@ -16,7 +16,9 @@ from sqlmodel import Session
 from core.config import settings
 from core.errors import ConfigurationError, ConflictError, NotFoundError
 from models.merchant import CredentialMode, Merchant, MerchantState
-from services.integrations.stripe.errors import translated
+from services.integrations.stripe.access import portal_error
+from services.integrations.stripe.errors import StripeCallError, translated
+from services.integrations.stripe.refusals import Refusals
 from services.integrations.stripe.transport import (
     BATCH,
     CountingClient,
@@ -29,6 +31,8 @@ from services.vault.secret import Secret
 
 Plain = dict[str, Any]
 PAGE = 100
+_PORTAL_SESSIONS = "/v1/billing_portal/sessions"
+_UNCODED = {_PORTAL_SESSIONS: portal_error}  # where Stripe refuses without a code that the closed list could have
 
 
 class MerchantNotConnectedError(ConflictError):
@@ -46,8 +50,9 @@ class ScopedStripe:
         header: bool,
         patience: Patience = BATCH,
         sleep: Callable[[float], None] = time.sleep,
+        refusals: Refusals | None = None,
     ) -> None:
-        self.account = account
+        self.account, self._refusals = account, refusals
         self.requests = 0
         """HTTP requests sent so far, retries included; a hunt may send from several threads."""
         self._lock, self._patience, self._sleep = threading.Lock(), patience, sleep
@@ -133,7 +138,8 @@ class ScopedStripe:
     ) -> str:
         """The address of a Customer Portal session, good for minutes: make it at the click.
 
-        `flow` such as `payment_method_update` opens that page of the portal directly.
+        `flow` such as `payment_method_update` opens that page of the portal directly. Raises `StripePortalError`
+        where the merchant never set the portal up, or up without that page.
         """
         params: Plain = {"customer": customer_id, "return_url": return_url}
         if flow:
@@ -142,7 +148,7 @@ class ScopedStripe:
             params["flow_data"] = {"type": flow, "after_completion": back}
         if locale:
             params["locale"] = locale
-        return str(self.raw_post("/v1/billing_portal/sessions", params, idempotency_key=idempotency_key)["url"])
+        return str(self.raw_post(_PORTAL_SESSIONS, params, idempotency_key=idempotency_key)["url"])
 
     def set_customer_default_payment_method(
         self, customer_id: str, payment_method_id: str, *, idempotency_key: str
@@ -167,11 +173,19 @@ class ScopedStripe:
 
     def _call(self, method: str, path: str, params: Plain) -> Plain:
         def once() -> Plain:
-            with translated():
+            with translated(_UNCODED.get(path)):
                 answer: Plain = self._client.raw_request(method, path, **params).data
             return answer
 
-        return with_patience(once, self._patience, sleep=self._sleep)
+        try:
+            answered = with_patience(once, self._patience, sleep=self._sleep)
+        except StripeCallError as error:
+            if self._refusals is not None:
+                self._refusals.refused(method, path, error)
+            raise
+        if self._refusals is not None:
+            self._refusals.went_through(method, path)
+        return answered
 
 
 def client_for(session: Session, merchant_id: str, *, patience: Patience = BATCH) -> ScopedStripe:
@@ -185,9 +199,10 @@ def client_for(session: Session, merchant_id: str, *, patience: Patience = BATCH
         raise NotFoundError
     if merchant.stripe_user_id is None or merchant.state == MerchantState.DISCONNECTED:
         raise MerchantNotConnectedError
-    if merchant.credential_mode == CredentialMode.PLATFORM:
-        return ScopedStripe(platform_key(), merchant.stripe_user_id, header=True, patience=patience)
-    return ScopedStripe(vault.open_merchant_token(merchant), merchant.stripe_user_id, header=False, patience=patience)
+    by_header = merchant.credential_mode == CredentialMode.PLATFORM
+    key = platform_key() if by_header else vault.open_merchant_token(merchant)
+    refusals = Refusals(merchant_id, merchant.stripe_refusals)
+    return ScopedStripe(key, merchant.stripe_user_id, header=by_header, patience=patience, refusals=refusals)
 
 
 def platform_key() -> Secret:

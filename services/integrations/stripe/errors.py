@@ -6,7 +6,7 @@ into `detail`.
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import stripe
@@ -65,6 +65,17 @@ class StripePermissionError(StripeCallError):
     def __init__(self, *, revoked: bool = False, stripe_code: str = "", request_id: str = "") -> None:
         super().__init__(stripe_code=stripe_code, request_id=request_id)
         self.revoked = revoked
+
+
+class StripePortalError(StripeCallError):
+    """No Customer Portal session: it was never set up, does not offer what was asked for, or Stripe says no more."""
+
+    NOT_CONFIGURED, NO_CARD_UPDATE, REFUSED = "not_configured", "no_card_update", "refused"
+    status, code, title = 409, "stripe_portal", "Stripe cannot open the Customer Portal"
+
+    def __init__(self, *, reason: str, stripe_code: str = "", request_id: str = "") -> None:
+        super().__init__(stripe_code=stripe_code, request_id=request_id)
+        self.reason = reason
 
 
 class StripeNotFoundError(StripeCallError, NotFoundError):
@@ -179,13 +190,18 @@ def retry_after(headers: Mapping[str, str] | None) -> float | None:
 
 
 @contextlib.contextmanager
-def translated() -> Iterator[None]:
-    """Raise Stripe's errors of this block in our types; unknown ones pass unchanged."""
+def translated(uncoded: Callable[[stripe.InvalidRequestError], StripeCallError] | None = None) -> Iterator[None]:
+    """Raise Stripe's errors of this block in our types; unknown ones pass unchanged.
+
+    `uncoded` says what a refusal of this endpoint means that Stripe gives no code of its own.
+    """
     try:
         yield
     except stripe.StripeError as error:
         facts = {"kind": type(error).__name__, "status": error.http_status, "request": error.request_id or ""}
         found = translate(error)
+        if found is None and uncoded is not None and isinstance(error, stripe.InvalidRequestError):
+            found = uncoded(error)
         log.warning("stripe.call_failed", extra={"facts": {**facts, "code": found.stripe_code if found else ""}})
         if found is None:
             raise
