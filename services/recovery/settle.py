@@ -6,11 +6,10 @@ from core import ids
 from models.ghost import GIVEN_UP, GhostState, GhostTarget
 from models.money import RecoveryKind
 from services.audit import service as audit
-from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
-from services.recovery import repository
-from services.recovery.attribution import STRIPE_GRANULARITY, PaymentContext, mechanism_of
+from services.integrations.stripe.facts import InvoiceFacts
+from services.recovery import evidence, repository
+from services.recovery.attribution import STRIPE_GRANULARITY, credit_of
 from services.recovery.lifecycle import Trigger, can
-from services.recovery.strategy import retried_by_stripe
 from services.recovery.work import Work
 
 _MERIT = {
@@ -27,17 +26,9 @@ def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     if not can(GhostState(ghost.state), Trigger.PAID):
         return False
     paid_at = facts.paid_at or work.now
-    mechanism = mechanism_of(
-        PaymentContext(
-            paid_at=paid_at,
-            own_attempt_succeeded=repository.has_own_success(
-                work.session, ghost, facts.card.payment_method_id, paid_at + STRIPE_GRANULARITY
-            ),
-            last_click_at=ghost.last_clicked_at,
-            last_message_at=ghost.contacted_at,
-            stripe_retry_due_at=_retry_due_at(ghost),
-        )
-    )
+    found = evidence.of_payment(work.session, ghost, facts, paid_at)
+    credit = credit_of(found.context)
+    mechanism = credit.mechanism
     amount = _came_back(ghost, facts)
     ghost.mechanism, ghost.recovered_cents = mechanism, amount
     ghost.next_payment_attempt = None
@@ -46,11 +37,10 @@ def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     shown_at = paid_at
     if ghost.last_clicked_at is not None and timedelta() < ghost.last_clicked_at - paid_at <= STRIPE_GRANULARITY:
         shown_at = ghost.last_clicked_at  # Stripe cut its time to the second: the timeline keeps the real order
-    work.move(ghost, Trigger.PAID, f"Paid: {_MERIT[mechanism]}.", at=shown_at, mechanism=mechanism, amount=amount)
-    added = repository.add_recovery(
-        work.session,
-        _ledger_row(work, ghost, RecoveryKind.RECOVERED, facts.id, amount, paid_at),
-    )
+    proof = {"mechanism": mechanism, "message_id": credit.message_id, "came_back": found.came_back}
+    work.move(ghost, Trigger.PAID, f"Paid: {_MERIT[mechanism]}.", at=shown_at, amount=amount, **proof)
+    row = _ledger_row(work, ghost, RecoveryKind.RECOVERED, facts.id, amount, paid_at, credit.message_id)
+    added = repository.add_recovery(work.session, row)
     if added:
         work.changes.day(paid_at.date(), ghost.currency, recovered_count=1, recovered_cents=amount)
         work.changes.day(ghost.found_on, ghost.currency, cohort_recovered_count=1, cohort_recovered_cents=amount)
@@ -79,12 +69,6 @@ def _came_back(ghost: GhostTarget, facts: InvoiceFacts) -> int:
     if facts.paid_out_of_band and facts.amount_paid == 0:
         return open_when_found
     return min(open_when_found, facts.amount_paid)
-
-
-def _retry_due_at(ghost: GhostTarget) -> datetime | None:
-    """When Stripe was to charge again; a schedule that makes no charge deserves no merit."""
-    decline = DeclineFacts(decline_code=ghost.decline_code)
-    return ghost.next_payment_attempt if retried_by_stripe(decline) else None
 
 
 def lose(work: Work, ghost: GhostTarget, reason: str, trigger: Trigger, *, still_open: bool = False) -> bool:
@@ -127,7 +111,13 @@ def reverse(work: Work, ghost: GhostTarget, source_id: str, amount: int, reason:
 
 
 def _ledger_row(
-    work: Work, ghost: GhostTarget, kind: RecoveryKind, source_id: str, amount: int, at: datetime
+    work: Work,
+    ghost: GhostTarget,
+    kind: RecoveryKind,
+    source_id: str,
+    amount: int,
+    at: datetime,
+    message_id: str | None = None,
 ) -> dict[str, object]:
     return {
         "merchant_id": ghost.merchant_id,
@@ -138,6 +128,7 @@ def _ledger_row(
         "amount_cents": amount,
         "currency": ghost.currency,
         "mechanism": ghost.mechanism,
+        "message_id": message_id,
         "found_at": ghost.found_at,
         "occurred_at": at,
         "recorded_at": work.now,
