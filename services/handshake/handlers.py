@@ -5,16 +5,17 @@ its own tenant sessions, with no transaction open while Stripe is asked, and is 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from sqlmodel import Session
 
 from core import clock, db
-from models.ghost import FoundVia, GhostState
+from models.ghost import FoundVia
 from services.audit import service as audit
 from services.handshake.schemas import IncomingEvent
 from services.hunter.billing import record_billed
+from services.integrations.stripe import returns
 from services.integrations.stripe.client import MerchantNotConnectedError, ScopedStripe, client_for
 from services.integrations.stripe.errors import (
     StripeAuthenticationError,
@@ -25,11 +26,11 @@ from services.integrations.stripe.errors import (
 )
 from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import INVOICE_EXPAND, UnreadableInvoiceError, parse_invoice
-from services.integrations.stripe.reading import identifier, moment, money
+from services.integrations.stripe.reading import identifier
 from services.merchants import service as merchants
-from services.recovery import neighbours, paying, repository, settle
+from services.recovery import neighbours, paying, repository, reversals
 from services.recovery.observe import observe
-from services.recovery.work import Work, merchant_context
+from services.recovery.work import merchant_context
 from services.tasks.errors import Retry
 
 BUSY_PAUSE = timedelta(seconds=30)
@@ -197,52 +198,32 @@ def _charge_refunded(event: IncomingEvent) -> str:
     charge_id = identifier(event.object)
     if charge_id is None:
         return "no_id"
-    charge = _client(event.merchant_id).retrieve_charge(charge_id)
-    # A partial refund is a gesture, not a reversal: the customer still pays.
-    if not charge.get("refunded"):
-        return "partial_refund"
-    return _reverse(event, charge, charge_id, _amount(charge, "amount_refunded"), "The payment was refunded.")
+    back = returns.full_refund(_client(event.merchant_id).retrieve_charge(charge_id))
+    return _reverse(event, back) if back else "partial_refund"
 
 
 def _dispute_closed(event: IncomingEvent) -> str:
     dispute_id = identifier(event.object)
     if dispute_id is None:
         return "no_id"
-    dispute = _client(event.merchant_id).retrieve_dispute(dispute_id)
-    if dispute.get("status") != "lost":
-        return "dispute_not_lost"
-    amount = _amount(dispute, "amount")
-    return _reverse(event, dispute, dispute_id, amount, "The customer won a dispute over the payment.")
+    back = returns.lost_dispute(_client(event.merchant_id).retrieve_dispute(dispute_id))
+    return _reverse(event, back) if back else "dispute_not_lost"
 
 
-def _amount(source: dict[str, Any], field: str) -> int:
-    """Raises `UnreadableInvoiceError` for what is no amount; a missing one is 0, as it always was."""
-    found = money(source.get(field) or 0)
-    if found is None or found < 0:
-        raise UnreadableInvoiceError(f"no_{field}", identifier(source) or "")
-    return found
-
-
-def _reverse(event: IncomingEvent, source: dict[str, Any], source_id: str, amount: int, reason: str) -> str:
+def _reverse(event: IncomingEvent, back: returns.MoneyBack) -> str:
     """Take a recovery back. A payment whose own event is late or lost is recorded first, else it could never be."""
-    intent_id = identifier(source.get("payment_intent"))
-    if intent_id is None:
+    if back.payment_intent_id is None:
         return "no_payment_intent"
-    invoice_id = _invoice_of_intent(event.merchant_id, intent_id)
+    invoice_id = _invoice_of_intent(event.merchant_id, back.payment_intent_id)
     if invoice_id is None:
         return "no_recovery"
     facts = _fresh(event.merchant_id, invoice_id)
+    dated = replace(back, at=max(event.created, back.at or event.created))
     with db.tenant_session(event.merchant_id) as session:
         _observe(session, event.merchant_id, facts)
-        needed = neighbours.of_invoices(session, event.merchant_id, [facts])
-        work = Work.begin(session, merchant_context(session, event.merchant_id), clock.now(), needed)
-        ghost = repository.get_by_invoice(session, event.merchant_id, invoice_id)
-        if ghost is None or ghost.state != GhostState.RECOVERED:
-            return "no_recovery"
-        at = max(event.created, moment(source.get("created")) or event.created)
-        reversed_now = settle.reverse(work, ghost, source_id, amount, reason, at)
-        work.finish()
-    return "reversed" if reversed_now else "unchanged"
+        merchant = merchant_context(session, event.merchant_id)
+        done = reversals.take_back(session, merchant, {invoice_id: dated}, clock.now())
+    return "reversed" if done else "no_recovery"
 
 
 def _invoice_of_intent(merchant_id: str, intent_id: str) -> str | None:

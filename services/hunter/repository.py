@@ -5,12 +5,14 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import ARRAY, String, any_, bindparam, delete, or_, text
+from sqlalchemy import ARRAY, String, any_, bindparam, delete, func, or_, text
 from sqlmodel import Session, col, select
 
+from core import clock, ids
 from core.rows import insert_rows
 from models.ghost import GIVEN_UP, UNPAID_STATES, GhostKind, GhostState, GhostTarget
 from models.merchant import BilledInvoice
+from models.money import Recovery, RecoveryKind
 from models.work import Hunt, HuntSpool, HuntState
 
 BILLED_KEPT = timedelta(days=60)
@@ -51,6 +53,31 @@ def get_running(session: Session, merchant_id: str, trigger: str) -> Hunt | None
         .limit(1)
         .with_for_update()
     ).first()
+
+
+def looked_until(session: Session, merchant_id: str, name: str) -> datetime | None:
+    """Until when the last hunt that could look saw everything of a kind; None when none ever did."""
+    kept = col(Hunt.looked_until)
+    seconds = session.exec(
+        select(kept[name])
+        .where(Hunt.merchant_id == merchant_id, Hunt.state == HuntState.DONE, func.jsonb_exists(kept, name))
+        .order_by(col(Hunt.started_at).desc())
+        .limit(1)
+    ).first()
+    return None if seconds is None else clock.from_timestamp(seconds)
+
+
+def first_payment(session: Session, merchant_id: str, *, recorded_since: datetime | None) -> datetime | None:
+    """When the earliest of the payments that recovered a ghost was made; of those recorded since then, or of all.
+
+    The ledger's ids begin with the time they were made at.
+    """
+    statement = select(func.min(Recovery.occurred_at)).where(
+        Recovery.merchant_id == merchant_id, Recovery.kind == RecoveryKind.RECOVERED
+    )
+    if recorded_since is not None:
+        statement = statement.where(col(Recovery.id) >= ids.first_id_of("rc", recorded_since))
+    return session.exec(statement).one()
 
 
 def list_recent(session: Session, merchant_id: str, limit: int) -> Sequence[Hunt]:

@@ -19,6 +19,14 @@ class HuntRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class LookBack:
+    """Since when (UTC) a hunt lists what gave payments back; None: there is no recovery that could have gone back."""
+
+    refunds: datetime | None = None
+    disputes: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HuntProgress:
     """A hunt as the screens show it; `seconds` is wall time of the machine, counts are objects and requests."""
 

@@ -20,19 +20,18 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
 from sqlmodel import Session
 
 from core import clock, ids
-from core.errors import NotFoundError
 from models.ghost import FoundVia
 from models.work import Hunt, HuntState
 from services.audit import service as audit
-from services.hunter import repository, sweeps
+from services.hunter import repository, returns, sweeps
 from services.hunter.billing import record_billed
 from services.hunter.errors import HuntOverError, HuntTakenOverError
 from services.hunter.pace import Lister
+from services.hunter.pages import Page, Place, fetch_list, fetch_singly
 from services.hunter.schemas import HuntProgress, HuntRequest
 from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import UnreadableInvoiceError, parse_invoice, subscription_of
@@ -42,23 +41,7 @@ from services.recovery.observe import observe, write_off
 from services.recovery.work import merchant_context
 
 Plain = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    sweep: sweeps.Sweep
-    items: list[Plain]
-    then: "Place"  # where the hunt goes on once this page is stored
-    requests: int  # sent so far, this page's included
-    gone: tuple[str, ...] = ()  # invoices asked for by id that Stripe does not know any more
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """How far a hunt is: which of its sweeps, and after which object of it."""
-
-    position: int = 0
-    after: str | None = None
+_FAR = 2**63
 
 
 @dataclass
@@ -78,6 +61,8 @@ class HuntRun:
     _unreadable: Counter[str] = field(default_factory=Counter)
     _clock: float = field(default_factory=time.monotonic)
     _requests_before: int = 0
+    _refused: list[str] = field(default_factory=list)  # sweeps that the key may not list
+    _oldest_open: int | None = None  # when the oldest dispute was opened that can still be lost, Unix seconds
 
     @property
     def can_fetch_ahead(self) -> bool:
@@ -89,34 +74,17 @@ class HuntRun:
         if self._next.position >= len(self._sweeps):
             return None
         sweep = self._sweeps[self._next.position]
-        page = self._fetch_missing(client, sweep) if sweep.name == sweeps.MISSING else self._fetch_list(client, sweep)
+        if sweep.name == sweeps.MISSING:
+            page = self._fetch_missing(client, sweep)
+        else:
+            page = fetch_list(client, sweep, self._next, self._requests_before)
         self._next = page.then
         return page
 
-    def _fetch_list(self, client: Lister, sweep: sweeps.Sweep) -> Page:
-        params = {**sweep.params, "limit": sweeps.PAGE}
-        if self._next.after:
-            params["starting_after"] = self._next.after
-        answer = client.raw_get(sweep.path, params)
-        items = answer["data"]
-        # An object without an id is no cursor; a page without one would be asked for again for ever.
-        last = next((found for item in reversed(items) if (found := identifier(item))), None)
-        ends = not answer["has_more"] or last in (None, self._next.after)
-        then = Place(self._next.position + 1) if ends else replace(self._next, after=last)
-        return Page(sweep, items, then, self._requests_before + client.requests)
-
     def _fetch_missing(self, client: Lister, sweep: sweeps.Sweep) -> Page:
-        """Invoices that were not listed, one by one; each ends its ghost, so no hunt asks for it again."""
-        asked, left = self._missing[: sweeps.MISSING_BATCH], self._missing[sweeps.MISSING_BATCH :]
-        items, gone = [], []
-        for invoice_id in asked:
-            try:
-                items.append(dict(client.raw_get(f"{sweep.path}/{quote(invoice_id, safe='')}", dict(sweep.params))))
-            except NotFoundError:
-                gone.append(invoice_id)
-        self._missing = left
-        then = self._next if left else Place(self._next.position + 1)
-        return Page(sweep, items, then, self._requests_before + client.requests, tuple(gone))
+        asked, self._missing = self._missing[: sweeps.MISSING_BATCH], self._missing[sweeps.MISSING_BATCH :]
+        then = self._next if self._missing else self._next.next_sweep
+        return fetch_singly(client, sweep, asked, then, self._requests_before)
 
     def look_for_missing(self, session: Session) -> None:
         """Find out which invoices left the list without a word; before the sweep that reads them."""
@@ -131,8 +99,12 @@ class HuntRun:
         """
         hunt = self._hold(session)
         found = updated = unreadable = 0
-        if page.sweep.keeps:
+        if page.refused:
+            self._refused.append(page.sweep.name)
+        elif page.sweep.keeps:
             self._keep(session, page)
+        elif page.sweep.name in sweeps.RETURNS:
+            updated, unreadable = self._take_back(session, page)
         else:
             facts, unreadable = self._read(session, page)
             if page.sweep.name != "billed":
@@ -170,7 +142,8 @@ class HuntRun:
         return hunt
 
     def _cursor(self) -> Plain:
-        return {"position": self._stored.position, "after": self._stored.after, "run": self._token}
+        place = {"position": self._stored.position, "after": self._stored.after, "run": self._token}
+        return place | {"refused": list(self._refused), "oldest_open": self._oldest_open}
 
     def _move_on(self, session: Session, page: Page) -> None:
         begins = page.then.position != self._stored.position
@@ -194,6 +167,22 @@ class HuntRun:
                 facts = {"subscription": sweeps.trim_subscription(facts["subscription"])}
             rows.append({"merchant_id": self.merchant_id, "hunt_id": self.hunt_id, "object_id": key, "facts": facts})
         repository.add_to_spool(session, rows)
+
+    def _take_back(self, session: Session, page: Page) -> tuple[int, int]:
+        """Store refunds or disputes: how many recoveries went back, how many could not be read."""
+        before, merchant = self._unreadable.total(), merchant_context(session, self.merchant_id)
+        done, oldest = returns.store(session, merchant, page.sweep.name, page.items, clock.now(), self._unreadable)
+        if oldest is not None:
+            self._oldest_open = min(int(oldest.timestamp()), self._oldest_open or _FAR)
+        return done, self._unreadable.total() - before
+
+    def _looked_until(self) -> dict[str, int]:
+        """Where the next hunt's lists of what went back begin: what was refused to this one is not over."""
+        now = int(self.now.timestamp())
+        until = {sweep.name: now for sweep in self._sweeps if sweep.name in sweeps.RETURNS - set(self._refused)}
+        if sweeps.DISPUTES in until and self._oldest_open is not None:
+            until[sweeps.DISPUTES] = min(now, self._oldest_open)
+        return until
 
     def _read(self, session: Session, page: Page) -> tuple[list[InvoiceFacts], int]:
         wanted = [
@@ -222,8 +211,9 @@ class HuntRun:
             repository.clear_spool(session, self.merchant_id, self.hunt_id)
             self._prune(session)
         if state is HuntState.DONE:
-            self._report(session)
-        self.progress = replace(progress, state=state, error=error, finished_at=hunt.finished_at)
+            hunt.looked_until = self._looked_until()
+            hunt.error = self._report(session)
+        self.progress = replace(progress, state=state, error=hunt.error, finished_at=hunt.finished_at)
 
     def _prune(self, session: Session) -> None:
         """Every merchant is hunted twice a day, which makes this the place where its old rows go."""
@@ -231,7 +221,8 @@ class HuntRun:
         repository.abandon_hunts(session, self.merchant_id, self.now)
         repository.prune_hunts(session, self.merchant_id, self.now)
 
-    def _report(self, session: Session) -> None:
+    def _report(self, session: Session) -> str:
+        """Tell what became of the hunt; what it could not look at is returned as well, to be kept with it."""
         progress = self.progress
         audit.log_event(
             session,
@@ -242,14 +233,19 @@ class HuntRun:
             facts={"hunt_id": self.hunt_id, "requests": progress.requests},
         )
         for reason, number in sorted(self._unreadable.items()):
-            audit.log_event(
-                session,
-                self.merchant_id,
-                "hunter.unreadable",
-                f"{number} invoices could not be read: {reason.replace('_', ' ')}.",
-                level="warning",
-                facts={"reason": reason, "count": number},
-            )
+            message = f"{number} objects could not be read: {reason.replace('_', ' ')}."
+            self._warn(session, "hunter.unreadable", message, reason=reason, count=number)
+        missed = [
+            f"{sweep.without}: Stripe does not let PHANTOM list {sweep.name}. Allow the key to read them."
+            for sweep in self._sweeps
+            if sweep.name in self._refused
+        ]
+        for message in missed:
+            self._warn(session, "hunter.not_allowed", message)
+        return " ".join(missed)
+
+    def _warn(self, session: Session, name: str, message: str, **facts: Any) -> None:
+        audit.log_event(session, self.merchant_id, name, message, level="warning", facts=facts)
 
 
 def start(session: Session, merchant_id: str, request: HuntRequest) -> HuntRun:
@@ -282,11 +278,13 @@ def start(session: Session, merchant_id: str, request: HuntRequest) -> HuntRun:
         request=request,
         now=hunt.started_at,
         progress=_view(hunt),
-        _sweeps=sweeps.plan(request, hunt.started_at),
+        _sweeps=sweeps.plan(request, hunt.started_at, returns.look_back(session, merchant_id)),
         _stored=place,
         _next=place,
         _token=secrets.token_hex(8),
         _requests_before=hunt.requests,
+        _refused=list(cursor.get("refused", ())),
+        _oldest_open=cursor.get("oldest_open"),
     )
     hunt.cursor = run._cursor()
     run.look_for_missing(session)

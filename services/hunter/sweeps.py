@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.hunter.schemas import HuntRequest
+from services.hunter.schemas import HuntRequest, LookBack
 from services.integrations.stripe.parsing import INVOICE_EXPAND
 from services.integrations.stripe.reading import identifier, mapping, mappings, number, text
 
@@ -30,10 +30,18 @@ class Sweep:
     path: str
     params: Plain
     keeps: bool  # True: rows go to the spool; False: rows are invoices to be observed
+    without: str = ""  # what is missed when the account's key may not list this; empty: then there is no hunt
 
 
-def plan(request: HuntRequest, now: datetime) -> tuple[Sweep, ...]:
-    """The sweeps of a hunt in order: everything the invoices are joined with comes first."""
+REFUNDS, DISPUTES = "refunds", "disputes"
+RETURNS = frozenset({REFUNDS, DISPUTES})
+
+
+def plan(request: HuntRequest, now: datetime, look_back: LookBack) -> tuple[Sweep, ...]:
+    """The sweeps of a hunt in order: everything the invoices are joined with comes first.
+
+    Money that went back comes last: by then each payment that nobody told of is recorded, so it can be taken back.
+    """
     created = {}
     if request.since is not None:
         created["gte"] = int(request.since.timestamp())
@@ -62,7 +70,21 @@ def plan(request: HuntRequest, now: datetime) -> tuple[Sweep, ...]:
     if request.backfill_billing:
         since = {"created": {"gte": int((now - BILLING_WINDOW).timestamp())}}
         sweeps.append(Sweep("billed", "/v1/invoices", {"status": "paid", **since}, False))
+    if not request.audit and not window:
+        sweeps += _returns(look_back)
     return tuple(sweeps)
+
+
+def _returns(look_back: LookBack) -> list[Sweep]:
+    """Refunds and disputes, newest first. None of a kind while there is nothing that could have gone back."""
+    found = []
+    if look_back.refunds is not None:
+        since = {"created": {"gte": int(look_back.refunds.timestamp())}, "expand": ["data.charge"]}
+        found.append(Sweep(REFUNDS, "/v1/refunds", since, False, "Refunds whose webhook is lost are not noticed"))
+    if look_back.disputes is not None:
+        since = {"created": {"gte": int(look_back.disputes.timestamp())}}
+        found.append(Sweep(DISPUTES, "/v1/disputes", since, False, "Disputes whose webhook is lost are not noticed"))
+    return found
 
 
 def spool_row(sweep: Sweep, item: Any) -> tuple[str, Plain] | None:
@@ -91,7 +113,8 @@ def _trim_intent(intent: Any) -> Any:
     kept: Plain = {"id": identifier(intent), "status": _scalar(intent.get("status"))}
     if isinstance(error, dict):
         kept["last_payment_error"] = _scalars(error, "code", "decline_code", "advice_code", "type") | {
-            "payment_method": _trim_method(error.get("payment_method"))
+            "charge": identifier(error.get("charge")),
+            "payment_method": _trim_method(error.get("payment_method")),
         }
     kept["payment_method"] = _trim_method(intent.get("payment_method"))
     return kept
@@ -101,8 +124,8 @@ def _trim_method(method: Any) -> Any:
     if not isinstance(method, dict):
         return identifier(method)
     card = method.get("card")
-    facts = _scalars(card, "brand", "funding", "country", "last4") if isinstance(card, dict) else {}
-    return {"id": identifier(method), "card": facts}
+    facts = _scalars(card, "brand", "funding", "country", "last4", "fingerprint") if isinstance(card, dict) else {}
+    return {"id": identifier(method), "created": _scalar(method.get("created")), "card": facts}
 
 
 def trim_subscription(subscription: Plain) -> Plain:
@@ -110,6 +133,7 @@ def trim_subscription(subscription: Plain) -> Plain:
     return {
         "id": identifier(subscription),
         "status": _scalar(subscription.get("status")),
+        "default_payment_method": identifier(subscription.get("default_payment_method")),
         "cancellation_details": _scalars(mapping(subscription.get("cancellation_details")), "reason"),
         "items": {"data": [_trim_item(item) for item in mappings(mapping(subscription.get("items")).get("data"))]},
     }

@@ -142,6 +142,16 @@ def get_by_payment_intent(session: Session, merchant_id: str, payment_intent_id:
     ).first()
 
 
+def recovered_by_intents(session: Session, merchant_id: str, payment_intent_ids: Sequence[str]) -> dict[str, str]:
+    """Of the recovered ghosts, those that these payments paid: the invoice by the payment."""
+    statement = select(GhostTarget.payment_intent_id, GhostTarget.invoice_id).where(
+        GhostTarget.merchant_id == merchant_id,
+        col(GhostTarget.payment_intent_id).in_(payment_intent_ids),
+        GhostTarget.state == GhostState.RECOVERED,
+    )
+    return {str(intent): invoice for intent, invoice in session.exec(statement)}
+
+
 def shadow_carriers(session: Session, merchant_id: str, subscription_ids: Iterable[str]) -> set[str]:
     """Those of the subscriptions that already have an unpaid ghost carrying their shadow leakage."""
     carriers = session.exec(

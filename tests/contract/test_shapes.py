@@ -34,6 +34,7 @@ EXPANDED = [
     ("/v1/invoice_payments?expand[]=data.payment.payment_intent&expand[]=data.invoice", stripe.InvoicePayment),
     ("/v1/subscriptions?status=all&expand[]=data.latest_invoice.payments&expand[]=data.customer", stripe.Subscription),
     ("/v1/charges?expand[]=data.payment_intent.latest_charge&expand[]=data.refunds", stripe.Charge),
+    ("/v1/refunds?expand[]=data.charge", stripe.Refund),
     (
         "/v1/customers?expand[]=data.subscriptions&expand[]=data.invoice_settings.default_payment_method",
         stripe.Customer,

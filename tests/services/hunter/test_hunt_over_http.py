@@ -10,8 +10,10 @@ from sqlmodel import select
 from core import db
 from jobs.hunt import hunt
 from models.ghost import GhostTarget
+from models.money import Recovery
 from services.hunter.schemas import HuntProgress, HuntRequest
 from services.integrations.stripe import transport
+from services.integrations.stripe.client import client_for
 from tests.sandbox.process import SandboxProcess
 from tests.support import environment
 from tests.support.database import WorkerDatabase
@@ -68,6 +70,31 @@ def test_costs_a_request_a_hundred_objects_and_changes_nothing_twice(
     assert (second.listed, second.found, second.updated, second.unreadable) == (OBJECTS * LARGE, 0, 0, 0)
     assert second.requests == first.requests
     assert ghosts_of(merchant) == ghosts
+
+
+def test_a_refund_whose_webhook_is_lost_takes_the_recovery_back_once(
+    database: WorkerDatabase, sandbox: SandboxProcess
+) -> None:
+    merchant = merchant_with(sandbox, 3)
+    hunt(merchant, HuntRequest())
+    with db.tenant_session(merchant) as session:
+        invoice = session.exec(select(GhostTarget.invoice_id).limit(1)).one()
+        stripe = client_for(session, merchant)
+    card = sandbox.act("create_card", account=stripe.account, token="visa")
+    sandbox.act("pay_invoice", account=stripe.account, invoice=invoice, payment_method=card["id"])
+    states = [hunted_states(merchant)]  # no webhook is handled here
+    paid = next(charge for charge in stripe.raw_get("/v1/charges", {"limit": 100})["data"] if charge["paid"])
+    sandbox.act("refund", account=stripe.account, charge=paid["id"])
+    states += [hunted_states(merchant) for _ in range(2)]
+    assert states == [["open", "open", "recovered"], *[["open", "open", "reversed"]] * 2]
+    with db.tenant_session(merchant) as session:
+        kept = sorted(session.exec(select(Recovery.kind, Recovery.amount_cents)))
+    assert kept == [("recovered", paid["amount"]), ("reversed", -paid["amount"])]
+
+
+def hunted_states(merchant: str) -> list[str]:
+    hunt(merchant, HuntRequest())
+    return sorted(state for state, _ in ghosts_of(merchant).values())
 
 
 def test_takes_no_more_memory_for_more_ghosts(database: WorkerDatabase, sandbox: SandboxProcess) -> None:

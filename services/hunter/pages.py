@@ -1,0 +1,70 @@
+"""One page of a hunt, fetched from Stripe, and the place it leads to."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote
+
+from core.errors import NotFoundError
+from services.hunter import sweeps
+from services.hunter.pace import Lister
+from services.integrations.stripe.errors import StripePermissionError
+from services.integrations.stripe.reading import identifier
+
+Plain = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a hunt is: which of its sweeps, and after which object of it."""
+
+    position: int = 0
+    after: str | None = None
+
+    @property
+    def next_sweep(self) -> "Place":
+        return Place(self.position + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    sweep: sweeps.Sweep
+    items: list[Plain]
+    then: Place  # where the hunt goes on once this page is stored
+    requests: int  # sent so far, this page's included
+    gone: tuple[str, ...] = ()  # invoices asked for by id that Stripe does not know any more
+    refused: bool = False  # the account's key may not list this
+
+
+def fetch_list(client: Lister, sweep: sweeps.Sweep, here: Place, requests_before: int) -> Page:
+    """The page of a list after `here`. Raises the client's typed errors.
+
+    What a hunt can do without is passed over when the key may not list it; an account that let us go is not.
+    """
+    params = {**sweep.params, "limit": sweeps.PAGE}
+    if here.after:
+        params["starting_after"] = here.after
+    try:
+        answer = client.raw_get(sweep.path, params)
+    except StripePermissionError as error:
+        if error.revoked or not sweep.without:
+            raise
+        return Page(sweep, [], here.next_sweep, requests_before + client.requests, refused=True)
+    items = answer["data"]
+    # An object without an id is no cursor; a page without one would be asked for again for ever.
+    last = next((found for item in reversed(items) if (found := identifier(item))), None)
+    ends = not answer["has_more"] or last in (None, here.after)
+    then = here.next_sweep if ends else replace(here, after=last)
+    return Page(sweep, items, then, requests_before + client.requests)
+
+
+def fetch_singly(
+    client: Lister, sweep: sweeps.Sweep, invoice_ids: list[str], then: Place, requests_before: int
+) -> Page:
+    """Invoices that were not listed, one by one; each ends its ghost, so no hunt asks for it again."""
+    items, gone = [], []
+    for invoice_id in invoice_ids:
+        try:
+            items.append(dict(client.raw_get(f"{sweep.path}/{quote(invoice_id, safe='')}", dict(sweep.params))))
+        except NotFoundError:
+            gone.append(invoice_id)
+    return Page(sweep, items, then, requests_before + client.requests, tuple(gone))

@@ -1,0 +1,94 @@
+"""Money that went back without a word: refunds and disputes since the last hunt, joined with what was recovered.
+
+A refund or dispute of a payment that recovered no ghost costs no request and no row, and one that did costs none
+either: the lists say all there is to know. A dispute is decided up to months after it was opened, so the next hunts
+begin at the oldest one that is still open.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import Session
+
+from services.hunter import repository
+from services.hunter.schemas import LookBack
+from services.hunter.sweeps import DISPUTES, REFUNDS
+from services.integrations.stripe import returns
+from services.integrations.stripe.parsing import UnreadableInvoiceError
+from services.integrations.stripe.reading import identifier, mapping, moment
+from services.recovery import repository as recoveries
+from services.recovery.reversals import take_back
+from services.recovery.work import MerchantContext
+
+OVERLAP = timedelta(days=1)
+"""Longer than two clocks can disagree, and than Stripe's lists may lag behind what they list."""
+
+
+def look_back(session: Session, merchant_id: str) -> LookBack:
+    """Since when refunds and disputes have to be listed."""
+    return LookBack(_since(session, merchant_id, REFUNDS), _since(session, merchant_id, DISPUTES))
+
+
+def _since(session: Session, merchant_id: str, name: str) -> datetime | None:
+    """Where the last hunt that could look ended, and as far back as the payments go that were recorded since.
+
+    A payment can be heard of long after it was made, and then what gave it back is older than the last look.
+    """
+    until = repository.looked_until(session, merchant_id, name)
+    if until is None:
+        return repository.first_payment(session, merchant_id, recorded_since=None)
+    since = until - OVERLAP
+    earliest = repository.first_payment(session, merchant_id, recorded_since=since)
+    return since if earliest is None else min(since, earliest)
+
+
+def store(
+    session: Session,
+    merchant: MerchantContext,
+    name: str,
+    items: Sequence[Any],
+    now: datetime,
+    unreadable: Counter[str],
+) -> tuple[int, datetime | None]:
+    """Reverse what a page of refunds or disputes takes back: how many, and the oldest dispute that is still open.
+
+    Counts in `unreadable` what cannot be read. Only disputes over recovered ghosts are waited for.
+    """
+    backs, open_ones = list(_read(name, items, unreadable)), []
+    if name == DISPUTES:
+        open_ones = [mapping(item) for item in items if returns.is_open(item)]
+    intents = [back.payment_intent_id for back in backs] + [identifier(one.get("payment_intent")) for one in open_ones]
+    known = recoveries.recovered_by_intents(session, merchant.id, sorted({intent for intent in intents if intent}))
+    returned: dict[str, returns.MoneyBack] = {}
+    for back in backs:
+        if back.payment_intent_id in known:
+            returned.setdefault(known[back.payment_intent_id], back)
+    waiting = [moment(one.get("created")) for one in open_ones if identifier(one.get("payment_intent")) in known]
+    done = take_back(session, merchant, returned, now) if returned else 0
+    return done, min((each for each in waiting if each), default=None)
+
+
+def _read(name: str, items: Sequence[Any], unreadable: Counter[str]) -> Iterator[returns.MoneyBack]:
+    for item in items:
+        try:
+            back = _of_refund(mapping(item)) if name == REFUNDS else _of_dispute(item)
+        except UnreadableInvoiceError as error:
+            unreadable[error.reason] += 1
+            continue
+        if back is not None:
+            yield back
+
+
+def _of_refund(refund: dict[str, Any]) -> returns.MoneyBack | None:
+    """The charge decides, and the refund says when: the listed one that made it whole is the newest, which is first."""
+    back = returns.full_refund(refund.get("charge"))
+    return back and replace(back, at=moment(refund.get("created")) or back.at)
+
+
+def _of_dispute(dispute: Any) -> returns.MoneyBack | None:
+    """Stripe does not say when it was lost: it counts on the day it is found out."""
+    back = returns.lost_dispute(dispute)
+    return back and replace(back, at=None)
