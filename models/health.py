@@ -4,6 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from sqlalchemy import String
 from sqlmodel import Field
 
 from models.base import Scope, Table, count, json_object, utc_column
@@ -25,7 +26,7 @@ class UnreadableObjects(Table, table=True):
     scope = Scope.TENANT
 
     merchant_id: str = Field(primary_key=True, max_length=40)
-    via: ReadVia = Field(primary_key=True, max_length=16)
+    via: ReadVia = Field(primary_key=True, sa_type=String(16))
     reason: str = Field(primary_key=True, max_length=48)
     shape: str = Field(primary_key=True, max_length=16)  # empty for what has one shape only
     hunt_id: str = Field(default="", max_length=40)  # whose number it is
