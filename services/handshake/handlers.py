@@ -13,6 +13,7 @@ from sqlmodel import Session
 from core import clock, db
 from models.ghost import FoundVia
 from services.audit import service as audit
+from services.audit.unreadable import Unreadable, note_of_webhook
 from services.handshake.schemas import IncomingEvent
 from services.hunter.billing import record_billed
 from services.integrations.stripe import returns
@@ -258,7 +259,17 @@ def _note(event: IncomingEvent, name: str, message: str) -> None:
 
 
 def _note_unreadable(event: IncomingEvent, error: UnreadableInvoiceError) -> None:
-    _note(event, "handshake.unreadable", f"An invoice could not be read: {error.detail}.")
+    message = f"An invoice could not be read: {error.detail}."
+    with db.tenant_session(event.merchant_id) as session:
+        note_of_webhook(session, event.merchant_id, Unreadable(error.reason, error.shape, error.invoice_id or event.id))
+        audit.log_event(
+            session,
+            event.merchant_id,
+            "handshake.unreadable",
+            message,
+            level="warning",
+            facts={"event_id": event.id, "shape": error.shape, "api_version": event.api_version},
+        )
 
 
 HANDLERS: dict[str, Handler] = {

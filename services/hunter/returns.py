@@ -5,7 +5,6 @@ either: the lists say all there is to know. A dispute is decided up to months af
 begin at the oldest one that is still open.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -51,11 +50,11 @@ def store(
     name: str,
     items: Sequence[Any],
     now: datetime,
-    unreadable: Counter[str],
+    unreadable: list[UnreadableInvoiceError],
 ) -> tuple[int, datetime | None]:
     """Reverse what a page of refunds or disputes takes back: how many, and the oldest dispute that is still open.
 
-    Counts in `unreadable` what cannot be read. Only disputes over recovered ghosts are waited for.
+    Adds to `unreadable` what cannot be read. Only disputes over recovered ghosts are waited for.
     """
     backs, open_ones = list(_read(name, items, unreadable)), []
     if name == DISPUTES:
@@ -71,12 +70,12 @@ def store(
     return done, min((each for each in waiting if each), default=None)
 
 
-def _read(name: str, items: Sequence[Any], unreadable: Counter[str]) -> Iterator[returns.MoneyBack]:
+def _read(name: str, items: Sequence[Any], unreadable: list[UnreadableInvoiceError]) -> Iterator[returns.MoneyBack]:
     for item in items:
         try:
             back = _of_refund(mapping(item)) if name == REFUNDS else _of_dispute(item)
         except UnreadableInvoiceError as error:
-            unreadable[error.reason] += 1
+            unreadable.append(error)
             continue
         if back is not None:
             yield back

@@ -27,6 +27,7 @@ from core import clock, ids
 from models.ghost import FoundVia
 from models.work import Hunt, HuntState
 from services.audit import service as audit
+from services.audit.unreadable import Unreadable, note_of_hunt, settle_hunt
 from services.hunter import repository, returns, sweeps
 from services.hunter.billing import record_billed
 from services.hunter.errors import HuntOverError, HuntTakenOverError
@@ -98,15 +99,16 @@ class HuntRun:
         Raises `HuntTakenOverError` when another worker started it since, `HuntOverError` when it has ended.
         """
         hunt = self._hold(session)
-        found = updated = unreadable = 0
+        found = updated = 0
+        odd: list[UnreadableInvoiceError] = []
         if page.refused:
             self._refused.append(page.sweep.name)
         elif page.sweep.keeps:
             self._keep(session, page)
         elif page.sweep.name in sweeps.RETURNS:
-            updated, unreadable = self._take_back(session, page)
+            updated = self._take_back(session, page, odd)
         else:
-            facts, unreadable = self._read(session, page)
+            facts = self._read(session, page, odd)
             if page.sweep.name != "billed":
                 neighbours.take(session, self.merchant_id, facts, page.gone)
             record_billed(session, self.merchant_id, facts, self.now.date())
@@ -118,6 +120,7 @@ class HuntRun:
                 seen = observe(session, merchant, facts, via, clock.now())
                 lost = write_off(session, merchant, page.gone, clock.now()) if page.gone else 0
                 found, updated = seen.found, seen.updated + lost
+        self._note_odd(session, odd)
         self._move_on(session, page)
         self.progress = replace(
             self.progress,
@@ -125,7 +128,7 @@ class HuntRun:
             listed=self.progress.listed + len(page.items),
             found=self.progress.found + found,
             updated=self.progress.updated + updated,
-            unreadable=self.progress.unreadable + unreadable,
+            unreadable=self.progress.unreadable + len(odd),
             requests=page.requests,
             seconds=round(time.monotonic() - self._clock, 3),
         )
@@ -168,13 +171,19 @@ class HuntRun:
             rows.append({"merchant_id": self.merchant_id, "hunt_id": self.hunt_id, "object_id": key, "facts": facts})
         repository.add_to_spool(session, rows)
 
-    def _take_back(self, session: Session, page: Page) -> tuple[int, int]:
-        """Store refunds or disputes: how many recoveries went back, how many could not be read."""
-        before, merchant = self._unreadable.total(), merchant_context(session, self.merchant_id)
-        done, oldest = returns.store(session, merchant, page.sweep.name, page.items, clock.now(), self._unreadable)
+    def _take_back(self, session: Session, page: Page, odd: list[UnreadableInvoiceError]) -> int:
+        """Store refunds or disputes: how many recoveries went back. Adds to `odd` what could not be read."""
+        merchant = merchant_context(session, self.merchant_id)
+        done, oldest = returns.store(session, merchant, page.sweep.name, page.items, clock.now(), odd)
         if oldest is not None:
             self._oldest_open = min(int(oldest.timestamp()), self._oldest_open or _FAR)
-        return done, self._unreadable.total() - before
+        return done
+
+    def _note_odd(self, session: Session, odd: list[UnreadableInvoiceError]) -> None:
+        """Count what could not be read, with the page it was on."""
+        self._unreadable.update(error.reason for error in odd)
+        found = [Unreadable(error.reason, error.shape, error.invoice_id) for error in odd]
+        note_of_hunt(session, self.merchant_id, self.hunt_id, found)
 
     def _looked_until(self) -> dict[str, int]:
         """Where the next hunt's lists of what went back begin: what was refused to this one is not over."""
@@ -184,21 +193,20 @@ class HuntRun:
             until[sweeps.DISPUTES] = min(now, self._oldest_open)
         return until
 
-    def _read(self, session: Session, page: Page) -> tuple[list[InvoiceFacts], int]:
+    def _read(self, session: Session, page: Page, odd: list[UnreadableInvoiceError]) -> list[InvoiceFacts]:
         wanted = [
             found for item in page.items for found in (identifier(item), identifier(subscription_of(item))) if found
         ]
         spool = repository.read_spool(session, self.merchant_id, self.hunt_id, wanted)
         readable = []
-        before = self._unreadable.total()
         for item in page.items:
             payment = spool.get(identifier(item) or "", {}).get("payment")
             subscription = spool.get(identifier(subscription_of(item)) or "", {}).get("subscription")
             try:
                 readable.append(parse_invoice(item, payments=[payment] if payment else None, subscription=subscription))
             except UnreadableInvoiceError as error:
-                self._unreadable[error.reason] += 1
-        return readable, self._unreadable.total() - before
+                odd.append(error)
+        return readable
 
     def _save(self, session: Session, hunt: Hunt, state: HuntState, error: str = "") -> None:
         progress = self.progress
@@ -211,6 +219,8 @@ class HuntRun:
             repository.clear_spool(session, self.merchant_id, self.hunt_id)
             self._prune(session)
         if state is HuntState.DONE:
+            if self.request.since is None and self.request.until is None:
+                settle_hunt(session, self.merchant_id, self.hunt_id)
             hunt.looked_until = self._looked_until()
             hunt.error = self._report(session)
         self.progress = replace(progress, state=state, error=hunt.error, finished_at=hunt.finished_at)

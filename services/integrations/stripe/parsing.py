@@ -43,14 +43,17 @@ _MONTHS_PER_INTERVAL = {"month": Decimal(1), "year": Decimal(12), "week": Decima
 
 
 class UnreadableInvoiceError(PhantomError):
-    """An invoice that lacks what a ghost needs; `reason` is one of a closed list and safe to show."""
+    """An invoice that lacks what a ghost needs; `reason` is one of a closed list and safe to show.
+
+    `shape` is the API's, empty for what looks the same in both.
+    """
 
     status, code, title = 422, "unreadable_invoice", "Stripe's invoice lacks something we need"
 
-    def __init__(self, reason: str, invoice_id: str = "") -> None:
+    def __init__(self, reason: str, invoice_id: str = "", shape: str = "") -> None:
         super().__init__(reason.replace("_", " "))
         self.reason = reason
-        self.invoice_id = invoice_id
+        self.invoice_id, self.shape = invoice_id, shape
 
 
 def shape_of(invoice: Plain) -> str:
@@ -170,7 +173,7 @@ def parse_invoice(invoice: Any, *, payments: list[Plain] | None = None, subscrip
 
     def needed(name: str, found: Any) -> Any:
         if found is None or found == "":
-            raise UnreadableInvoiceError(f"no_{name}", invoice_id)
+            raise UnreadableInvoiceError(f"no_{name}", invoice_id, shape_of(invoice))
         return found
 
     needed("id", invoice_id)
