@@ -1,29 +1,59 @@
-"""A message as subject, HTML and plain text, in the customer's language. Pure apart from reading its templates once.
+"""A message as subject, HTML and plain text, or as SMS, in the customer's language. Pure apart from reading its
+templates once.
 
-What comes from outside (names, brand) is escaped in HTML, cut to one line in subject and plain text.
+What comes from outside (names, brand, a merchant's own words) is escaped in HTML, cut to one line in subject and plain
+text. A merchant's own template fills the same layout; it has no say in where the links lead or in the way out.
 """
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
+from typing import Any
+from unicodedata import bidirectional
+
+from babel.dates import format_date, format_skeleton
 
 from core.money import Money, format_money
-from services.messaging import wording
+from services.messaging import sms, wording
+from services.messaging.brands import DEFAULT_ACCENT, Brand, edge_of, ink_on, one_line
+from services.messaging.languages import language_of, locale_of
 from services.messaging.layout import html_layout, plain_layout
-from services.messaging.wording import TEMPLATE_OF_GROUP
+from services.messaging.markup import fill
+from services.messaging.own import OwnTemplate, compiled
+from services.messaging.wording import AHEAD_TEMPLATES, SINGLE_TEMPLATES, Frame
 
-DEFAULT_ACCENT = "#111111"
-_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069]+")
+__all__ = [
+    "DEFAULT_ACCENT",
+    "Brand",
+    "Occasion",
+    "Rendered",
+    "RenderedSms",
+    "ink_on",
+    "one_line",
+    "render",
+    "render_sms",
+]
 _TEMPLATES = Path(__file__).parent / "templates"
+_PLACE = re.compile(r"\{[a-z]+\}")
+_LONGEST_SMS_NAME = 30
+LIGHT_SHEET, DARK_SHEET = "#ffffff", "#1a1a1a"
 
 
 @dataclass(frozen=True, slots=True)
-class Brand:
-    """How the merchant shows itself in a mail."""
+class Occasion:
+    """What a message is about and to whom it goes."""
 
-    name: str
-    accent: str = DEFAULT_ACCENT
+    decline_group: str
+    step: int
+    last_step: int
+    amount: Money
+    customer_name: str | None
+    locale: str = ""  # BCP 47 as Stripe gives it, may be empty
+    country: str = ""
+    strategy: str = ""
+    card_last4: str = ""
+    day: date | None = None  # of the invoice, or of the charge to come
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +65,12 @@ class Rendered:
     plain: str
 
 
-def one_line(text: str, limit: int = 120) -> str:
-    """`text` without control, direction and line-break characters: they forge headers and fake what is read."""
-    return _CONTROL.sub(" ", text).strip()[:limit].strip()
-
-
-def ink_on(colour: str) -> str:
-    """Black or white, whichever is easier to read on `colour` (`#rrggbb`): WCAG 2.2's relative luminance."""
-
-    def linear(part: int) -> float:
-        share = part / 255
-        return share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4
-
-    red, green, blue = (linear(int(colour[at : at + 2], 16)) for at in (1, 3, 5))
-    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    return "#ffffff" if 1.05 / (luminance + 0.05) >= (luminance + 0.05) / 0.05 else "#111111"
+@dataclass(frozen=True, slots=True)
+class RenderedSms:
+    template: str
+    language: str
+    text: str
+    length: sms.SmsLength
 
 
 def render(
@@ -63,47 +84,163 @@ def render(
     pay_url: str,
     unsubscribe_url: str,
     locale: str = "",
+    country: str = "",
+    strategy: str = "",
+    card_last4: str = "",
+    day: date | None = None,
+    own: OwnTemplate | None = None,
+    is_test: bool = False,
 ) -> Rendered:
-    """The message of a ghost's step, in the language of `locale` (BCP 47 as Stripe gives it, may be empty: English)."""
-    template = TEMPLATE_OF_GROUP.get(decline_group, wording.Template.DECLINED)
-    language = wording.language_of(locale)
-    words = wording.wording(template, wording.moment_of(step, last_step), language)
-    around = wording.frame(language)
-    name = one_line(customer_name or "", 60)
-    known = {
-        "{merchant}": one_line(brand.name) or around.nameless,
-        "{amount}": format_money(amount, wording.locale_of(locale)),
-        "{name}": name,
-    }
-    accent = brand.accent if _COLOUR.fullmatch(brand.accent) else DEFAULT_ACCENT
+    """The mail of a ghost's step.
+
+    Its language is that of `locale`, else the country's, else the brand's, else English. `own` is the merchant's
+    template for it, in the same language; one that promises another attempt is passed over in a last message.
+    """
+    about = Occasion(decline_group, step, last_step, amount, customer_name, locale, country, strategy, card_last4, day)
+    message = _Message.of(about, brand)
+    said = _own_words(message, own) or _our_words(message)
     values = {
-        "language": language,
-        "merchant": known["{merchant}"],
-        "subject": _fill(words.subject, known),
-        "heading": _fill(words.heading, known),
-        "greeting": _fill(around.greeting if name else around.greeting_without_name, known),
-        "lines": [_fill(line, known) for line in words.lines],
-        "button": words.button,
-        "reason": _fill(around.reason, known),
-        "safety": around.safety,
-        "unsubscribe": around.unsubscribe,
-        "accent": accent,
-        "on_accent": ink_on(accent),
+        **said,
+        **_around(message, brand),
+        "banner": message.frame.test_banner if is_test else "",
         "pay_url": pay_url,
         "unsubscribe_url": unsubscribe_url,
     }
     return Rendered(
-        template=template,
-        language=language,
-        subject=_fill(words.subject, known),
+        template=message.template,
+        language=message.language,
+        subject=one_line(values["subject"], 200),
         html=html_layout(_TEMPLATES / "message.mjml.j2").render(values),
         plain=plain_layout(_TEMPLATES / "message.txt.j2").render(values),
     )
 
 
-_PLACE = re.compile(r"\{[a-z]+\}")
+def render_sms(
+    about: Occasion, *, brand: Brand, pay_url: str, own: OwnTemplate | None = None, is_test: bool = False
+) -> RenderedSms:
+    """The text message of a ghost's step, in the letters of GSM-7 wherever the names allow it."""
+    message = _Message.of(about, brand, in_sms=True)
+    known = {**message.known, "{link}": pay_url}
+    if message.takes(own):
+        assert own is not None  # noqa: S101  # what is taken is there
+        opt_out = message.frame.opt_out
+        text = fill(compiled(own).body, _variables(known) | {"pay_link": pay_url, "opt_out": opt_out})
+    else:
+        words = wording.wording(message.template, message.moment, message.language)
+        text = f"{_fill(words.sms, known)} {message.frame.opt_out}"
+    text = sms.plainer(f"{message.frame.test_banner}\n{text}" if is_test else text)
+    return RenderedSms(message.template, message.language, text, sms.length_of(text))
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """What is known of a message before its words are chosen."""
+
+    template: wording.Template
+    moment: wording.Moment
+    is_last: bool
+    language: str
+    frame: Frame
+    known: dict[str, str]
+
+    @classmethod
+    def of(cls, about: Occasion, brand: Brand, *, in_sms: bool = False) -> "_Message":
+        template = wording.template_of(about.decline_group, about.strategy)
+        language = language_of(about.locale, about.country, brand.language)
+        frame = wording.frame(language)
+        return cls(
+            template=template,
+            moment=wording.Moment.FIRST
+            if template in SINGLE_TEMPLATES
+            else wording.moment_of(about.step, about.last_step),
+            is_last=about.step >= about.last_step or template in SINGLE_TEMPLATES,
+            language=language,
+            frame=frame,
+            known=_known(about, brand, frame, in_sms=in_sms),
+        )
+
+    def takes(self, own: OwnTemplate | None) -> bool:
+        """Whether the merchant's template is said here."""
+        if own is None or own.target.language != self.language or own.target.moment is not self.moment:
+            return False
+        return not (self.is_last and compiled(own).promises)
+
+
+def _known(about: Occasion, brand: Brand, frame: Frame, *, in_sms: bool) -> dict[str, str]:
+    locale = locale_of(about.locale, about.country, brand.language)
+    merchant, name = one_line(brand.name) or frame.nameless, one_line(about.customer_name or "", 60)
+    if in_sms:
+        merchant, name = sms.name_in_gsm(merchant[:_LONGEST_SMS_NAME].strip()), sms.name_in_gsm(name)
+        day = format_skeleton("yMd", about.day, locale=locale) if about.day else ""
+    else:
+        merchant, name = _isolated(merchant), _isolated(name)
+        day = format_date(about.day, "long", locale=locale) if about.day else ""
+    return {
+        "{merchant}": merchant,
+        "{amount}": format_money(about.amount, locale),
+        "{name}": name,
+        "{card}": about.card_last4 if re.fullmatch(r"[0-9]{4}", about.card_last4) else "",
+        "{date}": day,
+        "{when}": frame.on_date.replace("{date}", day) if day else frame.soon,
+    }
+
+
+def _our_words(message: _Message) -> dict[str, Any]:
+    words = wording.wording(message.template, message.moment, message.language)
+    return {
+        "subject": _fill(words.subject, message.known),
+        "heading": _fill(words.heading, message.known),
+        "lines": [_fill(line, message.known) for line in words.lines],
+        "button": words.button,
+    }
+
+
+def _own_words(message: _Message, own: OwnTemplate | None) -> dict[str, Any] | None:
+    if not message.takes(own):
+        return None
+    assert own is not None  # noqa: S101  # what is taken is there
+    mine, values = compiled(own), _variables(message.known)
+    return {
+        "subject": fill(mine.subject, values),
+        "heading": fill(mine.heading, values),
+        "lines": [fill(line, values) for line in mine.lines],
+        "button": fill(mine.button, values),
+    }
+
+
+def _around(message: _Message, brand: Brand) -> dict[str, Any]:
+    """What stands around the words: the same in ours and a merchant's own."""
+    frame, known = message.frame, message.known
+    ahead = message.template in AHEAD_TEMPLATES
+    accent = brand.accent if re.fullmatch(r"#[0-9a-fA-F]{6}", brand.accent) else DEFAULT_ACCENT
+    return {
+        "language": message.language,
+        "merchant": known["{merchant}"],
+        "logo": brand.logo_url,
+        "greeting": _fill(frame.greeting if known["{name}"] else frame.greeting_without_name, known),
+        "signature": [_isolated(line) for line in brand.signature],
+        "address": brand.address,
+        "reason": _fill(frame.reason_ahead if ahead else frame.reason, known),
+        "safety": frame.safety,
+        "unsubscribe": frame.unsubscribe,
+        "accent": accent,
+        "on_accent": ink_on(accent),
+        "edge": edge_of(accent, LIGHT_SHEET, "#111111"),
+        "edge_dark": edge_of(accent, DARK_SHEET, "#a8a8a8"),
+    }
+
+
+def _variables(known: dict[str, str]) -> dict[str, str]:
+    return {name.strip("{}"): value for name, value in known.items()}
 
 
 def _fill(text: str, known: dict[str, str]) -> str:
     """One pass, so that a merchant called `{amount}` stays what it is."""
     return _PLACE.sub(lambda found: known[found[0]], text)
+
+
+def _isolated(name: str) -> str:
+    """A name with letters written from right to left, kept from turning the numbers and stops beside it around."""
+    if any(bidirectional(letter) in ("R", "AL") for letter in name):
+        return f"\u2068{name}\u2069"
+    return name

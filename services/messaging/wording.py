@@ -2,6 +2,7 @@
 
 They stand in `words/<language>.toml`. A card that was lost, stolen or blocked for fraud gets the same words as any
 card the bank declines. Nothing is sold, so that the message stays transactional, and no step promises another charge.
+A 3-D Secure notice is the first message of `authentication`: PRODUCT §4.3 gives both one slot.
 """
 
 import functools
@@ -11,10 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from babel.core import Locale, UnknownLocaleError
+from services.messaging.languages import DEFAULT_LANGUAGE
 
-LANGUAGES = ("en", "de", "es", "fr", "pt")
-DEFAULT_LANGUAGE = "en"
 _WORDS = Path(__file__).parent / "words"
 
 
@@ -24,6 +23,9 @@ class Template(StrEnum):
     FUNDS = "payment_did_not_go_through"
     DECLINED = "bank_declined"
     NEW_CARD = "new_card_needed"
+    CARD_EXPIRES = "card_expires_soon"
+    AHEAD = "payment_ahead"
+    STOP = "polite_stop"
 
 
 class Moment(StrEnum):
@@ -34,6 +36,8 @@ class Moment(StrEnum):
     LAST = "last"
 
 
+CARD_EXPIRES_GROUP, AHEAD_GROUP, STOP_GROUP = "card_expiring", "charge_ahead", "customer_stopped"
+
 TEMPLATE_OF_GROUP: dict[str, Template] = {
     "authentication": Template.CONFIRM,
     "technical": Template.TECHNICAL,
@@ -42,30 +46,58 @@ TEMPLATE_OF_GROUP: dict[str, Template] = {
     "card_data": Template.NEW_CARD,
     "not_usable": Template.NEW_CARD,
     "lost_stolen_fraud": Template.DECLINED,
-    "unknown": Template.DECLINED,
+    "unknown": Template.FUNDS,  # nobody knows whether it was the bank
+    STOP_GROUP: Template.STOP,
+    CARD_EXPIRES_GROUP: Template.CARD_EXPIRES,
+    AHEAD_GROUP: Template.AHEAD,
+}
+# One message and no more; the first two are about a payment that has not failed.
+AHEAD_TEMPLATES = frozenset({Template.CARD_EXPIRES, Template.AHEAD})
+SINGLE_TEMPLATES = AHEAD_TEMPLATES | {Template.STOP}
+# After two refusals without a reason the strategy turns to another card (FACTS §1), whatever the group says.
+_OF_STRATEGY: dict[tuple[str, str], Template] = {
+    ("funds", "card_refresh"): Template.DECLINED,
+    ("unknown", "card_refresh"): Template.DECLINED,
+    ("technical", "card_refresh"): Template.DECLINED,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """One message, with `{merchant}` and `{amount}` still to be filled in by the renderer."""
+    """One message, with its places (`{merchant}`, `{amount}`) still to be filled in by the renderer."""
 
     subject: str
     heading: str
     lines: tuple[str, ...]
     button: str
+    sms: str
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What stands around every message of a language; `greeting` takes `{name}`, `reason` takes `{merchant}`."""
+    """What stands around every message of a language; `greeting` takes `{name}`, the reasons `{merchant}`."""
 
     greeting: str
     greeting_without_name: str
     nameless: str  # a merchant that has no name
     reason: str
+    reason_ahead: str
     safety: str
     unsubscribe: str
+    opt_out: str
+    test_banner: str
+    on_date: str
+    soon: str  # where no date is known
+
+
+def template_of(decline_group: str, strategy: str = "") -> Template:
+    """The template of a decline group under a strategy; neutral words for a group that is new here."""
+    return _OF_STRATEGY.get((decline_group, strategy)) or TEMPLATE_OF_GROUP.get(decline_group, Template.FUNDS)
+
+
+def moments_of(template: Template) -> tuple[Moment, ...]:
+    """The moments in which a template is sent."""
+    return (Moment.FIRST,) if template in SINGLE_TEMPLATES else tuple(Moment)
 
 
 def moment_of(step: int, last_step: int) -> Moment:
@@ -75,28 +107,11 @@ def moment_of(step: int, last_step: int) -> Moment:
     return Moment.LAST if step >= last_step else Moment.REMINDER
 
 
-def language_of(tag: str) -> str:
-    """The language PHANTOM writes to someone whose preferred language Stripe gives as `tag` (BCP 47, e.g. `pt-BR`)."""
-    language = tag.replace("_", "-").partition("-")[0].lower()
-    return language if language in LANGUAGES else DEFAULT_LANGUAGE
-
-
-def locale_of(tag: str) -> str:
-    """The locale of amounts: the customer's own where PHANTOM writes its language, else the written language's."""
-    language = language_of(tag)
-    if tag and tag.replace("_", "-").partition("-")[0].lower() == language:
-        try:
-            return str(Locale.parse(tag.replace("-", "_")))
-        except (UnknownLocaleError, ValueError):
-            return language
-    return "en_US" if language == DEFAULT_LANGUAGE else language
-
-
 def wording(template: Template, moment: Moment, language: str = DEFAULT_LANGUAGE) -> Wording:
     """The words of one message. `language` is one of `LANGUAGES`."""
     entry = _read(language)[template]
-    words = entry[moment]
-    return Wording(words["subject"], words["heading"], tuple(words["lines"]), entry["button"])
+    words = entry[moment if moment in moments_of(template) else Moment.FIRST]
+    return Wording(words["subject"], words["heading"], tuple(words["lines"]), entry["button"], words["sms"])
 
 
 def frame(language: str = DEFAULT_LANGUAGE) -> Frame:
