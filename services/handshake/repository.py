@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 from sqlalchemy import text
-from sqlmodel import Session, col, update
+from sqlmodel import Session
 
 from models.work import ProcessedEvent
 
@@ -81,6 +81,24 @@ update processed_events set payload = null, handled_at = :now, outcome = 'given_
 """)
 
 
+# When a type was last seen of a merchant is kept to five minutes: most events find that out from the key alone, and a
+# busy merchant's do not queue for one row.
+_HANDLED = text("""
+with handled as (
+    update processed_events set payload = null, handled_at = :now, outcome = :outcome
+    where id = :id and handled_at is null
+    returning merchant_id, type, received_at, source
+)
+insert into webhook_sightings (merchant_id, type, last_at)
+select merchant_id, type, received_at from handled
+where source = 'stripe' and merchant_id is not null and not exists (
+    select from webhook_sightings known
+    where known.merchant_id = handled.merchant_id and known.type = handled.type
+        and known.last_at > handled.received_at - interval '5 minutes')
+on conflict (merchant_id, type) do update set last_at = greatest(webhook_sightings.last_at, excluded.last_at)
+""")
+
+
 async def store(connection: AsyncConnection[Any], rows: Sequence[Row], now: datetime, priority: int) -> int:
     """Commit these events, each with its task where it has one; how many tasks are new. Duplicates change nothing."""
     columns = [list(column) for column in zip(*sorted(rows, key=lambda row: row[0]), strict=True)]
@@ -98,12 +116,11 @@ def get_event(session: Session, event_id: str) -> ProcessedEvent | None:
 
 
 def mark_handled(session: Session, event_id: str, outcome: str, now: datetime) -> None:
-    """Note the outcome and empty the payload, which holds personal data. The first outcome stays."""
-    session.connection().execute(
-        update(ProcessedEvent)
-        .where(col(ProcessedEvent.id) == event_id, col(ProcessedEvent.handled_at).is_(None))
-        .values(payload=None, handled_at=now, outcome=outcome)
-    )
+    """Note the outcome, empty the payload, which holds personal data, and note that such an event was seen.
+
+    The first outcome stays.
+    """
+    session.execute(_HANDLED, {"id": event_id, "outcome": outcome, "now": now})
 
 
 def sweep(session: Session, *, before: datetime, now: datetime, priority: int, limit: int) -> int:
