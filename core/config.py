@@ -20,6 +20,7 @@ from core.errors import ConfigurationError
 
 ENCRYPTION_KEY_BYTES = 32
 HUNT_RATE = 25.0
+MAIL_RATE, TEXT_RATE = 5.0, 10.0
 
 
 class Mode(StrEnum):
@@ -103,6 +104,14 @@ def _empty_is_usual_rate(value: object) -> object:
     return HUNT_RATE if value == "" else value
 
 
+def _empty_is_usual_mail_rate(value: object) -> object:
+    return MAIL_RATE if value == "" else value
+
+
+def _empty_is_usual_text_rate(value: object) -> object:
+    return TEXT_RATE if value == "" else value
+
+
 def _several(value: SecretStr | None) -> tuple[str, ...]:
     text = value.get_secret_value() if value else ""
     return tuple(part.strip() for part in text.split(",") if part.strip())
@@ -156,12 +165,14 @@ class Settings(BaseSettings):
     resend_api_key: OptionalSecret = None
     resend_api_base: BaseUrl = "https://api.resend.com"
     resend_webhook_secret: OptionalSecret = None
+    resend_rate: Annotated[float, Field(ge=0), BeforeValidator(_empty_is_usual_mail_rate)] = MAIL_RATE
     email_from: str = "PHANTOM <billing@phantom.example>"
 
     twilio_account_sid: OptionalText = None
     twilio_auth_token: OptionalSecret = None
     twilio_from: OptionalText = None
     twilio_api_base: BaseUrl = "https://api.twilio.com"
+    twilio_rate: Annotated[float, Field(ge=0), BeforeValidator(_empty_is_usual_text_rate)] = TEXT_RATE
 
     oidc_issuer: OptionalText = None
     oidc_client_id: OptionalText = None

@@ -9,8 +9,9 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
+from typing import cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -169,6 +170,16 @@ def announce_changes(merchant_ids: Collection[str]) -> bool:
             pipeline.execute()
 
     return _outage.attempt(publish) if merchant_ids else True
+
+
+def script(text: str, keys: Sequence[str], arguments: Sequence[str]) -> bytes | None:
+    """What a Lua script answers that counts where all processes see it; None when Redis is away."""
+    found: list[bytes] = []
+
+    def run() -> None:
+        found.append(cast(bytes, _announcer().eval(text, len(keys), *keys, *arguments)))
+
+    return found[0] if _outage.attempt(run) else None
 
 
 def disconnect() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from core import db
 from core.crash_points import crash_point
 from services.handshake import handlers, service
-from services.recovery import delivery
+from services.recovery import delivery, texts
 from services.tasks.schemas import ClaimedTask
 
 
@@ -18,6 +18,8 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         return {"event_id": event_id, "outcome": "already_handled" if stored else "missing"}
     if stored.source == service.RESEND:
         outcome = delivery.handle(*service.read_sender_event(stored))
+    elif stored.source == service.TWILIO:
+        outcome = texts.handle(*service.read_sender_event(stored))
     else:
         outcome = handlers.handle(service.read_event(stored))
     crash_point("event.handled")

@@ -1,17 +1,19 @@
 """Send one message of a ghost: look fresh, commit the intent, hand over, settle (services/recovery/outreach.py)."""
 
+import logging
 from datetime import timedelta
 from typing import Any
 
 from core import db, metrics
-from core.config import settings
 from core.crash_points import crash_point
-from services.integrations.resend import (
-    EmailKeyUsedError,
-    EmailLaterError,
-    EmailRefusedError,
-    EmailUnknownError,
-    sender_for,
+from models.messaging import Channel
+from services.integrations.carriers import (
+    KeyRefusedError,
+    MessageKeyUsedError,
+    MessageLaterError,
+    MessageRefusedError,
+    MessageUnknownError,
+    OptedOutError,
 )
 from services.integrations.stripe.client import MerchantNotConnectedError, client_for
 from services.integrations.stripe.errors import (
@@ -22,22 +24,34 @@ from services.integrations.stripe.errors import (
     StripeUnavailableError,
 )
 from services.integrations.stripe.parsing import INVOICE_EXPAND, UnreadableInvoiceError, parse_invoice
-from services.recovery import outreach
+from services.messaging.addresses import masked
+from services.messaging.senders import pace
+from services.messaging.senders import service as senders
+from services.messaging.senders.carriers import Carrier
+from services.messaging.senders.schemas import OutgoingMessage
+from services.recovery import handover, outreach
 from services.tasks.errors import Retry
 from services.tasks.schemas import ClaimedTask
 
 BUSY_PAUSE = timedelta(seconds=30)
+OTHER_SENDER = "it was begun with another sender, which may have it"
+NOT_TWICE = "it may have gone out, and a text is never sent twice"
+
+log = logging.getLogger(__name__)
 
 
 def run(task: ClaimedTask) -> dict[str, Any]:
-    """The task of kind `send_message`: `{"ghost_id", "step"}`."""
+    """The task of kind `send_message`: `{"ghost_id", "step"}`, and `channel` where it is known before."""
     merchant_id, ghost_id, step = task.tenant, str(task.payload["ghost_id"]), int(task.payload["step"])
+    channel = Channel(task.payload.get("channel", Channel.EMAIL))
     try:
         with db.tenant_session(merchant_id) as session:
             invoice_id = outreach.invoice_of(session, merchant_id, ghost_id)
+            carrier = senders.sender_for(session, merchant_id, channel) if invoice_id else None
             stripe = client_for(session, merchant_id) if invoice_id else None
         if invoice_id is None or stripe is None:
             return _held(merchant_id, ghost_id, step, "the ghost takes no message any more")
+        _await_turn(carrier, f"{merchant_id}:{ghost_id}:{step}")
         fresh = parse_invoice(stripe.retrieve_invoice(invoice_id, INVOICE_EXPAND))
     except (StripeRateLimitedError, StripeUnavailableError) as error:
         raise Retry(after=BUSY_PAUSE, reason=error.code) from error
@@ -53,15 +67,45 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         prepared = outreach.prepare(session, merchant_id, ghost_id, step, fresh)
     if prepared.not_before is not None:
         raise Retry(at=prepared.not_before, reason="quiet_hours")
-    if prepared.email is None:
+    if prepared.message is None:
         metrics.MESSAGES.add("held")
         return {"sent": False, "reason": prepared.reason}
     crash_point("message.intended")
+    with db.tenant_session(merchant_id) as session:
+        carrier = senders.sender_for(session, merchant_id, prepared.message.channel)
+    if doubt := _doubt(prepared, carrier):
+        return _held(merchant_id, ghost_id, step, doubt)
     try:
-        return _hand_over(merchant_id, prepared)
-    except EmailKeyUsedError:
+        return _hand_over(prepared, prepared.message, carrier)
+    except MessageKeyUsedError:
         # A crash after the provider's accept, and since then the merchant has changed what every message carries.
         return _held(merchant_id, ghost_id, step, "it was handed over before, with another reply address")
+    except MessageUnknownError as error:
+        metrics.MESSAGES.add("uncertain")
+        if carrier is None or carrier.repeats_safely:
+            # The intent stays; the repeat carries the same key, so an accepted message is not sent again.
+            raise Retry(after=BUSY_PAUSE, reason=error.code) from error
+        return _held(merchant_id, ghost_id, step, NOT_TWICE)
+
+
+def _await_turn(carrier: Carrier | None, who: str) -> None:
+    """Come back later while the sender is paused or its provider's rate is used up: no worker stands and waits."""
+    if carrier is None:
+        return
+    if carrier.paused:
+        raise Retry(after=senders.LOOK_AGAIN, reason=senders.PAUSED)
+    seconds = pace.turn(carrier.key_print, who, carrier.rate)
+    if seconds > 0:
+        raise Retry(after=timedelta(seconds=seconds), reason="sender_rate")
+
+
+def _doubt(prepared: outreach.Prepared, carrier: Carrier | None) -> str:
+    """Why what a crash left under way must not be handed over again; empty where it may."""
+    if prepared.fresh or not prepared.key_print:
+        return ""
+    if carrier is None or carrier.key_print != prepared.key_print:
+        return OTHER_SENDER  # another key's provider knows nothing of the idempotency key
+    return "" if carrier.repeats_safely else NOT_TWICE
 
 
 def _held(merchant_id: str, ghost_id: str, step: int, reason: str) -> dict[str, Any]:
@@ -72,27 +116,60 @@ def _held(merchant_id: str, ghost_id: str, step: int, reason: str) -> dict[str, 
     return {"sent": False, "reason": reason}
 
 
-def _hand_over(merchant_id: str, prepared: outreach.Prepared) -> dict[str, Any]:
-    assert prepared.email is not None  # noqa: S101  # the caller has looked
-    key = settings().resend_api_key
-    sender = sender_for(key.get_secret_value() if key else None)
+def _hand_over(prepared: outreach.Prepared, message: OutgoingMessage, carrier: Carrier | None) -> dict[str, Any]:
     name, provider_id = "", ""
-    if sender is not None:
+    if carrier is None:
+        facts = {"channel": message.channel.value, "to": masked(message.recipient), "message_id": message.message_id}
+        log.info("messaging.outbox", extra={"facts": facts})
+    elif carrier.paused or (prepared.fresh and carrier.key_print != prepared.key_print):
+        _postpone(prepared, message, senders.LOOK_AGAIN if carrier.paused else timedelta(), senders.PAUSED)
+    else:
         try:
-            provider_id = sender.send(prepared.email, idempotency_key=prepared.idempotency_key)
-        except EmailRefusedError as error:
-            metrics.MESSAGES.add("refused")
-            with db.tenant_session(merchant_id) as session:
-                outreach.settle_failed(session, merchant_id, prepared.message_id, error.detail)
-            return {"sent": False, "reason": error.code}
-        except (EmailLaterError, EmailUnknownError) as error:
-            # The intent stays; the repeat carries the same key, so an accepted message is not sent again.
-            metrics.MESSAGES.add("uncertain" if isinstance(error, EmailUnknownError) else "later")
-            raise Retry(after=BUSY_PAUSE, reason=error.code) from error
-        name = sender.name
+            provider_id = carrier.send(message, idempotency_key=prepared.idempotency_key)
+        except KeyRefusedError as error:
+            _pause_sender(message, carrier, error.detail)
+            _postpone(prepared, message, senders.LOOK_AGAIN, senders.PAUSED)
+        except MessageRefusedError as error:
+            return _refused(message, error)
+        except MessageLaterError as error:
+            pause = error.after or BUSY_PAUSE
+            pace.hold(carrier.key_print, pause.total_seconds())
+            metrics.MESSAGES.add("later")
+            if carrier.repeats_safely:
+                raise Retry(after=pause, reason=error.code) from error
+            _postpone(prepared, message, pause, error.code)
+        name = carrier.name
         crash_point("message.handed_over")
-    with db.tenant_session(merchant_id) as session:
-        outreach.settle_sent(session, merchant_id, prepared.message_id, name, provider_id)
+    with db.tenant_session(message.merchant_id) as session:
+        outreach.settle_sent(session, message.merchant_id, message.message_id, name, provider_id)
     crash_point("message.settled")
     metrics.MESSAGES.add("accepted" if name else "outbox")
-    return {"sent": True, "message_id": prepared.message_id}
+    return {"sent": True, "message_id": message.message_id}
+
+
+def _pause_sender(message: OutgoingMessage, carrier: Carrier, reason: str) -> None:
+    """The first refusal stops the sender: ten thousand more would tell the provider and us nothing new."""
+    metrics.MESSAGES.add("sender_refused")
+    if not carrier.own:
+        pace.hold(carrier.key_print, senders.LOOK_AGAIN.total_seconds())
+    with db.tenant_session(message.merchant_id) as session:
+        senders.pause(session, message.merchant_id, message.channel, carrier, reason)
+
+
+def _postpone(prepared: outreach.Prepared, message: OutgoingMessage, pause: timedelta, reason: str) -> None:
+    """Certainly not sent: an intent of this very run is undone, so that any sender may take it up. Always raises."""
+    if prepared.fresh:
+        with db.tenant_session(message.merchant_id) as session:
+            handover.take_back(session, message.merchant_id, message.message_id)
+    raise Retry(after=pause, reason=reason)
+
+
+def _refused(message: OutgoingMessage, error: MessageRefusedError) -> dict[str, Any]:
+    metrics.MESSAGES.add("refused")
+    merchant_id, message_id = message.merchant_id, message.message_id
+    with db.tenant_session(merchant_id) as session:
+        if isinstance(error, OptedOutError):
+            handover.opted_out(session, merchant_id, message_id, message.recipient, error.detail)
+        else:
+            outreach.settle_failed(session, merchant_id, message_id, error.detail)
+    return {"sent": False, "reason": error.code}

@@ -122,6 +122,8 @@ def _demo_variables(secrets: DemoSecrets, folder: Folder, sandbox_url: str) -> d
         "STRIPE_API_BASE": sandbox_url,
         "STRIPE_CONNECT_BASE": sandbox_url,
         "RESEND_API_KEY": secrets.resend_api_key,
+        "RESEND_RATE": "0",  # the sandbox takes any, and half a year passes in a minute
+        "TWILIO_RATE": "0",
         "RESEND_API_BASE": sandbox_url,
         "RESEND_WEBHOOK_SECRET": secrets.resend_webhook_secret,
         "TWILIO_ACCOUNT_SID": secrets.twilio_account_sid,

@@ -18,7 +18,7 @@ from services.handshake.schemas import IncomingEvent
 
 EVENT_PRIORITY = 10
 SENDER_PRIORITY = 0  # what becomes of a mail may wait for what becomes of money
-RESEND = "resend"
+RESEND, TWILIO = "resend", "twilio"
 SWEEP_AFTER = timedelta(seconds=5)
 KEEP_HANDLED = timedelta(days=30)
 GIVE_UP_AFTER = timedelta(days=90)  # as long as a ghost's personal data is kept
@@ -98,14 +98,16 @@ def read_envelope(raw: bytes) -> Envelope:
     return Envelope(identifier, kind, account, event.get("livemode") is True)
 
 
-def store_sender_event(session: Session, delivery_id: str, kind: str, merchant_id: str, raw: bytes) -> bool:
-    """Store what a mail provider tells of one of a merchant's messages, with its task; False for a repetition.
+def store_sender_event(
+    session: Session, delivery_id: str, kind: str, merchant_id: str, raw: bytes, source: str = RESEND
+) -> bool:
+    """Store what a provider tells of one of a merchant's messages, with its task; False for a repetition.
 
-    System login only; the caller commits before it answers. The body must have passed its signature.
+    `raw` is a JSON object whose `data` the handler gets. System login only; the caller commits before it answers. The body must have passed its signature.
     """
     values = {
-        "id": f"{RESEND}:{delivery_id}",
-        "source": RESEND,
+        "id": f"{source}:{delivery_id}",
+        "source": source,
         "type": kind,
         "merchant_id": merchant_id,
         "livemode": settings().livemode,

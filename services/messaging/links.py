@@ -86,7 +86,8 @@ def resolve(session: Session, token: str, purpose: LinkPurpose) -> Link:
     return Link(row.merchant_id, row.ghost_id, row.message_id, purpose)
 
 
-def _address_hash(key: bytes, merchant_id: str, channel: Channel, address: str) -> str:
+def address_hash(key: bytes, merchant_id: str, channel: Channel, address: str) -> str:
+    """What stands for an address in suppressions and consents: keyed, and a merchant's and channel's own."""
     message = f"{merchant_id}:{channel}:{address.strip().casefold()}".encode()
     return hmac.digest(key, message, hashlib.sha256).hex()
 
@@ -99,7 +100,7 @@ def suppression_of(session: Session, merchant_id: str, channel: Channel, address
     The hashes of all keys are looked for: who unsubscribed before a key rotation stays unsubscribed.
     """
     keys = lasting_keys(session, Purpose.SUPPRESSIONS)
-    hashes = [_address_hash(key, merchant_id, channel, address) for key in keys]
+    hashes = [address_hash(key, merchant_id, channel, address) for key in keys]
     return repository.get_suppression(session, merchant_id, channel, hashes)
 
 
@@ -110,7 +111,7 @@ def suppress(session: Session, merchant_id: str, channel: Channel, address: str,
         {
             "merchant_id": merchant_id,
             "channel": channel,
-            "address_hash": _address_hash(derive_key(Purpose.SUPPRESSIONS), merchant_id, channel, address),
+            "address_hash": address_hash(derive_key(Purpose.SUPPRESSIONS), merchant_id, channel, address),
             "reason": reason,
             "created_at": clock.now(),
         },

@@ -66,6 +66,34 @@ def list_recent(session: Session, merchant_id: str, limit: int) -> Sequence[Mess
     ).all()
 
 
+def latest_text_to(session: Session, merchant_id: str, number: str) -> Message | None:
+    """The last text message to a number, while it is known that it went there."""
+    return session.exec(
+        select(Message)
+        .where(Message.merchant_id == merchant_id, Message.recipient == number, Message.channel == Channel.SMS)
+        .order_by(col(Message.created_at).desc())
+        .limit(1)
+    ).first()
+
+
+def delete_suppression(
+    session: Session, merchant_id: str, channel: Channel, address_hashes: Sequence[str], reason: str
+) -> bool:
+    """Lift a suppression of this reason; False where there was none."""
+    own = (col(Suppression.merchant_id) == merchant_id, col(Suppression.channel) == channel)
+    wanted = (col(Suppression.address_hash).in_(address_hashes), col(Suppression.reason) == reason)
+    gone = session.execute(delete(Suppression).where(*own, *wanted).returning(col(Suppression.address_hash)))
+    return gone.first() is not None
+
+
+def delete_message(session: Session, merchant_id: str, message_id: str) -> None:
+    """Forget a message that never went anywhere, and its links."""
+    links = (col(LinkToken.merchant_id) == merchant_id, col(LinkToken.message_id) == message_id)
+    session.connection().execute(delete(LinkToken).where(*links))
+    mine = (col(Message.merchant_id) == merchant_id, col(Message.id) == message_id)
+    session.connection().execute(delete(Message).where(*mine))
+
+
 def empty_of_ghosts(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> None:
     """Forget to whom and what these ghosts' messages said, what came of them in words, and their links."""
     theirs = (col(Message.merchant_id) == merchant_id, col(Message.ghost_id).in_(ghost_ids))

@@ -1,10 +1,11 @@
-"""What the mail provider tells of a message after it took it: delivered, bounced, complained, failed.
+"""What providers tell of a message after they took it: delivered, bounced, complained, failed.
 
 Repeated and shuffled like all webhooks, so a state only ever moves forward. A message whose fate was not known
 (`sending` after a crash, `uncertain`) is settled by it, because our id is in its tags. A bounce for good and a
 complaint suppress the address for this merchant at once.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlmodel import Session
@@ -48,35 +49,49 @@ def tag(data: Any, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a provider says became of a message, and its reason in words."""
+
+    state: MessageState
+    provider: str
+    provider_id: str
+    reason: str = ""
+
+
 def handle(merchant_id: str, kind: str, data: dict[str, Any]) -> str:
-    """Act on an event of the provider, of a type in `HANDLED`; `data` is its body's. The outcome. Idempotent."""
-    message_id, provider_id = tag(data, MESSAGE_TAG), data.get("email_id")
+    """Act on an event of the mail provider, of a type in `HANDLED`; `data` is its body's. The outcome. Idempotent."""
+    message_id, provider_id = tag(data, MESSAGE_TAG), str(data.get("email_id") or "")[:128]
     with db.tenant_session(merchant_id) as session:
         message = messages.get_message(session, merchant_id, message_id)
         if message is None:  # of another installation that shares the provider's account
             return "unknown_message"
         if kind in _ACCEPTED and message.state == MessageState.SENDING:
-            outreach.settle_sent(session, merchant_id, message_id, "resend", str(provider_id or "")[:128])
-        return _note(session, merchant_id, message_id, kind, data)
+            outreach.settle_sent(session, merchant_id, message_id, "resend", provider_id)
+        state = _STATE_OF.get(kind, MessageState.SENT)
+        if state is MessageState.BOUNCED and not _for_good(data):
+            return "passing_bounce"
+        return note(session, merchant_id, message_id, Report(state, "resend", provider_id, _reason(kind, data)))
 
 
-def _note(session: Session, merchant_id: str, message_id: str, kind: str, data: dict[str, Any]) -> str:
+def note(session: Session, merchant_id: str, message_id: str, told: Report) -> str:
+    """Write down what a provider says of a message that exists; the outcome. A state only ever moves forward."""
     needed = neighbours.of_message(session, merchant_id, message_id)
     work = Work.begin(session, merchant_context(session, merchant_id), clock.now(), needed)
     message = messages.get_message(session, merchant_id, message_id, lock=True)
-    assert message is not None  # noqa: S101  # seen by the caller; messages are not deleted
-    state = _STATE_OF.get(kind, MessageState.SENT)
-    if state is MessageState.BOUNCED and not _for_good(data):
-        return "passing_bounce"
+    if message is None:
+        return "unknown_message"
+    state = told.state
     if _RANK.get(MessageState(message.state), 0) >= _RANK[state]:
         return "already_known"
     ghost = repository.get_ghost(session, merchant_id, message.ghost_id, lock=True)
     assert ghost is not None  # noqa: S101  # a message belongs to a ghost
-    message.state, message.reason = state, provider_text.to_keep(message, _reason(kind, data))
+    message.state, message.reason = state, provider_text.to_keep(message, told.reason)
     if not message.provider_message_id:  # it was uncertain until now
-        message.provider, message.provider_message_id = "resend", str(data.get("email_id") or "")[:128]
+        message.provider, message.provider_message_id = told.provider, told.provider_id
         message.sent_at = message.sent_at or message.intent_at
-    work.event(ghost, f"message_{state.value}", _SAID[state].format(step=message.step), message_id=message.id)
+    text = _SAID[state].format(step=message.step, who="mail" if message.channel == Channel.EMAIL else "text message")
+    work.event(ghost, f"message_{state.value}", text, message_id=message.id)
     if state in (MessageState.BOUNCED, MessageState.COMPLAINED):
         _suppress(work, ghost, message, WHY_SILENT[state])
     work.finish()
@@ -84,9 +99,9 @@ def _note(session: Session, merchant_id: str, message_id: str, kind: str, data: 
 
 
 _SAID = {
-    MessageState.SENT: "The mail provider has sent message {step}.",
+    MessageState.SENT: "The {who} provider has sent message {step}.",
     MessageState.DELIVERED: "Message {step} was delivered.",
-    MessageState.FAILED: "The mail provider could not send message {step}.",
+    MessageState.FAILED: "The {who} provider could not send message {step}.",
     MessageState.BOUNCED: "Message {step} came back: the address does not work.",
     MessageState.COMPLAINED: "The customer marked message {step} as spam.",
 }

@@ -17,16 +17,16 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from core import clock, ids
-from core.config import settings
 from core.money import Money
 from models.ghost import FoundVia, GhostState, GhostTarget, Strategy
 from models.messaging import Channel, LinkPurpose, Message, MessageState
 from services.audit import service as audit
-from services.integrations.resend import OutgoingEmail
 from services.integrations.stripe.facts import InvoiceFacts
 from services.messaging import links, provider_text, schedule
 from services.messaging import repository as messages
-from services.messaging.render import Brand, one_line, render
+from services.messaging.render import Brand, render
+from services.messaging.senders import service as senders
+from services.messaging.senders.schemas import OutgoingMessage
 from services.recovery import neighbours, repository
 from services.recovery.classify import Verdict, classify
 from services.recovery.lifecycle import Trigger, can
@@ -43,14 +43,18 @@ _SAFETY = timedelta(minutes=10)  # clocks differ; a key about to expire is treat
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What to do next: hand over `email` with `idempotency_key`, or nothing, and why."""
+    """What to do next: hand over `message` with `idempotency_key`, or nothing, and why."""
 
     message_id: str
-    email: OutgoingEmail | None
+    message: OutgoingMessage | None
     idempotency_key: str
     reason: str
     not_before: datetime | None = None
     """A message under way waits for the customer's daytime: the same task again then."""
+    fresh: bool = False
+    """Its slot was filled just now: nobody can have handed it over before."""
+    key_print: str = ""
+    """Which sender's key it was begun with; empty where there was none, so that it was never handed to anybody."""
 
 
 def invoice_of(session: Session, merchant_id: str, ghost_id: str) -> str | None:
@@ -93,7 +97,7 @@ def prepare(session: Session, merchant_id: str, ghost_id: str, step: int, fresh:
         return Prepared("", None, "", QUIET)
     slot = _fill_slot(work, ghost, step)
     work.finish()
-    return Prepared(slot.id, _email(slot, merchant.reply_to), slot.idempotency_key, "")
+    return _ready(slot, merchant.reply_to, fresh=True)
 
 
 def hold(session: Session, merchant_id: str, ghost_id: str, step: int, reason: str) -> None:
@@ -163,7 +167,7 @@ def _repeat(work: Work, ghost: GhostTarget, slot: Message, refusal: str) -> Prep
     if not refusal and not expired and (daytime := _daytime(work, ghost, slot.step)) > work.now:
         return Prepared(slot.id, None, "", QUIET, daytime)
     if not refusal and not expired:
-        return Prepared(slot.id, _email(slot, work.merchant.reply_to), slot.idempotency_key, "")
+        return _ready(slot, work.merchant.reply_to)
     _give_up(work, ghost, slot, refusal or "the provider no longer knows the key")
     work.plan(ghost)
     work.finish()
@@ -175,8 +179,14 @@ def _daytime(work: Work, ghost: GhostTarget, step: int) -> datetime:
     return schedule.earliest(step, country, work.merchant.policy, work.now, work.merchant.timezone)
 
 
+def _ready(slot: Message, reply_to: str, *, fresh: bool = False) -> Prepared:
+    key = slot.idempotency_key
+    return Prepared(slot.id, _outgoing(slot, reply_to), key, "", fresh=fresh, key_print=slot.sender_key)
+
+
 def _fill_slot(work: Work, ghost: GhostTarget, step: int) -> Message:
     message_id = ids.new_id("msg")
+    origin = senders.origin_of(work.session, ghost.merchant_id, Channel.EMAIL, work.merchant.name)
     pay_url = links.create(work.session, ghost.merchant_id, ghost.id, message_id, LinkPurpose.PAY)
     stop_url = links.create(work.session, ghost.merchant_id, ghost.id, message_id, LinkPurpose.UNSUBSCRIBE)
     rendered = render(
@@ -201,7 +211,8 @@ def _fill_slot(work: Work, ghost: GhostTarget, step: int) -> Message:
         template=rendered.template,
         language=rendered.language,
         recipient=ghost.customer_email,
-        sender=_sender_line(work.merchant.name),
+        sender=origin.line,
+        sender_key=origin.key_print,
         subject=rendered.subject,
         html=rendered.html,
         plain=rendered.plain,
@@ -215,15 +226,11 @@ def _fill_slot(work: Work, ghost: GhostTarget, step: int) -> Message:
     return slot
 
 
-def _sender_line(merchant_name: str) -> str:
-    """The merchant's name before the configured address: a customer knows the merchant, not PHANTOM."""
-    address = settings().email_from.rsplit("<", 1)[-1].rstrip(">").strip()
-    name = one_line(merchant_name, 60).replace('"', "").replace("\\", "")
-    return f'"{name}" <{address}>' if name else address
-
-
-def _email(slot: Message, reply_to: str) -> OutgoingEmail:
-    return OutgoingEmail(
+def _outgoing(slot: Message, reply_to: str) -> OutgoingMessage:
+    return OutgoingMessage(
+        channel=Channel(slot.channel),
+        merchant_id=slot.merchant_id,
+        message_id=slot.id,
         sender=slot.sender,
         recipient=slot.recipient or "",
         subject=slot.subject,

@@ -30,8 +30,8 @@ class Mailed:
             observe(session, merchant_context(session, self.merchant), [FAILED], FoundVia.WEBHOOK, clock.now())
         prepared = self.prepare(1)
         self.message_id = prepared.message_id
-        assert prepared.email is not None
-        self.tags = prepared.email.tags
+        assert prepared.message is not None
+        self.tags = prepared.message.tags
         if settled:
             with db.tenant_session(self.merchant) as session:
                 outreach.settle_sent(session, self.merchant, self.message_id, "resend", "re_1")
@@ -81,7 +81,7 @@ def test_a_bounce_for_good_and_a_complaint_end_mail_to_the_address(
     assert mailed.ghost.next_action == "exhaust"
     clock.advance(timedelta(days=4))
     refused = mailed.prepare(2)
-    assert refused.email is None
+    assert refused.message is None
     assert refused.reason in ("Mail to the customer's address comes back.", "The customer marked a message as spam.")
     assert mailed.ghost.next_action_reason == refused.reason
 
@@ -120,13 +120,13 @@ def test_an_intent_left_by_a_crash_is_settled_by_the_providers_word(database: ob
     assert mailed.ghost.messages_sent == 1
     assert sum(day.messages_count for day in mailed.rows(DailyMetrics)) == 1
     repeated = mailed.prepare(1)
-    assert repeated.email is None
+    assert repeated.message is None
 
 
 def test_an_uncertain_message_becomes_certain_and_is_counted_once(database: object, clock: ManualClock) -> None:
     mailed = Mailed(settled=False)
     clock.advance(timedelta(hours=25))
-    assert mailed.prepare(1).email is None
+    assert mailed.prepare(1).message is None
     assert mailed.message.state == MessageState.UNCERTAIN
 
     assert mailed.tell("sent") == "sent"

@@ -73,8 +73,8 @@ def story(database: object, clock: ManualClock) -> Story:
 class TestSending:
     def test_a_message_counts_once_and_the_next_is_planned(self, story: Story):
         prepared = story.prepare()
-        assert prepared.email is not None
-        assert (prepared.email.recipient, prepared.email.headers["X-Entity-Ref-ID"]) == (
+        assert prepared.message is not None
+        assert (prepared.message.recipient, prepared.message.headers["X-Entity-Ref-ID"]) == (
             "customer1@example.com",
             prepared.message_id,
         )
@@ -86,32 +86,32 @@ class TestSending:
         assert sum(day.messages_count for day in story.rows(DailyMetrics)) == 1
 
     def test_one_click_unsubscribe_is_in_the_headers(self, story: Story):
-        email = story.prepare().email
+        email = story.prepare().message
         assert email is not None
         assert email.headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
         assert "/u/" in email.headers["List-Unsubscribe"]
 
     def test_paid_a_moment_ago_means_no_message(self, story: Story):
-        assert story.prepare(PAID).email is None
+        assert story.prepare(PAID).message is None
         assert (story.messages, story.ghost.state) == ([], GhostState.RECOVERED)
 
     def test_voided_a_moment_ago_means_no_message(self, story: Story):
-        assert story.prepare(replace(FAILED, status="void")).email is None
+        assert story.prepare(replace(FAILED, status="void")).message is None
         assert story.ghost.state == GhostState.LOST
 
     def test_a_slot_is_filled_once(self, story: Story):
         story.sent(story.prepare())
-        assert story.prepare().email is None
+        assert story.prepare().message is None
         assert len(story.messages) == 1
 
     def test_steps_follow_one_another(self, story: Story):
-        assert story.prepare(step=2).email is None
+        assert story.prepare(step=2).message is None
         assert story.messages == []
 
     def test_a_paused_ghost_gets_nothing(self, story: Story):
         with db.tenant_session(story.merchant) as session:
             assert service.pause(session, story.merchant, [story.ghost.id], "usr_1") == 1
-        assert story.prepare().email is None
+        assert story.prepare().message is None
 
     def test_the_weekly_limit_counts_over_all_ghosts_of_a_customer(self, database: object, clock: ManualClock):
         story = Story(clock, messages_per_customer_week=1)
@@ -121,24 +121,24 @@ class TestSending:
         other = next(ghost for ghost in story.rows(GhostTarget) if ghost.invoice_id == "in_2")
         with db.tenant_session(story.merchant) as session:
             prepared = outreach.prepare(session, story.merchant, other.id, 1, second)
-        assert prepared.email is None
+        assert prepared.message is None
         assert "weekly limit" in prepared.reason
 
     def test_a_payment_under_way_is_waited_for(self, story: Story):
-        assert story.prepare(replace(FAILED, payment_status="processing")).email is None
+        assert story.prepare(replace(FAILED, payment_status="processing")).message is None
         ghost = story.ghost
         assert (story.messages, ghost.state, ghost.next_action) == ([], GhostState.OPEN, "send_message")
         assert ghost.next_action_at > story.clock.now()
 
     def test_a_paused_subscription_is_not_chased(self, story: Story):
-        assert story.prepare(replace(FAILED, subscription_status="paused")).email is None
+        assert story.prepare(replace(FAILED, subscription_status="paused")).message is None
 
     def test_what_the_provider_refuses_ends_with_the_window(self, story: Story):
         prepared = story.prepare()
         with db.tenant_session(story.merchant) as session:
             outreach.settle_failed(session, story.merchant, prepared.message_id, "invalid address ada@example.com")
         assert [message.reason for message in story.messages] == ["invalid address [email]"]
-        assert story.prepare().email is None
+        assert story.prepare().message is None
         story.see(replace(FAILED, attempt_count=2))
         story.prepare()
         assert story.ghost.next_action == "exhaust"
@@ -165,16 +165,16 @@ class TestQuietHours:
         story.clock.advance(timedelta(days=4))
 
     def test_the_first_message_goes_at_once(self, story: Story):
-        assert story.prepare().email is not None
+        assert story.prepare().message is not None
 
     def test_a_later_one_whose_task_runs_at_night_waits_for_the_day(self, story: Story):
         self.second_due(story)
-        assert story.prepare(step=2).email is None
+        assert story.prepare(step=2).message is None
         due = story.ghost.next_action_at
         assert (len(story.messages), due > story.clock.now()) == (1, True)
         assert 8 <= due.astimezone(ZoneInfo("Pacific/Honolulu")).hour < due.astimezone(ZoneInfo("US/Eastern")).hour < 21
         story.clock.current = due
-        assert story.prepare(step=2).email is not None
+        assert story.prepare(step=2).message is not None
 
     def test_a_repeat_at_night_waits_too_and_keeps_its_key(self, story: Story):
         german = replace(FAILED, customer=replace(FAILED.customer, country="DE"))
@@ -182,33 +182,33 @@ class TestQuietHours:
         first = story.prepare(german, step=2)  # 10:00 in Berlin
         story.clock.advance(timedelta(hours=13))
         night = story.prepare(german, step=2)
-        assert (night.email, story.messages[1].state) == (None, MessageState.SENDING)
+        assert (night.message, story.messages[1].state) == (None, MessageState.SENDING)
         assert night.not_before is not None
         assert night.not_before.astimezone(ZoneInfo("Europe/Berlin")).hour == 8
         story.clock.current = night.not_before
         again = story.prepare(german, step=2)
-        assert (again.email, again.idempotency_key) == (first.email, first.idempotency_key)
+        assert (again.message, again.idempotency_key) == (first.message, first.idempotency_key)
 
 
 class TestCrashes:
     def test_after_the_intent_the_same_message_goes_with_the_same_key(self, story: Story):
         first = story.prepare()
         again = story.prepare()
-        assert (again.idempotency_key, again.email) == (first.idempotency_key, first.email)
+        assert (again.idempotency_key, again.message) == (first.idempotency_key, first.message)
 
     def test_past_the_providers_memory_it_is_uncertain_and_never_sent_again(self, story: Story):
         story.prepare()
         story.clock.advance(timedelta(hours=24))
-        assert story.prepare().email is None
+        assert story.prepare().message is None
         assert story.messages[0].state == MessageState.UNCERTAIN
         assert story.ghost.messages_sent == 1
-        assert story.prepare().email is None
+        assert story.prepare().message is None
 
     def test_switched_off_between_crash_and_repeat_means_no_message(self, story: Story):
         story.prepare()
         with db.tenant_session(story.merchant) as session:
             service.stop_messages(session, story.merchant, "usr_1")
-        assert story.prepare().email is None
+        assert story.prepare().message is None
         assert story.messages[0].state == MessageState.UNCERTAIN
 
     def test_a_slot_left_open_is_settled_when_nothing_follows(self, story: Story):
@@ -221,7 +221,7 @@ class TestCrashes:
 
     def test_paid_between_crash_and_repeat_means_no_message(self, story: Story):
         story.prepare()
-        assert story.prepare(PAID).email is None
+        assert story.prepare(PAID).message is None
         assert story.messages[0].state == MessageState.UNCERTAIN
         assert story.ghost.state == GhostState.RECOVERED
 
@@ -259,7 +259,7 @@ class TestClicks:
         story.clock.advance(timedelta(days=4))
         for facts in (FAILED, elsewhere):
             story.see(facts)
-            assert story.prepare(facts, step=2).email is None
+            assert story.prepare(facts, step=2).message is None
 
     def test_after_an_unsubscribe_nothing_goes_out(self, story: Story):
         story.sent(story.prepare())
@@ -268,7 +268,7 @@ class TestClicks:
             assert not optout.unsubscribe(session, story.link(LinkPurpose.UNSUBSCRIBE))
         assert story.ghost.next_action == "exhaust"
         story.clock.advance(timedelta(days=4))
-        assert story.prepare(step=2).email is None
+        assert story.prepare(step=2).message is None
         assert story.ghost.next_action == "exhaust"
         story.clock.advance(timedelta(days=25))
         with db.tenant_session(story.merchant) as session:

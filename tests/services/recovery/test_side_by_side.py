@@ -87,7 +87,7 @@ class TestWaiting:
             ghost = repository.get_by_invoice(session, merchant, facts.id)
         assert ghost is not None
         with db.tenant_session(merchant) as first:
-            assert outreach.prepare(first, merchant, ghost.id, 1, facts).email is not None
+            assert outreach.prepare(first, merchant, ghost.id, 1, facts).message is not None
             with impatient(merchant) as second:
                 see(second, merchant, clock, failed(2, other))
             with pytest.raises(OperationalError), impatient(merchant) as third:
@@ -228,7 +228,7 @@ class Crowd:
         fresh = failed(number, ghost.customer_id, amount=ghost.amount_cents)
         step = ghost.messages_sent + 1
         prepared = outreach.prepare(session, self.merchant, ghost.id, step, fresh)
-        if prepared.email is not None:
+        if prepared.message is not None:
             session.commit()  # the intent; `tenant_session` begins the next transaction
             with db.tenant_session(self.merchant) as after:
                 outreach.settle_sent(after, self.merchant, prepared.message_id, "resend", "re_1")

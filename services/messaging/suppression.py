@@ -1,0 +1,38 @@
+"""Taking a suppression back, and whom a number of the platform's own wrote to; suppressing itself is in `links`."""
+
+import hashlib
+import hmac
+
+from sqlmodel import Session
+
+from core import clock
+from models.messaging import Channel
+from services.messaging import links, repository
+from services.messaging.senders import repository as senders
+from services.vault.hash_keys import lasting_keys
+from services.vault.keys import Purpose, derive_key
+
+_PLATFORM = "platform"
+
+
+def lift(session: Session, merchant_id: str, channel: Channel, address: str, reason: str) -> bool:
+    """Write to an address again that was suppressed for this reason alone. False where it was not."""
+    keys = lasting_keys(session, Purpose.SUPPRESSIONS)
+    hashes = [links.address_hash(key, merchant_id, channel, address) for key in keys]
+    return repository.delete_suppression(session, merchant_id, channel, hashes, reason)
+
+
+def remember_texted(session: Session, merchant_id: str, number: str) -> None:
+    """The platform's own number wrote to `number` for this merchant: a STOP will concern it. Tenant session."""
+    senders.add_texted(session, _number_hash(derive_key(Purpose.SUPPRESSIONS), number), merchant_id, clock.now())
+
+
+def texted_merchants(session: Session, number: str) -> list[str]:
+    """Whom a reply to the platform's number concerns: every merchant in whose name it wrote there. System session."""
+    keys = lasting_keys(session, Purpose.SUPPRESSIONS)
+    return senders.list_texted(session, [_number_hash(key, number) for key in keys])
+
+
+def _number_hash(key: bytes, number: str) -> str:
+    """Not a merchant's own, unlike the hashes of suppressions: the reply does not say whom it is for."""
+    return hmac.digest(key, f"{_PLATFORM}:{Channel.SMS}:{number}".encode(), hashlib.sha256).hex()
