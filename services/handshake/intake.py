@@ -19,6 +19,7 @@ from core.config import Settings, settings
 from core.crash_points import crash_point
 from services.handshake import repository, service
 from services.handshake.errors import EndpointDisabledError, NotStoredError, SignatureError
+from services.handshake.outcomes import ACCEPTED, BAD_SIGNATURE, WRONG_MODE, Outcomes
 from services.handshake.signature import verify
 
 MAX_BATCH, MAX_BATCH_BYTES = 128, 4 * 1024 * 1024
@@ -30,6 +31,7 @@ CONNECTION_SECONDS = 2.0
 ACKNOWLEDGE_SECONDS = 8.0
 LOOK_SECONDS = 0.25  # how exactly the time above is kept
 ANNOUNCE_PAUSE_SECONDS = 0.01
+TOLD_SECONDS = 30.0  # how often what became of deliveries is written down
 COMMIT_TRIES = 3
 STATEMENT_MILLISECONDS = 5000
 COMMIT_SECONDS = 6.0  # beyond the server's own statement_timeout: a network that swallows everything
@@ -53,6 +55,7 @@ class Intake:
     def __init__(self, *, announce: Callable[[], object] = queue.announce_work) -> None:
         self.loop = asyncio.get_running_loop()
         self.counts: Counter[str] = Counter()
+        self._outcomes = Outcomes()
         self._announce = announce
         self._follow(settings())
         self._waiting: deque[_Waiting] = deque()
@@ -87,7 +90,7 @@ class Intake:
     async def start(self) -> Self:
         """Start committing. PostgreSQL may be away: events are refused with 503 until it is there."""
         await self._pool.open(wait=False)
-        for work in (*([self._commit_batches] * COMMITTERS), self._announce_commits, self._refuse_overdue):
+        for work in (*([self._commit_batches] * COMMITTERS), self._announce_commits, self._refuse_overdue, self._tell):
             self._run(work)
         return self
 
@@ -104,6 +107,7 @@ class Intake:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._committed.is_set():  # the pause before it was cut short
             await asyncio.to_thread(self._announce)
+        await self._write_outcomes()
         await self._pool.close()
 
     async def accept(self, raw: bytes, signature: str, *, connect: bool) -> str:
@@ -122,12 +126,15 @@ class Intake:
             verify(raw, signature, secrets, clock.now())
         except SignatureError as error:
             self.counts["bad_signature"] += 1
+            self._outcomes.add(BAD_SIGNATURE, connect=connect)
             self._log_refusal(error.reason, connect=connect)
             raise
         envelope = service.read_envelope(raw)
         if envelope.livemode is not self._livemode:
             self.counts["wrong_mode"] += 1
+            self._outcomes.add(WRONG_MODE, connect=connect)
             return "ignored"
+        self._outcomes.add(ACCEPTED, connect=connect)
         outcome = "stored" if envelope.type in service.HANDLED_TYPES else "ignored"
         payload, verdict = (raw, "") if outcome == "stored" else (None, "ignored")
         try:
@@ -256,6 +263,18 @@ class Intake:
             self._committed.clear()
             crash_point("intake.acknowledged")
             await asyncio.to_thread(self._announce)
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(TOLD_SECONDS)
+            await self._write_outcomes()
+
+    async def _write_outcomes(self) -> None:
+        """Write what became of deliveries, when there is something new; while PostgreSQL is away it waits."""
+        if self._outcomes:
+            with contextlib.suppress(psycopg.Error, TimeoutError):
+                async with asyncio.timeout(COMMIT_SECONDS), self._pool.connection() as connection:
+                    await self._outcomes.write(connection, clock.now())
 
 
 def _answer(batch: Iterable[_Waiting], *, stored: bool) -> None:
