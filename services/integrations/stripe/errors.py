@@ -21,6 +21,7 @@ _IN_FLIGHT_CODES = frozenset({"idempotency_key_in_use"})
 _MISSING_CODES = frozenset({"resource_missing"})
 _REVOKED_CODES = frozenset({"account_invalid", "platform_api_key_expired"})
 _PAID_CODES = frozenset({"invoice_already_paid"})
+_CLOSED_CODES = frozenset({"invoice_not_editable"})
 _PAID_MESSAGES = frozenset({"Invoice is already paid"})  # the live API gives this one no code
 
 
@@ -92,6 +93,12 @@ class StripeAlreadyPaidError(StripeCallError, ConflictError):
     status, code, title = 409, "stripe_already_paid", "The invoice is paid already"
 
 
+class StripeInvoiceClosedError(StripeCallError, ConflictError):
+    """The invoice was voided, or is otherwise past being paid: nothing was charged."""
+
+    status, code, title = 409, "stripe_invoice_closed", "The invoice can no longer be paid"
+
+
 class StripeCardDeclinedError(StripeCallError):
     """A charge was refused. Codes are Stripe's, lower-case, empty when not given."""
 
@@ -159,6 +166,8 @@ def _refused(error: stripe.InvalidRequestError, code: str, request_id: str) -> S
         return StripeNotFoundError(stripe_code=code, request_id=request_id)
     if code in _PAID_CODES or error.user_message in _PAID_MESSAGES:
         return StripeAlreadyPaidError(stripe_code=code, request_id=request_id)
+    if code in _CLOSED_CODES:
+        return StripeInvoiceClosedError(stripe_code=code, request_id=request_id)
     return None
 
 

@@ -12,6 +12,7 @@ class DeclineFacts:
     decline_code: str = ""
     advice_code: str = ""
     requires_3ds: bool = False
+    charge_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class CardFacts:
     country: str = ""
     last4: str = ""
     payment_method_id: str | None = None
+    fingerprint: str = ""  # Stripe's name of the number: two payment methods of one card share it
+    added_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class InvoiceFacts:
     paid_at: datetime | None
     paid_out_of_band: bool
     subscription_end: str = ""  # Stripe's cancellation_details.reason
+    default_card_ids: tuple[str, ...] = ()  # in the order in which Stripe charges them: invoice's, subscription's, ...
     customer: CustomerFacts = field(default_factory=CustomerFacts)
     decline: DeclineFacts = field(default_factory=DeclineFacts)
     card: CardFacts = field(default_factory=CardFacts)

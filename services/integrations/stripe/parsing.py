@@ -102,6 +102,7 @@ def parse_decline(intent: Plain) -> DeclineFacts:
         advice_code=word(error.get("advice_code"), 64),
         requires_3ds=intent.get("status") == "requires_action"
         or bool({error_code, decline_code} & AUTHENTICATION_CODES),
+        charge_id=identifier(error.get("charge")),
     )
 
 
@@ -115,6 +116,25 @@ def parse_card(intent: Plain) -> CardFacts:
         country=word(card.get("country"), 2),
         last4=text(card.get("last4"), 4),
         payment_method_id=identifier(method),
+        fingerprint=text(card.get("fingerprint"), 64),
+        added_at=moment(mapping(method).get("created")),
+    )
+
+
+def default_methods(invoice: Plain, subscription: Plain) -> list[Any]:
+    """The default payment methods (ids or objects) in the order in which Stripe takes them to charge an invoice."""
+    customer = mapping(invoice.get("customer"))
+    found = (
+        invoice.get("default_payment_method"),
+        subscription.get("default_payment_method"),
+        mapping(customer.get("invoice_settings")).get("default_payment_method"),
+    )
+    return [method for method in found if identifier(method)]
+
+
+def _default_card_ids(invoice: Plain, subscription: Plain) -> tuple[str, ...]:
+    return tuple(
+        dict.fromkeys(found for method in default_methods(invoice, subscription) if (found := identifier(method)))
     )
 
 
@@ -208,6 +228,7 @@ def parse_invoice(invoice: Any, *, payments: list[Plain] | None = None, subscrip
         paid_at=moment(mapping(invoice.get("status_transitions")).get("paid_at")),
         paid_out_of_band=bool(invoice.get("paid_out_of_band")),
         subscription_end=text(mapping(known.get("cancellation_details")).get("reason"), 48),
+        default_card_ids=_default_card_ids(invoice, known),
         customer=parse_customer(invoice),
         decline=parse_decline(details),
         card=parse_card(details),

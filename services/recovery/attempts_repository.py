@@ -1,0 +1,54 @@
+"""SQL about charges on cards: who made which, and which of ours are due."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import and_, or_, tuple_
+from sqlmodel import Session, col, select
+
+from models.ghost import GhostTarget
+from models.money import AttemptSource, AttemptState, PaymentAttempt
+
+
+def list_of_card(
+    session: Session, merchant_id: str, card_id: str | None, fingerprint: str, since: datetime
+) -> Sequence[PaymentAttempt]:
+    """The charges on one card since then, for whichever ghost, oldest first; copies of the card are the same card."""
+    same = [col(PaymentAttempt.payment_method_id) == card_id]
+    if fingerprint:
+        same.append(
+            and_(col(PaymentAttempt.card_fingerprint) == fingerprint, col(PaymentAttempt.card_fingerprint) != "")
+        )
+    statement = select(PaymentAttempt).where(
+        PaymentAttempt.merchant_id == merchant_id, or_(*same), col(PaymentAttempt.attempted_at) > since
+    )
+    return session.exec(statement.order_by(col(PaymentAttempt.attempted_at), col(PaymentAttempt.id))).all()
+
+
+def is_known_or_ours(session: Session, ghost: GhostTarget) -> bool:
+    """Whether the ghost's latest charge stands written down, or is the one of ours that is under way."""
+    statement = select(PaymentAttempt.id).where(
+        PaymentAttempt.merchant_id == ghost.merchant_id,
+        PaymentAttempt.ghost_id == ghost.id,
+        or_(
+            col(PaymentAttempt.charge_id) == ghost.charge_id,
+            and_(
+                col(PaymentAttempt.source) == AttemptSource.PHANTOM, col(PaymentAttempt.state) == AttemptState.STARTED
+            ),
+        ),
+    )
+    return session.exec(statement.limit(1)).first() is not None
+
+
+def list_due(
+    session: Session, merchant_id: str, now: datetime, limit: int, after: tuple[datetime, str] | None
+) -> Sequence[GhostTarget]:
+    """Ghosts whose next own charge is to be looked at, locked, oldest first; rows others hold are left out."""
+    statement = select(GhostTarget).where(GhostTarget.merchant_id == merchant_id, col(GhostTarget.next_retry_at) <= now)
+    if after is not None:
+        statement = statement.where(tuple_(col(GhostTarget.next_retry_at), col(GhostTarget.id)) > tuple_(*after))
+    return session.exec(
+        statement.order_by(col(GhostTarget.next_retry_at), col(GhostTarget.id))
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
