@@ -1,54 +1,83 @@
 """Links in messages: `/r/{token}` to pay, `/u/{token}` to hear no more. The customer's side of PHANTOM.
 
 GET and HEAD only show a page, so a mail scanner's visit counts nothing and creates nothing at Stripe. The page
-posts itself as soon as a browser runs it, with a visible button for where scripts are off. No login and no card
+posts itself once a person shows (`customer_pages`), with a visible button for everybody else. No login and no card
 field: money is only ever entered on Stripe's own pages.
 """
 
 import logging
+from datetime import timedelta
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Cookie, Header
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from core import db, queue
+from core import clock, db, queue
 from core.config import settings
+from core.errors import ConfigurationError
 from core.money import Money, format_money
-from models.messaging import LinkPurpose
+from models.messaging import ConfirmedBy, LinkPurpose
 from phantom_app.api.customer_pages import page
-from services.integrations.stripe.client import MerchantNotConnectedError, client_for
-from services.integrations.stripe.errors import StripeCallError
+from phantom_app.api.customer_words import language_asked_for, page_words
+from phantom_app.api.guessing import Guarded
+from services.handshake import returning
+from services.integrations.stripe.client import MerchantNotConnectedError, ScopedStripe, client_for
+from services.integrations.stripe.errors import (
+    StripeAuthenticationError,
+    StripeCallError,
+    StripeNotFoundError,
+    StripePermissionError,
+    StripePortalError,
+)
 from services.integrations.stripe.transport import INTERACTIVE
-from services.messaging import links
+from services.messaging import attribution_cookie, links
 from services.recovery import clicks, optout
+from services.vault.errors import VaultError
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=Guarded)
 log = logging.getLogger(__name__)
 
+LOOK_AGAIN_SECONDS = 4
+LOOKS_FOR = timedelta(seconds=60)
+# Nothing will change about these within minutes: the customer is better off asking the merchant.
+_LASTING = (
+    MerchantNotConnectedError,
+    StripeAuthenticationError,
+    StripePermissionError,
+    StripeNotFoundError,
+    StripePortalError,
+    VaultError,
+    ConfigurationError,
+)
+Languages = Annotated[str | None, Header(alias="accept-language")]
+Attribution = Annotated[str | None, Cookie(alias=attribution_cookie.NAME)]
 
-def _not_found() -> HTMLResponse:
+
+def _not_found(languages: str | None) -> HTMLResponse:
+    """The one page for links that are unknown, tampered with, too old, or of another kind."""
+    return page(page_words("unknown", language_asked_for(languages)), status=404)
+
+
+def _about(
+    view: clicks.Landing, name: str, *, status: int = 200, auto: bool = False, **more: str | int
+) -> HTMLResponse:
+    """A page about what stands behind a link, in the customer's language and the merchant's name."""
+    sum_of_it = Money(view.amount, view.currency)
     return page(
-        title="Link not found",
-        heading="This link does not work",
-        lines=("It may have been cut off when it was copied. Please open it from the original message.",),
-        status=404,
+        page_words(name, view.locale, view.merchant_name, sum_of_it, view.paid_at),
+        merchant=view.merchant_name,
+        accent=view.accent,
+        reply_to=view.reply_to,
+        amount=format_money(sum_of_it, view.locale) if view.open and name in ("pay", "card") else "",
+        auto=auto,
+        status=status,
+        **more,  # type: ignore[arg-type]  # `back` and `refresh`
     )
 
 
 def _closed(view: clicks.Landing) -> HTMLResponse:
-    if view.paid:
-        return page(
-            title="Paid",
-            merchant=view.merchant_name,
-            heading="This is paid. Thank you.",
-            lines=("There is nothing left to do.",),
-        )
-    return page(
-        title="Closed",
-        merchant=view.merchant_name,
-        heading="This payment is no longer open",
-        lines=("There is nothing to pay here any more. You can close this page.",),
-        status=410,
-    )
+    status = 410 if view.standing is clicks.Standing.CLOSED else 200
+    return _about(view, view.standing.value, status=status)
 
 
 def _resolve(token: str, purpose: LinkPurpose) -> links.Link:
@@ -56,107 +85,112 @@ def _resolve(token: str, purpose: LinkPurpose) -> links.Link:
         return links.resolve(session, token, purpose)
 
 
+def _landing(link: links.Link) -> clicks.Landing:
+    with db.tenant_session(link.merchant_id) as session:
+        return clicks.landing(session, link)
+
+
 @router.api_route("/r/{token}", methods=["GET", "HEAD"])
-def show(token: str) -> Response:
+def show(token: str, languages: Languages = None) -> Response:
     """The page behind a payment link; reading it changes nothing."""
     try:
-        link = _resolve(token, LinkPurpose.PAY)
-        with db.tenant_session(link.merchant_id) as session:
-            view = clicks.landing(session, link)
+        view = _landing(_resolve(token, LinkPurpose.PAY))
     except links.LinkNotFoundError:
-        return _not_found()
+        return _not_found(languages)
     if not view.open:
         return _closed(view)
-    return page(
-        title=f"Payment to {view.merchant_name}",
-        merchant=view.merchant_name,
-        heading="Update your card" if view.wants_card else "Complete your payment",
-        amount=format_money(Money(view.amount, view.currency)),
-        button="Continue to the secure page",
-        auto=True,
-        soft="You continue on a secure page of Stripe, where you can pay or change your card.",
-    )
+    return _about(view, view.standing.value, auto=True)
 
 
 @router.post("/r/{token}")
-def follow(token: str) -> Response:
+def follow(token: str, by: str = "", languages: Languages = None) -> Response:
     """A person's click: recorded, then on to Stripe's own page, made now because such pages live shortly."""
+    confirmed_by = ConfirmedBy.PAGE if by == ConfirmedBy.PAGE else ConfirmedBy.BUTTON
     try:
         link = _resolve(token, LinkPurpose.PAY)
         with db.tenant_session(link.merchant_id) as session:
-            stripe = client_for(session, link.merchant_id, patience=INTERACTIVE)
-            click = clicks.confirm(session, link)
+            click = clicks.confirm(session, link, confirmed_by)
     except links.LinkNotFoundError:
-        return _not_found()
-    except (clicks.LinkClosedError, MerchantNotConnectedError):
-        with db.tenant_session(link.merchant_id) as session:
-            return _closed(clicks.landing(session, link))
+        return _not_found(languages)
+    except clicks.LinkClosedError:
+        return _closed(_landing(link))
     queue.announce_change(link.merchant_id)
+    return_url = f"{settings().public_url}/r/{token}/done"
     try:
-        address = clicks.address_of(stripe, click, f"{settings().public_url}/r/{token}/done")
+        address = clicks.address_of(_stripe(link), click, return_url)
+    except _LASTING as error:
+        log.warning("links.no_page", extra={"facts": {"code": error.code}})
+        return _about(_landing(link), "elsewhere", status=503)
     except StripeCallError as error:
         log.warning("links.stripe_away", extra={"facts": {"code": error.code}})
-        return page(
-            title="One moment",
-            heading="The payment page is not answering",
-            lines=("Please try again in a minute. Your link stays valid.",),
-            button="Try again",
-            status=503,
-        )
-    if address is None:
-        return RedirectResponse(f"/r/{token}/done", status_code=303)
-    return RedirectResponse(address, status_code=303, headers={"Referrer-Policy": "no-referrer"})
+        return _about(_landing(link), "away", status=503)
+    if address == "":
+        return _about(_landing(link), "elsewhere", status=503)
+    answer = RedirectResponse(address or return_url, 303, headers={"Referrer-Policy": "no-referrer"})
+    _remember(answer, token)
+    return answer
 
 
-@router.get("/r/{token}/done")
-def done(token: str) -> Response:
-    """Where Stripe's pages lead back to."""
+def _stripe(link: links.Link) -> ScopedStripe:
+    with db.tenant_session(link.merchant_id) as session:
+        return client_for(session, link.merchant_id, patience=INTERACTIVE)
+
+
+def _remember(answer: Response, token: str) -> None:
+    """The cookie of a confirmed click, for this link's pages alone."""
+    answer.set_cookie(
+        attribution_cookie.NAME,
+        attribution_cookie.made(token, clock.now()),
+        max_age=int(attribution_cookie.LIFETIME.total_seconds()),
+        path=f"/r/{token}",
+        secure=settings().serves_https,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+@router.api_route("/r/{token}/done", methods=["GET", "HEAD"])
+def done(token: str, languages: Languages = None, cookie: Attribution = None) -> Response:
+    """Where Stripe's pages lead back to. Whoever comes with our cookie is the customer who clicked: their return is
+    kept and Stripe is asked whether it is paid. Everybody else sees what is known, and changes nothing.
+    """
     try:
         link = _resolve(token, LinkPurpose.PAY)
-        with db.tenant_session(link.merchant_id) as session:
-            view = clicks.landing(session, link)
+        view = _landing(link)
     except links.LinkNotFoundError:
-        return _not_found()
+        return _not_found(languages)
     if not view.open:
         return _closed(view)
-    return page(
-        title="Thank you",
-        merchant=view.merchant_name,
-        heading="Thank you",
-        lines=(
-            "If you added a card, the open payment is made with it right away.",
-            "You can close this page.",
-        ),
-    )
+    now = clock.now()
+    if attribution_cookie.clicked_at(cookie, token, now) is None:
+        return _about(view, "thanks")
+    looked = returning.look(link, now)
+    view = _landing(link)
+    if not view.open:
+        return _closed(view)
+    if looked.is_charged and now - looked.first_at <= LOOKS_FOR:
+        return _about(view, "waiting", refresh=LOOK_AGAIN_SECONDS)
+    return _about(view, "not_yet" if looked.is_charged else "thanks", back=f"/r/{token}")
 
 
 @router.api_route("/u/{token}", methods=["GET", "HEAD"])
-def ask_unsubscribe(token: str) -> Response:
+def ask_unsubscribe(token: str, languages: Languages = None) -> Response:
     """A page with a button; a GET must not unsubscribe (RFC 8058), because scanners follow links."""
     try:
-        _resolve(token, LinkPurpose.UNSUBSCRIBE)
+        view = _landing(_resolve(token, LinkPurpose.UNSUBSCRIBE))
     except links.LinkNotFoundError:
-        return _not_found()
-    return page(
-        title="Messages about payments",
-        heading="No more messages about payments?",
-        lines=("You will not be told any more when a payment fails. Your subscription stays as it is.",),
-        button="No more messages",
-    )
+        return _not_found(languages)
+    return _about(view, "unsubscribe")
 
 
 @router.post("/u/{token}")
-def unsubscribe(token: str) -> Response:
+def unsubscribe(token: str, languages: Languages = None) -> Response:
     """One click, no login, at once; also what mail programs call by themselves."""
     try:
         link = _resolve(token, LinkPurpose.UNSUBSCRIBE)
     except links.LinkNotFoundError:
-        return _not_found()
+        return _not_found(languages)
     with db.tenant_session(link.merchant_id) as session:
         optout.unsubscribe(session, link)
     queue.announce_change(link.merchant_id)
-    return page(
-        title="Done",
-        heading="Done: no more messages about payments",
-        lines=("You can close this page.",),
-    )
+    return _about(_landing(link), "unsubscribed")

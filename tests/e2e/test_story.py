@@ -102,6 +102,7 @@ def test_from_connect_stripe_to_the_first_recovered_invoice(
     with customer.context.expect_page() as opened:
         letter.get_by_role("link", name="See payment options").click()
     paying = opened.value
+    paying.get_by_role("button", name="Continue to the secure page").click()
     paying.wait_for_url(re.compile(re.escape(stage.sandbox)))
     paying.get_by_label("Payment method").select_option(value="new:visa")
     paying.get_by_role("button", name=re.compile("Pay")).click()
@@ -123,6 +124,7 @@ def test_a_new_card_pays_the_open_invoice_and_the_link_says_so(
     with customer.context.expect_page() as opened:
         letter.get_by_role("link", name="Update card").click()
     portal = opened.value
+    portal.get_by_role("button", name="Continue to the secure page").click()
     portal.wait_for_url(re.compile(re.escape(stage.sandbox)))
     portal.get_by_role("combobox").first.select_option(value="visa")
     portal.get_by_role("button", name=re.compile("card", re.IGNORECASE)).first.click()

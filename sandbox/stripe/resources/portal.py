@@ -99,16 +99,33 @@ def create_session(call: Call) -> Any:
     configuration = call.optional("billing_portal.configuration", "configuration") or default_configuration(
         call.world, call.space
     )
+    flow = _flow(call.params.get("flow_data"))
+    _require_offered(configuration, flow)
     return_url = call.params.get("return_url") or configuration["default_return_url"]
     return new_session(
         call.world,
         call.space,
         customer,
         return_url=return_url,
-        flow=_flow(call.params.get("flow_data")),
+        flow=flow,
         configuration=configuration,
         locale=call.params.get("locale"),
     )
+
+
+def _require_offered(configuration: Json, flow: Json | None) -> None:
+    """Refuse as Stripe does where the portal was never set up, or up without the page that is asked for."""
+    if not configuration["active"]:
+        raise invalid(
+            "No configuration provided and your test mode default configuration has not been created. Provide a "
+            "configuration or create your default by saving your customer portal settings in test mode at "
+            "https://dashboard.stripe.com/test/settings/billing/portal."
+        )
+    feature = configuration["features"].get(flow["type"]) if flow else None
+    if flow and feature and not feature["enabled"]:
+        kind = flow["type"]
+        said = f"This flow cannot be used because `{kind}` is disabled in the portal configuration."
+        raise invalid(said, param="flow_data[type]")
 
 
 def _flow(given: Json | None) -> Json | None:

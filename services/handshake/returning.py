@@ -1,0 +1,69 @@
+"""A customer comes back from Stripe's page: remembered, and Stripe is asked whether their invoice is paid.
+
+Three steps with no transaction open while Stripe is asked. The answer goes through the one upsert, so a payment is
+recorded at once and the webhook, whenever it comes, finds nothing left to do.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+from core import db, queue
+from core.errors import ConfigurationError
+from models.ghost import FoundVia
+from services.hunter.billing import record_billed
+from services.integrations.stripe.client import MerchantNotConnectedError, client_for
+from services.integrations.stripe.errors import StripeCallError
+from services.integrations.stripe.parsing import INVOICE_EXPAND, UnreadableInvoiceError, parse_invoice
+from services.integrations.stripe.transport import INTERACTIVE
+from services.messaging.links import Link
+from services.recovery import clicks, neighbours
+from services.recovery.observe import observe
+from services.recovery.work import merchant_context
+from services.vault.errors import VaultError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Since when this browser has been coming back, and whether there is an invoice whose payment to wait for."""
+
+    first_at: datetime
+    is_charged: bool
+
+
+def look(link: Link, now: datetime) -> Looked:
+    """Keep the return and bring the ghost up to date with what Stripe says now. `now` is aware UTC.
+
+    Opens its own sessions. Where Stripe cannot be asked the page shows what was known. Raises `LinkNotFoundError` when
+    the ghost is gone.
+    """
+    with db.tenant_session(link.merchant_id) as session:
+        invoice_id = clicks.record_return(session, link, now)
+        first_at = clicks.returned_at(session, link) or now
+    if invoice_id is not None:
+        _look_again(link.merchant_id, invoice_id, now)
+    return Looked(first_at, invoice_id is not None)
+
+
+def _look_again(merchant_id: str, invoice_id: str, now: datetime) -> None:
+    try:
+        with db.tenant_session(merchant_id) as session:
+            stripe = client_for(session, merchant_id, patience=INTERACTIVE)
+        facts = parse_invoice(stripe.retrieve_invoice(invoice_id, INVOICE_EXPAND))
+    except (
+        StripeCallError,
+        MerchantNotConnectedError,
+        UnreadableInvoiceError,
+        VaultError,
+        ConfigurationError,
+    ) as error:
+        log.warning("links.cannot_look", extra={"facts": {"code": error.code}})
+        return
+    with db.tenant_session(merchant_id) as session:
+        neighbours.take(session, merchant_id, [facts])
+        record_billed(session, merchant_id, [facts], now.date())
+        observe(session, merchant_context(session, merchant_id), [facts], FoundVia.WEBHOOK, now)
+    queue.announce_change(merchant_id)
+    queue.announce_work()
