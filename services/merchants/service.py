@@ -62,6 +62,17 @@ def change_policy(session: Session, merchant_id: str, changes: dict[str, Any], *
     return policy
 
 
+def change_brand(session: Session, merchant_id: str, brand: dict[str, str], reply_to: str, *, actor_id: str) -> None:
+    """Keep how the merchant shows itself in messages, and where answers go; `messaging` has checked both."""
+    merchant = _required(session, merchant_id, lock=True)
+    merchant.brand, merchant.reply_to = brand, reply_to
+    merchant.updated_at = clock.now()
+    session.flush()
+    audit.record_audit(
+        session, merchant_id, "merchant.brand_changed", actor_id=actor_id, facts={"fields": sorted(brand)}
+    )
+
+
 def list_connected(session: Session) -> list[ConnectedAccount]:
     """All accounts that are connected now, the longest first. System login: this is what schedules walk."""
     rows = repository.list_connected(session)

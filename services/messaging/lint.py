@@ -32,6 +32,7 @@ _LINK = re.compile(
 )
 _HTML = re.compile(r"<[a-z!/?]|&(?:[a-z]{2,8}|#\d{1,6});")
 _ONE_BRACE = re.compile(r"(?<!\{)\{\s*(merchant|amount|name|card|date|when|pay_link|opt_out)\s*\}(?!\})")
+_BRACES = re.compile(r"\{\{[^{}]*\}\}")
 _WORD = re.compile(r"\w+")
 # What a text message is measured with: long, but what happens.
 _LONG = {"merchant": "Northwind Analytics GmbH", "amount": "1.234.567,89 EUR", "name": "Alexandra", "card": "4242",
@@ -166,11 +167,11 @@ def _sms(text: str, parsed: Parsed, opt_out: str) -> Iterator[Problem]:
 
 
 def _without_places(text: str, parsed: Parsed) -> str:
-    """`text` with each place blanked but for the words of its default, in the same length."""
-    letters = list(text)
+    """`text` with all braces blanked but for the words of a default, in the same length."""
+    masked = list(_BRACES.sub(lambda found: " " * len(found[0]), text))
     for place in parsed.places:
-        letters[place.begins : place.ends] = _blank(text[place.begins : place.ends], place)
-    return "".join(letters)
+        masked[place.begins : place.ends] = _blank(text[place.begins : place.ends], place)
+    return "".join(masked)
 
 
 def _blank(written: str, place: Place) -> str:

@@ -1,12 +1,13 @@
-"""A merchant's own template, ready to be filled. Pure."""
+"""A merchant's own templates: which of them is said when, and ready to be filled. Pure."""
 
 import functools
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from services.messaging.lint import SMS, VARIABLES, Source, Target, paragraphs, promises_again
 from services.messaging.markup import Place, parse
-from services.messaging.wording import Moment, Template, wording
+from services.messaging.wording import SINGLE_TEMPLATES, Moment, Template, wording
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,32 @@ class OwnTemplate:
     version: int = 1
 
 
+ANY_GROUP = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnWords:
+    """All templates a merchant has now, by the message they are for."""
+
+    templates: Mapping[Target, OwnTemplate] = field(default_factory=dict)
+
+    def choose(
+        self, decline_group: str, template: Template, moment: Moment, channel: str, language: str, *, is_last: bool
+    ) -> OwnTemplate | None:
+        """The one that is said, the group's own before that of all groups; None where PHANTOM's words are.
+
+        One that speaks of another attempt is passed over in a message that turns out to be the last. What is not
+        about a failed payment has no words in common with the rest, so `*` does not stand for it.
+        """
+        groups = (decline_group,) if template in SINGLE_TEMPLATES else (decline_group, ANY_GROUP)
+        for group in groups:
+            found = self.templates.get(Target(group, moment, channel, language))
+            if found is not None and not (is_last and compiled(found).promises):
+                return found
+        return None
+
+
+NO_WORDS = OwnWords()
 Pieces = tuple[str | Place, ...]
 
 

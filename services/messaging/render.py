@@ -19,8 +19,9 @@ from services.messaging import sms, wording
 from services.messaging.brands import DEFAULT_ACCENT, Brand, edge_of, ink_on, one_line
 from services.messaging.languages import language_of, locale_of
 from services.messaging.layout import html_layout, plain_layout
+from services.messaging.lint import EMAIL, SMS
 from services.messaging.markup import fill
-from services.messaging.own import OwnTemplate, compiled
+from services.messaging.own import NO_WORDS, Compiled, OwnWords, compiled
 from services.messaging.wording import AHEAD_TEMPLATES, SINGLE_TEMPLATES, Frame
 
 __all__ = [
@@ -88,17 +89,18 @@ def render(
     strategy: str = "",
     card_last4: str = "",
     day: date | None = None,
-    own: OwnTemplate | None = None,
+    own: OwnWords = NO_WORDS,
     is_test: bool = False,
 ) -> Rendered:
     """The mail of a ghost's step.
 
-    Its language is that of `locale`, else the country's, else the brand's, else English. `own` is the merchant's
-    template for it, in the same language; one that promises another attempt is passed over in a last message.
+    Its language is that of `locale`, else the country's, else the brand's, else English. `own` are the
+    merchant's templates, of which one in that language is said where there is one.
     """
     about = Occasion(decline_group, step, last_step, amount, customer_name, locale, country, strategy, card_last4, day)
     message = _Message.of(about, brand)
-    said = _own_words(message, own) or _our_words(message)
+    mine = message.own_of(own, EMAIL)
+    said = _own_words(mine, message) if mine else _our_words(message)
     values = {
         **said,
         **_around(message, brand),
@@ -116,15 +118,14 @@ def render(
 
 
 def render_sms(
-    about: Occasion, *, brand: Brand, pay_url: str, own: OwnTemplate | None = None, is_test: bool = False
+    about: Occasion, *, brand: Brand, pay_url: str, own: OwnWords = NO_WORDS, is_test: bool = False
 ) -> RenderedSms:
     """The text message of a ghost's step, in the letters of GSM-7 wherever the names allow it."""
     message = _Message.of(about, brand, in_sms=True)
     known = {**message.known, "{link}": pay_url}
-    if message.takes(own):
-        assert own is not None  # noqa: S101  # what is taken is there
+    if mine := message.own_of(own, SMS):
         opt_out = message.frame.opt_out
-        text = fill(compiled(own).body, _variables(known) | {"pay_link": pay_url, "opt_out": opt_out})
+        text = fill(mine.body, _variables(known) | {"pay_link": pay_url, "opt_out": opt_out})
     else:
         words = wording.wording(message.template, message.moment, message.language)
         text = f"{_fill(words.sms, known)} {message.frame.opt_out}"
@@ -136,6 +137,7 @@ def render_sms(
 class _Message:
     """What is known of a message before its words are chosen."""
 
+    decline_group: str
     template: wording.Template
     moment: wording.Moment
     is_last: bool
@@ -149,6 +151,7 @@ class _Message:
         language = language_of(about.locale, about.country, brand.language)
         frame = wording.frame(language)
         return cls(
+            decline_group=about.decline_group,
             template=template,
             moment=wording.Moment.FIRST
             if template in SINGLE_TEMPLATES
@@ -159,11 +162,10 @@ class _Message:
             known=_known(about, brand, frame, in_sms=in_sms),
         )
 
-    def takes(self, own: OwnTemplate | None) -> bool:
-        """Whether the merchant's template is said here."""
-        if own is None or own.target.language != self.language or own.target.moment is not self.moment:
-            return False
-        return not (self.is_last and compiled(own).promises)
+    def own_of(self, own: OwnWords, channel: str) -> Compiled | None:
+        """The merchant's words for it, if any."""
+        found = own.choose(self.decline_group, self.template, self.moment, channel, self.language, is_last=self.is_last)
+        return compiled(found) if found else None
 
 
 def _known(about: Occasion, brand: Brand, frame: Frame, *, in_sms: bool) -> dict[str, str]:
@@ -195,11 +197,8 @@ def _our_words(message: _Message) -> dict[str, Any]:
     }
 
 
-def _own_words(message: _Message, own: OwnTemplate | None) -> dict[str, Any] | None:
-    if not message.takes(own):
-        return None
-    assert own is not None  # noqa: S101  # what is taken is there
-    mine, values = compiled(own), _variables(message.known)
+def _own_words(mine: Compiled, message: _Message) -> dict[str, Any]:
+    values = _variables(message.known)
     return {
         "subject": fill(mine.subject, values),
         "heading": fill(mine.heading, values),

@@ -1,0 +1,89 @@
+"""A merchant's looks: what may be saved, and that nothing stored can spoil a message."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.messaging.brands import (
+    DEFAULT_ACCENT,
+    READABLE,
+    Brand,
+    brand_of,
+    contrast,
+    edge_of,
+    ink_on,
+    logo_problem,
+    problems_of,
+)
+
+
+class TestStored:
+    def test_what_is_not_set_has_defaults(self):
+        assert brand_of({}, "Acme Inc.") == Brand("Acme Inc.")
+
+    def test_all_of_it(self):
+        stored = {
+            "name": "Acme",
+            "accent": "#1d4ed8",
+            "logo_url": "https://cdn.acme.com/logo.png",
+            "signature": "Kind regards\n\nAda",
+            "address": "Street 1,\nTown",
+            "language": "de",
+        }
+        assert brand_of(stored, "x") == Brand(
+            "Acme", "#1d4ed8", "https://cdn.acme.com/logo.png", ("Kind regards", "Ada"), "Street 1, Town", "de"
+        )
+
+    @pytest.mark.parametrize("stored", [{"accent": "red"}, {"accent": 7}, {"language": "xx"}, {"logo_url": "http://x"}])
+    def test_what_cannot_be_used_is_passed_over(self, stored: dict[str, object]):
+        assert brand_of(stored, "Acme") == Brand("Acme", DEFAULT_ACCENT)
+
+
+class TestColours:
+    @given(st.integers(0, 0xFFFFFF))
+    def test_a_button_can_be_read_on_every_colour(self, number: int):
+        colour = f"#{number:06x}"
+        assert contrast(ink_on(colour), colour) >= READABLE
+
+    def test_contrast_is_the_standards(self):
+        assert contrast("#ffffff", "#000000") == pytest.approx(21)
+        assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+
+    def test_a_button_that_vanishes_in_its_ground_gets_an_edge(self):
+        assert edge_of("#fff8b0", "#ffffff", "#111111") == "#111111"
+        assert edge_of("#1d4ed8", "#ffffff", "#111111") == "#1d4ed8"
+
+
+class TestLogo:
+    def test_a_public_https_address(self):
+        assert logo_problem("https://cdn.acme.com/logo.png?v=2") == ""
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "http://cdn.acme.com/x.png", "//cdn.acme.com/x.png", "data:image/png;base64,xx", "javascript:alert(1)",
+            "https://localhost/x.png", "https://127.0.0.1/x.png", "https://[::1]/x.png", "https://10.0.0.1/x",
+            "https://user:pw@acme.com/x.png", "https://acme.com:8443/x.png", "https://acme.com/x y.png",
+            'https://acme.com/"><script>', "https://acme.com/{{ name }}", "https://acme",
+            "https://" + "a" * 500 + ".com",
+            "https://аcme.com/x.png", "https://acme.com:x/", "https://[/",
+        ],
+    )  # fmt: skip
+    def test_anything_else_is_refused(self, url: str):
+        assert logo_problem(url)
+
+
+class TestForm:
+    def test_what_is_wrong_is_told_by_field(self):
+        form = {
+            "name": "x" * 81,
+            "accent": "blue",
+            "logo_url": "http://x",
+            "language": "xx",
+            "signature": "a\nb\nc\nd\ne",
+            "address": "y" * 201,
+        }
+        assert set(problems_of(form)) == set(form)
+
+    def test_an_empty_form_is_fine(self):
+        assert problems_of({}) == {}

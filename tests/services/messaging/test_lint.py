@@ -1,0 +1,270 @@
+"""What a merchant cannot save, and where it says so; the same rules hold for PHANTOM's own words (test_words.py)."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.messaging.languages import LANGUAGES
+from services.messaging.lint import LONGEST, VARIABLES, Source, Target, check, paragraphs, promises_again
+from services.messaging.markup import fill, parse
+from services.messaging.wording import Moment
+
+FINE = Source("Your payment to {{ merchant }}", "Still open", "{{ amount }} is open.\n\nThank you.", "Pay now")
+SMS = "{{ merchant }}: {{ amount }} is open. {{ pay_link }} {{ opt_out }}"
+
+
+def mail(language: str = "en", moment: Moment = Moment.FIRST, group: str = "funds") -> Target:
+    return Target(group, moment, "email", language)
+
+
+def found(body: str, target: Target | None = None) -> list[tuple[str, int, int]]:
+    """(code, line, column) of what is wrong with a body."""
+    source = Source("x", "x", body, "x")
+    return [(each.code, each.line, each.column) for each in check(source, target or mail())]
+
+
+def sms(body: str, language: str = "en") -> list[str]:
+    return [each.code for each in check(Source(body=body), Target("*", Moment.FIRST, "sms", language))]
+
+
+class TestFine:
+    def test_what_is_fine_is_not_complained_about(self):
+        assert check(FINE, mail()) == ()
+        assert sms(SMS) == []
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            'Hello {{ name | default("there") }}, {{ merchant | upper }} writes about {{ amount }}, due {{ when }}.',
+            "{{amount}} and {{   amount   }}",
+            "Write to help@example.com or call +49 30 1234567, 9.30 to 17.00, e.g. on Mondays.",
+            "Feel free to reply. A single { or } is text, and so is 5 < 6 & 7.",
+            "Ihre Zahlung z.B. über 1.234,56 € bis zum 3.12. zahlen",
+        ],
+    )
+    def test_ordinary_texts_may_be_saved(self, body: str):
+        assert found(body) == []
+
+    def test_paragraphs_stand_between_empty_lines(self):
+        assert paragraphs("One\nstill one.\n\n  \nTwo.\n") == ("One still one.", "Two.")
+
+
+class TestBrokenVariablesAreRefusedWithLineAndColumn:
+    @pytest.mark.parametrize(
+        ("body", "expected"),
+        [
+            ("{{ amout }}", ("unknown_variable", 1, 4)),
+            ("first\nsecond {{ amout }}", ("unknown_variable", 2, 11)),
+            ("Grüße 🙂 {{ amout }}", ("unknown_variable", 1, 12)),  # letters, not bytes
+            ("日本語\r\n🇩🇪 {{amout}}", ("unknown_variable", 2, 6)),  # a flag is two characters
+            ("e\u0301 {{ x }}", ("unknown_variable", 1, 6)),  # one letter once it is composed
+            ("a {{ amount", ("unclosed", 1, 3)),
+            ("a {{ amount }\n{{ amount }}", ("unclosed", 1, 3)),
+            ("{{ {{ amount }}", ("unclosed", 1, 1)),
+            ("a amount }} b", ("unopened", 1, 10)),
+            ("{{ }}", ("unknown_variable", 1, 1)),
+            ("{{ amount | money }}", ("bad_filter", 1, 13)),
+            ("{{ amount | }}", ("bad_filter", 1, 13)),
+            ('{{ name | default("a") | upper }}', ("bad_filter", 1, 11)),
+            ("{{ name }}", ("no_default", 1, 4)),  # not every customer has a name
+            ("{amount}", ("one_brace", 1, 1)),
+            ("{% for x in y %}", ("not_allowed", 1, 1)),
+            ("{{ config.items() }}", ("unknown_variable", 1, 4)),
+            ("{{ ''.__class__.__mro__ }}", ("unknown_variable", 1, 4)),
+            ("{{ amount * 1000000000 }}", ("unknown_variable", 1, 4)),
+        ],
+    )
+    def test_place_of_a_mistake(self, body: str, expected: tuple[str, int, int]):
+        normalised = Source("x", "x", body, "x").normalised().body
+        assert expected in found(normalised)
+
+    def test_a_near_miss_is_named(self):
+        [problem] = check(Source("x", "x", "{{ ammount }}", "x"), mail())
+        assert problem.message == "There is no “ammount” here. Did you mean amount?"
+
+    def test_every_mistake_of_every_field_is_told_at_once(self):
+        problems = check(Source("{{ a }}", "", "{{ b }}\n{{ c", "{{ d }}"), mail())
+        assert [(each.field, each.line, each.column) for each in problems] == [
+            ("subject", 1, 4),
+            ("heading", 1, 1),
+            ("body", 1, 4),
+            ("body", 2, 1),
+            ("button", 1, 4),
+        ]
+
+    def test_the_link_to_pay_is_the_buttons_in_a_mail(self):
+        assert found("{{ pay_link }}") == [("unknown_variable", 1, 4)]
+
+    @given(st.text(alphabet='{}%#| "()\n amoutde🙂é', max_size=80))
+    def test_whatever_is_typed_is_told_a_place_inside_it(self, text: str):
+        for problem in parse(text, VARIABLES["email"]).problems:
+            lines = text.split("\n")
+            assert 1 <= problem.line <= len(lines)
+            assert 1 <= problem.column <= len(lines[problem.line - 1]) + 1
+
+    @given(st.text(max_size=200))
+    def test_a_text_without_mistakes_comes_back_letter_for_letter(self, text: str):
+        parsed = parse(text, VARIABLES["email"])
+        if not parsed.problems and not parsed.places:
+            assert fill(parsed.pieces, {}) == text
+
+
+class TestPrivateReasonsAreNeverNamedInAnyLanguage:
+    @pytest.mark.parametrize("language", LANGUAGES)
+    @pytest.mark.parametrize(
+        "said",
+        [
+            "Your card was reported lost.",
+            "a stolen card",
+            "suspected Fraud",
+            "insufficient funds",
+            "your card is blocked",
+            "over your limit",
+            "Ihre Karte ist gestohlen gemeldet",
+            "mangelnde Deckung",
+            "Ihre Karte wurde gesperrt",
+            "Betrugsverdacht",
+            "tarjeta robada",
+            "fondos insuficientes",
+            "su límite",
+            "carte volée",
+            "provision insuffisante",
+            "votre carte est bloquée",
+            "saldo insuficiente",
+            "cartão roubado",
+            "cartão bloqueado",
+            "suspeita de fraude",
+            "Code: insufficient_funds",
+            "do_not_honor",
+            "STOLEN",
+            "ｓｔｏｌｅｎ",
+            "sto\u00adlen",
+            "frau\u200bd",
+            "f\u0301raud",
+        ],
+    )
+    def test_named(self, language: str, said: str):
+        text = Source("x", "x", said, "x").normalised()
+        assert "private_reason" in {each.code for each in check(text, mail(language))}
+
+    def test_a_word_of_two_alphabets_is_no_way_around(self):
+        assert found("fr\u0430ud")[0][0] == "mixed_letters"  # a Cyrillic a
+
+    @pytest.mark.parametrize("said", ["refunds", "la date limite", "la fecha límite", "a data limite", "frauen"])
+    def test_what_only_looks_like_one(self, said: str):
+        assert found(said) == []
+
+
+class TestTheLastMessageNeverPromisesAnotherAttempt:
+    PROMISES = {
+        "en": ["We will retry your card.", "We'll try again on Monday", "Your card will be charged again"],
+        "de": ["Wir versuchen es erneut.", "Wir buchen noch einmal ab", "Der Betrag wird automatisch eingezogen"],
+        "es": ["Volveremos a intentarlo.", "Se cobrará de nuevo", "Haremos otro intento"],
+        "fr": ["Nous allons réessayer.", "Le paiement sera à nouveau présenté", "une nouvelle tentative"],
+        "pt": ["Tentaremos novamente.", "Vamos cobrar outra vez", "uma nova tentativa"],
+    }
+
+    @pytest.mark.parametrize(("language", "said"), [(lang, text) for lang, texts in PROMISES.items() for text in texts])
+    def test_we_will_retry_on_the_last_message(self, language: str, said: str):
+        assert "promise" in {code for code, *_ in found(said, mail(language, Moment.LAST))}
+        assert found(said, mail(language, Moment.FIRST)) == []
+        assert promises_again(Source("x", "x", said, "x"), mail(language))
+
+    def test_a_message_that_is_sent_once_is_a_last_one(self):
+        assert "promise" in {code for code, *_ in found("We will try again.", mail(group="customer_stopped"))}
+
+    def test_english_in_another_languages_slot_is_read_too(self):
+        assert "promise" in {code for code, *_ in found("We will try again.", mail("de", Moment.LAST))}
+
+
+class TestWhatElseIsRefused:
+    @pytest.mark.parametrize(
+        ("language", "said"),
+        [
+            ("en", "Your subscription was cancelled."), ("en", "Your plan has ended"), ("de", "Ihr Abo ist gekündigt"),
+            ("es", "Su suscripción ha sido cancelada"), ("fr", "Votre abonnement est résilié"),
+            ("pt", "A sua assinatura foi cancelada"), ("de", "Your subscription was canceled"),
+        ],
+    )  # fmt: skip
+    def test_mail_says_cancelled_while_past_due(self, language: str, said: str):
+        assert "cancelled" in {code for code, *_ in found(said, mail(language))}
+
+    @pytest.mark.parametrize(
+        ("language", "said"),
+        [
+            ("en", "Get 20% off"), ("en", "A discount for you"), ("en", "Upgrade to Pro"), ("de", "10 € Rabatt"),
+            ("de", "Unser Sonderangebot"), ("es", "un descuento"), ("es", "Ahorre hoy"), ("fr", "une remise"),
+            ("fr", "notre offre"), ("pt", "um desconto"), ("pt", "Economize já"), ("de", "Discount!"),
+        ],
+    )  # fmt: skip
+    def test_a_notice_sells_nothing(self, language: str, said: str):
+        assert "sales" in {code for code, *_ in found(said, mail(language))}
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            "https://evil.example/pay", "http://x", "www.evil.com", "evil.com/pay", "See pay.evil.io.", "javascript://x",
+            "[here](x)", "mailto:a@b.com", "EVIL.COM", "evil。com".replace("。", "."), "https://{{ merchant }}.com",
+        ],
+    )  # fmt: skip
+    def test_a_link_of_ones_own(self, said: str):
+        assert "link" in {code for code, *_ in found(said)}
+
+    @pytest.mark.parametrize("said", ["<b>hi</b>", "<script>x</script>", "<!-- x -->", "&nbsp;", "&#60;b"])
+    def test_html(self, said: str):
+        assert "html" in {code for code, *_ in found(said)}
+
+    @pytest.mark.parametrize("odd", ["\u202e", "\u200b", "\x00", "\x1b", "\ud800", "\u2028", "\u00ad"])
+    def test_what_cannot_be_seen(self, odd: str):
+        assert ("invisible", 1, 2) in found(f"a{odd}b")
+
+    def test_what_is_too_long_is_told_where(self):
+        for field, most in LONGEST.items():
+            source = Source(**{**dict.fromkeys(LONGEST, "x"), field: "y" * (most + 1)})
+            [problem] = check(source, mail())
+            assert (problem.field, problem.code, problem.column) == (field, "too_long", most + 1)
+
+    def test_a_subject_is_one_line(self):
+        [problem] = check(Source("a\nb", "x", "x", "x"), mail())
+        assert (problem.field, problem.code) == ("subject", "line_break")
+
+    def test_a_mail_needs_every_part(self):
+        assert [each.field for each in check(Source(), mail())] == ["subject", "heading", "body", "button"]
+
+    def test_words_in_a_default_are_read_too(self):
+        assert ("private_reason", 1, 20) in found('{{ name | default("stolen") }}')
+
+    def test_a_page_of_braces_is_read_in_linear_time(self):
+        began = time.process_time()
+        for nasty in ("{{" * 1_000, "{{ a | " * 250, "try " * 500, "a." * 1_000, "we " * 600, "<" * 2_000):
+            check(Source("x", "x", nasty[: LONGEST["body"]], "x"), mail(moment=Moment.LAST))
+        assert time.process_time() - began < 2
+
+
+class TestSms:
+    @pytest.mark.parametrize(
+        ("body", "code"),
+        [
+            ("{{ amount }} is open. {{ pay_link }} {{ opt_out }}", "missing"),  # who writes?
+            ("{{ merchant }}: {{ amount }} is open. {{ opt_out }}", "missing"),  # where to pay?
+            ("{{ merchant }}: {{ pay_link }} {{ pay_link }} {{ opt_out }}", "missing"),
+            ("{{ merchant }}: {{ amount }} is open. {{ pay_link }}", "missing"),  # how to stop it?
+            (SMS + " thank you" * 20, "too_long"),
+            (SMS + " ç" + " merci" * 5, "too_long"),  # one letter halves what fits
+        ],
+    )
+    def test_refused(self, body: str, code: str):
+        assert sms(body) == [code]
+
+    def test_stop_may_be_said_in_other_words(self):
+        assert sms("{{ merchant }}: {{ amount }} {{ pay_link }} STOP ends this.") == []
+
+    def test_the_letter_that_doubles_the_cost_is_pointed_at(self):
+        [problem] = check(
+            Source(body="{{ merchant }}: reçu {{ amount }} {{ pay_link }} {{ opt_out }}"),
+            Target("*", Moment.FIRST, "sms", "fr"),
+        )
+        assert (problem.line, problem.column) == (1, 19)
+        assert "ç" in problem.message
