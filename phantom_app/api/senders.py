@@ -1,25 +1,53 @@
-"""`/api/webhooks/resend`: what the mail provider tells of our messages. Stored with its task, then acknowledged."""
+"""Webhooks of the senders' providers, the platform's and each merchant's own: stored with a task, then acknowledged.
 
+`/api/webhooks/resend` and `/api/webhooks/twilio` are the platform's; behind a further part stands one merchant's
+sender, and what comes there is signed with that merchant's secret and can speak of that merchant alone.
+"""
+
+import json
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request
-from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import PlainTextResponse, Response
 
 from core import clock, db, queue
 from core.config import settings
 from core.errors import TooLargeError
+from models.messaging import Channel
+from phantom_app.api.gathering import Gathering
+from phantom_app.api.sender_keys import SenderKeys
 from services.handshake import service, svix
-from services.handshake.errors import EndpointDisabledError, NotAnEventError
-from services.recovery import delivery
+from services.handshake.errors import EndpointDisabledError, NotAnEventError, SignatureError
+from services.integrations.twilio import is_genuine
+from services.messaging import suppression
+from services.messaging.addresses import BadAddressError, number
+from services.messaging.senders.carriers import RESEND_PATH, TWILIO_PATH
+from services.recovery import delivery, texts
 
 LONGEST = 256 * 1024
-RESEND_PATH = "/api/webhooks/resend"
-
+LONGEST_FORM = 64 * 1024
 _MERCHANT = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
+_SID = re.compile(r"[A-Za-z0-9]{1,64}", re.ASCII)
+_MESSAGE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_TWIML = Response('<?xml version="1.0" encoding="UTF-8"?><Response/>', media_type="text/xml")
 
 router = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """One thing to store. A reply to the platform's number has no `merchant_id`: it concerns whom that wrote for."""
+
+    source: str
+    delivery_id: str
+    kind: str
+    merchant_id: str
+    body: bytes
+    number: str = ""
 
 
 @router.post(RESEND_PATH)
@@ -28,30 +56,139 @@ async def resend(request: Request) -> PlainTextResponse:
     secrets = settings().resend_webhook_secrets()
     if not secrets:
         raise EndpointDisabledError
-    raw = await _body(request)
-    delivery_id = svix.verify(raw, request.headers, secrets, clock.now())
-    stored = await run_in_threadpool(_store, delivery_id, raw)
-    return PlainTextResponse("stored" if stored else "ignored")
+    raw = await _body(request, LONGEST)
+    return await _resend(raw, svix.verify(raw, request.headers, secrets, clock.now()), "")
 
 
-async def _body(request: Request) -> bytes:
-    parts = bytearray()
-    async for chunk in request.stream():
-        parts += chunk
-        if len(parts) > LONGEST:
-            raise TooLargeError
-    return bytes(parts)
+@router.post(RESEND_PATH + "/{token}")
+async def own_resend(request: Request, token: str) -> PlainTextResponse:
+    """The same for a merchant's own key; 404 for an address that is nobody's."""
+    known = await keys.of(token, Channel.EMAIL)
+    raw = await _body(request, LONGEST)
+    return await _resend(raw, svix.verify(raw, request.headers, known.secrets, clock.now()), known.merchant_id)
 
 
-def _store(delivery_id: str, raw: bytes) -> bool:
+@router.post(TWILIO_PATH)
+async def twilio(request: Request) -> Response:
+    """200 once it is stored or asks for nothing; 400 unless Twilio signed it; 404 where there is no auth token."""
+    token = settings().twilio_auth_token
+    if token is None:
+        raise EndpointDisabledError
+    form = await _signed_form(request, token.get_secret_value())
+    merchant_id = request.query_params.get("merchant", "")
+    return await _twilio(form, request.query_params, merchant_id if _MERCHANT.fullmatch(merchant_id) else "")
+
+
+@router.post(TWILIO_PATH + "/{token}")
+async def own_twilio(request: Request, token: str) -> Response:
+    """The same for a merchant's own account; 404 for an address that is nobody's."""
+    known = await keys.of(token, Channel.SMS)
+    form = await _signed_form(request, known.secrets[0])
+    return await _twilio(form, request.query_params, known.merchant_id)
+
+
+async def _resend(raw: bytes, delivery_id: str, owner: str) -> PlainTextResponse:
     event: Any = service.parse_json(raw)
     if not isinstance(event, dict):
         raise NotAnEventError("The body is not a JSON object.")
     kind, merchant_id = event.get("type"), delivery.tag(event.get("data"), delivery.MERCHANT_TAG)
-    if kind not in delivery.HANDLED or not _MERCHANT.fullmatch(merchant_id):
-        return False  # a type we do not act on, or a mail of the same team that is not ours
+    if kind not in delivery.HANDLED or not _MERCHANT.fullmatch(merchant_id) or owner not in ("", merchant_id):
+        return PlainTextResponse("ignored")  # a type we do not act on, or a mail of the same team that is not ours
+    # A merchant's ids are its own: whoever knows its secret can choose them, and must not use up another's.
+    name = f"{owner}:{delivery_id}" if owner else delivery_id
+    new = await gathering.store(_Told(service.RESEND, name, kind, merchant_id, raw))
+    return PlainTextResponse("stored" if new else "ignored")
+
+
+async def _twilio(form: Mapping[str, Sequence[str]], query: Mapping[str, str], merchant_id: str) -> Response:
+    sid, status = _one(form, "MessageSid") or _one(form, "SmsSid"), _one(form, "MessageStatus")
+    if not _SID.fullmatch(sid):
+        raise NotAnEventError("The form names no message.")
+    if status:
+        told = _status_told(sid, status, form, query.get("message", ""), merchant_id)
+    else:
+        told = _reply_told(sid, form, merchant_id)
+    if told is not None:
+        await gathering.store(told)
+    return _TWIML
+
+
+def _status_told(
+    sid: str, status: str, form: Mapping[str, Sequence[str]], message_id: str, merchant_id: str
+) -> _Told | None:
+    if status not in texts.HANDLED_STATUS or not merchant_id or not _MESSAGE.fullmatch(message_id):
+        return None
+    data = {"message": message_id, "status": status, "sid": sid, "error": _one(form, "ErrorCode")[:10]}
+    return _Told(service.TWILIO, f"{merchant_id}:{sid}:{status}", texts.STATUS, merchant_id, _json(data))
+
+
+def _reply_told(sid: str, form: Mapping[str, Sequence[str]], merchant_id: str) -> _Told | None:
+    asked = texts.asks(_one(form, "Body")[:200], _one(form, "OptOutType"))
+    try:
+        sender = number(_one(form, "From"))
+    except BadAddressError:
+        return None  # a short code or a name: nobody whom we write to
+    if not asked:
+        return None
+    body = _json({"from": sender, "asks": asked})
+    return _Told(service.TWILIO, f"{merchant_id or '-'}:{sid}:reply", texts.REPLY, merchant_id, body, sender)
+
+
+def _one(form: Mapping[str, Sequence[str]], name: str) -> str:
+    return form[name][-1] if name in form else ""
+
+
+def _json(data: dict[str, str]) -> bytes:
+    return json.dumps({"data": data}).encode()
+
+
+async def _signed_form(request: Request, auth_token: str) -> Mapping[str, Sequence[str]]:
+    """The form, if Twilio signed it for this address as the world knows it. Raises `SignatureError`."""
+    raw = await _body(request, LONGEST_FORM)
+    try:
+        form = parse_qs(raw.decode(), keep_blank_values=True, max_num_fields=200)
+    except ValueError:
+        raise NotAnEventError("The body is not a form that can be read.") from None
+    query = f"?{request.url.query}" if request.url.query else ""
+    # Not the address that reached this process: a proxy in front may have changed scheme, host and port.
+    address = f"{settings().public_url}{request.url.path}{query}"
+    if not is_genuine(auth_token, address, form, request.headers.get("x-twilio-signature", "")):
+        raise SignatureError("no signature matches")
+    return form
+
+
+async def _body(request: Request, longest: int) -> bytes:
+    parts = bytearray()
+    async for chunk in request.stream():
+        parts += chunk
+        if len(parts) > longest:
+            raise TooLargeError
+    return bytes(parts)
+
+
+def _store(items: Sequence[_Told]) -> list[bool]:
+    """In one transaction, in the order of their ids: two processes with the same deliveries must not deadlock."""
+    new: dict[int, bool] = {}
     with db.system_session() as session:
-        new = service.store_sender_event(session, delivery_id, kind, merchant_id, raw)
-    if new:
+        for place in sorted(range(len(items)), key=lambda each: (items[each].source, items[each].delivery_id)):
+            told = items[place]
+            merchants = [told.merchant_id] if told.merchant_id else suppression.texted_merchants(session, told.number)
+            stored = [
+                service.store_sender_event(
+                    session,
+                    told.delivery_id if told.merchant_id else f"{told.delivery_id}:{merchant_id}",
+                    told.kind,
+                    merchant_id,
+                    told.body,
+                    told.source,
+                )
+                for merchant_id in merchants
+            ]
+            new[place] = any(stored)
+    if any(new.values()):
         queue.announce_work()
-    return new
+    return [new[place] for place in range(len(items))]
+
+
+gathering: Gathering[_Told] = Gathering(_store)
+keys = SenderKeys()

@@ -13,7 +13,7 @@ from sandbox.outbox.webhooks import Postman
 from sandbox.stripe.api import Request, Response, json_response
 from sandbox.stripe.faults import Faults, Limits
 
-_PATH = re.compile(r"/2010-04-01/Accounts/(?P<account>AC\w+)/Messages(?:/(?P<message>SM\w+))?\.json")
+_PATH = re.compile(r"/2010-04-01/Accounts/(?P<account>AC\w+)(?P<messages>/Messages(?:/(?P<message>SM\w+))?)?\.json")
 _NUMBER = re.compile(r"\+[1-9]\d{6,14}")
 _SENDER = re.compile(r"\+[1-9]\d{6,14}|\d{5,6}|(?=.*[A-Za-z])[A-Za-z0-9 ]{1,11}")
 LONGEST = 1600
@@ -34,7 +34,7 @@ class TwilioError(Exception):
 
 
 class TwilioApi:
-    """`POST` and `GET` below /2010-04-01/Accounts/{sid}/Messages. Safe from any thread."""
+    """`GET` of an account, `POST` and `GET` of its messages. Safe from any thread."""
 
     def __init__(self, outbox: Outbox, postman: Postman) -> None:
         self.outbox, self.postman = outbox, postman
@@ -61,7 +61,9 @@ class TwilioApi:
             raise TwilioError(500 if fault.kind == "error_before" else 503, 20500, "An internal error has occurred")
         if (fault and fault.kind == "rate_limit") or self.limits.refuse(account, ""):
             raise TwilioError(429, 20429, "Too Many Requests")
-        if match["message"]:
+        if not match["messages"]:
+            response = json_response(200, _account(account))
+        elif match["message"]:
             response = json_response(200, self._lookup(account, match["message"]))
         elif request.method == "POST":
             response = json_response(201, self._send(request, account, token))
@@ -160,6 +162,22 @@ class TwilioApi:
         if found is None:
             raise TwilioError(404, 20404, f"The requested resource {identifier} was not found")
         return _resource(account, found, status=found.status)
+
+
+def _account(account: str) -> Json:
+    moment, uri = formatdate(0), f"/2010-04-01/Accounts/{account}"
+    return {
+        "auth_token": None,
+        "date_created": moment,
+        "date_updated": moment,
+        "friendly_name": "Sandbox",
+        "owner_account_sid": account,
+        "sid": account,
+        "status": "active",
+        "subresource_uris": {"messages": f"{uri}/Messages.json"},
+        "type": "Full",
+        "uri": f"{uri}.json",
+    }
 
 
 def _resource(account: str, message: Message, status: str = "queued") -> Json:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from core import clock, queue
 
 GRACE = 2.0
+AT_ONCE = 0.001  # nobody is sent away for less
 FARTHEST = 600.0  # seconds ahead that turns are given; who comes later is asked to come back then, without one
 _PREFIX = "phantom:pace:"
 _KEPT = int(FARTHEST * 2)
@@ -28,16 +29,16 @@ local blocked = tonumber(redis.call('get', KEYS[3]) or '0')
 if blocked > now + farthest then blocked = 0 end
 local kept = tonumber(redis.call('get', KEYS[2]) or '-1')
 if kept >= 0 and blocked <= now then
-    if kept > now and kept <= now + farthest then return tostring(kept - now) end
+    if kept > now + 0.001 and kept <= now + farthest then return tostring(kept - now) end
     redis.call('del', KEYS[2])
-    if kept <= now and now - kept <= grace then return '0' end
+    if kept <= now + 0.001 and now - kept <= grace then return '0' end
 end
 local free = tonumber(redis.call('get', KEYS[1]) or '0')
 if free > now + farthest + every then free = 0 end
 local at = math.max(now, free, blocked)
 if at - now > farthest then return tostring(farthest) end
 redis.call('set', KEYS[1], string.format('%.6f', at + every), 'ex', ARGV[5])
-if at <= now then return '0' end
+if at <= now + 0.001 then return '0' end
 redis.call('set', KEYS[2], string.format('%.6f', at), 'ex', ARGV[5])
 return tostring(at - now)
 """
@@ -58,10 +59,10 @@ class Line:
             blocked = 0.0 if blocked > now + FARTHEST else blocked
             kept = self.kept.get((key, who))
             if kept is not None and blocked <= now:
-                if now < kept <= now + FARTHEST:
+                if now + AT_ONCE < kept <= now + FARTHEST:
                     return kept - now
                 del self.kept[(key, who)]
-                if 0 <= now - kept <= GRACE:
+                if -AT_ONCE <= now - kept <= GRACE:
                     return 0.0
             free = self.free.get(key, 0.0)
             free = 0.0 if free > now + FARTHEST + every else free
@@ -69,8 +70,9 @@ class Line:
             if at - now > FARTHEST:
                 return FARTHEST
             self.free[key] = at + every
-            if at > now:
-                self._keep(key, who, at, now)
+            if at <= now + AT_ONCE:
+                return 0.0
+            self._keep(key, who, at, now)
             return at - now
 
     def _keep(self, key: str, who: str, at: float, now: float) -> None:
