@@ -111,6 +111,7 @@ def _attach(tenant: Session, merchant: Merchant, joining: Joining, user_id: str)
     merchant.stripe_user_id, merchant.livemode = grant.account, grant.livemode
     merchant.credential_mode, merchant.oauth_scope = CredentialMode.OAUTH, grant.scope[:40]
     merchant.state, merchant.connected_at, merchant.disconnected_at = MerchantState.ACTIVE, now, None
+    merchant.stripe_refusals = {}  # they were another credential's
     merchant.name = people.clean_name(merchant.name or facts.name or grant.account)
     merchant.default_currency = facts.default_currency if len(facts.default_currency) == 3 else "usd"
     merchant.country = facts.country if len(facts.country) == 2 else ""

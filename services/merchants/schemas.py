@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from models.merchant import CredentialMode, MerchantState, Plan
+from models.merchant import CredentialMode, MerchantState, Plan, StripeMails
 from services.identity.schemas import NewSession
 from services.merchants.policies import RecoveryPolicy
 
@@ -23,6 +23,7 @@ class MerchantView:
     country: str
     timezone: str
     reply_to: str
+    stripe_mails: StripeMails
     brand: dict[str, object]
     policy: RecoveryPolicy
     created_at: datetime

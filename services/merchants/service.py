@@ -6,7 +6,7 @@ from typing import Any
 from sqlmodel import Session
 
 from core import clock
-from models.merchant import CredentialMode, Merchant, MerchantState, Plan
+from models.merchant import CredentialMode, Merchant, MerchantState, Plan, StripeMails
 from services.audit import service as audit
 from services.merchants import repository
 from services.merchants.errors import MerchantNotFoundError
@@ -32,6 +32,7 @@ def get_merchant(session: Session, merchant_id: str) -> MerchantView:
         country=merchant.country,
         timezone=merchant.timezone,
         reply_to=merchant.reply_to,
+        stripe_mails=StripeMails(merchant.stripe_mails),
         brand=merchant.brand,
         policy=parse_policy(merchant.policy),
         created_at=merchant.created_at,
@@ -70,6 +71,20 @@ def change_brand(session: Session, merchant_id: str, brand: dict[str, str], repl
     session.flush()
     audit.record_audit(
         session, merchant_id, "merchant.brand_changed", actor_id=actor_id, facts={"fields": sorted(brand)}
+    )
+
+
+def answer_stripe_mails(session: Session, merchant_id: str, answer: StripeMails, *, actor_id: str) -> None:
+    """Keep what the merchant says of Stripe's own mails about failed payments: Stripe has no field that tells.
+
+    It changes nothing about what is sent; the health card warns of doubles until the answer is no.
+    """
+    merchant = _required(session, merchant_id, lock=True)
+    if merchant.stripe_mails == answer:
+        return
+    merchant.stripe_mails, merchant.updated_at = answer, clock.now()
+    audit.record_audit(
+        session, merchant_id, "merchant.stripe_mails_answered", actor_id=actor_id, facts={"answer": answer.value}
     )
 
 

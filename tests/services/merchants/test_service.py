@@ -5,11 +5,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlmodel import select
 
 from core import clock as core_clock
 from core.clock import ManualClock
 from core.db import system_session, tenant_session
-from models.merchant import CredentialMode, Merchant, MerchantState
+from models.audit import AuditLog
+from models.merchant import CredentialMode, Merchant, MerchantState, StripeMails
 from services.audit import service as audit
 from services.merchants import repository, service
 from services.merchants.errors import MerchantNotFoundError
@@ -145,3 +147,30 @@ class TestPolicy:
             self.change(**bad)
         with tenant_session(A) as session:
             assert service.get_policy(session, A).cooldown_hours == 72
+
+
+class TestStripesOwnMails:
+    def test_are_not_asked_about_until_somebody_answers(self, clock: ManualClock) -> None:
+        make_merchant()
+        make_merchant(B, "acct_b")
+        assert said(A) is StripeMails.NOT_ASKED
+        answer(StripeMails.YES)
+        assert (said(A), said(B)) == (StripeMails.YES, StripeMails.NOT_ASKED)
+
+    def test_an_answer_is_audited_once(self, clock: ManualClock) -> None:
+        make_merchant()
+        answer(StripeMails.NO)
+        answer(StripeMails.NO)
+        with tenant_session(A) as session:
+            entries = [(each.action, each.facts) for each in session.exec(select(AuditLog))]
+        assert entries == [("merchant.stripe_mails_answered", {"answer": "no"})]
+
+
+def answer(given: StripeMails) -> None:
+    with tenant_session(A) as session:
+        service.answer_stripe_mails(session, A, given, actor_id="usr_1")
+
+
+def said(merchant: str) -> StripeMails:
+    with tenant_session(merchant) as session:
+        return service.get_merchant(session, merchant).stripe_mails
