@@ -72,15 +72,14 @@ class Sentinel:
 
 def _schedule(session: Session, now: datetime) -> None:
     """Each minute for the whole present period, for merchants who connected since; the keys make it harmless."""
-    for schedule in SCHEDULES:
-        new = upkeep.schedule_present(session, schedule, now)
-        if new:
-            log.info("sentinel.scheduled", extra={"facts": {"kind": schedule.kind, "tasks": new}})
+    for kind, new in upkeep.schedule_present(session, SCHEDULES, now).items():
+        log.info("sentinel.scheduled", extra={"facts": {"kind": kind, "tasks": new}})
 
 
 def _waiting_queues(session: Session) -> list[str]:
     """Queues with work that is due and unclaimed: retries, delayed tasks, and whatever Redis forgot."""
-    return [lane.queue for lane in registry.LANES if upkeep.has_due(session, lane.name)]
+    waiting = upkeep.lanes_with_due(session)
+    return [lane.queue for lane in registry.LANES if lane.name in waiting]
 
 
 def tick(now: datetime) -> None:

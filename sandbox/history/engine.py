@@ -91,10 +91,9 @@ class Engine:
             sentinel.tick(now)
             self._hunt_at = _boundary(now, 12 * HOUR if self.travel.present() - now.timestamp() < THOROUGH else 3 * DAY)
             return
-        for schedule in SCHEDULES:
-            if schedule.kind != "hunt" and now.timestamp() >= self._pulse_at:
-                with db.system_session() as session:
-                    upkeep.schedule_present(session, schedule, now)
+        if now.timestamp() >= self._pulse_at:
+            with db.system_session() as session:
+                upkeep.schedule_present(session, [one for one in SCHEDULES if one.kind != "hunt"], now)
 
     def next_at(self) -> int:
         """When the engine has something to do next, a hunt at the latest; hours with nothing due are passed over."""

@@ -26,15 +26,9 @@ select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan'
     set_config('enable_mergejoin', 'off', true), set_config('enable_hashjoin', 'off', true)
 """)
 
-# A task in the future is not `due`, whatever the clock says later, until somebody says so here.
-_PROMOTE = text("""
-with ripe as materialized (
-    select id from scheduled_tasks where state = 'pending' and not due and run_at <= :now
-    order by run_at limit :limit for update skip locked)
-update scheduled_tasks set due = true where id = any(array(select id from ripe))
-""")
-
 # What each part is for:
+# - ripe, promoted: a task in the future is not `due`, whatever the clock says later, until somebody says so: here, the
+#   longest waiting first. What this statement promotes the next one claims.
 # - levels: the priorities of this lane, highest first; the eighth is the last one looked at.
 # - visits: of each priority up to a batch of merchants, beginning after the last one served (lap 0), then round from
 #   the start up to and with that one (lap 1). '-' stands for the platform's own tasks, '' is before everybody.
@@ -45,7 +39,12 @@ update scheduled_tasks set due = true where id = any(array(select id from ripe))
 # - chosen: strides (C. Waldspurger, "Stride Scheduling", 1995): each priority gets four times what the next lower one
 #   gets and none is starved; `number` carries fractions over from claim to claim, for batches as small as one.
 _CLAIM = """
-with recursive levels as (
+with recursive ripe as materialized (
+    select id from scheduled_tasks where state = 'pending' and not due and run_at <= :now
+    order by run_at limit :promoted_at_once for update skip locked
+), promoted as (
+    update scheduled_tasks set due = true where id = any(array(select id from ripe)) returning id
+), levels as (
     (select priority, 0 as level from scheduled_tasks where {ready} order by priority desc limit 1)
     union all
     select lower.priority, levels.level + 1
@@ -105,7 +104,9 @@ with recursive levels as (
     returning id, kind, merchant_id, payload, attempts, max_attempts, deaths, correlation_id, lease_owner, run_at, key,
         priority
 )
-select taken.*, chosen.merchant, chosen.visit, chosen.turn from taken join chosen using (id)
+select ripened.number as promoted, mine.*
+from (select count(*) as number from promoted) ripened
+left join (select taken.*, chosen.merchant, chosen.visit, chosen.turn from taken join chosen using (id)) mine on true
 """
 _READY = "state = 'pending' and due and lane = :lane"
 _OF_KINDS = " and kind = any(cast(:kinds as text[]))"
@@ -122,13 +123,6 @@ def walk_indexes(session: Session) -> None:
     session.execute(_WALK)
 
 
-def promote(session: Session, now: datetime, limit: int = PROMOTED_AT_ONCE) -> int:
-    """Mark what has become due, the longest waiting first; how many."""
-    walk_indexes(session)
-    result = session.execute(_PROMOTE, {"now": now, "limit": limit})
-    return int(result.rowcount)  # type: ignore[attr-defined]  # an update gives a CursorResult
-
-
 def claim(
     session: Session,
     *,
@@ -140,14 +134,25 @@ def claim(
     kinds: Sequence[str] | None,
     turns: Turns,
 ) -> list[Row[Any]]:
-    """Due tasks of a lane, now running under `owner`, in the order to run them. Call `walk_indexes` before."""
-    parameters = {"owner": owner, "limit": limit, "lane": lane.value, "until": now + lease}
+    """Due tasks of a lane, now running under `owner`, in the order to run them; what has become due is promoted."""
+    walk_indexes(session)
+    priorities, merchants = turns.after()
+    parameters = {
+        **{"owner": owner, "limit": limit, "lane": lane.value, "until": now + lease, "now": now},
+        **{"priorities": priorities, "merchants": merchants, "number": turns.claims},
+        "promoted_at_once": PROMOTED_AT_ONCE,
+    }
     if kinds is not None:
         parameters["kinds"] = list(kinds)
-    priorities, merchants = turns.after()
-    rows = session.execute(
-        claim_statement(kinds is not None),
-        {**parameters, "priorities": priorities, "merchants": merchants, "number": turns.claims},
-    ).all()
+    rows = _taken(session, parameters)
     turns.took((row.priority, row.visit, row.merchant) for row in rows)
     return sorted(rows, key=lambda row: (-row.priority, row.turn, row.visit))
+
+
+def _taken(session: Session, parameters: dict[str, Any]) -> list[Row[Any]]:
+    """What one claim takes; a second one, where the first took nothing and promoted something."""
+    statement = claim_statement("kinds" in parameters)
+    rows = session.execute(statement, parameters).all()
+    if rows[0].id is None and rows[0].promoted:
+        rows = session.execute(statement, parameters).all()
+    return [row for row in rows if row.id is not None]

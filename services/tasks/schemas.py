@@ -50,12 +50,15 @@ class ExpiredLease:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One merchant's period of a schedule, its task's key and when it began."""
+    """One merchant's period of a schedule: its task, when it began, and whether connecting within it counts for it."""
 
+    kind: str
+    priority: int
     merchant_id: str
     number: int
     key: str
     began: datetime
+    done_by_connecting: bool
 
 
 @dataclass(frozen=True, slots=True)

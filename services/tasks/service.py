@@ -110,7 +110,6 @@ def claim(
     further, and walks past all others: for tests and tools. System login only.
     """
     now, turns = clock.now(), turns or Turns()
-    claim_repository.promote(session, now)
     for each in (lane,) if lane else tuple(TaskLane):
         rows = claim_repository.claim(
             session,

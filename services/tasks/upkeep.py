@@ -1,6 +1,7 @@
 """What keeps the queue going without anyone watching: schedules, rescued leases, pruning; and how it looks."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from sqlmodel import Session
@@ -18,9 +19,9 @@ KEEP_DONE = timedelta(days=7)
 COUNTED = 10_000
 
 
-def has_due(session: Session, lane: TaskLane) -> bool:
-    """Whether a due task of this lane waits unclaimed."""
-    return repository.has_due(session, lane, clock.now())
+def lanes_with_due(session: Session, lanes: Iterable[TaskLane] = TaskLane) -> set[TaskLane]:
+    """In which of these lanes a due task waits unclaimed."""
+    return repository.lanes_with_due(session, lanes, clock.now())
 
 
 def has_open(session: Session, merchant_id: str, key_start: str) -> bool:
@@ -28,25 +29,27 @@ def has_open(session: Session, merchant_id: str, key_start: str) -> bool:
     return repository.has_open(session, merchant_id, key_start)
 
 
-def schedule_present(session: Session, schedule: Schedule, now: datetime) -> int:
-    """A task of the schedule for each merchant with a connected account whose present period has none; how many.
+def schedule_present(session: Session, schedules: Sequence[Schedule], now: datetime) -> Counter[str]:
+    """A task of each schedule for each merchant with a connected account whose present period has none; kinds of all.
 
     The key `kind:merchant:slot` is what makes it safe from restarts and from a second Sentinel, whoever asks how
     often. Of periods that were missed the present one is caught up, at once, and no other. Where connecting does the
     same, accounts connected within the period are left out. System login only.
     """
     merchants = repository.list_connected(session)
-    slots = [schedule.slot(merchant, now) for merchant in merchants]
-    return repository.schedule_slots(
-        session,
+    slots = [_slot(schedule, each, schedule.slot(each, now)) for schedule in schedules for each in merchants]
+    return Counter(repository.schedule_slots(session, slots, now) if slots else ())
+
+
+def _slot(schedule: Schedule, merchant: str, number: int) -> Slot:
+    return Slot(
         kind=schedule.kind,
         priority=schedule.priority,
-        slots=[
-            Slot(merchant, slot, slot_key(schedule.kind, merchant, slot), schedule.begins(merchant, slot))
-            for merchant, slot in zip(merchants, slots, strict=True)
-        ],
+        merchant_id=merchant,
+        number=number,
+        key=slot_key(schedule.kind, merchant, number),
+        began=schedule.begins(merchant, number),
         done_by_connecting=schedule.done_by_connecting,
-        now=now,
     )
 
 

@@ -1,6 +1,6 @@
 """SQL of looking at the queue and keeping it clean: leases that ran out, slots, pruning, the System page."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,11 +13,13 @@ from services.tasks.lanes import lane_of
 from services.tasks.schemas import ExpiredLease, Slot
 
 # Ordered, because a planner may answer a mere `exists` by reading the table.
-_HAS_DUE = text("""
-select coalesce(
-    (select true from scheduled_tasks where state = 'pending' and due and lane = :lane order by priority desc limit 1),
-    (select true from scheduled_tasks where state = 'pending' and not due and run_at <= :now and lane = :lane
-    order by run_at limit 1),
+_LANES_WITH_DUE = text("""
+select mine.lane from unnest(cast(:lanes as text[])) as mine (lane)
+where coalesce(
+    (select true from scheduled_tasks task where state = 'pending' and due and task.lane = mine.lane
+    order by priority desc limit 1),
+    (select true from scheduled_tasks task where state = 'pending' and not due and run_at <= :now
+        and task.lane = mine.lane order by run_at limit 1),
     false)
 """)
 
@@ -27,17 +29,19 @@ _CONNECTED = text("select distinct merchant_id from stripe_accounts where discon
 _SCHEDULE_SLOTS = text("""
 insert into scheduled_tasks
     (state, kind, lane, key, merchant_id, payload, priority, run_at, correlation_id, created_at)
-select 'pending', :kind, :lane, mine.key, mine.merchant_id,
-    jsonb_build_object('slot', mine.number, 'trigger', 'schedule'), :priority, :now, md5(mine.key), :now
-from unnest(cast(:merchants as text[]), cast(:numbers as bigint[]), cast(:keys as text[]),
-    cast(:begins as timestamptz[])) as mine (merchant_id, number, key, began)
+select 'pending', mine.kind, mine.lane, mine.key, mine.merchant_id,
+    jsonb_build_object('slot', mine.number, 'trigger', 'schedule'), mine.priority, :now, md5(mine.key), :now
+from unnest(cast(:kinds as text[]), cast(:lanes as text[]), cast(:priorities as int[]), cast(:merchants as text[]),
+    cast(:numbers as bigint[]), cast(:keys as text[]), cast(:begins as timestamptz[]), cast(:connects as boolean[]))
+    as mine (kind, lane, priority, merchant_id, number, key, began, done_by_connecting)
 where not exists (select from scheduled_tasks task where task.key = mine.key)
     and exists (
         select from stripe_accounts account
         where account.merchant_id = mine.merchant_id and account.disconnected_at is null
-            and (not :done_by_connecting or account.connected_at < mine.began))
+            and (not mine.done_by_connecting or account.connected_at < mine.began))
 order by mine.merchant_id
 on conflict (key) do nothing
+returning kind
 """)
 
 _NEWEST = text(
@@ -118,10 +122,11 @@ select exists (
 _OF_MERCHANT = "where merchant_id = :merchant_id"
 
 
-def has_due(session: Session, lane: TaskLane, now: datetime) -> bool:
-    """Whether something waits that nobody has claimed."""
+def lanes_with_due(session: Session, lanes: Iterable[TaskLane], now: datetime) -> set[TaskLane]:
+    """In which of these lanes something waits that nobody has claimed."""
     walk_indexes(session)
-    return bool(session.execute(_HAS_DUE, {"lane": lane.value, "now": now}).scalar())
+    found = session.execute(_LANES_WITH_DUE, {"lanes": [lane.value for lane in lanes], "now": now})
+    return {TaskLane(lane) for lane in found.scalars()}
 
 
 def has_open(session: Session, merchant_id: str, key_start: str) -> bool:
@@ -133,22 +138,20 @@ def list_connected(session: Session) -> list[str]:
     return list(session.execute(_CONNECTED).scalars())
 
 
-def schedule_slots(
-    session: Session, *, kind: str, priority: int, slots: Sequence[Slot], done_by_connecting: bool, now: datetime
-) -> int:
-    """A task for each slot that has none; how many are new."""
+def schedule_slots(session: Session, slots: Sequence[Slot], now: datetime) -> list[str]:
+    """A task for each slot that has none; the kinds of the new ones."""
     parameters = {
-        "kind": kind,
-        "lane": lane_of(kind).value,
-        "priority": priority,
+        "kinds": [slot.kind for slot in slots],
+        "lanes": [lane_of(slot.kind).value for slot in slots],
+        "priorities": [slot.priority for slot in slots],
         "merchants": [slot.merchant_id for slot in slots],
         "numbers": [slot.number for slot in slots],
         "keys": [slot.key for slot in slots],
         "begins": [slot.began for slot in slots],
-        "done_by_connecting": done_by_connecting,
+        "connects": [slot.done_by_connecting for slot in slots],
         "now": now,
     }
-    return _rowcount(session, _SCHEDULE_SLOTS, parameters)
+    return list(session.execute(_SCHEDULE_SLOTS, parameters).scalars())
 
 
 def newest_created_at(session: Session) -> datetime | None:

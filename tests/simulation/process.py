@@ -123,12 +123,22 @@ def _watch(engine: Engine, machine: "MachineOfNow") -> None:
 
     def opened(connection: Any, _record: Any) -> None:
         machine.connections.append(connection)
+        connection.prepare_threshold, connection.prepared_max = 1, None
+        connection.execute("set plan_cache_mode = force_generic_plan")
+        connection.commit()
 
     def used(*_arguments: Any) -> None:
         machine.now.refuse_dead()
 
     dialect.do_commit = do_commit  # type: ignore[method-assign, assignment]
+
+    def kept(context: Any) -> None:
+        # The transaction is rolled back, as PostgreSQL does for the dead; the connection itself serves the next life.
+        if isinstance(context.original_exception, Died):
+            context.is_disconnect = False
+
     event.listen(engine, "connect", opened)
+    event.listen(engine, "handle_error", kept)
     event.listen(engine, "engine_connect", used)
     event.listen(engine, "before_cursor_execute", used)
 

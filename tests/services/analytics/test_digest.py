@@ -91,7 +91,7 @@ def see(merchant: str, **changed: Any) -> None:
 def tick() -> None:
     """What the Sentinel schedules of digests."""
     with db.system_session() as session:
-        upkeep.schedule_present(session, DIGEST, core_clock.now())
+        upkeep.schedule_present(session, [DIGEST], core_clock.now())
 
 
 def work() -> None:

@@ -128,8 +128,7 @@ class TestDue:
     def test_what_was_noticed_to_be_due_stays_due_when_the_clock_jumps_back(self, clock):
         put(run_at=clock.now() + timedelta(minutes=1))
         clock.advance(timedelta(minutes=1))
-        with db.system_session() as session:
-            assert claim_repository.promote(session, clock.now()) == 1
+        assert claim(lane=TaskLane.LONG) == []
         clock.advance(timedelta(hours=-1))
         assert len(claim()) == 1
 
@@ -138,13 +137,14 @@ class TestDue:
 
         def waiting():
             with db.system_session() as session:
-                return [upkeep.has_due(session, lane) for lane in TaskLane]
+                assert upkeep.lanes_with_due(session, [TaskLane.QUICK]) == set()
+                return upkeep.lanes_with_due(session)
 
-        assert waiting() == [False, False]
+        assert waiting() == set()
         clock.advance(timedelta(minutes=1))
-        assert waiting() == [False, True]
+        assert waiting() == {TaskLane.LONG}
         assert len(claim()) == 1
-        assert waiting() == [False, False]
+        assert waiting() == set()
 
 
 class TestPlan:
@@ -177,6 +177,8 @@ class TestPlan:
             "priorities": [],
             "merchants": [],
             "number": 0,
+            "now": clock.now(),
+            "promoted_at_once": 100,
         }
         statement = f"explain (analyze, format json) {claim_repository.claim_statement(of_kinds=False).text}"
         with db.system_session() as session:
@@ -186,6 +188,7 @@ class TestPlan:
         scans = [node for node in _nodes(plan["Plan"]) if node.get("Relation Name") == "scheduled_tasks"]
         assert {scan.get("Index Name") for scan in scans if "Scan" in scan["Node Type"]} == {
             "ix_scheduled_tasks_claim",
+            "ix_scheduled_tasks_waiting",  # what has become due
             "pk_scheduled_tasks",
         }
         read = sum(scan["Actual Rows"] * scan["Actual Loops"] for scan in scans if "Scan" in scan["Node Type"])
