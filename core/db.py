@@ -42,6 +42,7 @@ POOL_TIMEOUT_SECONDS = 5.0
 Transactions last milliseconds. Where fifteen at once are held for seconds, more patience would only pile up callers
 behind them; an answer to come again is better, and is given while browser, balancer and Stripe still listen.
 """
+_AFTER_COMMIT = "after_commit"  # in `session.info`
 _LOCK_NOT_AVAILABLE = "55P03"
 # connection lost, lost race, no room (disk, memory, connections), server stopped or started, disk failed; and our
 # own transaction ended by its idle limit, which happens to a process that was stopped
@@ -122,7 +123,15 @@ def system_session() -> Iterator[Session]:
 
 def after_commit(session: Session, action: Callable[[], object]) -> None:
     """Do something once the session's transaction is committed, and not at all when it is not."""
-    event.listen(session, "after_commit", lambda _session: action(), once=True)
+    waiting = session.info.setdefault(_AFTER_COMMIT, [])
+    if not waiting:  # one listener for all: they are dear, and a page of a hunt asks two hundred times
+        event.listen(session, "after_commit", _act, once=True)
+    waiting.append(action)
+
+
+def _act(session: Session) -> None:
+    for action in session.info.pop(_AFTER_COMMIT):
+        action()
 
 
 def is_locked(error: DBAPIError) -> bool:

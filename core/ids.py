@@ -8,6 +8,7 @@ from datetime import datetime
 from core import clock
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 
 
 class _Monotonic:
@@ -45,11 +46,7 @@ def first_id_of(prefix: str, moment: datetime) -> str:
 
 
 def _written(prefix: str, value: int) -> str:
-    digits = []
-    for _ in range(26):
-        value, rest = divmod(value, 32)
-        digits.append(_ALPHABET[rest])
-    return f"{prefix}_{''.join(reversed(digits))}"
+    return f"{prefix}_" + "".join([_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10)])
 
 
 def new_secret(nbytes: int = 32) -> str:

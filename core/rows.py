@@ -7,10 +7,10 @@ is compiled once by us and planned once by PostgreSQL.
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import orjson
-from sqlalchemy import CursorResult, TextClause, text
+from sqlalchemy import ColumnElement, CursorResult, TextClause, func, text
 from sqlmodel import Session
 
 Row = dict[str, Any]
@@ -30,6 +30,11 @@ def insert_rows(
     found = session.connection().execute(statement, {"rows": orjson.dumps(rows).decode()})
     assert isinstance(found, CursorResult)  # noqa: S101  # what a connection gives
     return found
+
+
+def is_one_of(column: Any, values: Sequence[str]) -> ColumnElement[bool]:
+    """`column = any(values)`: one parameter, so that a statement is compiled and planned once whatever their number."""
+    return cast(ColumnElement[bool], column == func.any(list(values)))
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from typing import Any
 from core import db, metrics, queue
 from core.config import settings
 from core.crash_points import crash_point
+from core.memory import rare_collections
 from services.hunter import service as hunter
 from services.hunter.errors import HuntOverError, HuntTakenOverError
 from services.hunter.pace import Lister, Pace, PacedLister
@@ -64,7 +65,7 @@ def hunt(
     and the Stripe client's typed errors. Only one that a person has to act on ends the hunt; after every other
     one the same request goes on from the cursor.
     """
-    with metrics.timed(metrics.HUNTS, _trigger(request)):
+    with metrics.timed(metrics.HUNTS, _trigger(request)), rare_collections():
         return _hunt(merchant_id, request, on_progress)
 
 
@@ -82,6 +83,9 @@ def _hunt(merchant_id: str, request: HuntRequest, on_progress: Callable[[HuntPro
             for page in pages:
                 with db.tenant_session(merchant_id) as session:
                     progress = under_way.store(session, page)
+                if under_way.has_grown:
+                    with db.tenant_session(merchant_id) as session:
+                        under_way.tell_of_growth(session)
                 crash_point("hunt.page_stored")
                 queue.announce_change(merchant_id)
                 if on_progress is not None:

@@ -4,11 +4,13 @@ Every key of a tenant table begins with `merchant_id`, so that the schema can on
 every tenant table carries row-level security (`alembic/` forces it; a test fails for a table without).
 """
 
+import functools
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self, cast
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, SmallInteger, String, Text
+from sqlalchemy import BigInteger, Column, DateTime, Integer, SmallInteger, String, Text, inspect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -42,6 +44,31 @@ class Table(SQLModel):
         on a table: a third of the time that making a ghost of eighty columns takes.
         """
         object.__setattr__(self, name, value)
+
+    @classmethod
+    def fresh(cls, **values: Any) -> Self:
+        """A new row, as the constructor makes it, a tenth of the time.
+
+        The constructor sets each column through SQLAlchemy's history, defaults one by one. A row that is not in the
+        database has no history: its values can be put where SQLAlchemy keeps them. Raises `TypeError` for no column.
+        """
+        plain, made = _defaults(cls)
+        if not values.keys() <= cls.model_fields.keys():
+            raise TypeError(f"{cls.__name__} has no {sorted(values.keys() - cls.model_fields.keys())}")
+        row = inspect(cls).class_manager.new_instance()
+        row.__dict__.update(plain)
+        row.__dict__.update({name: factory() for name, factory in made.items() if name not in values})
+        row.__dict__.update(values)
+        return cast(Self, row)
+
+
+@functools.cache
+def _defaults(table: type[Table]) -> tuple[dict[str, Any], dict[str, Callable[[], Any]]]:
+    """What columns hold that nobody names: values, and what makes them."""
+    fields = table.model_fields.items()
+    made = {name: field.default_factory for name, field in fields if field.default_factory is not None}
+    plain = {name: field.default for name, field in fields if name not in made and not field.is_required()}
+    return plain, cast(dict[str, Callable[[], Any]], made)
 
 
 class TenantTable(Table):

@@ -101,6 +101,8 @@ class GhostTarget(TenantTable, table=True):
     original_invoice_date: datetime = utc_column()
     attempt_count: int = count()
     next_payment_attempt: datetime | None = optional_utc()
+    charge_at: datetime | None = optional_utc()  # of an impending one: when the next charge is due
+    risk: str = Field(default="", max_length=24)  # ... and why it is likely to fail
     billing_reason: str = Field(default="", max_length=32)
     subscription_status: str = Field(default="", max_length=24)
     found_cents: int = cents()  # what was open when it was found: what a recovery can bring back

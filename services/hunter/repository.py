@@ -165,6 +165,11 @@ def _seen(invoice_id: str) -> str:
     return (_SEEN + invoice_id)[:_KEY_LENGTH]
 
 
+def refresh_statistics(session: Session) -> None:
+    """Have PostgreSQL look at the ghosts anew; it is passed over while somebody else does."""
+    session.execute(text("select refresh_statistics()"))
+
+
 def clear_spool(session: Session, merchant_id: str, hunt_id: str) -> None:
     session.execute(
         delete(HuntSpool).where(col(HuntSpool.merchant_id) == merchant_id, col(HuntSpool.hunt_id) == hunt_id)

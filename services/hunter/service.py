@@ -62,6 +62,7 @@ class HuntRun:
     _unreadable: Counter[str] = field(default_factory=Counter)
     _clock: float = field(default_factory=time.monotonic)
     _requests_before: int = 0
+    _tell_at: int = 500
     _refused: list[str] = field(default_factory=list)  # sweeps that the key may not list
     _oldest_open: int | None = None  # when the oldest dispute was opened that can still be lost, Unix seconds
 
@@ -86,6 +87,21 @@ class HuntRun:
         asked, self._missing = self._missing[: sweeps.MISSING_BATCH], self._missing[sweeps.MISSING_BATCH :]
         then = self._next if self._missing else self._next.next_sweep
         return fetch_singly(client, sweep, asked, then, self._requests_before)
+
+    @property
+    def has_grown(self) -> bool:
+        """Whether this hunt found so many ghosts that PostgreSQL should hear of it, in a transaction of its own.
+
+        It plans by what it knew of the table before. For a merchant who was not in it, it thinks that reading all
+        their ghosts is as cheap as looking some up by their key, page by page, until its own daemon comes by.
+        """
+        return self.progress.found >= self._tell_at
+
+    def tell_of_growth(self, session: Session) -> None:
+        """Have PostgreSQL count again: after 500 ghosts that were found, 5,000, and so on."""
+        repository.refresh_statistics(session)
+        while self.has_grown:
+            self._tell_at *= 10
 
     def look_for_missing(self, session: Session) -> None:
         """Find out which invoices left the list without a word; before the sweep that reads them."""

@@ -34,6 +34,11 @@ def of_invoices(
     return shards.of_customers((stated | known).values())
 
 
+def needed(session: Session, merchant_id: str, batch: Sequence[InvoiceFacts]) -> frozenset[int]:
+    """The shards for these invoices: those that the transaction took for them already, else as `of_invoices` says."""
+    return shards.held(session, merchant_id) or of_invoices(session, merchant_id, batch)
+
+
 def take(session: Session, merchant_id: str, batch: Iterable[InvoiceFacts], gone: Sequence[str] = ()) -> None:
     """Take the shards of these invoices before the first of several units of work in one transaction."""
     shards.hold(session, merchant_id, of_invoices(session, merchant_id, batch, gone))

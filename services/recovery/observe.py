@@ -43,7 +43,7 @@ def observe(
 
     Invoices that are no ghosts and have none are passed over, and those whose customer was removed. `now` is aware UTC.
     """
-    work = Work.begin(session, merchant, now, neighbours.of_invoices(session, merchant.id, batch))
+    work = Work.begin(session, merchant, now, neighbours.needed(session, merchant.id, batch))
     existing = repository.lock_by_invoices(session, merchant.id, [facts.id for facts in batch])
     verdicts = [(facts, classify(facts, merchant.policy)) for facts in batch]
     fresh = [
@@ -138,7 +138,7 @@ def _create(work: Work, fresh: list[tuple[InvoiceFacts, Classification]], via: F
 
 
 def _new_ghost(work: Work, facts: InvoiceFacts, via: FoundVia) -> GhostTarget:
-    ghost = GhostTarget(
+    ghost = GhostTarget.fresh(
         merchant_id=work.merchant.id,
         id=ids.new_id("gh"),
         kind=GhostKind.FAILED,

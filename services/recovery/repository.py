@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
-from core.rows import insert_rows
+from core.rows import insert_rows, is_one_of
 from models.ghost import UNPAID_STATES, GhostEvent, GhostState, GhostTarget, ManualTask
 from models.messaging import Message
 from models.money import AttemptSource, AttemptState, PaymentAttempt, Recovery
@@ -28,7 +28,7 @@ def lock_by_invoices(session: Session, merchant_id: str, invoice_ids: Sequence[s
     """The ghosts of these invoices, locked until the transaction ends, by invoice id."""
     statement = (
         select(GhostTarget)
-        .where(GhostTarget.merchant_id == merchant_id, col(GhostTarget.invoice_id).in_(invoice_ids))
+        .where(GhostTarget.merchant_id == merchant_id, is_one_of(GhostTarget.invoice_id, invoice_ids))
         .order_by(col(GhostTarget.id))
         .with_for_update()
         .execution_options(populate_existing=True)
@@ -47,7 +47,7 @@ def customers_of_ghosts(session: Session, merchant_id: str, ghost_ids: Sequence[
 def customers_of_invoices(session: Session, merchant_id: str, invoice_ids: Sequence[str]) -> dict[str, str | None]:
     """The customer of each ghost of these invoices, by invoice id."""
     statement = select(GhostTarget.invoice_id, GhostTarget.customer_id).where(
-        GhostTarget.merchant_id == merchant_id, col(GhostTarget.invoice_id).in_(invoice_ids)
+        GhostTarget.merchant_id == merchant_id, is_one_of(GhostTarget.invoice_id, invoice_ids)
     )
     return dict(session.exec(statement).all())
 
@@ -146,7 +146,7 @@ def recovered_by_intents(session: Session, merchant_id: str, payment_intent_ids:
     """Of the recovered ghosts, those that these payments paid: the invoice by the payment."""
     statement = select(GhostTarget.payment_intent_id, GhostTarget.invoice_id).where(
         GhostTarget.merchant_id == merchant_id,
-        col(GhostTarget.payment_intent_id).in_(payment_intent_ids),
+        is_one_of(GhostTarget.payment_intent_id, payment_intent_ids),
         GhostTarget.state == GhostState.RECOVERED,
     )
     return {str(intent): invoice for intent, invoice in session.exec(statement)}
@@ -157,7 +157,7 @@ def shadow_carriers(session: Session, merchant_id: str, subscription_ids: Iterab
     carriers = session.exec(
         select(GhostTarget.subscription_id).where(
             GhostTarget.merchant_id == merchant_id,
-            col(GhostTarget.subscription_id).in_(list(subscription_ids)),
+            is_one_of(GhostTarget.subscription_id, list(subscription_ids)),
             col(GhostTarget.state).in_(UNPAID_STATES),
             GhostTarget.shadow_cents > 0,
         )

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
+from core.rows import is_one_of
 from models.privacy import Tombstone, TombstoneKind
 from services.integrations.stripe.facts import InvoiceFacts
 from services.vault.hash_keys import lasting_keys
@@ -36,7 +37,7 @@ def buried(session: Session, merchant_id: str, batch: Sequence[InvoiceFacts]) ->
     if not by_hash:
         return set()
     statement = select(Tombstone.object_hash).where(
-        Tombstone.merchant_id == merchant_id, col(Tombstone.object_hash).in_(list(by_hash))
+        Tombstone.merchant_id == merchant_id, is_one_of(Tombstone.object_hash, list(by_hash))
     )
     return {invoice for digest in session.exec(statement) for invoice in by_hash[digest]}
 

