@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from cli import checks, forgetting, hunting, measuring, owners, processes, schema, simulating, stack_commands, testing
+from cli import (
+    billing,
+    checks,
+    forgetting,
+    hunting,
+    measuring,
+    owners,
+    processes,
+    schema,
+    simulating,
+    stack_commands,
+    testing,
+)
 from cli.errors import CommandError
 from cli.paths import DEFAULT_FOLDER
 from core.errors import ConfigurationError
@@ -31,7 +43,19 @@ def shared(
     context.obj = folder.absolute()
 
 
-for group in (stack_commands, testing, measuring, simulating, processes, schema, checks, hunting, forgetting, owners):
+for group in (
+    stack_commands,
+    testing,
+    measuring,
+    simulating,
+    processes,
+    schema,
+    checks,
+    hunting,
+    forgetting,
+    owners,
+    billing,
+):
     group.register(app)
 
 

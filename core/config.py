@@ -160,6 +160,7 @@ class Settings(BaseSettings):
     stripe_connect_webhook_secret: OptionalSecret = None
     stripe_api_base: BaseUrl = "https://api.stripe.com"
     stripe_hunt_rate: Annotated[float, Field(gt=0), BeforeValidator(_empty_is_usual_rate)] = HUNT_RATE
+    usage_meter: OptionalText = None
     stripe_connect_base: BaseUrl = "https://connect.stripe.com"
 
     resend_api_key: OptionalSecret = None

@@ -31,7 +31,7 @@ def schedule_views(session: Session, merchant_id: str, *, connected: bool) -> tu
     """The merchant's schedules, told by the tasks of the last four periods. Tenant or system session."""
     now = clock.now()
     views = []
-    for schedule in SCHEDULES:
+    for schedule in filter(lambda each: each.is_on, SCHEDULES):
         present = schedule.slot(merchant_id, now)
         keys = [slot_key(schedule.kind, merchant_id, present - back) for back in range(_SLOTS)]
         last = repository.latest_of(session, merchant_id, keys)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from core.clock import from_timestamp
+from core.config import settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +14,8 @@ class Schedule:
 
     `done_by_connecting`: who connected within the period waits for the next one: connecting did it already, with more
     in it, or there is nothing to do yet. `spread`: each merchant's periods begin at a moment of its own, so that not
-    all of them start at once. `after`: how long after the epoch's own periods these begin.
+    all of them start at once. `after`: how long after the epoch's own periods these begin. `setting`: without which
+    nobody gets it.
     """
 
     kind: str
@@ -22,6 +24,12 @@ class Schedule:
     done_by_connecting: bool = False
     spread: bool = False
     after: timedelta = timedelta()
+    setting: str = ""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether this installation wants it at all."""
+        return not self.setting or getattr(settings(), self.setting) is not None
 
     def slot(self, merchant_id: str, now: datetime) -> int:
         """Which of the merchant's periods `now` is in: the number of the common one, or the one before it."""
@@ -51,7 +59,8 @@ DIGEST = Schedule(
     "send_weekly_digest", timedelta(days=7), priority=-10, done_by_connecting=True, after=timedelta(days=3, hours=18)
 )
 """Its weeks begin on Sunday, 18:00 UTC (the epoch was a Thursday): where Monday's 8 o'clock comes first, at UTC+14."""
-SCHEDULES = (HUNT, PULSE, PURGE, DIGEST)
+USAGE = Schedule("report_usage", timedelta(days=1), priority=-10, spread=True, setting="usage_meter")
+SCHEDULES = (HUNT, PULSE, PURGE, DIGEST, USAGE)
 SENTINEL_LOCK = "phantom.sentinel"
 """The advisory lock that the leading Sentinel holds."""
 

@@ -34,10 +34,12 @@ def schedule_present(session: Session, schedules: Sequence[Schedule], now: datet
 
     The key `kind:merchant:slot` is what makes it safe from restarts and from a second Sentinel, whoever asks how
     often. Of periods that were missed the present one is caught up, at once, and no other. Where connecting does the
-    same, accounts connected within the period are left out. System login only.
+    same, accounts connected within the period are left out. None where this installation does without it. System login
+    only.
     """
     merchants = repository.list_connected(session)
-    slots = [_slot(schedule, each, schedule.slot(each, now)) for schedule in schedules for each in merchants]
+    wanted = [schedule for schedule in schedules if schedule.is_on]
+    slots = [_slot(schedule, each, schedule.slot(each, now)) for schedule in wanted for each in merchants]
     return Counter(repository.schedule_slots(session, slots, now) if slots else ())
 
 

@@ -8,6 +8,7 @@ import stripe
 from services.integrations.stripe.errors import (
     StripeAuthenticationError,
     StripeCallError,
+    StripeMeterError,
     StripePermissionError,
     StripePortalError,
 )
@@ -77,3 +78,17 @@ def portal_error(error: stripe.InvalidRequestError) -> StripePortalError:
         reason = StripePortalError.REFUSED
     code = str(error.code or "")
     return StripePortalError(reason=reason, stripe_code=code, request_id=error.request_id or "")
+
+
+def meter_error(error: stripe.InvalidRequestError) -> StripeMeterError:
+    """Why a meter event was not taken. The live API gives a known identifier no code, only these words."""
+    said, code = (error.user_message or "").lower(), str(error.code or "")
+    if "already exists with identifier" in said or code in ("resource_already_exists", "duplicate_meter_event"):
+        reason = StripeMeterError.KNOWN
+    elif "meter" in code or "no active meter" in said:
+        reason = StripeMeterError.NO_METER
+    elif error.param == "timestamp" or "timestamp" in code:
+        reason = StripeMeterError.TOO_OLD
+    else:
+        reason = StripeMeterError.REFUSED
+    return StripeMeterError(reason=reason, stripe_code=code, request_id=error.request_id or "")

@@ -16,7 +16,7 @@ from sqlmodel import Session
 from core.config import settings
 from core.errors import ConfigurationError, ConflictError, NotFoundError
 from models.merchant import CredentialMode, Merchant, MerchantState
-from services.integrations.stripe.access import portal_error
+from services.integrations.stripe.access import meter_error, portal_error
 from services.integrations.stripe.errors import StripeCallError, translated
 from services.integrations.stripe.refusals import Refusals
 from services.integrations.stripe.transport import (
@@ -32,7 +32,9 @@ from services.vault.secret import Secret
 Plain = dict[str, Any]
 PAGE = 100
 _PORTAL_SESSIONS = "/v1/billing_portal/sessions"
-_UNCODED = {_PORTAL_SESSIONS: portal_error}  # where Stripe refuses without a code that the closed list could have
+_METER_EVENTS = "/v1/billing/meter_events"
+# where Stripe refuses without a code that the closed list could have
+_UNCODED = {_PORTAL_SESSIONS: portal_error, _METER_EVENTS: meter_error}
 
 
 class MerchantNotConnectedError(ConflictError):

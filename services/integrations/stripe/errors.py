@@ -79,6 +79,17 @@ class StripePortalError(StripeCallError):
         self.reason = reason
 
 
+class StripeMeterError(StripeCallError):
+    """A meter event that Stripe does not take; `KNOWN` says that it has one with this identifier already."""
+
+    KNOWN, NO_METER, TOO_OLD, REFUSED = "known", "no_meter", "too_old", "refused"
+    status, code, title = 409, "stripe_meter", "Stripe does not take this meter event"
+
+    def __init__(self, *, reason: str, stripe_code: str = "", request_id: str = "") -> None:
+        super().__init__(stripe_code=stripe_code, request_id=request_id)
+        self.reason = reason
+
+
 class StripeNotFoundError(StripeCallError, NotFoundError):
     status, code, title = 404, "stripe_not_found", "Stripe does not know this object"
 
