@@ -1,22 +1,37 @@
 """The hourly message round of one merchant: plan what is due, page by page."""
 
+from collections import Counter
+from datetime import datetime
 from typing import Any
 
 from core import clock, db
 from core.crash_points import crash_point
-from services.recovery import pulse
+from services.recovery import pulse, retry_plans
+from services.recovery.work import merchant_context
 from services.tasks.schemas import ClaimedTask
 
 
 def run(task: ClaimedTask) -> dict[str, Any]:
     """Each page is a transaction of its own; a crash between pages only leaves the rest to the next pulse."""
     now = clock.now()
-    messages = exhausted = 0
+    done: Counter[str] = Counter()
     after = None
     while True:
         with db.tenant_session(task.tenant) as session:
-            planned = pulse.plan_due(session, task.tenant, now, after)
+            page = pulse.plan_due(session, task.tenant, now, after)
         crash_point("pulse.page_planned")
-        messages, exhausted, after = messages + planned.messages, exhausted + planned.exhausted, planned.after
+        done.update(messages=page.messages, exhausted=page.exhausted, moved=page.moved)
+        after = page.after
         if after is None:
-            return {"messages": messages, "exhausted": exhausted}
+            return {**dict(done), "retries": _look_at_retries(task.tenant, now)}
+
+
+def _look_at_retries(merchant_id: str, now: datetime) -> int:
+    """The charges of our own that are near; how many were looked at."""
+    number, after = 0, None
+    while True:
+        with db.tenant_session(merchant_id) as session:
+            due, after = retry_plans.round_of(session, merchant_context(session, merchant_id), now, after)
+            number += len(due)
+        if after is None:
+            return number

@@ -18,6 +18,8 @@ _HIGH_VALUE_MAJOR = {
     "omr": 385, "tnd": 3_100, "vnd": 25_000_000,
 }  # fmt: skip
 
+_LONGEST_GRACE = 24 * 28
+
 
 class InvalidPolicyError(BadRequestError):
     code, title = "invalid_policy", "This policy cannot be used"
@@ -51,6 +53,7 @@ class RecoveryPolicy(BaseModel):
     quiet_from_hour: int = Field(default=21, ge=0, le=24)
     quiet_until_hour: int = Field(default=8, ge=0, le=23)
     quiet_first_message: bool = False
+    sms: bool = False  # where mail cannot, and only with recorded consent
     own_retries: OwnRetries = OwnRetries.AFTER_STRIPE
     high_value_lines: dict[str, int | None] = Field(default_factory=dict)
 
@@ -61,6 +64,8 @@ class RecoveryPolicy(BaseModel):
         allowed = {"subscription_cycle", "subscription_update", "subscription_threshold"}
         if not self.billing_reasons <= allowed:
             raise ValueError(f"billing reasons are {', '.join(sorted(allowed))}")
+        if any(not 0 <= hours <= _LONGEST_GRACE for hours in self.grace_hours.values()):
+            raise ValueError(f"grace is 0 to {_LONGEST_GRACE} hours")
         return self
 
     def high_value_line(self, currency: str) -> int | None:

@@ -1,25 +1,30 @@
 """All SQL of messages, link tokens, clicks and suppressions."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
+from core.rows import is_one_of
 from models.messaging import Channel, Click, LinkToken, Message, MessageState, Suppression
+from models.sending import Consent, ConsentState
+
+PROVIDER_MEMORY = timedelta(hours=24)
+"""For how long a provider of mail knows an idempotency key."""
+_NEVER_WENT = (MessageState.PLANNED, MessageState.SKIPPED, MessageState.FAILED)
 
 
-def get_slot(session: Session, merchant_id: str, ghost_id: str, step: int, channel: Channel) -> Message | None:
-    """The message in a ghost's slot, locked."""
+def get_slot(session: Session, merchant_id: str, ghost_id: str, step: int) -> Message | None:
+    """The message in a ghost's slot, whatever its channel, locked."""
     return session.exec(
         select(Message)
         .where(
             Message.merchant_id == merchant_id,
             Message.ghost_id == ghost_id,
             Message.step == step,
-            Message.channel == channel,
         )
         .with_for_update()
         .execution_options(populate_existing=True)
@@ -32,21 +37,6 @@ def get_message(session: Session, merchant_id: str, message_id: str, *, lock: bo
     if lock:
         statement = statement.with_for_update().execution_options(populate_existing=True)
     return session.exec(statement).first()
-
-
-def count_sent_to_customer(session: Session, merchant_id: str, customer_id: str, since: datetime) -> int:
-    """How many messages a customer got since, over all their ghosts; those under way and uncertain ones count."""
-    never_went = (MessageState.PLANNED, MessageState.SKIPPED, MessageState.FAILED)
-    return session.exec(
-        select(func.count())
-        .select_from(Message)
-        .where(
-            Message.merchant_id == merchant_id,
-            Message.customer_id == customer_id,
-            col(Message.state).not_in(never_went),
-            col(Message.intent_at) >= since,
-        )
-    ).one()
 
 
 def list_of_ghost(session: Session, merchant_id: str, ghost_id: str) -> Sequence[Message]:
@@ -127,6 +117,78 @@ def get_suppression(session: Session, merchant_id: str, channel: Channel, addres
             col(Suppression.address_hash).in_(address_hashes),
         )
     ).first()
+
+
+def list_suppressed(
+    session: Session, merchant_id: str, channel: Channel, address_hashes: Sequence[str]
+) -> dict[str, str]:
+    """Those of these addresses that are suppressed, each with the reason."""
+    if not address_hashes:
+        return {}
+    rows = session.exec(
+        select(Suppression.address_hash, Suppression.reason).where(
+            Suppression.merchant_id == merchant_id,
+            Suppression.channel == channel,
+            is_one_of(col(Suppression.address_hash), address_hashes),
+        )
+    )
+    return dict(rows.all())
+
+
+def list_consented(session: Session, merchant_id: str, channel: Channel, address_hashes: Sequence[str]) -> set[str]:
+    """Those of these addresses whose last word was yes; at the same moment a no is the last."""
+    if not address_hashes:
+        return set()
+    rows = session.exec(
+        select(Consent.address_hash, Consent.state)
+        .where(
+            Consent.merchant_id == merchant_id,
+            Consent.channel == channel,
+            is_one_of(col(Consent.address_hash), address_hashes),
+        )
+        .order_by(col(Consent.address_hash), col(Consent.happened_at), col(Consent.state))
+    )
+    return {address for address, state in dict(rows.all()).items() if state == ConsentState.GRANTED}
+
+
+def list_written(
+    session: Session, merchant_id: str, customer_ids: Sequence[str], now: datetime, since: datetime
+) -> list[tuple[str, datetime]]:
+    """(customer, when) of each message these customers may have got since, over all their ghosts, oldest first.
+
+    One whose fate is not written down may be accepted for as long as the provider remembers its key.
+    """
+    if not customer_ids:
+        return []
+    until_known = func.least(now, col(Message.intent_at) + PROVIDER_MEMORY)
+    at = func.coalesce(Message.sent_at, until_known)
+    rows = session.exec(
+        select(Message.customer_id, at)
+        .where(
+            Message.merchant_id == merchant_id,
+            is_one_of(col(Message.customer_id), customer_ids),
+            col(Message.state).not_in(_NEVER_WENT),
+            col(Message.intent_at) >= since - PROVIDER_MEMORY,
+        )
+        .order_by(at)
+    )
+    return [(customer_id, moment) for customer_id, moment in rows if moment > since]
+
+
+def list_slots(
+    session: Session, merchant_id: str, ghost_ids: Sequence[str], states: Sequence[MessageState]
+) -> list[tuple[str, int, str]]:
+    """(ghost, step, state) of these ghosts' messages that are in one of the states."""
+    if not ghost_ids:
+        return []
+    rows = session.exec(
+        select(Message.ghost_id, Message.step, Message.state).where(
+            Message.merchant_id == merchant_id,
+            is_one_of(col(Message.ghost_id), ghost_ids),
+            col(Message.state).in_(states),
+        )
+    )
+    return [(ghost_id, step, state) for ghost_id, step, state in rows]
 
 
 def add_suppression(session: Session, row: dict[str, Any]) -> bool:

@@ -1,140 +1,268 @@
-"""When the next message goes, and why: a pure function of policy, history and now.
+"""What comes next for a ghost, when, and why: one pure function of policy, history and now.
 
-The hours are the recipient's. A country of several zones is held to the hours that are legal in all of them.
+What decides, in this order: consent and suppression · fresh state · the merchant's pause · holdout · caps · quiet
+hours · Golden Hour, or the hold the merchant set · the Oracle's hour. The first that says no gives the reason; those
+that only make it later add theirs. `together` does the same for the ghosts of one customer, who share the week's
+places, and `forward` plays it on as if nothing else happened.
 """
 
-import functools
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from importlib import resources
-from zoneinfo import ZoneInfo
+from bisect import insort
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from models.ghost import GhostState, Strategy
+from models.messaging import Channel
 from services.merchants.policies import RecoveryPolicy
+from services.messaging.advice import Oracle, morning
+from services.messaging.hours import at_hour, within_hours
 
 SEND = "send_message"
 EXHAUST = "exhaust"
-_STEP = timedelta(minutes=30)
+HOLD = timedelta(hours=6)
+"""How long something waits that only another look at Stripe can free."""
+WEEK = timedelta(days=7)
+CHASED = (GhostState.OPEN, GhostState.CONTACTED, GhostState.CLICKED)
+NO_EMAIL = "Stripe knows no email address of this customer."
+SMS_IS_OFF = "Messages by SMS are off in the recovery policy."
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What happened so far to a ghost. Times UTC."""
+    """What happened so far to a ghost, and what may be done about it. Times are aware UTC.
+
+    `no_email` and `no_sms` say why a channel is closed to this customer; empty where it is open.
+    """
 
     state: GhostState
     strategy: Strategy
     decline_group: str
     country: str
+    failed_at: datetime
+    """When the charge failed: grace counts from here."""
     found_at: datetime
     messages_sent: int
     last_message_at: datetime | None
+    ghost_id: str = ""
+    no_email: str = ""
+    no_sms: str = SMS_IS_OFF
+    held_out: bool = False
+    held: str = ""
+    """Why a fresh look says that it must wait, though nothing is over: a payment is under way."""
+    released_at: datetime | None = None
+    """When a person released the draft of a message that is theirs to decide."""
+    week: tuple[datetime, ...] = ()
+    """When this customer was written to, about whatever, oldest first; at least the last seven days."""
+    step_refused: bool = False
+    """The provider refused the next step for good: nobody got it, and its slot stays taken."""
+    under_way: bool = False
+    """The next step was handed over, and what came of it is not written down yet."""
+    planned_at: datetime | None = None
+    """When the message that is next stood planned before."""
+
+    @property
+    def step(self) -> int:
+        """The number of the next message."""
+        return self.messages_sent + (2 if self.step_refused else 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """The next thing to do, when (UTC), and the sentence that explains it. `name` is empty when nothing is next."""
+    """The next thing to do, when, and the sentence that explains it. `name` is empty when nothing is next."""
 
     name: str
     at: datetime | None
     reason: str
+    step: int = 0
+    channel: Channel = Channel.EMAIL
 
 
-@functools.cache
-def zones_of(country: str) -> tuple[str, ...]:
-    """The zones of an ISO 3166 country from the tz database's zone.tab; empty where it names none."""
-    wanted = country.upper()
-    table = resources.files("tzdata.zoneinfo").joinpath("zone.tab").read_text(encoding="utf-8")
-    rows = (line.split("\t") for line in table.splitlines() if line and not line.startswith("#"))
-    return tuple(row[2] for row in rows if row[0] == wanted)
-
-
-def _allowed(moment: datetime, zones: tuple[str, ...], policy: RecoveryPolicy) -> bool:
-    return all(
-        policy.quiet_until_hour <= moment.astimezone(ZoneInfo(zone)).hour < policy.quiet_from_hour for zone in zones
-    )
-
-
-def within_hours(moment: datetime, country: str, policy: RecoveryPolicy, default_zone: str = "UTC") -> datetime:
-    """The first moment from `moment` on that lies in the allowed local hours of the whole country.
-
-    A country so wide that no hour is legal everywhere (with a narrow policy) is held to its first zone in the tz
-    database, which is where most people live; else the message would never go.
-    """
-    zones = zones_of(country) if country else (default_zone,)
-    zones = zones or (default_zone,)
-    for candidates in (zones, zones[:1]):
-        current = moment
-        while current <= moment + timedelta(days=2):
-            if _allowed(current, candidates, policy):
-                return current
-            current = _next_half_hour(current)
-    return moment
-
-
-def earliest(step: int, country: str, policy: RecoveryPolicy, now: datetime, default_zone: str = "UTC") -> datetime:
-    """When the message of this step may go, counting the recipient's quiet hours alone: `now`, or the next daytime.
-
-    A message is planned into the daytime, but its task may run later: after a pulse's hour, a back-off, an outage.
-    """
-    if step == 1 and not policy.quiet_first_message:
-        return now
-    return within_hours(now, country, policy, default_zone)
-
-
-def _next_half_hour(moment: datetime) -> datetime:
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    return epoch + ((moment - epoch) // _STEP + 1) * _STEP
-
-
-def next_action(history: History, policy: RecoveryPolicy, now: datetime, default_zone: str = "UTC") -> Action:
-    """What follows for a ghost. Nothing follows for one that is closed, paused, or that a person must decide."""
-    if history.state not in (GhostState.OPEN, GhostState.CONTACTED, GhostState.CLICKED):
+def next_action(
+    history: History, policy: RecoveryPolicy, now: datetime, default_zone: str = "UTC", oracle: Oracle = morning
+) -> Action:
+    """What follows for a ghost; never before `now`. `default_zone` is the merchant's, for who has no country."""
+    if history.state not in CHASED:
         return Action("", None, _WHY_NOTHING.get(history.state, "This ghost is closed."))
-    if history.strategy is Strategy.HIGH_VALUE_MANUAL:
-        return Action("", None, "A person decides: it is above the high-value line.")
-    if history.strategy in (Strategy.STOPPED, Strategy.NONE):
-        return Action("", None, "No message: there is nothing to ask for.")
-    if policy.paused:
-        return Action("", None, "Messages are paused in the recovery policy.")
     ends = history.found_at + policy.window
+    silent = _silent(history)
+    if silent:
+        return Action(EXHAUST, max(ends, now), silent)
+    if nothing := _not_ours(history) or (policy.paused and "Messages are paused in the recovery policy."):
+        return Action("", None, nothing)
+    if history.held_out:
+        return Action(EXHAUST, max(ends, now), "Held out: without messages, to learn what they are worth.")
+    if history.under_way and not history.held:
+        return Action(SEND, max(history.planned_at or now, now), "It is being sent.", history.step, channel_of(history))
     if history.messages_sent >= policy.messages_per_ghost:
-        assert history.last_message_at is not None  # noqa: S101  # a sent message has its time
-        at = min(history.last_message_at + policy.cooldown, ends)
-        return Action(EXHAUST, max(at, now), "After the last message's cooldown PHANTOM stops asking.")
+        after = (history.last_message_at or history.found_at) + policy.cooldown
+        return Action(EXHAUST, max(min(after, ends), now), "After the last message's cooldown PHANTOM stops asking.")
     if now >= ends:
         return Action(EXHAUST, now, f"{policy.window_days} days have passed since it was found.")
-    return _message(history, policy, now, default_zone)
+    action = _message(history, policy, now, default_zone, oracle)
+    if action.at is not None and action.at >= ends:
+        return Action(EXHAUST, ends, f"{action.reason} Its {policy.window_days} days are over before that.")
+    return action
 
 
-def without_messages(history: History, policy: RecoveryPolicy, now: datetime, reason: str) -> Action:
-    """For a ghost that may not be written to: wait for a payment until the window ends, then give up."""
-    if history.state not in (GhostState.OPEN, GhostState.CONTACTED, GhostState.CLICKED):
-        return Action("", None, _WHY_NOTHING.get(history.state, "This ghost is closed."))
-    return Action(EXHAUST, max(history.found_at + policy.window, now), reason)
+def together(
+    histories: Sequence[History], policy: RecoveryPolicy, now: datetime, default_zone: str = "UTC",
+    oracle: Oracle = morning,
+) -> list[Action]:  # fmt: skip
+    """The next actions of one customer's ghosts, in their order: they share the places of each week.
+
+    Who would go first has the first place; at the same moment who was found first. `week` is the same in all.
+    """
+    actions = [next_action(each, policy, now, default_zone, oracle) for each in histories]
+    taken = list(histories[0].week) if histories else []
+    waiting = [index for index, action in enumerate(actions) if action.name == SEND and not histories[index].under_way]
+    if len(waiting) < 2:
+        return actions
+    waiting.sort(key=lambda index: (actions[index].at, histories[index].found_at, histories[index].ghost_id))
+    for index in waiting:
+        mine = replace(histories[index], week=tuple(taken))
+        actions[index] = action = next_action(mine, policy, now, default_zone, oracle)
+        if action.name == SEND and action.at is not None:
+            insort(taken, action.at)
+    return actions
 
 
-def _message(history: History, policy: RecoveryPolicy, now: datetime, default_zone: str) -> Action:
-    if history.last_message_at is None:
-        grace = policy.grace(history.decline_group)
-        at = max(now, history.found_at + grace)
-        if policy.quiet_first_message:
-            at = within_hours(at, history.country, policy, default_zone)
+def forward(
+    histories: Sequence[History], policy: RecoveryPolicy, now: datetime, until: datetime, default_zone: str = "UTC",
+    oracle: Oracle = morning,
+) -> list[list[Action]]:  # fmt: skip
+    """What one customer's ghosts get until then if nothing else happens: each one's messages, and last what follows.
+
+    The last action of each is the one that comes after `until`, or says why there is none.
+    """
+    present = list(histories)
+    played: list[list[Action]] = [[] for _ in histories]
+    while True:
+        actions = together(present, policy, now, default_zone, oracle)
+        due = [(each.at, index) for index, each in enumerate(actions) if each.name == SEND and each.at is not None]
+        if not due or min(due)[0] > until:
+            return [[*sent, following] for sent, following in zip(played, actions, strict=True)]
+        now, index = min(due)
+        played[index].append(actions[index])
+        week = tuple(sorted((*present[index].week, now)))
+        present = [replace(each, week=week) for each in present]
+        present[index] = replace(
+            present[index], state=GhostState.CONTACTED, messages_sent=actions[index].step, last_message_at=now,
+            step_refused=False, under_way=False, planned_at=None, held="",
+        )  # fmt: skip
+
+
+def channel_of(history: History) -> Channel:
+    """By which way the next message goes: mail, and SMS where mail cannot."""
+    return Channel.SMS if history.no_email and not history.no_sms else Channel.EMAIL
+
+
+def may_go(
+    channel: Channel, step: int, country: str, policy: RecoveryPolicy, now: datetime, default_zone: str = "UTC"
+) -> datetime:
+    """When a message that was begun may be handed over, counting quiet hours alone: `now`, or the next daytime."""
+    return within_hours(now, country, policy, default_zone) if _obeys_hours(channel, step, policy) else now
+
+
+def _silent(history: History) -> str:
+    """Why this customer cannot be written to at all; empty where a way is open."""
+    if history.no_email and history.no_sms:
+        # Where SMS was never a question, mail's reason is all there is to say.
+        return history.no_email if history.no_sms == SMS_IS_OFF else f"{history.no_email} {history.no_sms}"
+    return ""
+
+
+def _not_ours(history: History) -> str:
+    if history.strategy is Strategy.HIGH_VALUE_MANUAL and not _is_released(history):
+        return "A person decides: it is above the high-value line."
+    if history.strategy in (Strategy.STOPPED, Strategy.NONE):
+        return "No message: there is nothing to ask for."
+    return ""
+
+
+def _is_released(history: History) -> bool:
+    """One release is one message."""
+    last = history.last_message_at
+    return history.released_at is not None and (last is None or last < history.released_at)
+
+
+def _message(history: History, policy: RecoveryPolicy, now: datetime, default_zone: str, oracle: Oracle) -> Action:
+    channel, step = channel_of(history), history.step
+    last = history.last_message_at
+    first = last is None
+    if last is None:
+        wait = policy.grace(history.decline_group)
+        begins, why = history.failed_at + wait, _GOLDEN
+        if wait:
+            why = f"Held {_hours(wait)}: this kind of fault often passes by itself."
+    else:
+        begins = last + policy.cooldown
+        why = f"Message {step} of {policy.messages_per_ghost}, {_hours(policy.cooldown)} after the last one"
+    at = max(begins, now)
+    if history.held:
+        at, why = max(at, now + HOLD), f"Held: {history.held}."
+    free = _place(at, history.week, policy.messages_per_customer_week)
+    limited = free > at
+    if limited:
+        most = policy.messages_per_customer_week
         why = (
-            f"Held {grace // timedelta(hours=1)} hours: this kind of fault often passes by itself."
-            if grace
-            else "Golden Hour: the sooner the customer knows, the likelier they pay."
+            f"This customer gets at most {most} {'message' if most == 1 else 'messages'} a week: it waits for a place."
         )
-        return Action(SEND, at, why)
-    at = within_hours(max(now, history.last_message_at + policy.cooldown), history.country, policy, default_zone)
-    hours = policy.cooldown_hours
-    return Action(
-        SEND,
-        at,
-        f"Message {history.messages_sent + 1} of {policy.messages_per_ghost}, {hours} hours after the last one, "
-        "in the customer's daytime.",
-    )
+    at = free
+    if first and not limited and not _obeys_hours(channel, step, policy):
+        return Action(SEND, at, why + _by(channel, history), step, channel)
+    hour = None if first and not limited else oracle(history.decline_group, history.country)
+    due = history.planned_at is not None and history.planned_at <= now
+    at = _settled(at, history, policy, now if due else None, default_zone, hour.hour if hour else None)
+    words = hour.why if hour else "in the customer's daytime"
+    ending = f" Then {words}." if why.endswith(".") else f", {words}."
+    return Action(SEND, at, why + ending + _by(channel, history), step, channel)
 
 
+def _settled(
+    at: datetime, history: History, policy: RecoveryPolicy, due: datetime | None, default_zone: str, hour: int | None
+) -> datetime:
+    """`at` moved into the allowed hours, to the preferred one, and to where the week has a place still.
+
+    A message whose planned moment has come (`due`) was at its hour, whatever made its task late.
+    """
+    cap = policy.messages_per_customer_week
+    while True:
+        legal = within_hours(at, history.country, policy, default_zone)
+        if hour is not None and (due is None or legal > due):
+            legal = at_hour(legal, hour, history.country, policy, default_zone)
+        at = _place(legal, history.week, cap)
+        if at == legal:
+            return at
+
+
+def _place(at: datetime, taken: Sequence[datetime], most: int) -> datetime:
+    """The first moment from `at` on at whose end of seven days fewer than `most` of `taken` (ascending) lie."""
+    while True:
+        inside = [each for each in taken if at - WEEK < each <= at]
+        if len(inside) < most:
+            return at
+        at = inside[-most] + WEEK
+
+
+def _obeys_hours(channel: Channel, step: int, policy: RecoveryPolicy) -> bool:
+    return channel is Channel.SMS or step > 1 or policy.quiet_first_message
+
+
+def _by(channel: Channel, history: History) -> str:
+    return f" By SMS: {_lower(history.no_email)}" if channel is Channel.SMS else ""
+
+
+def _lower(sentence: str) -> str:
+    """A sentence after a colon; names keep their capital."""
+    return sentence if sentence.startswith("Stripe") else sentence[:1].lower() + sentence[1:]
+
+
+def _hours(span: timedelta) -> str:
+    hours = span // timedelta(hours=1)
+    return f"{hours} {'hour' if hours == 1 else 'hours'}"
+
+
+_GOLDEN = "Golden Hour: the sooner the customer knows, the likelier they pay."
 _WHY_NOTHING = {
     GhostState.PAUSED: "Paused by a person.",
     GhostState.EXHAUSTED: "All messages were sent; a payment still counts.",
@@ -142,4 +270,6 @@ _WHY_NOTHING = {
     GhostState.LOST: "The invoice can no longer be collected.",
     GhostState.RECOVERED: "Paid.",
     GhostState.REVERSED: "The payment was reversed.",
+    GhostState.IMPENDING: "Nothing has failed yet.",
+    GhostState.PROTECTED: "It was made safe before anything failed.",
 }

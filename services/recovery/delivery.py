@@ -16,8 +16,8 @@ from models.messaging import Channel, Message, MessageState
 from services.audit import service as audit
 from services.messaging import links, provider_text
 from services.messaging import repository as messages
+from services.messaging.reach import WHY_SILENT
 from services.recovery import neighbours, outreach, repository
-from services.recovery.optout import WHY_SILENT
 from services.recovery.work import Work, merchant_context
 
 MESSAGE_TAG, MERCHANT_TAG = "phantom_message", "phantom_merchant"
@@ -125,7 +125,7 @@ def _suppress(work: Work, ghost: GhostTarget, message: Message, why: str) -> Non
         return
     links.suppress(work.session, ghost.merchant_id, Channel.EMAIL, message.recipient, message.state)
     for each in repository.list_unpaid_of_customer(work.session, ghost.merchant_id, ghost.customer_id or "") or [ghost]:
-        work.plan(each, silent=why)
+        work.plan(each)
     audit.log_event(
         work.session,
         ghost.merchant_id,

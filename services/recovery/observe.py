@@ -5,7 +5,7 @@ Idempotent: seeing the same object again changes nothing, seeing an older hint c
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlmodel import Session
 
@@ -17,12 +17,9 @@ from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
 from services.recovery import neighbours, purge, repository, settle, tombstones
 from services.recovery.classify import Classification, Verdict, classify
 from services.recovery.lifecycle import Trigger
-from services.recovery.pulse import message_key
 from services.recovery.strategy import DeclineGroup, decide
 from services.recovery.work import MerchantContext, Work
-from services.tasks import service as tasks
 
-SINGLE_PLAN_LIMIT = 5
 # What a purge empties, and no later look at Stripe fills again.
 _PERSONAL = frozenset({"customer_email", "customer_name", "customer_phone", "customer_language", "card_last4"})
 
@@ -67,7 +64,6 @@ def observe(
     work.finish()
     if forgotten:
         purge.finish(work, forgotten)
-    _plan_messages(session, merchant, ghosts, now)
     if ghosts and via is FoundVia.WEBHOOK:  # a hunt tells once, at its end
         _tell(session, merchant, ghosts, via)
     return Observed(len(ghosts), updated, len(existing) - updated)
@@ -296,23 +292,6 @@ def _add_manual_task(work: Work, ghost: GhostTarget) -> None:
             "created_at": work.now,
         },
     )
-
-
-def _plan_messages(session: Session, merchant: MerchantContext, ghosts: list[GhostTarget], now: datetime) -> None:
-    """Have the first messages sent: one task each for a few ghosts, one pulse for a hunt's many."""
-    due = [ghost for ghost in ghosts if ghost.next_action == "send_message" and ghost.next_action_at is not None]
-    if len(due) > SINGLE_PLAN_LIMIT:
-        tasks.schedule(session, kind="pulse", merchant_id=merchant.id, payload={}, run_at=now + timedelta(seconds=1))
-        return
-    for ghost in due:
-        tasks.schedule(
-            session,
-            kind="send_message",
-            merchant_id=merchant.id,
-            key=message_key(ghost),
-            payload={"ghost_id": ghost.id, "step": ghost.messages_sent + 1},
-            run_at=ghost.next_action_at,
-        )
 
 
 def _tell(session: Session, merchant: MerchantContext, ghosts: list[GhostTarget], via: FoundVia) -> None:

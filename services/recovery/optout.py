@@ -12,12 +12,6 @@ from services.recovery import neighbours, repository
 from services.recovery.work import Work, merchant_context
 
 STOPPED = "stopped"
-ASKED = "The customer asked for no more messages."
-WHY_SILENT = {
-    "unsubscribed": ASKED,
-    "bounced": "Mail to the customer's address comes back.",
-    "complained": "The customer marked a message as spam.",
-}
 
 
 def unsubscribe(session: Session, link: Link) -> bool:
@@ -39,7 +33,7 @@ def unsubscribe(session: Session, link: Link) -> bool:
         return False
     same = repository.list_unpaid_of_customer(session, link.merchant_id, ghost.customer_id or "")
     for each in same or [ghost]:
-        work.plan(each, silent=ASKED)
+        work.plan(each)
         work.event(each, "unsubscribed", "The customer asked for no more messages by email.")
     work.finish()
     audit.log_event(session, link.merchant_id, "messaging.unsubscribed", "A customer asked for no more messages.")

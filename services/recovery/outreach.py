@@ -17,27 +17,23 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from core import clock, ids
-from core.money import Money
-from models.ghost import FoundVia, GhostState, GhostTarget, Strategy
+from models.ghost import FoundVia, GhostState, GhostTarget
 from models.messaging import Channel, LinkPurpose, Message, MessageState
 from services.audit import service as audit
 from services.integrations.stripe.facts import InvoiceFacts
 from services.messaging import links, provider_text, schedule
 from services.messaging import repository as messages
-from services.messaging.render import Brand, render
+from services.messaging.reach import address_of
 from services.messaging.senders import service as senders
 from services.messaging.senders.schemas import OutgoingMessage
-from services.recovery import neighbours, repository
+from services.recovery import neighbours, planning, repository
 from services.recovery.classify import Verdict, classify
+from services.recovery.composing import compose
 from services.recovery.lifecycle import Trigger, can
 from services.recovery.observe import observe
-from services.recovery.optout import ASKED, WHY_SILENT
-from services.recovery.work import Work, merchant_context
+from services.recovery.work import MerchantContext, Work, merchant_context
 
-HOLD = timedelta(hours=6)
 QUIET = "Held for the customer's daytime."
-PROVIDER_REFUSED = "The mail provider refused the message: see the outbox."
-PROVIDER_MEMORY = timedelta(hours=24)
 _SAFETY = timedelta(minutes=10)  # clocks differ; a key about to expire is treated as expired
 
 
@@ -74,30 +70,21 @@ def prepare(session: Session, merchant_id: str, ghost_id: str, step: int, fresh:
     ghost = repository.get_ghost(session, merchant_id, ghost_id, lock=True)
     if ghost is None:
         return Prepared("", None, "", "there is no such ghost")
-    slot = messages.get_slot(session, merchant_id, ghost_id, step, Channel.EMAIL)
+    slot = messages.get_slot(session, merchant_id, ghost_id, step)
     if slot is not None and slot.state != MessageState.SENDING:
         # Whatever asked for this step again: it is taken, and the ghost gets on with what follows.
-        work.plan(ghost, silent=PROVIDER_REFUSED if slot.state == MessageState.FAILED else "")
+        work.plan(ghost)
         work.finish()
         return Prepared(slot.id, None, "", f"the slot is {slot.state}")
-    refusal = _refusal(work, ghost, step, fresh, settled=slot is not None)
+    action = work.plan_now(ghost, held=_why_not(fresh, merchant))
     if slot is not None:
-        return _repeat(work, ghost, slot, refusal)
-    if refusal:
-        silenced = refusal in WHY_SILENT.values()
-        work.plan(ghost, silent=refusal if silenced else "")
-        if not silenced and ghost.next_action_at is not None and ghost.next_action_at <= now:
-            ghost.next_action_at, ghost.next_action_reason = now + HOLD, f"Held: {refusal}."
-        work.finish()
-        return Prepared("", None, "", refusal)
-    daytime = _daytime(work, ghost, step)
-    if daytime > now:
-        ghost.next_action_at, ghost.next_action_reason = daytime, QUIET
-        work.finish()
-        return Prepared("", None, "", QUIET)
-    slot = _fill_slot(work, ghost, step)
+        prepared = _repeat(work, ghost, slot, _refusal(action, slot))
+    elif action.name == schedule.SEND and action.at is not None and action.at <= now and action.step == step:
+        prepared = _handed(work, _fill_slot(work, ghost, action), fresh=True)
+    else:
+        prepared = Prepared("", None, "", action.reason)
     work.finish()
-    return _ready(slot, merchant.reply_to, fresh=True)
+    return prepared
 
 
 def hold(session: Session, merchant_id: str, ghost_id: str, step: int, reason: str) -> None:
@@ -111,12 +98,10 @@ def hold(session: Session, merchant_id: str, ghost_id: str, step: int, reason: s
     ghost = repository.get_ghost(session, merchant_id, ghost_id, lock=True)
     if ghost is None:
         return
-    slot = messages.get_slot(session, merchant_id, ghost_id, step, Channel.EMAIL)
+    slot = messages.get_slot(session, merchant_id, ghost_id, step)
     if slot is not None and slot.state == MessageState.SENDING:
         _give_up(work, ghost, slot, reason)
-    work.plan(ghost)
-    if ghost.next_action_at is not None and ghost.next_action_at <= now:
-        ghost.next_action_at, ghost.next_action_reason = now + HOLD, f"Held: {reason}."
+    work.plan_now(ghost, held=reason)
     work.finish()
 
 
@@ -126,96 +111,62 @@ def _give_up(work: Work, ghost: GhostTarget, slot: Message, reason: str) -> None
     work.event(ghost, "message_uncertain", f"It is not known whether message {slot.step} went out.", step=slot.step)
 
 
-def _refusal(work: Work, ghost: GhostTarget, step: int, fresh: InvoiceFacts, *, settled: bool) -> str:
-    """Why nothing may be sent now, in the order of what decides; empty when it may."""
-    email = ghost.customer_email
-    if not email:
-        return "no email address is known"
-    if suppressed := links.suppression_of(work.session, ghost.merchant_id, Channel.EMAIL, email):
-        return WHY_SILENT.get(suppressed, ASKED)
-    if not can(GhostState(ghost.state), Trigger.MESSAGE_SENT):
-        return f"the ghost is {ghost.state}"
-    if ghost.strategy in (Strategy.HIGH_VALUE_MANUAL, Strategy.STOPPED, Strategy.NONE):
-        return f"the strategy is {ghost.strategy}"
-    now_is = classify(fresh, work.merchant.policy)
-    if now_is.verdict is not Verdict.GHOST:
-        return now_is.reason.rstrip(".").lower()
-    if not work.merchant.active:
-        return "the Stripe account is disconnected"
-    if work.merchant.policy.paused:
-        return "the merchant has paused messages"
-    if settled:
-        return ""
-    if step != ghost.messages_sent + 1:
-        return f"step {step} does not follow {ghost.messages_sent} messages"
-    if step > work.merchant.policy.messages_per_ghost:
-        return "all messages were sent"
-    if not ghost.customer_id:
-        return ""
-    week = messages.count_sent_to_customer(
-        work.session, ghost.merchant_id, ghost.customer_id, work.now - timedelta(days=7)
-    )
-    if week >= work.merchant.policy.messages_per_customer_week:
-        return "the customer's weekly limit is reached"
-    return ""
+def _why_not(fresh: InvoiceFacts, merchant: MerchantContext) -> str:
+    """Why the invoice as it is now is not to be written about; empty when it is."""
+    seen = classify(fresh, merchant.policy)
+    return "" if seen.verdict is Verdict.GHOST else seen.reason.rstrip(".").lower()
+
+
+def _refusal(action: schedule.Action, slot: Message) -> str:
+    """Why a message that was begun may not be handed over any more; caps and hours had their say before."""
+    if action.name != schedule.SEND or action.reason.startswith(planning.HELD):
+        return action.reason
+    return "" if action.channel == slot.channel else "the customer is not written to on this channel any more"
 
 
 def _repeat(work: Work, ghost: GhostTarget, slot: Message, refusal: str) -> Prepared:
     """A slot left in `sending` by a crash: the same message with the same key, while the provider remembers it."""
     assert slot.intent_at is not None  # noqa: S101  # set with the state
-    expired = work.now - slot.intent_at > PROVIDER_MEMORY - _SAFETY
-    if not refusal and not expired and (daytime := _daytime(work, ghost, slot.step)) > work.now:
-        return Prepared(slot.id, None, "", QUIET, daytime)
-    if not refusal and not expired:
-        return _ready(slot, work.merchant.reply_to)
-    _give_up(work, ghost, slot, refusal or "the provider no longer knows the key")
+    unknown = refusal
+    if work.now - slot.intent_at > messages.PROVIDER_MEMORY - _SAFETY:
+        unknown = unknown or "the provider no longer knows the key"
+    if slot.channel == Channel.SMS and slot.sender_key:
+        unknown = unknown or "it may have gone out, and a text is never sent twice"
+    if not unknown:
+        country = ghost.customer_country or ghost.country_code
+        daytime = schedule.may_go(
+            Channel(slot.channel), slot.step, country, work.merchant.policy, work.now, work.merchant.timezone
+        )
+        if daytime > work.now:
+            return Prepared(slot.id, None, "", QUIET, daytime)
+        return _handed(work, slot, fresh=False)
+    _give_up(work, ghost, slot, unknown)
     work.plan(ghost)
-    work.finish()
-    return Prepared(slot.id, None, "", slot.reason)
+    return Prepared(slot.id, None, "", unknown)
 
 
-def _daytime(work: Work, ghost: GhostTarget, step: int) -> datetime:
-    country = ghost.customer_country or ghost.country_code
-    return schedule.earliest(step, country, work.merchant.policy, work.now, work.merchant.timezone)
-
-
-def _ready(slot: Message, reply_to: str, *, fresh: bool = False) -> Prepared:
-    key = slot.idempotency_key
-    return Prepared(slot.id, _outgoing(slot, reply_to), key, "", fresh=fresh, key_print=slot.sender_key)
-
-
-def _fill_slot(work: Work, ghost: GhostTarget, step: int) -> Message:
+def _fill_slot(work: Work, ghost: GhostTarget, action: schedule.Action) -> Message:
     message_id = ids.new_id("msg")
-    origin = senders.origin_of(work.session, ghost.merchant_id, Channel.EMAIL, work.merchant.name)
+    origin = senders.origin_of(work.session, ghost.merchant_id, action.channel, work.merchant.name)
     pay_url = links.create(work.session, ghost.merchant_id, ghost.id, message_id, LinkPurpose.PAY)
     stop_url = links.create(work.session, ghost.merchant_id, ghost.id, message_id, LinkPurpose.UNSUBSCRIBE)
-    rendered = render(
-        decline_group=ghost.decline_group,
-        step=step,
-        last_step=work.merchant.policy.messages_per_ghost,
-        amount=Money(ghost.amount_cents, ghost.currency),
-        customer_name=ghost.customer_name,
-        brand=Brand(work.merchant.name, work.merchant.accent),
-        pay_url=pay_url,
-        unsubscribe_url=stop_url,
-        locale=ghost.customer_language,
-    )
+    composed = compose(work.merchant, ghost, action.step, pay_url=pay_url, unsubscribe_url=stop_url)
     slot = Message(
         merchant_id=ghost.merchant_id,
         id=message_id,
         ghost_id=ghost.id,
         customer_id=ghost.customer_id or "",
-        step=step,
-        channel=Channel.EMAIL,
+        step=action.step,
+        channel=action.channel,
         state=MessageState.SENDING,
-        template=rendered.template,
-        language=rendered.language,
-        recipient=ghost.customer_email,
+        template=composed.template,
+        language=composed.language,
+        recipient=address_of(action.channel, ghost),
         sender=origin.line,
         sender_key=origin.key_print,
-        subject=rendered.subject,
-        html=rendered.html,
-        plain=rendered.plain,
+        subject=composed.subject,
+        html=composed.html,
+        plain=composed.plain,
         unsubscribe_url=stop_url,
         idempotency_key=f"phantom-{message_id}",
         due_at=ghost.next_action_at or work.now,
@@ -224,6 +175,11 @@ def _fill_slot(work: Work, ghost: GhostTarget, step: int) -> Message:
     )
     work.session.add(slot)
     return slot
+
+
+def _handed(work: Work, slot: Message, *, fresh: bool) -> Prepared:
+    outgoing = _outgoing(slot, work.merchant.reply_to)
+    return Prepared(slot.id, outgoing, slot.idempotency_key, "", fresh=fresh, key_print=slot.sender_key)
 
 
 def _outgoing(slot: Message, reply_to: str) -> OutgoingMessage:
@@ -300,8 +256,8 @@ def settle_failed(session: Session, merchant_id: str, message_id: str, reason: s
     slot.state, slot.reason = MessageState.FAILED, provider_text.to_keep(slot, reason)
     ghost = repository.get_ghost(session, merchant_id, slot.ghost_id, lock=True)
     assert ghost is not None  # noqa: S101  # a message belongs to a ghost
-    work.plan(ghost, silent=PROVIDER_REFUSED)
-    work.event(ghost, "message_failed", slot.reason or PROVIDER_REFUSED, message_id=slot.id, step=slot.step)
+    work.plan(ghost)
+    work.event(ghost, "message_failed", slot.reason or planning.PROVIDER_REFUSED, message_id=slot.id, step=slot.step)
     work.finish()
     audit.log_event(
         session,

@@ -1,69 +1,84 @@
-"""The Pulse Engine's planning: what is due becomes tasks, page by page, so that memory stays flat.
+"""The Pulse Engine: what falls due before the next pulse becomes tasks, page by page, so that memory stays flat.
 
-A task's key carries the moment it was due: planning twice makes one task, and a step that was held and planned
-anew gets a new one. That no step goes out twice is not this key's work but the message slot's.
+A plan is checked before it becomes a task: one that no longer stands (the week is full by now, somebody unsubscribed)
+is made anew for the moment at which the message can go, and costs no task. A task's key carries the moment it was due,
+so that two pulses, a hunt and an event's handler plan the same message once. That no step goes out twice is not this
+key's work but the message slot's.
 """
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from sqlmodel import Session
 
-from models.ghost import GhostTarget
 from services.analytics import shards
-from services.messaging import schedule
-from services.recovery import repository
+from services.messaging.schedule import EXHAUST, SEND, Action
+from services.recovery import plan_repository, planning, upcoming
 from services.recovery.lifecycle import Trigger
-from services.recovery.work import Work, merchant_context
-from services.tasks import service as tasks
+from services.recovery.schemas import Planned, PlanRow
+from services.recovery.work import MerchantContext, Work, merchant_context
 
-PAGE = 500
-RETRY = timedelta(hours=6)
+PAGE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class Pulsed:
     """What one page of a pulse did; `after` is where the next one goes on, None when nothing is left."""
 
     messages: int
     exhausted: int
+    moved: int
     after: tuple[datetime, str] | None
 
 
-def message_key(ghost: GhostTarget) -> str:
-    """The idempotency key of the task that sends a ghost's next message at the moment it is due."""
-    due = int(ghost.next_action_at.timestamp()) if ghost.next_action_at else 0
-    return f"message:{ghost.id}:{ghost.messages_sent + 1}:{due}"
-
-
-def plan_due(session: Session, merchant_id: str, now: datetime, after: tuple[datetime, str] | None = None) -> Planned:
-    """Plan one page of what is due for a merchant, in the caller's transaction."""
+def plan_due(session: Session, merchant_id: str, now: datetime, after: tuple[datetime, str] | None = None) -> Pulsed:
+    """Plan one page of what is due before the next pulse, in the caller's transaction."""
     merchant = merchant_context(session, merchant_id)
-    work = Work.begin(session, merchant, now, shards.ALL)
-    due = repository.list_due(session, merchant_id, now, PAGE, after)
+    due = plan_repository.list_due(session, merchant_id, now + upcoming.AHEAD, PAGE, after)
     if not due:
-        return Planned(0, 0, None)
+        return Pulsed(0, 0, 0, None)
+    others = plan_repository.list_chased_of_customers
+    actions = {ghost.id: action for ghost, action in planning.plans(session, merchant, due, now, others)}
+    standing, rest = [], []
+    for ghost in due:
+        action = actions[ghost.id]
+        if _stands(ghost, action, now):
+            standing.append((ghost, replace(action, at=ghost.next_action_at)))
+        elif ghost.next_action != EXHAUST or _is_over(ghost, now):
+            rest.append((ghost, action))
+    messages = upcoming.schedule_messages(session, merchant_id, standing, now)
+    exhausted, moved = _settle(session, merchant, rest, now) if rest else (0, 0)
     last = due[-1]
     assert last.next_action_at is not None  # noqa: S101  # the query asks for it
-    position = (last.next_action_at, last.id)
-    messages = exhausted = 0
-    for ghost in due:
-        if ghost.next_action == schedule.EXHAUST:
-            exhausted += work.move(ghost, Trigger.EXHAUSTED, ghost.next_action_reason)
-        elif ghost.next_action == schedule.SEND and now >= ghost.found_at + merchant.policy.window:
-            exhausted += work.move(ghost, Trigger.EXHAUSTED, "Its window is over.")
-        elif ghost.next_action == schedule.SEND:
-            tasks.schedule(
-                session,
-                kind="send_message",
-                merchant_id=merchant_id,
-                key=message_key(ghost),
-                payload={"ghost_id": ghost.id, "step": ghost.messages_sent + 1},
-                run_at=ghost.next_action_at,
-            )
-            # Sending plans the ghost anew. If its task is discarded or dies, the pulse comes back in some hours, at
-            # another moment and so under another key.
-            ghost.next_action_at = now + RETRY
-            messages += 1
+    return Pulsed(messages, exhausted, moved, (last.next_action_at, last.id) if len(due) == PAGE else None)
+
+
+def _stands(ghost: Planned, action: Action, now: datetime) -> bool:
+    """Whether a message is to go when it was planned to, or at once if that is past."""
+    if action.name != SEND or ghost.next_action != SEND or action.at is None or ghost.next_action_at is None:
+        return False
+    return action.at <= max(ghost.next_action_at, now)
+
+
+def _is_over(ghost: Planned, now: datetime) -> bool:
+    return ghost.next_action_at is not None and ghost.next_action_at <= now
+
+
+def _settle(
+    session: Session, merchant: MerchantContext, rest: Sequence[tuple[PlanRow, Action]], now: datetime
+) -> tuple[int, int]:
+    """Give up what is over, and plan anew what no longer stands as it did. How many of each."""
+    work = Work.begin(session, merchant, now, shards.of_customers(ghost.customer_id for ghost, _ in rest))
+    read = {ghost.id: (ghost, action) for ghost, action in rest}
+    exhausted = moved = 0
+    for ghost in plan_repository.lock_ghosts(session, merchant.id, sorted(read)):
+        before, action = read[ghost.id]
+        over = action.name == EXHAUST and action.at is not None and action.at <= now
+        if over and ghost.next_action_at == before.next_action_at:  # nobody was faster
+            exhausted += work.move(ghost, Trigger.EXHAUSTED, action.reason)
+        else:
+            work.plan(ghost)
+            moved += 1
     work.finish()
-    return Planned(messages, exhausted, position if len(due) == PAGE else None)
+    return exhausted, moved

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from models.ghost import GhostKind, GhostState, Strategy
 from services.messaging.schemas import MessageView
@@ -92,3 +92,62 @@ class GhostDetail:
     forensics: tuple[ForensicFact, ...]
     timeline: tuple[TimelineEntry, ...]
     messages: tuple[MessageView, ...]
+
+
+class Planned(Protocol):
+    """What the plan of a ghost is made from: the entity, or just these columns of it."""
+
+    # Properties, because a protocol's plain attributes could be written to.
+    @property
+    def id(self) -> str: ...
+    @property
+    def customer_id(self) -> str | None: ...
+    @property
+    def customer_email(self) -> str | None: ...
+    @property
+    def customer_phone(self) -> str | None: ...
+    @property
+    def customer_country(self) -> str: ...
+    @property
+    def country_code(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def strategy(self) -> str: ...
+    @property
+    def decline_group(self) -> str: ...
+    @property
+    def original_invoice_date(self) -> datetime: ...
+    @property
+    def found_at(self) -> datetime: ...
+    @property
+    def messages_sent(self) -> int: ...
+    @property
+    def contacted_at(self) -> datetime | None: ...
+    @property
+    def next_action(self) -> str: ...
+    @property
+    def next_action_at(self) -> datetime | None: ...
+    @property
+    def next_action_reason(self) -> str: ...
+
+
+class PlanRow(NamedTuple):
+    """The columns of a ghost that its plan is made from; an entity costs ten times as much to load."""
+
+    id: str
+    customer_id: str | None
+    customer_email: str | None
+    customer_phone: str | None
+    customer_country: str
+    country_code: str
+    state: str
+    strategy: str
+    decline_group: str
+    original_invoice_date: datetime
+    found_at: datetime
+    messages_sent: int
+    contacted_at: datetime | None
+    next_action: str
+    next_action_at: datetime | None
+    next_action_reason: str

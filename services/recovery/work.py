@@ -13,12 +13,12 @@ from typing import Any
 from sqlmodel import Session
 
 from core import db, ids, metrics
-from models.ghost import OPEN_STATES, UNPAID_STATES, GhostState, GhostTarget, Strategy
+from models.ghost import OPEN_STATES, UNPAID_STATES, GhostState, GhostTarget
 from services.analytics import ledger, shards
 from services.merchants import service as merchants
 from services.merchants.policies import RecoveryPolicy
-from services.messaging import schedule
-from services.recovery import repository
+from services.messaging.schedule import Action
+from services.recovery import plan_repository, planning, repository, upcoming
 from services.recovery.errors import GhostMovedError
 from services.recovery.lifecycle import Trigger, after, can
 
@@ -62,6 +62,7 @@ class Work:
     held: frozenset[int]
     changes: ledger.Changes = field(default_factory=ledger.Changes)
     _events: list[dict[str, Any]] = field(default_factory=list)
+    _unplanned: dict[str, GhostTarget] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, session: Session, merchant: MerchantContext, now: datetime, wanted: frozenset[int]) -> "Work":
@@ -135,24 +136,9 @@ class Work:
         """Add a ghost that is chased to its decline group's sums (1), or take it out as it stands now (-1)."""
         self.changes.group(ghost.currency, ghost.decline_group, amount_cents=times * ghost.amount_cents, ghosts=times)
 
-    def plan(self, ghost: GhostTarget, silent: str = "") -> None:
-        """Work out the ghost's next action and its reason; `silent` says why no message may be sent at all."""
-        history = schedule.History(
-            state=GhostState(ghost.state),
-            strategy=Strategy(ghost.strategy),
-            decline_group=ghost.decline_group,
-            country=ghost.customer_country or ghost.country_code,
-            found_at=ghost.found_at,
-            messages_sent=ghost.messages_sent,
-            last_message_at=ghost.contacted_at,
-        )
-        policy = self.merchant.policy
-        action = schedule.next_action(history, policy, self.now, self.merchant.timezone)
-        if action.name == schedule.SEND and not ghost.customer_email:
-            silent = "No message: Stripe knows no email address of this customer."
-        if silent:
-            action = schedule.without_messages(history, policy, self.now, silent)
-        ghost.next_action, ghost.next_action_at, ghost.next_action_reason = action.name, action.at, action.reason
+    def plan(self, ghost: GhostTarget) -> None:
+        """Have the ghost's next action and its reason worked out in `finish`, once all that decides is written."""
+        self._unplanned[ghost.id] = ghost
 
     def _hand_over_shadow(self, ghost: GhostTarget) -> None:
         if not ghost.shadow_cents:
@@ -174,9 +160,31 @@ class Work:
         db.after_commit(self.session, count)
 
     def finish(self) -> None:
-        """Write events and sums; the ghosts themselves are flushed by the session."""
+        """Write plans, events and sums; the ghosts themselves are flushed by the session."""
+        self._plan()
         self.session.flush()
         repository.add_events(self.session, self._events)
         ledger.apply(self.session, self.merchant.id, self.changes)
         self._events = []
         self.changes = ledger.Changes()
+
+    def _plan(self) -> None:
+        ghosts, self._unplanned = list(self._unplanned.values()), {}
+        if not ghosts:
+            return
+        self.session.flush()
+        self._write_plans(ghosts, {})
+
+    def plan_now(self, ghost: GhostTarget, held: str) -> Action:
+        """Work out and write the ghost's next action at once; `held` says why a fresh look lets it wait, or nothing."""
+        self.session.flush()
+        return self._write_plans([ghost], {ghost.id: held})[ghost.id]
+
+    def _write_plans(self, ghosts: list[GhostTarget], held: dict[str, str]) -> dict[str, Action]:
+        others = plan_repository.lock_chased_of_customers
+        plans = planning.plans(self.session, self.merchant, ghosts, self.now, others, held)
+        for ghost, action in plans:
+            ghost.next_action_at = planning.lasting_moment(ghost, action, self.now)
+            ghost.next_action, ghost.next_action_reason = action.name, action.reason
+        upcoming.soon(self.session, self.merchant.id, plans, self.now)
+        return {ghost.id: action for ghost, action in plans}

@@ -3,11 +3,14 @@
 Times come in as parameters: demo and tests live on a clock of their own, which the database does not know.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
 from sqlmodel import Session
+
+from core.rows import insert_rows
 
 _INSERT = text("""
 insert into scheduled_tasks
@@ -72,6 +75,12 @@ returning id
 def insert(session: Session, **values: Any) -> int | None:
     """The new task's id, or None when its key is taken."""
     return session.execute(_INSERT, values).scalar()
+
+
+def insert_many(session: Session, rows: Sequence[dict[str, Any]]) -> int:
+    """How many of these tasks had no row under their keys yet."""
+    inserted = insert_rows(session, "scheduled_tasks", rows, conflict="(key) do nothing")
+    return inserted.rowcount if inserted is not None else 0
 
 
 def complete(session: Session, held: dict[str, Any], results: list[str], now: datetime) -> list[int]:

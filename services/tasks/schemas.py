@@ -32,6 +32,15 @@ class ClaimedTask:
 
 
 @dataclass(frozen=True, slots=True)
+class NewTask:
+    """One of many tasks of a kind; its key makes it one task, however often it is scheduled."""
+
+    key: str
+    payload: dict[str, Any]
+    run_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class TaskResult:
     """What a handler returned; at most 64 kB as JSON."""
 

@@ -22,7 +22,7 @@ from services.tasks.backoff import backoff
 from services.tasks.errors import NotStorableError, ResultTooLargeError, TaskNotFoundError
 from services.tasks.lanes import lane_of
 from services.tasks.schedules import Schedule, slot_key
-from services.tasks.schemas import ClaimedTask, TaskResult
+from services.tasks.schemas import ClaimedTask, NewTask, TaskResult
 from services.tasks.turns import Turns
 
 LEASE = timedelta(seconds=60)
@@ -68,6 +68,29 @@ def schedule(
         correlation_id=logging.correlation_id() or new_correlation_id(),
         now=now,
     )
+
+
+def schedule_many(session: Session, *, kind: str, merchant_id: str, wanted: Sequence[NewTask]) -> int:
+    """Put many tasks of one kind into the caller's transaction, in one statement; how many had no row yet.
+
+    As `schedule` for each of them, with its key.
+    """
+    now, correlation_id = clock.now(), logging.correlation_id() or new_correlation_id()
+    common = {
+        "state": TaskState.PENDING,
+        "kind": kind,
+        "lane": lane_of(kind),
+        "merchant_id": merchant_id,
+        "priority": 0,
+        "max_attempts": MAX_ATTEMPTS,
+        "correlation_id": correlation_id,
+        "created_at": now,
+    }
+    rows = [
+        common | {"key": each.key, "payload": each.payload, "run_at": each.run_at, "due": each.run_at <= now}
+        for each in wanted
+    ]
+    return repository.insert_many(session, rows)
 
 
 def schedule_next(session: Session, schedule_of: Schedule, merchant_id: str) -> None:

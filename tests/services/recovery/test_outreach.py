@@ -44,7 +44,7 @@ class Story:
         with db.tenant_session(self.merchant) as session:
             return outreach.settle_sent(session, self.merchant, prepared.message_id, "resend", "re_1")
 
-    def pulse(self) -> pulse.Planned:
+    def pulse(self) -> pulse.Pulsed:
         with db.tenant_session(self.merchant) as session:
             return pulse.plan_due(session, self.merchant, self.clock.now())
 
@@ -122,7 +122,9 @@ class TestSending:
         with db.tenant_session(story.merchant) as session:
             prepared = outreach.prepare(session, story.merchant, other.id, 1, second)
         assert prepared.message is None
-        assert "weekly limit" in prepared.reason
+        assert "at most 1 message a week" in prepared.reason
+        first, waiting = story.messages[0], next(ghost for ghost in story.rows(GhostTarget) if ghost.id == other.id)
+        assert waiting.next_action_at >= first.sent_at + timedelta(days=7)  # planned to when a place is free, not tried
 
     def test_a_payment_under_way_is_waited_for(self, story: Story):
         assert story.prepare(replace(FAILED, payment_status="processing")).message is None
@@ -146,10 +148,10 @@ class TestSending:
         assert story.pulse().exhausted == 1
 
     def test_a_send_that_died_is_tried_again_some_hours_later(self, story: Story):
-        assert story.pulse().messages == 1
-        assert story.pulse().messages == 0
+        assert [task.kind for task in story.rows(ScheduledTask)] == ["send_message"]  # made with the ghost
+        assert (story.pulse().messages, story.pulse().messages) == (0, 0)
         story.clock.advance(timedelta(hours=7))
-        assert story.pulse().messages == 1
+        assert (story.pulse().messages, story.pulse().messages) == (1, 0)
         assert len({task.key for task in story.rows(ScheduledTask)}) == 2
 
     def test_a_ghost_that_never_got_its_message_ends_with_the_window(self, story: Story):
@@ -304,13 +306,25 @@ class TestTokens:
 
 
 class TestPulse:
-    def test_plans_what_is_due_once(self, story: Story):
+    def test_plans_a_message_once_and_for_its_own_moment(self, story: Story):
         story.sent(story.prepare())
-        story.clock.advance(timedelta(days=5))
-        with db.tenant_session(story.merchant) as session:
-            assert pulse.plan_due(session, story.merchant, story.clock.now()).messages == 1
-            before = len(story.rows(GhostTarget))
-        assert before == 1
+        due = story.ghost.next_action_at
+        story.clock.current = due - timedelta(minutes=40)
+        assert (story.pulse().messages, story.pulse().messages) == (1, 0)
+        (task,) = [task for task in story.rows(ScheduledTask) if task.payload["step"] == 2]
+        assert (task.run_at, story.ghost.next_action_at) == (due, due)
+
+    def test_leaves_what_is_due_after_the_next_one_to_that(self, story: Story):
+        story.sent(story.prepare())
+        story.clock.current = story.ghost.next_action_at - timedelta(minutes=61)
+        assert story.pulse() == pulse.Pulsed(0, 0, 0, None)
+
+    def test_what_was_missed_until_night_is_planned_for_the_day_without_a_task(self, story: Story):
+        story.sent(story.prepare())
+        story.clock.advance(timedelta(days=5))  # 9:00 UTC: no hour to write to the United States
+        assert story.pulse() == pulse.Pulsed(0, 0, 1, None)
+        assert story.ghost.next_action_at > story.clock.now()
+        assert story.pulse() == pulse.Pulsed(0, 0, 0, None)
 
     def test_ends_with_exhaustion_and_a_payment_still_counts(self, database: object, clock: ManualClock):
         story = Story(clock, messages_per_ghost=1)

@@ -1,0 +1,108 @@
+"""The recipient's hours: when a country may be written to, and when an hour of its day comes next. Pure.
+
+A country of several zones is held to the hours that are legal in all of them. Everything is decided by quarters of an
+hour in UTC: the offsets of all zones in use, and the moments at which they change, are multiples of that.
+"""
+
+import functools
+from datetime import UTC, datetime, time, timedelta
+from importlib import resources
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from services.merchants.policies import RecoveryPolicy
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_QUARTER = timedelta(minutes=15)
+_HOUR = timedelta(hours=1)
+_REACH = timedelta(days=2)
+
+
+@functools.cache
+def _zones_by_country() -> dict[str, tuple[str, ...]]:
+    table = resources.files("tzdata.zoneinfo").joinpath("zone.tab").read_text(encoding="utf-8")
+    found: dict[str, tuple[str, ...]] = {}
+    for line in table.splitlines():
+        if line and not line.startswith("#"):
+            country, _, zone = line.split("\t")[:3]
+            found[country] = (*found.get(country, ()), zone)
+    return found
+
+
+def zones_of(country: str) -> tuple[str, ...]:
+    """The zones of an ISO 3166 country from the tz database's zone.tab; empty where it names none."""
+    return _zones_by_country().get(country.strip().upper(), ())
+
+
+@functools.lru_cache(maxsize=1024)
+def zone_named(name: str) -> ZoneInfo:
+    """The zone of this name; UTC for a name that means none, as Stripe, a CSV or a person may give."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+@functools.lru_cache(maxsize=4096)
+def zones_for(country: str, default_zone: str) -> tuple[ZoneInfo, ...]:
+    """The recipient's zones, where most people live first: the country's, else the merchant's, else UTC."""
+    return tuple(zone_named(name) for name in zones_of(country) or (default_zone,))
+
+
+def within_hours(moment: datetime, country: str, policy: RecoveryPolicy, default_zone: str = "UTC") -> datetime:
+    """The first moment from `moment` (aware) on that lies in the allowed local hours of the whole country.
+
+    A country so wide that no hour is legal everywhere (with a narrow policy) is held to its first zone in the tz
+    database, which is where most people live; else the message would never go.
+    """
+    begins = _floor(moment)
+    found = _legal_quarter(begins, *_rules(country, policy, default_zone))
+    return moment if found == begins else found
+
+
+def at_hour(moment: datetime, hour: int, country: str, policy: RecoveryPolicy, default_zone: str = "UTC") -> datetime:
+    """The first moment from `moment` on in `hour` (0–23) of the recipient's day, and inside the allowed hours.
+
+    `moment` itself when its hour is that one already. Where the hour is not an allowed one, the next that is. A
+    recipient of several zones has the hour of the first. On a day whose clocks skip the hour, the one after the gap;
+    on a day that has it twice, the first.
+    """
+    begins = _floor(moment)
+    found = _quarter_at_hour(begins, hour, *_rules(country, policy, default_zone))
+    return max(moment, found)
+
+
+def _rules(country: str, policy: RecoveryPolicy, default_zone: str) -> tuple[tuple[ZoneInfo, ...], int, int]:
+    return zones_for(country, default_zone), policy.quiet_until_hour, policy.quiet_from_hour
+
+
+def _floor(moment: datetime) -> datetime:
+    return _EPOCH + (moment - _EPOCH) // _QUARTER * _QUARTER
+
+
+def _is_legal(quarter: datetime, zones: tuple[ZoneInfo, ...], from_hour: int, to_hour: int) -> bool:
+    return all(from_hour <= quarter.astimezone(zone).hour < to_hour for zone in zones)
+
+
+@functools.lru_cache(maxsize=16_384)
+def _legal_quarter(begins: datetime, zones: tuple[ZoneInfo, ...], from_hour: int, to_hour: int) -> datetime:
+    """The first quarter from `begins` on that is legal in all zones, else in the first."""
+    for candidates in (zones, zones[:1]):
+        quarter = begins
+        while quarter <= begins + _REACH:
+            if _is_legal(quarter, candidates, from_hour, to_hour):
+                return quarter
+            quarter += _QUARTER
+    raise AssertionError("every day has an hour between two different ones")
+
+
+@functools.lru_cache(maxsize=16_384)
+def _quarter_at_hour(
+    begins: datetime, hour: int, zones: tuple[ZoneInfo, ...], from_hour: int, to_hour: int
+) -> datetime:
+    today = begins.astimezone(zones[0]).date()
+    for days in range(-2, 4):
+        starts = datetime.combine(today + timedelta(days=days), time(hour), tzinfo=zones[0]).astimezone(UTC)
+        starts = _legal_quarter(_floor(starts), zones, from_hour, to_hour)
+        if begins < starts + _HOUR:
+            return _legal_quarter(max(starts, begins), zones, from_hour, to_hour)
+    raise AssertionError("each day has every hour, or the one after its gap")

@@ -1,0 +1,95 @@
+"""SQL of plans: what is due, whose customers' ghosts go with it, and what a plan is made from; set-wise."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, tuple_
+from sqlmodel import Session, col, select
+
+from core.rows import is_one_of
+from models.ghost import GhostState, GhostTarget, ManualTask
+from services.recovery.schemas import PlanRow
+
+_CHASED = (GhostState.OPEN, GhostState.CONTACTED, GhostState.CLICKED)
+_COLUMNS: tuple[Any, ...] = tuple(getattr(GhostTarget, name) for name in PlanRow._fields)
+
+
+def list_due(
+    session: Session, merchant_id: str, until: datetime, limit: int, after: tuple[datetime, str] | None
+) -> list[PlanRow]:
+    """Ghosts whose next action is due by then, the first due first, after the given (time, id). Nothing is locked."""
+    statement = select(*_COLUMNS).where(
+        GhostTarget.merchant_id == merchant_id, col(GhostTarget.next_action_at) <= until
+    )
+    if after is not None:
+        statement = statement.where(tuple_(col(GhostTarget.next_action_at), col(GhostTarget.id)) > tuple_(*after))
+    statement = statement.order_by(col(GhostTarget.next_action_at), col(GhostTarget.id)).limit(limit)
+    return [PlanRow(*row) for row in session.execute(statement)]
+
+
+def lock_ghosts(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> list[GhostTarget]:
+    """These ghosts as they are now, locked."""
+    statement = (
+        select(GhostTarget)
+        .where(GhostTarget.merchant_id == merchant_id, is_one_of(col(GhostTarget.id), ghost_ids))
+        .order_by(col(GhostTarget.id))
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return list(session.exec(statement)) if ghost_ids else []
+
+
+def list_chased_of_customers(session: Session, merchant_id: str, customer_ids: Sequence[str]) -> list[PlanRow]:
+    """What the plans of all ghosts of these customers that messages may follow for are made from."""
+    statement = select(*_COLUMNS).where(*_chased_of(merchant_id, customer_ids)).order_by(col(GhostTarget.id))
+    return [PlanRow(*row) for row in session.execute(statement)] if customer_ids else []
+
+
+def lock_chased_of_customers(session: Session, merchant_id: str, customer_ids: Sequence[str]) -> list[GhostTarget]:
+    """The same ghosts whole, as they are now, locked."""
+    statement = (
+        select(GhostTarget)
+        .where(*_chased_of(merchant_id, customer_ids))
+        .order_by(col(GhostTarget.id))
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return list(session.exec(statement)) if customer_ids else []
+
+
+def _chased_of(merchant_id: str, customer_ids: Sequence[str]) -> tuple[Any, ...]:
+    return (
+        GhostTarget.merchant_id == merchant_id,
+        is_one_of(col(GhostTarget.customer_id), customer_ids),
+        col(GhostTarget.state).in_(_CHASED),
+    )
+
+
+def list_released(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> dict[str, datetime]:
+    """When a person last let a message go, of those of these ghosts that wait for a person."""
+    if not ghost_ids:
+        return {}
+    rows = session.exec(
+        select(ManualTask.ghost_id, ManualTask.released_at).where(
+            ManualTask.merchant_id == merchant_id,
+            is_one_of(col(ManualTask.ghost_id), ghost_ids),
+            col(ManualTask.released_at).is_not(None),
+        )
+    )
+    return {ghost_id: at for ghost_id, at in rows if at is not None}
+
+
+def count_due(session: Session, merchant_id: str, action: str, until: datetime, most: int) -> int:
+    """How many ghosts have this action due by then, counted up to `most`."""
+    due = (
+        select(GhostTarget.id)
+        .where(
+            GhostTarget.merchant_id == merchant_id,
+            col(GhostTarget.next_action_at) <= until,
+            GhostTarget.next_action == action,
+        )
+        .limit(most)
+        .subquery()
+    )
+    return session.exec(select(func.count()).select_from(due)).one()

@@ -1,0 +1,174 @@
+"""The next actions of ghosts, from what is stored: a few queries however many ghosts, then the pure schedule.
+
+The ghosts of one customer are always planned together, because they share the places of each week: what one of them
+gets the others wait for, and what one leaves they move up to.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
+
+from sqlmodel import Session
+
+from models.ghost import GhostState, Strategy
+from models.messaging import MessageState
+from services.merchants.policies import RecoveryPolicy
+from services.messaging import repository as messages
+from services.messaging import schedule
+from services.messaging.advice import Holdout, nobody
+from services.messaging.reach import Closed, closed
+from services.messaging.schedule import CHASED, Action, History
+from services.recovery import plan_repository as repository
+from services.recovery.schemas import Planned
+
+FIRST_CHARGE = timedelta(hours=1)
+"""How long after making a recurring invoice Stripe charges it."""
+PROVIDER_REFUSED = "The provider refused the message: see the outbox."
+DISCONNECTED = "the Stripe account is disconnected"
+HELD = "Held: "
+_NOBODY: Mapping[str, str] = {}
+
+
+class Merchant(Protocol):
+    """What of the merchant decides."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def policy(self) -> RecoveryPolicy: ...
+    @property
+    def timezone(self) -> str: ...
+    @property
+    def active(self) -> bool: ...
+
+
+Ghost = TypeVar("Ghost", bound=Planned)
+Others = Callable[[Session, str, Sequence[str]], Sequence[Ghost]]
+
+
+def plans(
+    session: Session,
+    merchant: Merchant,
+    ghosts: Sequence[Ghost],
+    now: datetime,
+    others: Others[Ghost],
+    held: Mapping[str, str] = _NOBODY,
+) -> list[tuple[Ghost, Action]]:
+    """What comes next for these ghosts and for their customers' other ones; nothing is written.
+
+    `held` says of a ghost why a fresh look at Stripe lets it wait.
+
+    `others` reads all chased ghosts of some customers, locked where the plans are to be written. One that waits for a
+    fresh look at Stripe goes on waiting for it and is left out.
+    """
+    families = _families(session, merchant.id, ghosts, now, others)
+    found = []
+    for family, histories in zip(families, read_histories(session, merchant, families, now, held), strict=True):
+        actions = schedule.together(histories, merchant.policy, now, merchant.timezone)
+        found += list(zip(family, actions, strict=True))
+    return found
+
+
+def lasting_moment(ghost: Planned, action: Action, now: datetime) -> datetime | None:
+    """When the action is due; one that was due already and still is keeps its moment, and so its task's key."""
+    due = ghost.next_action_at
+    return due if due is not None and _is_the_same(ghost, action) and due <= now == action.at else action.at
+
+
+def _is_the_same(ghost: Planned, action: Action) -> bool:
+    return ghost.next_action == action.name == schedule.SEND
+
+
+def _families(
+    session: Session, merchant_id: str, ghosts: Sequence[Ghost], now: datetime, others: Others[Ghost]
+) -> list[list[Ghost]]:
+    """The ghosts by customer, with those of the same customers that are chased as well."""
+    asked = {ghost.id for ghost in ghosts}
+    families: dict[str, list[Ghost]] = {}
+    for ghost in ghosts:  # whose customer is not known has no family
+        families.setdefault(ghost.customer_id or ghost.id, []).append(ghost)
+    for other in others(session, merchant_id, sorted({ghost.customer_id for ghost in ghosts if ghost.customer_id})):
+        if other.id not in asked and not _waits(other, now):
+            families[other.customer_id or ""].append(other)
+    return list(families.values())
+
+
+def _waits(ghost: Planned, now: datetime) -> bool:
+    """Whether it is held for what only another look can free."""
+    at = ghost.next_action_at
+    return ghost.next_action_reason.startswith(HELD) and at is not None and at > now
+
+
+def read_histories(
+    session: Session,
+    merchant: Merchant,
+    families: Sequence[Sequence[Planned]],
+    now: datetime,
+    held: Mapping[str, str] = _NOBODY,
+    holdout: Holdout = nobody,
+) -> Iterator[list[History]]:
+    """What the schedule must know of each ghost, a family (the ghosts of one customer) at a time."""
+    chased = [ghost for family in families for ghost in family if GhostState(ghost.state) in CHASED]
+    ways = dict(zip([ghost.id for ghost in chased], _ways(session, merchant, chased), strict=True))
+    refused, under_way = _slots(session, merchant.id, chased)
+    written = _weeks(session, merchant.id, chased, now)
+    released = repository.list_released(session, merchant.id, [
+        ghost.id for ghost in chased if ghost.strategy == Strategy.HIGH_VALUE_MANUAL
+    ])  # fmt: skip
+    for family in families:
+        yield [
+            History(
+                state=GhostState(ghost.state),
+                strategy=Strategy(ghost.strategy),
+                decline_group=ghost.decline_group,
+                country=ghost.customer_country or ghost.country_code,
+                failed_at=min(ghost.found_at, ghost.original_invoice_date + FIRST_CHARGE),
+                found_at=ghost.found_at,
+                messages_sent=ghost.messages_sent,
+                last_message_at=ghost.contacted_at,
+                ghost_id=ghost.id,
+                no_email=PROVIDER_REFUSED if ghost.id in refused else _way(ways, ghost).no_email,
+                no_sms=_way(ways, ghost).no_sms,
+                held_out=holdout(merchant.id, ghost.customer_id or ""),
+                held=held.get(ghost.id, "") or ("" if merchant.active else DISCONNECTED),
+                released_at=released.get(ghost.id),
+                week=written.get(ghost.customer_id or "", ()),
+                step_refused=ghost.id in refused,
+                under_way=ghost.id in under_way,
+                planned_at=ghost.next_action_at if ghost.next_action == schedule.SEND else None,
+            )
+            for ghost in family
+        ]
+
+
+_UNKNOWN = Closed(schedule.NO_EMAIL, schedule.SMS_IS_OFF)
+
+
+def _way(ways: dict[str, Closed], ghost: Planned) -> Closed:
+    return ways.get(ghost.id, _UNKNOWN)
+
+
+def _ways(session: Session, merchant: Merchant, ghosts: Sequence[Planned]) -> list[Closed]:
+    return closed(session, merchant.id, ghosts, sms=merchant.policy.sms) if ghosts else []
+
+
+def _slots(session: Session, merchant_id: str, ghosts: Iterable[Planned]) -> tuple[set[str], set[str]]:
+    """Those whose next step the provider refused for good, and those whose next step is on its way."""
+    sent = {ghost.id: ghost.messages_sent for ghost in ghosts}
+    slots = messages.list_slots(session, merchant_id, list(sent), (MessageState.FAILED, MessageState.SENDING))
+    following = [(ghost_id, state) for ghost_id, step, state in slots if step > sent[ghost_id]]
+    return (
+        {ghost_id for ghost_id, state in following if state == MessageState.FAILED},
+        {ghost_id for ghost_id, state in following if state == MessageState.SENDING},
+    )
+
+
+def _weeks(
+    session: Session, merchant_id: str, ghosts: Iterable[Planned], now: datetime
+) -> dict[str, tuple[datetime, ...]]:
+    customers = sorted({ghost.customer_id for ghost in ghosts if ghost.customer_id})
+    found: dict[str, list[datetime]] = defaultdict(list)
+    for customer_id, at in messages.list_written(session, merchant_id, customers, now, now - schedule.WEEK):
+        found[customer_id].append(at)
+    return {customer_id: tuple(moments) for customer_id, moments in found.items()}

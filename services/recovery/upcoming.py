@@ -1,0 +1,67 @@
+"""The tasks of messages that are planned before the next pulse comes.
+
+A task's key carries the moment its message is due, so that two pulses, a hunt and an event's handler plan the same
+message once.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from sqlmodel import Session
+
+from core.clock import from_timestamp
+from services.messaging.schedule import SEND, Action
+from services.recovery.planning import lasting_moment
+from services.recovery.schemas import Planned
+from services.tasks import service as tasks
+from services.tasks.schedules import PULSE, slot_key, slot_of
+from services.tasks.schemas import NewTask
+
+AHEAD = PULSE.every
+"""How far ahead messages get tasks: until the next pulse, so that each goes at its moment and not at a pulse's."""
+RETRY = timedelta(hours=6)
+"""After this long a message that was due and did nothing (its task died, or was laid aside) gets another task."""
+SINGLE_PLAN_LIMIT = 5
+SHARE = timedelta(seconds=10)
+COMMITTED = timedelta(seconds=5)
+"""The longest that a page's transaction may take, for the pulse to see what it found."""
+
+
+def message_key(ghost: Planned, action: Action, now: datetime) -> str:
+    """The idempotency key of the task that sends a ghost's next message: the same for whoever plans it."""
+    due = lasting_moment(ghost, action, now) or now
+    again = max(timedelta(), now - due) // RETRY
+    return f"message:{ghost.id}:{action.step}:{int(due.timestamp())}" + (f":{again}" if again else "")
+
+
+def schedule_messages(session: Session, merchant_id: str, due: Iterable[tuple[Planned, Action]], now: datetime) -> int:
+    """A task for each of these messages that has none; how many are new."""
+    wanted = [
+        NewTask(
+            key=message_key(ghost, action, now),
+            payload={"ghost_id": ghost.id, "step": action.step},
+            run_at=lasting_moment(ghost, action, now) or now,
+        )
+        for ghost, action in due
+    ]
+    return tasks.schedule_many(session, kind="send_message", merchant_id=merchant_id, wanted=wanted)
+
+
+def soon(session: Session, merchant_id: str, plans: Iterable[tuple[Planned, Action]], now: datetime) -> None:
+    """Have messages that were just planned go at their moment, where that comes before the next pulse.
+
+    A few get their tasks at once; of many, as a hunt finds them, one pulse takes care: the pages of some seconds share
+    it, so that a hunt of a thousand pages makes no thousand pulses.
+    """
+    due = [each for each in plans if each[1].name == SEND and each[1].at is not None and each[1].at < now + AHEAD]
+    if len(due) <= SINGLE_PLAN_LIMIT:
+        schedule_messages(session, merchant_id, due, now)
+        return
+    share = slot_of(now, SHARE)
+    tasks.schedule(
+        session,
+        kind="pulse",
+        merchant_id=merchant_id,
+        key=slot_key("pulse:soon", merchant_id, share),
+        run_at=from_timestamp((share + 1) * SHARE.total_seconds()) + COMMITTED,
+    )
