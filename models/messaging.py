@@ -62,7 +62,7 @@ class Message(TenantTable, table=True):
     created_at: datetime = utc_column()
 
     __table_args__ = (
-        UniqueConstraint("merchant_id", "ghost_id", "step", "channel"),
+        UniqueConstraint("merchant_id", "ghost_id", "step"),
         Index("ix_messages_recent", "merchant_id", text("created_at desc"), "id"),
         Index("ix_messages_customer", "merchant_id", "customer_id", "intent_at"),
         # How the latest ones fared, out of the index alone.
