@@ -97,6 +97,16 @@ def list_team_addresses(session: Session, merchant_id: str, roles: Sequence[Role
     ).all()
 
 
+def list_people(session: Session, merchant_id: str, roles: Sequence[Role]) -> Sequence[tuple[str, str, str]]:
+    """Ids, names and addresses of a merchant's members in these roles, in the order they joined."""
+    return session.exec(
+        select(User.id, User.name, User.email)
+        .join(Membership, col(Membership.user_id) == User.id)
+        .where(Membership.merchant_id == merchant_id, col(Membership.role).in_(roles))
+        .order_by(col(Membership.created_at), col(User.id))
+    ).all()
+
+
 def get_role(session: Session, merchant_id: str, user_id: str) -> Role | None:
     found = session.exec(
         select(Membership.role).where(Membership.merchant_id == merchant_id, Membership.user_id == user_id)

@@ -93,6 +93,18 @@ def team_addresses(session: Session, merchant_id: str) -> dict[str, str]:
     return dict(repository.list_team_addresses(session, merchant_id, (Role.OWNER, Role.ADMIN)))
 
 
+def address_of(session: Session, merchant_id: str, user_id: str) -> str | None:
+    """A member's confirmed address, whatever their role; None where there is none. Tenant session."""
+    return dict(repository.list_team_addresses(session, merchant_id, tuple(Role))).get(user_id)
+
+
+def people_who_may(session: Session, merchant_id: str, permission: Permission) -> dict[str, str]:
+    """The members whose role has a permission: names by user id. Tenant session."""
+    roles = [role for role, allowed in ROLE_PERMISSIONS.items() if permission in allowed]
+    found = repository.list_people(session, merchant_id, roles)
+    return {user_id: name or email for user_id, name, email in found}
+
+
 def _open(user_id: str, merchant_id: str, method: SignInMethod, user_agent: str, replaces: str) -> NewSession:
     with system_session() as platform:
         return sessions.open_session(platform, user_id, merchant_id, method, user_agent=user_agent, replaces=replaces)

@@ -11,10 +11,9 @@ from sqlmodel import Session
 
 from core import ids
 from models.ghost import OPEN_STATES, UNPAID_STATES, FoundVia, GhostKind, GhostState, GhostTarget, Strategy
-from models.money import AttemptSource, AttemptState
 from services.audit import service as audit
 from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
-from services.recovery import neighbours, purge, repository, settle, tombstones
+from services.recovery import attempts, attempts_repository, manual, neighbours, purge, repository, settle, tombstones
 from services.recovery.classify import Classification, Verdict, classify
 from services.recovery.lifecycle import Trigger
 from services.recovery.strategy import DeclineGroup, decide
@@ -99,9 +98,10 @@ def _starts_a_ghost(facts: InvoiceFacts, verdict: Classification, via: FoundVia)
 def _create(work: Work, fresh: list[tuple[InvoiceFacts, Classification]], via: FoundVia) -> list[GhostTarget]:
     wanted = {facts.subscription_id for facts, _ in fresh if facts.subscription_id}
     carried = repository.shadow_carriers(work.session, work.merchant.id, wanted) if wanted else set()
-    ghosts = []
+    ghosts, charges = [], []
     for facts, verdict in fresh:
         ghost = _new_ghost(work, facts, via)
+        charges += attempts.of_stripe(ghost, 0, None, work.now)
         carries = facts.subscription_id not in carried and verdict.verdict is Verdict.GHOST
         if carries and facts.subscription_id:
             ghost.shadow_cents = facts.monthly_value
@@ -126,10 +126,10 @@ def _create(work: Work, fresh: list[tuple[InvoiceFacts, Classification]], via: F
             work.plan(ghost)
         ghosts.append(ghost)
     work.session.flush()
-    repository.add_attempts(work.session, [_attempt(ghost) for ghost in ghosts])
+    repository.add_attempts(work.session, charges)
     for ghost in ghosts:
         if ghost.strategy == Strategy.HIGH_VALUE_MANUAL:
-            _add_manual_task(work, ghost)
+            manual.open_task(work.session, ghost, work.now)
     return ghosts
 
 
@@ -173,6 +173,8 @@ def _take_facts(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
         "card_brand": facts.card.brand,
         "card_funding": facts.card.funding,
         "card_last4": facts.card.last4,
+        "card_fingerprint": facts.card.fingerprint,
+        "charge_id": facts.decline.charge_id,
         "country_code": facts.card.country,
         "stripe_error_code": facts.decline.error_code,
         "decline_code": facts.decline.decline_code,
@@ -183,6 +185,9 @@ def _take_facts(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     personal = _PERSONAL if ghost.purged_at else frozenset()
     values = {name: value for name, value in values.items() if value and name not in personal}
     values["requires_3ds"] = facts.decline.requires_3ds
+    if facts.default_card_ids:
+        failed = facts.card.payment_method_id or ghost.payment_method_id
+        values["spare_card_id"] = next((card for card in facts.default_card_ids if card != failed), None)
     # Attempts only ever grow: an older snapshot must not turn the count back.
     if facts.attempt_count >= (ghost.attempt_count or 0):
         values |= {"attempt_count": facts.attempt_count, "next_payment_attempt": facts.next_payment_attempt}
@@ -236,6 +241,7 @@ def _update(work: Work, ghost: GhostTarget, facts: InvoiceFacts, verdict: Classi
 
 def _refresh_open(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     former_attempts, former_strategy = ghost.attempt_count, ghost.strategy
+    former_charge, due = ghost.charge_id, ghost.next_payment_attempt
     chased = ghost.state in OPEN_STATES
     work.count_in_group(ghost, -chased)  # amount and group are about to change
     changed = _take_facts(work, ghost, facts)
@@ -249,49 +255,30 @@ def _refresh_open(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
         work.event(
             ghost, "attempt_failed", "Another charge failed.", attempt=ghost.attempt_count, code=ghost.decline_code
         )
-        repository.add_attempts(work.session, [_attempt(ghost)])
+        repository.add_attempts(work.session, attempts.of_stripe(ghost, former_attempts, due, work.now))
+    elif former_charge and ghost.charge_id != former_charge:
+        _note_customers_own(work, ghost)
     if ghost.strategy != former_strategy:
         work.event(ghost, "strategy_changed", ghost.strategy_reason, strategy=ghost.strategy, before=former_strategy)
         if ghost.strategy == Strategy.HIGH_VALUE_MANUAL:
-            _add_manual_task(work, ghost)
+            manual.open_task(work.session, ghost, work.now)
+        if former_strategy == Strategy.HIGH_VALUE_MANUAL:
+            manual.no_person_needed(work.session, ghost, work.now)
         if ghost.strategy == Strategy.STOPPED:
             return settle.lose(work, ghost, ghost.strategy_reason, Trigger.STOPPED)
     if changed:
         ghost.updated_at = work.now
-        if ghost.state in OPEN_STATES:
+        if ghost.state in OPEN_STATES | {GhostState.EXHAUSTED}:  # closed to messages, and still charged
             work.plan(ghost)
     return changed
 
 
-def _attempt(ghost: GhostTarget) -> dict[str, object]:
-    return {
-        "merchant_id": ghost.merchant_id,
-        "id": ids.new_id("pa"),
-        "ghost_id": ghost.id,
-        "invoice_id": ghost.invoice_id,
-        "source": AttemptSource.STRIPE,
-        "state": AttemptState.DECLINED,
-        "idempotency_key": f"stripe:{ghost.invoice_id}:{ghost.attempt_count}",
-        "payment_method_id": ghost.payment_method_id,
-        "card_brand": ghost.card_brand,
-        "decline_code": ghost.decline_code,
-        "attempted_at": ghost.updated_at,
-    }
-
-
-def _add_manual_task(work: Work, ghost: GhostTarget) -> None:
-    repository.add_manual_task(
-        work.session,
-        {
-            "merchant_id": ghost.merchant_id,
-            "id": ids.new_id("mt"),
-            "ghost_id": ghost.id,
-            "state": "open",
-            "reason": ghost.strategy_reason,
-            "closed_reason": "",
-            "created_at": work.now,
-        },
-    )
+def _note_customers_own(work: Work, ghost: GhostTarget) -> None:
+    """Another charge, and Stripe counts no attempt: somebody paid on the hosted page, unless it was us."""
+    if attempts_repository.is_known_or_ours(work.session, ghost):
+        return
+    repository.add_attempts(work.session, [attempts.of_customer(ghost, work.now)])
+    work.event(ghost, "customer_tried", "The customer tried to pay, and the bank declined.", code=ghost.decline_code)
 
 
 def _tell(session: Session, merchant: MerchantContext, ghosts: list[GhostTarget], via: FoundVia) -> None:

@@ -5,22 +5,32 @@ committed as started; the card is put where Stripe looks first and the invoice i
 idempotency key; the outcome is settled. A crash in between repeats the call with the same key.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session
 
 from core import clock, ids
+from core.config import settings
+from core.locks import wait_transaction_lock
 from models.ghost import UNPAID_STATES, FoundVia, GhostState, GhostTarget
 from models.money import AttemptSource, AttemptState, PaymentAttempt
 from services.audit import service as audit
 from services.integrations.stripe.client import ScopedStripe
 from services.integrations.stripe.errors import StripeAlreadyPaidError, StripeCardDeclinedError
+from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
 from services.integrations.stripe.parsing import INVOICE_EXPAND, parse_invoice
-from services.recovery import neighbours, repository
+from services.recovery import attempts_repository, budget, neighbours, repository
+from services.recovery.charges import values_of
 from services.recovery.observe import observe
+from services.recovery.retries import why_card_is_done
+from services.recovery.strategy import group_of
 from services.recovery.work import Work, merchant_context
 from services.tasks import service as tasks
+
+AUTHENTICATION_WANTED = "authentication_required"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,15 @@ class Charge:
     idempotency_key: str
     is_repeat_after_paying: bool = False
     """A crash left it as started, and the invoice is paid by now: what is left is to ask whether by us."""
+    is_retry: bool = False
+    """The card that failed, again: it stands where Stripe looks already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A charge that the card networks' limits allow from `at` (UTC) on."""
+
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +98,11 @@ def _key(ghost_id: str, payment_method_id: str, renewal: str) -> str:
 
 def begin(
     session: Session, merchant_id: str, ghost_id: str, payment_method_id: str, renewal: str = ""
-) -> Charge | None:
+) -> Charge | Later | None:
     """Commit the intent to charge; None when there is nothing to pay or this card was tried and settled.
 
+    A customer may have many open invoices: a card that was declined for one of them for good is not tried on the
+    next, and `Later` says when the networks' limits allow another try.
     An attempt that a crash left as started is gone on with even if the webhook of its success was faster and the
     ghost is recovered: else nobody would ever write down what came of it.
     """
@@ -96,10 +117,38 @@ def begin(
     if attempt is None:
         if not unpaid:
             return None
+        made = _charges_on(session, merchant_id, payment_method_id)
+        if not renewal and _is_done(made):
+            return None
+        if later := _later(made):
+            return later
         session.add(_started(ghost, payment_method_id, key))
     return Charge(
         ghost.id, ghost.invoice_id, ghost.subscription_id, ghost.customer_id, payment_method_id, key, not unpaid
     )
+
+
+def _charges_on(session: Session, merchant_id: str, payment_method_id: str) -> Sequence[PaymentAttempt]:
+    """What was charged to this card of late; until the transaction ends nobody else begins to charge it."""
+    wait_transaction_lock(session, f"card:{merchant_id}:{payment_method_id}")
+    since = clock.now() - timedelta(days=max(limit.days for limit in settings().card_limits))
+    return attempts_repository.list_of_card(session, merchant_id, payment_method_id, "", since)
+
+
+def _is_done(made: Sequence[PaymentAttempt]) -> bool:
+    """Whether the card was declined in a way that holds for every invoice."""
+    declines = [
+        DeclineFacts(decline_code=one.decline_code)
+        for one in made
+        if one.source == AttemptSource.PHANTOM and one.state == AttemptState.DECLINED
+    ]
+    return any(why_card_is_done(decline, group_of(decline), "") for decline in declines)
+
+
+def _later(made: Sequence[PaymentAttempt]) -> Later | None:
+    now, brand = clock.now(), next((one.card_brand for one in reversed(made) if one.card_brand), "")
+    free = budget.free_from(brand, values_of(made), now, settings().card_limits)
+    return Later(free) if free > now else None
 
 
 def _started(ghost: GhostTarget, payment_method_id: str, key: str) -> PaymentAttempt:
@@ -122,7 +171,7 @@ def charge(stripe: ScopedStripe, planned: Charge) -> Outcome:
     A subscription with a default of its own is charged there first; a card put into the customer's default would
     change nothing. Raises the client's typed errors for anything but a decline.
     """
-    if not planned.is_repeat_after_paying:
+    if not planned.is_repeat_after_paying and not planned.is_retry:
         _prefer_card(stripe, planned)
     try:
         stripe.pay_invoice(
@@ -130,7 +179,8 @@ def charge(stripe: ScopedStripe, planned: Charge) -> Outcome:
         )
     except StripeCardDeclinedError as error:
         invoice = stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND)
-        return Outcome(invoice, AttemptState.DECLINED, error.decline_code or "")
+        code = AUTHENTICATION_WANTED if error.requires_action else error.decline_code
+        return Outcome(invoice, AttemptState.DECLINED, code)
     except StripeAlreadyPaidError:
         return Outcome(stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND), AttemptState.ALREADY_PAID)
     return Outcome(stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND))
@@ -165,18 +215,56 @@ def settle(session: Session, merchant_id: str, planned: Charge, outcome: Outcome
         return attempt.state
     attempt.state = outcome.state
     attempt.decline_code, attempt.settled_at = outcome.decline_code, now
+    facts = parse_invoice(outcome.invoice)
+    _note_card(attempt, facts)
     ghost = repository.get_ghost(session, merchant_id, planned.ghost_id, lock=True)
     assert ghost is not None  # noqa: S101  # ghosts are never deleted
     if outcome.state is AttemptState.DECLINED:
-        work.event(ghost, "own_attempt_declined", "The new card was declined too.", code=outcome.decline_code)
-        audit.log_event(session, merchant_id, "recovery.attempt_declined", "A new card was declined.")
+        ghost.charge_id = attempt.charge_id or ghost.charge_id
+        which = "PHANTOM's own attempt" if planned.is_retry else "The new card"
+        work.event(ghost, "own_attempt_declined", f"{which} was declined{'' if planned.is_retry else ' too'}.",
+                   code=outcome.decline_code)  # fmt: skip
+        audit.log_event(session, merchant_id, "recovery.attempt_declined", f"{which} was declined.")
+    _count(work, ghost, attempt, planned)
     work.finish()
-    observe(session, merchant, [parse_invoice(outcome.invoice)], FoundVia.WEBHOOK, now)
+    observe(session, merchant, [facts], FoundVia.WEBHOOK, now)
     return attempt.state
+
+
+def _note_card(attempt: PaymentAttempt, facts: InvoiceFacts) -> None:
+    """A decline names the card and the charge; by them copies of the card and our own charges are known again."""
+    if attempt.state != AttemptState.DECLINED or facts.card.payment_method_id != attempt.payment_method_id:
+        return
+    attempt.charge_id = facts.decline.charge_id
+    attempt.card_brand = attempt.card_brand or facts.card.brand
+    attempt.card_fingerprint = attempt.card_fingerprint or facts.card.fingerprint
+
+
+def _count(work: Work, ghost: GhostTarget, attempt: PaymentAttempt, planned: Charge) -> None:
+    if planned.is_retry:
+        count_retry(work, ghost, attempt)
+        return
+    if attempt.state == AttemptState.DECLINED:
+        ghost.last_charge_at = attempt.attempted_at
+    work.plan(ghost)
+
+
+def count_retry(work: Work, ghost: GhostTarget, attempt: PaymentAttempt) -> None:
+    """One own retry is over: the next one has another number, and its moment counts from this one."""
+    ghost.own_retries += 1
+    ghost.last_charge_at = attempt.attempted_at
+    work.plan(ghost)
 
 
 def give_up(session: Session, merchant_id: str, planned: Charge) -> None:
     """Stripe does not know the card, the invoice or the account any more: nothing was charged, nothing is claimed."""
+    now = clock.now()
+    needed = neighbours.of_ghosts(session, merchant_id, [planned.ghost_id])
+    work = Work.begin(session, merchant_context(session, merchant_id), now, needed)
     attempt = repository.get_attempt(session, merchant_id, planned.idempotency_key)
-    if attempt is not None and attempt.state == AttemptState.STARTED:
-        attempt.state, attempt.settled_at = AttemptState.GIVEN_UP, clock.now()
+    ghost = repository.get_ghost(session, merchant_id, planned.ghost_id, lock=True)
+    if ghost is not None and attempt is not None and attempt.state == AttemptState.STARTED:
+        attempt.state, attempt.settled_at = AttemptState.GIVEN_UP, now
+        if planned.is_retry:
+            count_retry(work, ghost, attempt)
+    work.finish()

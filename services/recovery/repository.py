@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, tuple_
+from sqlalchemy import ColumnElement, and_, func, or_, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
 from core.rows import insert_rows, is_one_of
-from models.ghost import UNPAID_STATES, GhostEvent, GhostState, GhostTarget, ManualTask
+from models.ghost import UNPAID_STATES, GhostEvent, GhostState, GhostTarget, ManualTask, ManualTaskState
 from models.messaging import Message
 from models.money import AttemptSource, AttemptState, PaymentAttempt, Recovery
 from services.recovery.schemas import GhostQuery
@@ -223,8 +223,28 @@ def add_recovery(session: Session, row: dict[str, Any]) -> bool:
     return session.execute(statement).first() is not None
 
 
-def add_manual_task(session: Session, row: dict[str, Any]) -> None:
-    session.execute(insert(ManualTask).values(row).on_conflict_do_nothing())
+def put_manual_task(session: Session, row: dict[str, Any]) -> bool:
+    """Open a ghost's task, or again what had closed itself; False when it is open, or a person has closed it."""
+    statement = insert(ManualTask).values(row)
+    reopened = statement.on_conflict_do_update(
+        index_elements=["merchant_id", "ghost_id"],
+        set_={"state": ManualTaskState.OPEN, "reason": row["reason"], "closed_reason": "", "closed_at": None},
+        where=and_(col(ManualTask.state) == ManualTaskState.DONE, col(ManualTask.closed_by).is_(None)),
+    )
+    return session.execute(reopened.returning(col(ManualTask.id))).first() is not None
+
+
+def end_manual_task(session: Session, merchant_id: str, ghost_id: str, reason: str, at: datetime) -> None:
+    """Close a ghost's task, if one is open, without anybody's doing."""
+    session.execute(
+        update(ManualTask)
+        .where(
+            col(ManualTask.merchant_id) == merchant_id,
+            col(ManualTask.ghost_id) == ghost_id,
+            col(ManualTask.state) == ManualTaskState.OPEN,
+        )
+        .values(state=ManualTaskState.DONE, closed_reason=reason, closed_by=None, closed_at=at)
+    )
 
 
 def add_events(session: Session, rows: list[dict[str, Any]]) -> None:

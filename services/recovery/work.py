@@ -13,12 +13,12 @@ from typing import Any
 from sqlmodel import Session
 
 from core import db, ids, metrics
-from models.ghost import OPEN_STATES, UNPAID_STATES, GhostState, GhostTarget
+from models.ghost import OPEN_STATES, UNPAID_STATES, GhostState, GhostTarget, Strategy
 from services.analytics import ledger, shards
 from services.merchants import service as merchants
 from services.merchants.policies import RecoveryPolicy
 from services.messaging.schedule import Action
-from services.recovery import plan_repository, planning, repository, upcoming
+from services.recovery import manual, plan_repository, planning, repository, retry_plans, upcoming
 from services.recovery.errors import GhostMovedError
 from services.recovery.lifecycle import Trigger, after, can
 
@@ -127,6 +127,8 @@ class Work:
         self.count_in_group(ghost, chased)
         if ghost.state in _SHADOW_ENDS:
             self._hand_over_shadow(ghost)
+            if ghost.strategy == Strategy.HIGH_VALUE_MANUAL:
+                manual.end_task(self.session, ghost, self.now)
             ghost.closed_at = ghost.closed_at or at or self.now
         self.event(ghost, trigger.value, reason, former=former, at=at, **facts)
         self.plan(ghost)
@@ -172,6 +174,8 @@ class Work:
         ghosts, self._unplanned = list(self._unplanned.values()), {}
         if not ghosts:
             return
+        for ghost in ghosts:
+            retry_plans.plan(self.session, self.merchant, ghost, self.now)
         self.session.flush()
         self._write_plans(ghosts, {})
 

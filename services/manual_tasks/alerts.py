@@ -1,0 +1,114 @@
+"""Telling people that a task waits for them: once a task, several in one mail, each person's under a key of its own."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlmodel import Session
+
+from core import clock
+from core.money import Money, format_money
+from models.ghost import ManualTask, ManualTaskState
+from services.audit import service as audit
+from services.identity import service as identity
+from services.manual_tasks import repository
+from services.manual_tasks.schemas import TaskLine
+from services.manual_tasks.service import line_of
+from services.merchants import service as merchants
+from services.messaging.layout import html_layout, plain_layout
+from services.recovery import manual
+from services.tasks import service as tasks
+
+KIND = "notify_action_required"
+MOST = 200  # tasks of one mail; a hunt may find many at once
+SHOWN = 20
+LONGEST_TRY = timedelta(hours=23)  # the provider remembers a key for 24 hours
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A mail without its recipient."""
+
+    subject: str
+    html: str
+    plain: str
+
+
+def address(session: Session, merchant_id: str, now: datetime) -> int:
+    """A task for each person to be told of what nobody was told of yet, in the caller's transaction; how many.
+
+    The assignee of a task, else the merchant's owners and admins. Marking what was told and making the mails' tasks
+    is one commit, so that nobody is told twice and nothing is forgotten.
+    """
+    waiting = repository.lock_unalerted(session, merchant_id, MOST)
+    for task in waiting:
+        task.alerted_at = now
+    if len(waiting) == MOST:
+        manual.tell(session, merchant_id, now)
+    people = _by_person(session, merchant_id, waiting)
+    for user_id, told in people.items():
+        tasks.schedule(
+            session,
+            kind=KIND,
+            merchant_id=merchant_id,
+            key=f"alert:{told[0]}:{user_id}",
+            payload={"user_id": user_id, "task_ids": told, "give_up_at": (now + LONGEST_TRY).isoformat()},
+            priority=5,
+        )
+    if waiting and not people:
+        audit.log_event(
+            session, merchant_id, "manual_task.nobody_to_tell", "A task waits, and no owner's address is confirmed."
+        )
+    return len(people)
+
+
+def _by_person(session: Session, merchant_id: str, waiting: Sequence[ManualTask]) -> dict[str, list[str]]:
+    team = list(identity.team_addresses(session, merchant_id))
+    found: dict[str, list[str]] = defaultdict(list)
+    for task in waiting:
+        reachable = task.assignee_id and identity.address_of(session, merchant_id, task.assignee_id)
+        for user_id in [str(task.assignee_id)] if reachable else team:
+            found[user_id].append(task.id)
+    return dict(found)
+
+
+def written(session: Session, merchant_id: str, task_ids: Sequence[str], url: str) -> Alert | None:
+    """The mail about those of these tasks that still wait; None when none does. `url` is where the list stands."""
+    lines = [line_of(row) for row in repository.list_lines(session, merchant_id, task_ids)]
+    waiting = [line for line in lines if line.state is ManualTaskState.OPEN]
+    if not waiting:
+        return None
+    values = {
+        "merchant": merchants.get_merchant(session, merchant_id).name,
+        "subject": _subject(waiting),
+        "lines": [_words(line) for line in waiting[:SHOWN]],
+        "more": max(0, len(waiting) - SHOWN),
+        "url": url,
+    }
+    return Alert(
+        subject=str(values["subject"]),
+        html=html_layout(_TEMPLATES / "alert.mjml.j2").render(values),
+        plain=plain_layout(_TEMPLATES / "alert.txt.j2").render(values),
+    )
+
+
+def _subject(waiting: Sequence[TaskLine]) -> str:
+    if len(waiting) > 1:
+        return f"{len(waiting)} unpaid invoices wait for your decision"
+    return f"{_amount(waiting[0])} unpaid: your decision is wanted"
+
+
+def _words(line: TaskLine) -> dict[str, str]:
+    return {"customer": line.customer, "amount": _amount(line), "reason": line.reason}
+
+
+def _amount(line: TaskLine) -> str:
+    return format_money(Money(line.amount, line.currency))
+
+
+def is_too_late(give_up_at: str) -> bool:
+    """Whether the provider may have forgotten by now that it sent this one."""
+    return clock.now() >= datetime.fromisoformat(give_up_at)

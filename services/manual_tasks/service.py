@@ -1,0 +1,197 @@
+"""What people do with manual tasks: see them, take them, let the draft go, close them and open them again.
+
+Of two people who act on one task at the same time one wins and the other is told: each act locks the task's row and
+looks whether it still is what the person saw.
+"""
+
+from sqlmodel import Session
+
+from core import clock
+from models.ghost import GhostState, GhostTarget, ManualTask, ManualTaskState
+from services.audit import service as audit
+from services.identity import service as identity
+from services.identity.permissions import Permission
+from services.manual_tasks import repository
+from services.manual_tasks.errors import (
+    BadManualTaskError,
+    ManualTaskMovedError,
+    ManualTaskNotFoundError,
+    NothingToReleaseError,
+)
+from services.manual_tasks.schemas import Draft, TaskLine, TaskPage
+from services.recovery import neighbours
+from services.recovery import repository as ghosts
+from services.recovery.composing import compose
+from services.recovery.lifecycle import Trigger, can
+from services.recovery.work import Work, merchant_context
+
+PAGE_SIZE = 20
+LONGEST_REASON = 500
+NOWHERE = "#"
+
+
+def list_tasks(session: Session, merchant_id: str, state: ManualTaskState, page: int = 1) -> TaskPage:
+    """One page of the merchant's tasks. A page past the end answers the last one."""
+    total = repository.count(session, merchant_id, state)
+    pages = max(1, -(-total // PAGE_SIZE))
+    page = min(max(1, page), pages)
+    rows = repository.list_page(session, merchant_id, state, (page - 1) * PAGE_SIZE, PAGE_SIZE)
+    return TaskPage(tuple(line_of(row) for row in rows), total, page, pages)
+
+
+def count_open(session: Session, merchant_id: str) -> int:
+    """How many tasks wait for a person."""
+    return repository.count(session, merchant_id, ManualTaskState.OPEN)
+
+
+def task_of_ghost(session: Session, merchant_id: str, ghost_id: str) -> str:
+    """The open task about a ghost; empty when nothing waits."""
+    found = repository.get_of_ghost(session, merchant_id, ghost_id)
+    return found.id if found is not None and found.state == ManualTaskState.OPEN else ""
+
+
+def assignable(session: Session, merchant_id: str) -> dict[str, str]:
+    """Who may be given a task: names by user id."""
+    return identity.people_who_may(session, merchant_id, Permission.MANUAL_TASKS_MANAGE)
+
+
+def assign(session: Session, merchant_id: str, task_id: str, assignee_id: str, *, seen: str, actor_id: str) -> None:
+    """Give a task to a member, or to nobody. `seen` is whom the person saw it with.
+
+    Raises `ManualTaskMovedError` when it changed hands or was closed meanwhile, `BadManualTaskError` for somebody who
+    may not work on it.
+    """
+    if assignee_id and assignee_id not in assignable(session, merchant_id):
+        raise BadManualTaskError("This person may not work on tasks.")
+    task = _open_task(session, merchant_id, task_id)
+    if (task.assignee_id or "") != seen:
+        raise ManualTaskMovedError("Somebody else has just assigned this task.")
+    task.assignee_id = assignee_id or None
+    _audit(session, task, "assigned", actor_id, assignee=assignee_id)
+
+
+def draft(session: Session, merchant_id: str, task_id: str) -> Draft:
+    """The message a release would send now. Reads only. Raises `NothingToReleaseError` where none can follow."""
+    task = _known(repository.get(session, merchant_id, task_id))
+    ghost = _ghost_of(session, task)
+    merchant = merchant_context(session, merchant_id)
+    _require_possible(ghost)
+    step = ghost.messages_sent + 1
+    composed = compose(merchant, ghost, step, pay_url=NOWHERE, unsubscribe_url=NOWHERE)
+    return Draft(ghost.customer_email or "", composed.subject, composed.html, composed.plain, step)
+
+
+def release(session: Session, merchant_id: str, task_id: str, *, actor_id: str) -> None:
+    """Let one message go: planned now and sent like any other, so that every check before a message holds.
+
+    Raises `ManualTaskMovedError` when somebody has just done so or closed the task, `NothingToReleaseError` when
+    no message can follow.
+    """
+    now = clock.now()
+    work = Work.begin(session, merchant_context(session, merchant_id), now, _shards_of(session, merchant_id, task_id))
+    task = _open_task(session, merchant_id, task_id)
+    ghost = ghosts.get_ghost(session, merchant_id, task.ghost_id, lock=True)
+    if ghost is None:
+        raise ManualTaskNotFoundError
+    if task.released_at is not None and (ghost.contacted_at is None or ghost.contacted_at < task.released_at):
+        raise ManualTaskMovedError("This message was released already; it goes out at its hour.")
+    _require_possible(ghost)
+    if work.merchant.policy.paused:
+        raise NothingToReleaseError("Messages are off: start them in Settings first.")
+    task.released_at, task.released_by = now, actor_id
+    session.flush()  # the plan looks whether it was released
+    work.plan(ghost)
+    work.event(ghost, "draft_released", "A person let the message go.", step=ghost.messages_sent + 1)
+    work.finish()
+    _audit(session, task, "released", actor_id, step=ghost.messages_sent + 1)
+
+
+def close(session: Session, merchant_id: str, task_id: str, reason: str, *, actor_id: str) -> None:
+    """A person is done with it. Raises `BadManualTaskError` without a reason, `ManualTaskMovedError` when closed."""
+    reason = " ".join(reason.split())
+    if not reason or len(reason) > LONGEST_REASON:
+        raise BadManualTaskError(f"Say why, in up to {LONGEST_REASON} characters.")
+    task = _open_task(session, merchant_id, task_id)
+    task.state, task.closed_reason = ManualTaskState.DONE, reason
+    task.closed_by, task.closed_at = actor_id, clock.now()
+    _audit(session, task, "closed", actor_id, reason=reason)
+
+
+def reopen(session: Session, merchant_id: str, task_id: str, *, actor_id: str) -> None:
+    """Have it wait for a person again. Raises `ManualTaskMovedError` when it does, `BadManualTaskError` when paid."""
+    task = _known(repository.get(session, merchant_id, task_id, lock=True))
+    if task.state == ManualTaskState.OPEN:
+        raise ManualTaskMovedError("Somebody else has opened this task again already.")
+    if GhostState(_ghost_of(session, task).state) in (GhostState.RECOVERED, GhostState.REVERSED):
+        raise BadManualTaskError("The invoice is paid: there is nothing left to do.")
+    task.state, task.closed_reason, task.closed_by, task.closed_at = ManualTaskState.OPEN, "", None, None
+    _audit(session, task, "reopened", actor_id)
+
+
+def line_of(row: repository.Joined) -> TaskLine:
+    """A joined row as the value the screens get."""
+    task, ghost, assignee, closer = row
+    return TaskLine(
+        id=task.id,
+        ghost_id=task.ghost_id,
+        state=ManualTaskState(task.state),
+        reason=task.reason,
+        customer=ghost.customer_name or ghost.customer_email or ghost.customer_id or "Unknown customer",
+        amount=ghost.amount_cents,
+        currency=ghost.currency,
+        ghost_state=GhostState(ghost.state),
+        decline_group=ghost.decline_group,
+        assignee_id=task.assignee_id or "",
+        assignee=assignee,
+        created_at=task.created_at,
+        alerted_at=task.alerted_at,
+        released_at=task.released_at,
+        last_message_at=ghost.contacted_at,
+        closed_at=task.closed_at,
+        closed_reason=task.closed_reason,
+        closed_by=closer,
+    )
+
+
+def _shards_of(session: Session, merchant_id: str, task_id: str) -> frozenset[int]:
+    task = _known(repository.get(session, merchant_id, task_id))
+    return neighbours.of_ghosts(session, merchant_id, [task.ghost_id])
+
+
+def _open_task(session: Session, merchant_id: str, task_id: str) -> ManualTask:
+    """The task, locked and open. Raises `ManualTaskMovedError` for one that was closed meanwhile."""
+    task = _known(repository.get(session, merchant_id, task_id, lock=True))
+    if task.state != ManualTaskState.OPEN:
+        raise ManualTaskMovedError("This task has been closed meanwhile.")
+    return task
+
+
+def _known(task: ManualTask | None) -> ManualTask:
+    if task is None:
+        raise ManualTaskNotFoundError
+    return task
+
+
+def _ghost_of(session: Session, task: ManualTask) -> GhostTarget:
+    ghost = ghosts.get_ghost(session, task.merchant_id, task.ghost_id)
+    if ghost is None:
+        raise ManualTaskNotFoundError
+    return ghost
+
+
+def _require_possible(ghost: GhostTarget) -> None:
+    if not can(GhostState(ghost.state), Trigger.MESSAGE_SENT):
+        raise NothingToReleaseError(f"The ghost is {ghost.state}.")
+    if not ghost.customer_email:
+        raise NothingToReleaseError("Stripe knows no email address of this customer.")
+
+
+def _audit(session: Session, task: ManualTask, what: str, actor_id: str, **facts: object) -> None:
+    audit.record_audit(
+        session,
+        task.merchant_id,
+        f"manual_task.{what}",
+        actor_id=actor_id,
+        target=task.id,
+        facts={"ghost_id": task.ghost_id, **facts},
+    )

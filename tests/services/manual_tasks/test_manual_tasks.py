@@ -1,0 +1,342 @@
+"""Manual tasks: made with the ghost, told of once, worked on by one person at a time, over with the ghost."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlmodel import select
+
+from core import clock as core_clock
+from core import db
+from core.clock import ManualClock
+from jobs import notify_action_required, send_message
+from models.audit import AuditLog
+from models.ghost import ManualTask, ManualTaskState
+from models.identity import Role
+from models.messaging import Message
+from models.work import ScheduledTask
+from services.identity import people
+from services.identity import repository as identity_repository
+from services.integrations.resend import EmailKeyUsedError, EmailUnknownError, OutgoingEmail
+from services.manual_tasks import service
+from services.manual_tasks.errors import (
+    BadManualTaskError,
+    ManualTaskMovedError,
+    ManualTaskNotFoundError,
+    NothingToReleaseError,
+)
+from services.messaging.senders import service as senders
+from services.recovery import service as recovery
+from services.tasks.errors import Discard, Retry
+from services.tasks.schemas import ClaimedTask
+from tests.support.factories import make_merchant
+from tests.support.shop import Shop
+
+LARGE = 250_000
+
+
+class Post:
+    """A provider that takes one mail a key."""
+
+    name = "post"
+
+    def __init__(self) -> None:
+        self.taken: dict[str, OutgoingEmail] = {}
+        self.silent = False
+
+    def send(self, email: OutgoingEmail, *, idempotency_key: str) -> str:
+        if self.taken.setdefault(idempotency_key, email) != email:
+            raise EmailKeyUsedError
+        if self.silent:
+            raise EmailUnknownError
+        return "post_1"
+
+
+@pytest.fixture
+def shop(database: object, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    monkeypatch.setattr(senders, "sender_for", lambda *_: None)  # messages rest in the outbox
+    return Shop.open(clock, monkeypatch)
+
+
+@pytest.fixture
+def post(monkeypatch: pytest.MonkeyPatch) -> Post:
+    office = Post()
+    monkeypatch.setattr(notify_action_required, "sender_for", lambda _key: office)
+    return office
+
+
+def join(shop: Shop, name: str, role: Role, *, confirmed: bool = True) -> str:
+    with db.user_session() as session:
+        user = people.create_person(session, email=f"{name}@example.com", name=name.title())
+        if confirmed:
+            identity_repository.set_verified(session, user, core_clock.now())
+    with db.tenant_session(shop.merchant) as session:
+        people.add_member(session, shop.merchant, user, role)
+    return user
+
+
+def waiting(shop: Shop, email: str = "ada@example.com") -> str:
+    """A renewal above the line has failed; its task."""
+    before = {task.id for task in shop.rows(ManualTask)}
+    shop.subscriber(amount=LARGE, decline_code="insufficient_funds", email=email)
+    shop.pass_time(days=31, hours=2)
+    (task,) = [each for each in shop.rows(ManualTask) if each.id not in before]
+    return str(task.id)
+
+
+def act(shop: Shop, name: str, task_id: str, *given: Any, **named: Any) -> Any:
+    with db.tenant_session(shop.merchant) as session:
+        return getattr(service, name)(session, shop.merchant, task_id, *given, **named)
+
+
+def listed(shop: Shop, state: ManualTaskState = ManualTaskState.OPEN) -> Any:
+    with db.tenant_session(shop.merchant) as session:
+        return service.list_tasks(session, shop.merchant, state)
+
+
+def claimed(shop: Shop, task: ScheduledTask) -> ClaimedTask:
+    return ClaimedTask(task.id or 0, task.kind, shop.merchant, task.payload, 1, 5, 0, "", "test", task.run_at, task.key)
+
+
+def run_alerts(shop: Shop) -> list[Any]:
+    """What is due of the alerts, each task once."""
+    done: list[Any] = []
+    seen: set[int | None] = set()
+    while new := [t for t in shop.rows(ScheduledTask) if t.kind == "notify_action_required" and t.id not in seen]:
+        for task in new:
+            seen.add(task.id)
+            try:
+                done.append(notify_action_required.run(claimed(shop, task)))
+            except Discard as nothing:
+                done.append(nothing.reason)
+    return done
+
+
+class TestList:
+    def test_shows_who_and_how_much_and_pages_on_the_server(self, shop: Shop, monkeypatch: pytest.MonkeyPatch):
+        waiting(shop)
+        monkeypatch.setattr(service, "PAGE_SIZE", 1)
+        waiting(shop, "bob@example.com")
+        found = listed(shop)
+        assert (found.total, found.pages, len(found.lines)) == (2, 2, 1)
+        assert (found.lines[0].customer, found.lines[0].amount, found.lines[0].currency) == (
+            "Ada Example",
+            LARGE,
+            "usd",
+        )
+        assert "high-value line" in found.lines[0].reason
+
+    def test_another_merchants_task_is_as_unknown_as_none(self, shop: Shop):
+        task = waiting(shop)
+        other = make_merchant(name="Elsewhere")
+        with db.tenant_session(other) as session, pytest.raises(ManualTaskNotFoundError):
+            service.close(session, other, task, "mine now", actor_id="usr_x")
+        with db.tenant_session(other) as session:
+            assert service.list_tasks(session, other, ManualTaskState.OPEN).total == 0
+
+
+class TestWorkingOnIt:
+    def test_each_act_is_audited_with_who_did_it(self, shop: Shop):
+        task, member = waiting(shop), join(shop, "mia", Role.MEMBER)
+        act(shop, "assign", task, member, seen="", actor_id="usr_a")
+        act(shop, "close", task, "  called them,   they  pay ", actor_id="usr_a")
+        act(shop, "reopen", task, actor_id=member)
+        kept = [(row.action, row.actor_id, row.target) for row in shop.rows(AuditLog)]
+        assert ("manual_task.assigned", "usr_a", task) in kept
+        assert ("manual_task.closed", "usr_a", task) in kept
+        assert ("manual_task.reopened", member, task) in kept
+        assert listed(shop).lines[0].assignee == "Mia"
+
+    def test_who_may_not_work_on_tasks_gets_none(self, shop: Shop):
+        task, analyst = waiting(shop), join(shop, "ann", Role.ANALYST)
+        for nobody in (analyst, "usr_unknown"):
+            with pytest.raises(BadManualTaskError):
+                act(shop, "assign", task, nobody, seen="", actor_id="usr_a")
+
+    @pytest.mark.parametrize("reason", ["", "   ", "x" * 501])
+    def test_closing_wants_a_reason(self, shop: Shop, reason: str):
+        task = waiting(shop)
+        with pytest.raises(BadManualTaskError):
+            act(shop, "close", task, reason, actor_id="usr_a")
+
+    def test_what_a_person_closed_is_shown_with_the_reason(self, shop: Shop):
+        task = waiting(shop)
+        act(shop, "close", task, "they pay by wire", actor_id=join(shop, "mia", Role.MEMBER))
+        (line,) = listed(shop, ManualTaskState.DONE).lines
+        assert (line.closed_reason, line.closed_by, listed(shop).total) == ("they pay by wire", "Mia", 0)
+
+
+class TestTwoAtOnce:
+    def test_one_assigns_and_the_other_is_told(self, shop: Shop):
+        task, mia, tom = waiting(shop), join(shop, "mia", Role.MEMBER), join(shop, "tom", Role.ADMIN)
+        act(shop, "assign", task, mia, seen="", actor_id=mia)
+        with pytest.raises(ManualTaskMovedError):
+            act(shop, "assign", task, tom, seen="", actor_id=tom)
+        assert listed(shop).lines[0].assignee == "Mia"
+
+    def test_one_closes_and_the_other_is_told(self, shop: Shop):
+        task = waiting(shop)
+        act(shop, "close", task, "done", actor_id="usr_a")
+        for name, given in (("close", ("done too",)), ("release", ()), ("assign", ("",))):
+            with pytest.raises(ManualTaskMovedError):
+                act(shop, name, task, *given, actor_id="usr_b", **({"seen": ""} if name == "assign" else {}))
+
+    def test_one_opens_it_again_and_the_other_is_told(self, shop: Shop):
+        task = waiting(shop)
+        act(shop, "close", task, "done", actor_id="usr_a")
+        act(shop, "reopen", task, actor_id="usr_a")
+        with pytest.raises(ManualTaskMovedError):
+            act(shop, "reopen", task, actor_id="usr_b")
+
+
+class TestRelease:
+    def messages(self, shop: Shop) -> list[Message]:
+        """Run what is to be sent now."""
+        for task in shop.rows(ScheduledTask):
+            if task.kind == "send_message" and task.run_at <= core_clock.now():
+                send_message.run(claimed(shop, task))
+        return shop.rows(Message)
+
+    def test_a_high_value_ghost_gets_no_message_by_itself(self, shop: Shop):
+        waiting(shop)
+        shop.pass_time(days=3)
+        assert self.messages(shop) == []
+
+    def test_one_release_is_one_message_and_the_draft_is_what_goes(self, shop: Shop):
+        task = waiting(shop)
+        draft = act(shop, "draft", task)
+        assert (draft.recipient, "2,500" in draft.plain, draft.step) == ("ada@example.com", True, 1)
+        act(shop, "release", task, actor_id="usr_a")
+        (message,) = self.messages(shop)
+        assert (message.subject, message.step) == (draft.subject, 1)
+        shop.pass_time(days=10)
+        assert len(self.messages(shop)) == 1
+        assert "manual_task.released" in [row.action for row in shop.rows(AuditLog)]
+
+    def test_the_second_person_is_told_that_it_went(self, shop: Shop):
+        task = waiting(shop)
+        act(shop, "release", task, actor_id="usr_a")
+        with pytest.raises(ManualTaskMovedError):
+            act(shop, "release", task, actor_id="usr_b")
+        assert len(self.messages(shop)) == 1
+
+    def test_a_customer_who_paid_meanwhile_gets_nothing(self, shop: Shop):
+        task = waiting(shop)
+        act(shop, "release", task, actor_id="usr_a")
+        card = shop.actions.create_card(shop.account, "visa")
+        shop.actions.pay_invoice(shop.account, shop.ghosts[0].invoice_id, card["id"])
+        assert self.messages(shop) == []
+
+    def test_nothing_goes_while_messages_are_off(self, shop: Shop):
+        task = waiting(shop)
+        with db.tenant_session(shop.merchant) as session:
+            recovery.stop_messages(session, shop.merchant, "usr_a")
+        with pytest.raises(NothingToReleaseError, match="off"):
+            act(shop, "release", task, actor_id="usr_a")
+        assert self.messages(shop) == []
+
+
+class TestEnd:
+    def test_closes_itself_when_paid_and_nobody_opens_it_again(self, shop: Shop):
+        task = waiting(shop)
+        card = shop.actions.create_card(shop.account, "visa")
+        shop.actions.pay_invoice(shop.account, shop.ghosts[0].invoice_id, card["id"])
+        shop.deliver()
+        (line,) = listed(shop, ManualTaskState.DONE).lines
+        assert ("paid" in line.closed_reason, line.closed_by) == (True, "")
+        with pytest.raises(BadManualTaskError):
+            act(shop, "reopen", task, actor_id="usr_a")
+
+    def test_closes_itself_when_lost(self, shop: Shop):
+        waiting(shop)
+        shop.actions.void_invoice(shop.account, shop.ghosts[0].invoice_id)
+        shop.deliver()
+        assert (listed(shop).total, listed(shop, ManualTaskState.DONE).total) == (0, 1)
+
+    def test_an_amount_below_the_line_needs_no_person_and_above_it_one_again(self, shop: Shop):
+        waiting(shop)
+        invoice = shop.ghosts[0].invoice_id
+        for amount, tasks in ((500, 0), (LARGE, 1)):
+            fields = {"amount_remaining": amount}
+            edited = shop.actions.edit_object(shop.account, "invoice", invoice, fields)
+            shop.actions.send_event(shop.account, "invoice.updated", edited)
+            shop.deliver()
+            assert listed(shop).total == tasks
+
+    def test_what_a_person_closed_stays_closed(self, shop: Shop):
+        task = waiting(shop)
+        act(shop, "close", task, "not worth it", actor_id="usr_a")
+        shop.pass_time(days=4)  # Stripe's retry fails: seen again
+        assert listed(shop).total == 0
+
+
+class TestAlerts:
+    def test_owners_and_admins_are_told_once_in_one_mail(self, shop: Shop, post: Post):
+        join(shop, "olga", Role.OWNER)
+        join(shop, "adam", Role.ADMIN)
+        join(shop, "mia", Role.MEMBER)
+        join(shop, "ursula", Role.ADMIN, confirmed=False)
+        waiting(shop)
+        run_alerts(shop)
+        run_alerts(shop)
+        assert sorted(mail.recipient for mail in post.taken.values()) == ["adam@example.com", "olga@example.com"]
+        mail = next(iter(post.taken.values()))
+        assert "$2,500.00" in mail.subject
+        assert "/tasks" in mail.plain
+        assert "Ada Example" in mail.html
+
+    def test_several_found_together_are_one_mail(self, shop: Shop, post: Post):
+        join(shop, "olga", Role.OWNER)
+        waiting(shop)
+        waiting(shop, "bob@example.com")
+        run_alerts(shop)
+        (mail,) = post.taken.values()
+        assert mail.subject.startswith("2 unpaid")
+
+    def test_the_assignee_alone_is_told(self, shop: Shop, post: Post):
+        join(shop, "olga", Role.OWNER)
+        mia = join(shop, "mia", Role.MEMBER)
+        act(shop, "assign", waiting(shop), mia, seen="", actor_id=mia)
+        run_alerts(shop)
+        assert [mail.recipient for mail in post.taken.values()] == ["mia@example.com"]
+
+    def test_an_answer_that_was_lost_is_asked_again_under_the_same_key(self, shop: Shop, post: Post):
+        join(shop, "olga", Role.OWNER)
+        waiting(shop)
+        first = next(task for task in shop.rows(ScheduledTask) if task.kind == "notify_action_required")
+        notify_action_required.run(claimed(shop, first))
+        mail = next(task for task in shop.rows(ScheduledTask) if "user_id" in task.payload)
+        post.silent = True
+        with pytest.raises(Retry):
+            notify_action_required.run(claimed(shop, mail))
+        post.silent = False
+        assert notify_action_required.run(claimed(shop, mail)) == {"sent": True}
+        assert len(post.taken) == 1
+
+    def test_what_was_settled_before_the_mail_goes_is_not_told(self, shop: Shop, post: Post):
+        join(shop, "olga", Role.OWNER)
+        act(shop, "close", waiting(shop), "done", actor_id="usr_a")
+        run_alerts(shop)
+        assert post.taken == {}
+
+    def test_past_the_providers_memory_nothing_is_sent_twice(self, shop: Shop, post: Post, clock: ManualClock):
+        join(shop, "olga", Role.OWNER)
+        waiting(shop)
+        first = next(task for task in shop.rows(ScheduledTask) if task.kind == "notify_action_required")
+        notify_action_required.run(claimed(shop, first))
+        mail = next(task for task in shop.rows(ScheduledTask) if "user_id" in task.payload)
+        clock.current += timedelta(hours=24)
+        with pytest.raises(Discard):
+            notify_action_required.run(claimed(shop, mail))
+        assert post.taken == {}
+
+    def test_alerted_once_though_it_closes_and_opens_again(self, shop: Shop, post: Post):
+        join(shop, "olga", Role.OWNER)
+        task = waiting(shop)
+        run_alerts(shop)
+        act(shop, "close", task, "done", actor_id="usr_a")
+        act(shop, "reopen", task, actor_id="usr_a")
+        run_alerts(shop)
+        assert len(post.taken) == 1
+        with db.tenant_session(shop.merchant) as session:
+            assert session.exec(select(ManualTask.alerted_at)).one() is not None
