@@ -8,8 +8,8 @@ import pytest
 
 from services.integrations.resend import OutgoingEmail, ResendSender
 from services.integrations.stripe.client import ScopedStripe
+from services.messaging import hours
 from services.messaging import repository as messages
-from services.messaging import schedule
 from services.recovery import settle
 from tests.simulation.place import Place, place
 from tests.simulation.seeds import Outcome, play_seed
@@ -49,12 +49,12 @@ def _send_twice(self: ResendSender, email: OutgoingEmail, *, idempotency_key: st
     return _send(self, email, idempotency_key=f"{idempotency_key}-again")
 
 
-def _any_hour(moment: datetime, *_: Any, **__: Any) -> datetime:
-    return moment
+def _any_hour(*_: Any, **__: Any) -> bool:
+    return True
 
 
-def _nobody_was_written_to(*_: Any, **__: Any) -> int:
-    return 0
+def _nobody_was_written_to(*_: Any, **__: Any) -> list[tuple[str, datetime]]:
+    return []
 
 
 def _nothing_comes_back(*_: Any, **__: Any) -> bool:
@@ -73,10 +73,10 @@ def _remembered(self: ScopedStripe, invoice_id: str, expand: Sequence[str] = ())
 
 BROKEN: dict[str, tuple[Any, str, Callable[..., Any], str]] = {
     "every mail twice": (ResendSender, "send", _send_twice, "no step goes out twice"),
-    "mails at night": (schedule, "within_hours", _any_hour, "quiet hours"),
+    "mails at night": (hours, "_is_legal", _any_hour, "quiet hours"),
     "no fresh look": (ScopedStripe, "retrieve_invoice", _remembered, "a fresh look before each message"),
     "reversals forgotten": (settle, "reverse", _nothing_comes_back, "reversals are what Stripe gave back"),
-    "no weekly limit": (messages, "count_sent_to_customer", _nobody_was_written_to, "the customer's weekly limit"),
+    "no weekly limit": (messages, "list_written", _nobody_was_written_to, "the customer's weekly limit"),
 }
 
 
