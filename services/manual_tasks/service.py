@@ -19,6 +19,7 @@ from services.manual_tasks.errors import (
     NothingToReleaseError,
 )
 from services.manual_tasks.schemas import Draft, TaskLine, TaskPage
+from services.messaging.own_service import own_words
 from services.recovery import neighbours
 from services.recovery import repository as ghosts
 from services.recovery.composing import compose
@@ -77,7 +78,8 @@ def draft(session: Session, merchant_id: str, task_id: str) -> Draft:
     merchant = merchant_context(session, merchant_id)
     _require_possible(ghost)
     step = ghost.messages_sent + 1
-    composed = compose(merchant, ghost, step, pay_url=NOWHERE, unsubscribe_url=NOWHERE)
+    own = own_words(session, merchant_id)
+    composed = compose(merchant, ghost, step, pay_url=NOWHERE, unsubscribe_url=NOWHERE, own=own)
     return Draft(ghost.customer_email or "", composed.subject, composed.html, composed.plain, step)
 
 

@@ -26,19 +26,22 @@ class BrandRefusedError(BadRequestError):
 
 @dataclass(frozen=True, slots=True)
 class BrandSettings:
-    """The brand as it is used, what of it was set, the reply address, and the name Stripe knows the business by."""
+    """The brand as it is used, what of it was set, the reply address, and what Stripe knows of the business."""
 
     brand: Brand
     stored: dict[str, str]
     reply_to: str
     business_name: str
+    currency: str
 
 
 def get_brand(session: Session, merchant_id: str) -> BrandSettings:
     """Raises `MerchantNotFoundError`."""
     merchant = merchants.get_merchant(session, merchant_id)
     stored = {field: str(merchant.brand.get(field) or "") for field in FIELDS}
-    return BrandSettings(brand_of(merchant.brand, merchant.name), stored, merchant.reply_to, merchant.name)
+    return BrandSettings(
+        brand_of(merchant.brand, merchant.name), stored, merchant.reply_to, merchant.name, merchant.default_currency
+    )
 
 
 def save_brand(session: Session, merchant_id: str, form: Mapping[str, str], *, actor_id: str) -> BrandSettings:

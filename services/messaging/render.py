@@ -32,7 +32,7 @@ __all__ = [
     "RenderedSms",
     "ink_on",
     "one_line",
-    "render",
+    "render_mail",
     "render_sms",
 ]
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -74,30 +74,20 @@ class RenderedSms:
     length: sms.SmsLength
 
 
-def render(
+def render_mail(
+    about: Occasion,
     *,
-    decline_group: str,
-    step: int,
-    last_step: int,
-    amount: Money,
-    customer_name: str | None,
     brand: Brand,
     pay_url: str,
     unsubscribe_url: str,
-    locale: str = "",
-    country: str = "",
-    strategy: str = "",
-    card_last4: str = "",
-    day: date | None = None,
     own: OwnWords = NO_WORDS,
     is_test: bool = False,
 ) -> Rendered:
     """The mail of a ghost's step.
 
-    Its language is that of `locale`, else the country's, else the brand's, else English. `own` are the
+    Its language is that of the occasion's `locale`, else the country's, else the brand's, else English. `own` are the
     merchant's templates, of which one in that language is said where there is one.
     """
-    about = Occasion(decline_group, step, last_step, amount, customer_name, locale, country, strategy, card_last4, day)
     message = _Message.of(about, brand)
     mine = message.own_of(own, EMAIL)
     said = _own_words(mine, message) if mine else _our_words(message)

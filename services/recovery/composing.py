@@ -1,10 +1,13 @@
 """What a ghost's message says, from the ghost and its merchant; the same for sending and for looking ahead."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from core.money import Money
-from services.messaging.render import Brand, render
+from models.messaging import Channel
+from services.messaging.own import NO_WORDS, OwnWords
+from services.messaging.render import Occasion, render_mail, render_sms
 from services.recovery.work import MerchantContext
 
 
@@ -21,6 +24,14 @@ class About(Protocol):
     def customer_name(self) -> str | None: ...
     @property
     def customer_language(self) -> str: ...
+    @property
+    def customer_country(self) -> str: ...
+    @property
+    def strategy(self) -> str: ...
+    @property
+    def card_last4(self) -> str: ...
+    @property
+    def original_invoice_date(self) -> datetime: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +45,31 @@ class Composed:
     html: str = ""
 
 
-def compose(merchant: MerchantContext, ghost: About, step: int, *, pay_url: str, unsubscribe_url: str) -> Composed:
-    """The message of a ghost's step."""
-    rendered = render(
+def compose(
+    merchant: MerchantContext,
+    ghost: About,
+    step: int,
+    *,
+    pay_url: str,
+    unsubscribe_url: str,
+    channel: Channel = Channel.EMAIL,
+    own: OwnWords = NO_WORDS,
+) -> Composed:
+    """The message of a ghost's step on a channel, in the merchant's `own` words where it has some."""
+    about = Occasion(
         decline_group=ghost.decline_group,
         step=step,
         last_step=merchant.policy.messages_per_ghost,
         amount=Money(ghost.amount_cents, ghost.currency),
         customer_name=ghost.customer_name,
-        brand=Brand(merchant.name, merchant.accent),
-        pay_url=pay_url,
-        unsubscribe_url=unsubscribe_url,
         locale=ghost.customer_language,
+        country=ghost.customer_country,
+        strategy=ghost.strategy,
+        card_last4=ghost.card_last4,
+        day=ghost.original_invoice_date.date(),
     )
-    return Composed(rendered.template, rendered.language, rendered.plain, rendered.subject, rendered.html)
+    if channel is Channel.SMS:
+        text = render_sms(about, brand=merchant.brand, pay_url=pay_url, own=own)
+        return Composed(text.template, text.language, text.text)
+    mail = render_mail(about, brand=merchant.brand, pay_url=pay_url, unsubscribe_url=unsubscribe_url, own=own)
+    return Composed(mail.template, mail.language, mail.plain, mail.subject, mail.html)

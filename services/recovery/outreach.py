@@ -23,6 +23,7 @@ from services.audit import service as audit
 from services.integrations.stripe.facts import InvoiceFacts
 from services.messaging import links, provider_text, schedule
 from services.messaging import repository as messages
+from services.messaging.own_service import own_words
 from services.messaging.reach import address_of
 from services.messaging.senders import service as senders
 from services.messaging.senders.schemas import OutgoingMessage
@@ -150,7 +151,15 @@ def _fill_slot(work: Work, ghost: GhostTarget, action: schedule.Action) -> Messa
     origin = senders.origin_of(work.session, ghost.merchant_id, action.channel, work.merchant.name)
     pay_url = links.create(work.session, ghost.merchant_id, ghost.id, message_id, LinkPurpose.PAY)
     stop_url = links.create(work.session, ghost.merchant_id, ghost.id, message_id, LinkPurpose.UNSUBSCRIBE)
-    composed = compose(work.merchant, ghost, action.step, pay_url=pay_url, unsubscribe_url=stop_url)
+    composed = compose(
+        work.merchant,
+        ghost,
+        action.step,
+        pay_url=pay_url,
+        unsubscribe_url=stop_url,
+        channel=action.channel,
+        own=own_words(work.session, ghost.merchant_id),
+    )
     slot = Message(
         merchant_id=ghost.merchant_id,
         id=message_id,

@@ -17,6 +17,7 @@ from models.ghost import OPEN_STATES, UNPAID_STATES, GhostState, GhostTarget, St
 from services.analytics import ledger, shards
 from services.merchants import service as merchants
 from services.merchants.policies import RecoveryPolicy
+from services.messaging.brands import Brand, brand_of
 from services.messaging.schedule import Action
 from services.recovery import manual, plan_repository, planning, repository, retry_plans, upcoming
 from services.recovery.errors import GhostMovedError
@@ -32,6 +33,7 @@ class MerchantContext:
     id: str
     name: str
     accent: str
+    brand: Brand
     reply_to: str
     policy: RecoveryPolicy
     timezone: str
@@ -45,6 +47,7 @@ def merchant_context(session: Session, merchant_id: str) -> MerchantContext:
         id=merchant.id,
         name=str(merchant.brand.get("name") or merchant.name),
         accent=str(merchant.brand.get("accent") or ""),
+        brand=brand_of(merchant.brand, merchant.name),
         reply_to=merchant.reply_to,
         policy=merchant.policy,
         timezone=merchant.timezone or "UTC",

@@ -9,7 +9,7 @@ from services.messaging.brands import Brand
 from services.messaging.lint import Source, Target
 from services.messaging.own import OwnTemplate, OwnWords
 from services.messaging.own_service import TemplateMovedError, TemplateRefusedError, UnknownTemplateError, target_of
-from services.messaging.render import Occasion, Rendered, render, render_sms
+from services.messaging.render import Occasion, Rendered, render_mail, render_sms
 from services.messaging.wording import Moment
 from tests.support.factories import make_merchant
 
@@ -27,11 +27,15 @@ def words(*entries: tuple[Target, Source]) -> OwnWords:
 
 
 def mail(own: OwnWords, *, group: str = "funds", step: int = 1, last: int = 3, **more: object) -> Rendered:
-    fields: dict[str, object] = {"customer_name": "Ada", "brand": Brand("Acme"), **more}
-    return render(
-        decline_group=group, step=step, last_step=last, amount=Money(4900, "usd"), pay_url=PAY, unsubscribe_url=STOP,
-        own=own, **fields,  # type: ignore[arg-type]
-    )  # fmt: skip
+    brand = more.pop("brand", Brand("Acme"))
+    about = {"customer_name": "Ada", **more}
+    return render_mail(
+        Occasion(group, step, last, Money(4900, "usd"), **about),  # type: ignore[arg-type]
+        brand=brand,  # type: ignore[arg-type]
+        pay_url=PAY,
+        unsubscribe_url=STOP,
+        own=own,
+    )
 
 
 def target(group: str = "*", moment: Moment = Moment.FIRST, channel: str = "email", language: str = "en") -> Target:

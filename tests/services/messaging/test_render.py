@@ -5,7 +5,7 @@ import re
 import pytest
 
 from core.money import Money
-from services.messaging.render import Brand, Rendered, ink_on, render
+from services.messaging.render import Brand, Occasion, Rendered, ink_on, render_mail
 from services.messaging.wording import TEMPLATE_OF_GROUP
 
 GROUPS = sorted(set(TEMPLATE_OF_GROUP) - {"card_expiring", "charge_ahead"})
@@ -14,16 +14,11 @@ GROUPS = sorted(set(TEMPLATE_OF_GROUP) - {"card_expiring", "charge_ahead"})
 def message(
     group: str = "funds", *, step: int = 1, name: str | None = "Ada", brand: str = "Acme", locale: str = ""
 ) -> Rendered:
-    return render(
-        decline_group=group,
-        step=step,
-        last_step=3,
-        amount=Money(123456, "usd"),
-        customer_name=name,
+    return render_mail(
+        Occasion(group, step, 3, Money(123456, "usd"), name, locale),
         brand=Brand(brand),
         pay_url="https://phantom.example/r/token",
         unsubscribe_url="https://phantom.example/u/token",
-        locale=locale,
     )
 
 
