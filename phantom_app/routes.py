@@ -25,6 +25,11 @@ def ghost(ghost_id: str) -> str:
     return f"{RECOVERIES}/{quote(ghost_id, safe='')}"
 
 
+def system(tab: str) -> str:
+    """The System page with one of its tabs open."""
+    return f"{SYSTEM}?{urlencode({'tab': tab})}"
+
+
 def export_recoveries(states: Iterable[str], strategies: Iterable[str], search: str) -> str:
     """The list as a file, filtered as it is on the screen."""
     query = [("state", each) for each in states] + [("strategy", each) for each in strategies]

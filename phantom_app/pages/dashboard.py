@@ -4,12 +4,14 @@ import reflex as rx
 
 from phantom_app import routes
 from phantom_app.components import charts
+from phantom_app.components.health_card import health_notice
 from phantom_app.components.money_hero import money_hero
 from phantom_app.components.parts import badge, calling, empty, link, page_head, panel, segments, skeletons
 from phantom_app.components.sending import off_notice
 from phantom_app.components.shell import framed
 from phantom_app.pages.page import Page
 from phantom_app.state.dashboard import PERIODS, Dashboard
+from phantom_app.state.health_card import HealthCard
 from phantom_app.state.sending import Sending
 from phantom_app.state.shell import Shell
 
@@ -86,10 +88,16 @@ def dashboard() -> rx.Component:
     return framed(
         routes.DASHBOARD,
         page_head("Dashboard", rx.cond(Dashboard.loaded, under, "Loading your figures"), *_controls()),
+        health_notice(),
         off_notice(),
         money_hero(),
         rx.cond(Dashboard.loaded & Dashboard.empty, _nothing_yet(), _charts()),
     )
 
 
-PAGE = Page(routes.DASHBOARD, "Dashboard – PHANTOM", dashboard, on_load=[Shell.enter, Dashboard.load, Sending.load])
+PAGE = Page(
+    routes.DASHBOARD,
+    "Dashboard – PHANTOM",
+    dashboard,
+    on_load=[Shell.enter, Dashboard.load, Sending.load, HealthCard.load],
+)

@@ -9,10 +9,12 @@ from phantom_app.components.forms import posted_form
 from phantom_app.components.parts import leaving, page_head, panel
 from phantom_app.components.sending import start_button
 from phantom_app.components.shell import framed
+from phantom_app.components.stripe_mails import QUESTION, stripe_mails_question
 from phantom_app.pages.page import Page
 from phantom_app.state.sending import Sending
 from phantom_app.state.settings import Settings
 from phantom_app.state.shell import Shell
+from phantom_app.state.stripe_mails import StripeMails
 
 
 def _fact(label: str, value: Any, class_name: str = "") -> rx.Component:
@@ -56,6 +58,10 @@ def _messages() -> rx.Component:
     )
 
 
+def _stripes_own_mails() -> rx.Component:
+    return panel("Stripe's own mails", QUESTION, stripe_mails_question(), test_id="stripe-mails-panel")
+
+
 def settings() -> rx.Component:
     return framed(
         routes.SETTINGS,
@@ -97,9 +103,15 @@ def settings() -> rx.Component:
                 test_id="account-panel",
             ),
             _messages(),
+            _stripes_own_mails(),
             class_name="columns even stretch",
         ),
     )
 
 
-PAGE = Page(routes.SETTINGS, "Settings – PHANTOM", settings, on_load=[Shell.enter, Settings.load, Sending.load])
+PAGE = Page(
+    routes.SETTINGS,
+    "Settings – PHANTOM",
+    settings,
+    on_load=[Shell.enter, Settings.load, Sending.load, StripeMails.load],
+)

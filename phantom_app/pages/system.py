@@ -4,6 +4,7 @@ import reflex as rx
 
 from phantom_app import routes
 from phantom_app.components.dead_letters import dead_letters
+from phantom_app.components.health_card import health_card
 from phantom_app.components.letters import letter
 from phantom_app.components.machinery import health, intake, schedules
 from phantom_app.components.parts import badge, calling, empty, link, page_head, panel, skeletons, table
@@ -185,7 +186,7 @@ def system() -> rx.Component:
                     ("dead", dead_letters()),
                     ("intake", intake()),
                     ("outbox", _outbox()),
-                    ("health", health()),
+                    ("health", rx.fragment(health_card(), health())),
                     _log(),
                 ),
                 skeletons(8, "24px"),

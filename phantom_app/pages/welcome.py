@@ -10,9 +10,11 @@ from phantom_app.components.parts import empty, link, page_head, skeletons
 from phantom_app.components.public import connect_button
 from phantom_app.components.sending import start_button
 from phantom_app.components.shell import framed
+from phantom_app.components.stripe_mails import QUESTION, stripe_mails_question
 from phantom_app.pages.page import Page
 from phantom_app.state.sending import Sending
 from phantom_app.state.shell import Shell
+from phantom_app.state.stripe_mails import StripeMails
 from phantom_app.state.welcome import Welcome
 
 
@@ -79,6 +81,10 @@ def _result() -> rx.Component:
                     class_name="soft",
                 ),
             ),
+            rx.cond(
+                StripeMails.loaded,
+                rx.el.div(rx.el.h2(QUESTION, class_name="question-head"), stripe_mails_question(), class_name="asked"),
+            ),
             rx.el.div(
                 rx.cond(~Sending.on, start_button("button primary large")),
                 link(
@@ -136,4 +142,6 @@ def welcome() -> rx.Component:
     )
 
 
-PAGE = Page(routes.WELCOME, "Welcome – PHANTOM", welcome, on_load=[Shell.enter, Welcome.load, Sending.load])
+PAGE = Page(
+    routes.WELCOME, "Welcome – PHANTOM", welcome, on_load=[Shell.enter, Welcome.load, Sending.load, StripeMails.load]
+)

@@ -14,6 +14,7 @@ from phantom_app.state import formats, words
 from phantom_app.state.access import as_tenant
 from phantom_app.state.dead_letters import DeadLetters
 from phantom_app.state.ghost import Letter, letter
+from phantom_app.state.health_card import HealthCard
 from phantom_app.state.machinery import Machinery
 from services.audit import service as audit
 from services.audit.schemas import LogLine
@@ -157,6 +158,7 @@ class System(rx.State):
         elif self.tab == "intake":
             await (await self.get_state(Machinery))._fill_intake()
         elif self.tab == "health":
+            await (await self.get_state(HealthCard))._fill()
             await (await self.get_state(Machinery))._fill_health()
         elif self.tab == "tasks":
             queue = await as_tenant(lambda s, m: upkeep.queue_state(s, m, recent=50))
@@ -173,6 +175,9 @@ class System(rx.State):
     @allow(Permission.SYSTEM_READ)
     async def load(self) -> None:
         live.watch(self, principal().merchant_id, System.refresh)
+        asked = str(self.router.url.query_parameters.get("tab", ""))
+        if asked in TABS:  # a link to one of them
+            self.tab = asked
         await self._fill()
 
     @rx.event
