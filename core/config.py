@@ -9,7 +9,7 @@ import functools
 import ipaddress
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
@@ -104,6 +104,33 @@ def _empty_is_usual_rate(value: object) -> object:
     return HUNT_RATE if value == "" else value
 
 
+class CardLimit(NamedTuple):
+    """A card network's limit: at most this many declined charges on one card within so many days."""
+
+    network: str
+    charges: int
+    days: int
+
+
+CARD_LIMITS = "visa=20/30, mastercard=10/1, mastercard=35/30"
+
+
+def _card_limits(value: object) -> object:
+    """`visa=20/30, mastercard=10/1`. Raises `ValueError` without Visa's, by which unknown networks are judged."""
+    if not isinstance(value, str):
+        return value
+    found = []
+    for part in (value.strip() or CARD_LIMITS).split(","):
+        network, _, numbers = part.strip().lower().partition("=")
+        charges, _, days = numbers.partition("/")
+        if not (network.isalpha() and charges.isdecimal() and days.isdecimal() and int(charges) and int(days)):
+            raise ValueError("a limit is network=charges/days, such as visa=20/30")
+        found.append(CardLimit(network, int(charges), int(days)))
+    if not any(limit.network == "visa" for limit in found):
+        raise ValueError("visa needs a limit: it holds for networks without one of their own")
+    return tuple(found)
+
+
 def _empty_is_usual_mail_rate(value: object) -> object:
     return MAIL_RATE if value == "" else value
 
@@ -125,6 +152,7 @@ DatabaseUrl = Annotated[SecretStr, AfterValidator(_psycopg_url)]
 BaseUrl = Annotated[str, AfterValidator(_without_trailing_slash)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]
 OptionalText = Annotated[str | None, BeforeValidator(_empty_is_none)]
+CardLimits = Annotated[tuple[CardLimit, ...], NoDecode, BeforeValidator(_card_limits)]
 Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 
 
@@ -162,6 +190,7 @@ class Settings(BaseSettings):
     stripe_hunt_rate: Annotated[float, Field(gt=0), BeforeValidator(_empty_is_usual_rate)] = HUNT_RATE
     usage_meter: OptionalText = None
     stripe_connect_base: BaseUrl = "https://connect.stripe.com"
+    card_limits: CardLimits = Field(default=CARD_LIMITS, validate_default=True)
 
     resend_api_key: OptionalSecret = None
     resend_api_base: BaseUrl = "https://api.resend.com"
