@@ -132,7 +132,7 @@ class TestFinding:
         look(parse_invoice(raw_invoice(amount_due=500_000, amount_remaining=500_000)))
         (task,) = rows(merchant, ManualTask)
         assert task.state == "open"
-        assert rows(merchant, ScheduledTask) == []
+        assert [task.kind for task in rows(merchant, ScheduledTask)] == ["notify_action_required"]
 
     def test_a_customer_who_told_the_bank_to_stop_is_not_chased(self, merchant: str, look: Look):
         look(parse_invoice(raw_invoice(intent=raw_intent("stop_payment_order"))))
