@@ -21,7 +21,7 @@ _correlation: contextvars.ContextVar[str] = contextvars.ContextVar("correlation_
 # What a secret looks like wherever it appears: Stripe keys and secrets, Resend keys, OAuth codes, bearer headers,
 # session cookies and URLs with a password. Card numbers never reach us, yet a log must not be the place to find one.
 _SECRETS = re.compile(
-    r"(?:sk|rk|pk|whsec|ac|re|rt|pi|seti)_(?:live_|test_)?[A-Za-z0-9]{12,}(?:_secret_[A-Za-z0-9]+)?"
+    r"(?:sk|rk|pk|phk|whsec|ac|re|rt|pi|seti)_(?:live_|test_)?[A-Za-z0-9]{12,}(?:_secret_[A-Za-z0-9]+)?"
     r"|(?i:bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"
     r"|(?:__Host-)?phantom_[a-z]+=[^;\s\"']+"
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"

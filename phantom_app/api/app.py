@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from phantom_app.api import auth, connect, errors, export, health, links, metrics, senders
 from phantom_app.api.correlation import Correlation
+from phantom_app.api.v1 import consents
 
 
 def create_api(*, headless: bool = False) -> FastAPI:
@@ -12,7 +13,7 @@ def create_api(*, headless: bool = False) -> FastAPI:
     api.state.headless = headless
     api.add_middleware(Correlation)
     errors.install(api)
-    for router in (health.router, metrics.router, connect.router, links.router, senders.router):
+    for router in (health.router, metrics.router, connect.router, links.router, senders.router, consents.router):
         api.include_router(router)
     for router in (connect.start_router,) if headless else (auth.router, export.router):
         api.include_router(router)

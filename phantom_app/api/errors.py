@@ -15,6 +15,7 @@ from core.errors import BadRequestError, PhantomError, UnavailableError
 from core.logging import correlation_id
 from phantom_app.api import pages
 from phantom_app.api.requests import wants_json
+from services.identity.api_keys import BadApiKeyError
 from services.merchants.errors import ConnectError, NotSetUpError, SignInFirstError, StateUsedError
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,8 @@ def on_phantom_error(request: Request, error: Exception) -> Response:
     headers = {}
     if (seconds := getattr(error, "retry_after", None)) is not None:
         headers["retry-after"] = str(max(1, round(seconds)))
+    if isinstance(error, BadApiKeyError):
+        headers["www-authenticate"] = "Bearer"
     if error.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("api.failed", extra={"facts": {"code": error.code}}, exc_info=error)
     return _answer(request, problem(error.status, error.code, error.title, error.detail), headers, *_ways(error))

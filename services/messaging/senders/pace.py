@@ -8,6 +8,7 @@ while Redis is away each process keeps one for itself, and a provider that refus
 
 import logging
 import math
+import secrets
 import threading
 from dataclasses import dataclass, field
 
@@ -96,6 +97,11 @@ def turn(key_print: str, who: str, rate: float) -> float:
     given = [f"{now:.6f}", f"{every:.6f}", str(GRACE), str(FARTHEST), str(_KEPT)]
     answer = queue.script(_TURN, keys, given)
     return float(answer) if answer is not None else _alone.turn(key_print, who, every, now)
+
+
+def ahead(key: str, rate: float) -> float:
+    """How far a line has grown that everybody joins and nobody waits in, in seconds: for limiting callers."""
+    return turn(key, secrets.token_hex(8), rate)
 
 
 def hold(key_print: str, seconds: float) -> None:

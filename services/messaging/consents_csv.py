@@ -1,0 +1,158 @@
+"""Consents out of a CSV file as people and other systems write them: each bad line is named, good ones are kept. Pure.
+
+The first line names the columns. `address` (or `phone`, `email`) and `date` are needed; the file may be UTF-8 with or
+without a mark, UTF-16, or what Excel writes on Windows, separated by commas, semicolons or tabs.
+"""
+
+import codecs
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+
+from models.messaging import Channel
+from services.messaging.consents import BadConsentError, NewConsent, read
+
+LONGEST_FILE = 32 * 1024 * 1024
+MOST_ROWS = 250_000
+LONGEST_FIELD = 2000
+_BEGIN = "\ufeff"
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_NAMES = {
+    "address": "address", "phone": "address", "phone_number": "address", "number": "address", "email": "address",
+    "date": "date", "given_at": "date", "happened_at": "date", "consented_at": "date",
+    "channel": "channel", "state": "state", "status": "state", "customer": "customer_id", "customer_id": "customer_id",
+    "country": "country", "source": "source", "text_version": "text_version", "version": "text_version",
+}  # fmt: skip
+_MADE_FOR = {"phone": Channel.SMS, "phone_number": Channel.SMS, "number": Channel.SMS, "email": Channel.EMAIL}
+
+
+class BadFileError(BadConsentError):
+    """Nothing of the file can be read, and why."""
+
+    code, title = "bad_file", "This file cannot be read"
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A line that was left out. `line` counts from 1, the heading included, as an editor shows it."""
+
+    line: int
+    reason: str
+
+
+@dataclass
+class Sheet:
+    """What a file holds."""
+
+    encoding: str
+    good: list[NewConsent] = field(default_factory=list)
+    bad: list[BadRow] = field(default_factory=list)
+
+
+def read_sheet(raw: bytes) -> Sheet:
+    """Every row, good or bad. Raises `BadFileError` for a file without usable columns, too large or binary."""
+    if len(raw) > LONGEST_FILE:
+        raise BadFileError(f"It is larger than {LONGEST_FILE // (1024 * 1024)} MB.")
+    text, encoding = _decoded(raw)
+    lines = _LINE_END.split(text)
+    separator = max(",;\t", key=lines[0].count)
+    sheet = Sheet(encoding)
+    rows = _rows(lines, separator, sheet)
+    columns, channel = _columns(next(rows, (0, []))[1])
+    first: dict[object, int] = {}
+    for line, row in rows:
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(sheet.good) + len(sheet.bad) >= MOST_ROWS:
+            raise BadFileError(f"It has more than {MOST_ROWS:,} rows; please split it.")
+        try:
+            consent = _consent(row, columns, channel)
+        except BadConsentError as error:
+            sheet.bad.append(BadRow(line, error.detail))
+            continue
+        if (before := first.setdefault(consent.fact, line)) != line:
+            sheet.bad.append(BadRow(line, f"the same as line {before}"))
+        else:
+            sheet.good.append(consent)
+    return sheet
+
+
+def _rows(lines: Sequence[str], separator: str, sheet: Sheet) -> Iterator[tuple[int, list[str]]]:
+    """Each line's row with its number. A row is one line: a quotation mark left open must not eat the rest."""
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield number, next(csv.reader([line], delimiter=separator, strict=True), [])
+        except csv.Error as error:
+            sheet.bad.append(BadRow(number, f"not readable as CSV: {error}"))
+
+
+def _decoded(raw: bytes) -> tuple[str, str]:
+    for mark, name in (
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+    ):
+        if raw.startswith(mark):
+            try:
+                return raw[len(mark) :].decode(name), name
+            except UnicodeDecodeError:
+                raise BadFileError(f"It begins as {name.upper()} and is not.") from None
+    if b"\x00" in raw[:4096]:
+        raise BadFileError("This is no text file.")
+    try:
+        return raw.decode("utf-8"), "utf-8"
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace"), "windows-1252"
+
+
+def _columns(heading: list[str]) -> tuple[dict[str, int], str]:
+    """Where each column stands, and which channel the address' own heading means."""
+    columns: dict[str, int] = {}
+    channel = ""
+    for place, cell in enumerate(heading):
+        name = cell.strip().strip(_BEGIN).lower().replace(" ", "_").replace("-", "_")
+        known = _NAMES.get(name)
+        if known and known not in columns:
+            columns[known] = place
+            channel = _MADE_FOR.get(name, channel)
+    missing = [name for name in ("address", "date") if name not in columns]
+    if missing:
+        raise BadFileError(f"The first line names no column {' and no column '.join(missing)}.")
+    return columns, channel
+
+
+def _consent(row: list[str], columns: dict[str, int], channel: str) -> NewConsent:
+    def cell(name: str) -> str:
+        place = columns.get(name, len(row))
+        return row[place].strip() if place < len(row) else ""
+
+    if any(len(text) > LONGEST_FIELD for text in row):
+        raise BadConsentError("a field is too long")
+    return read(
+        channel=cell("channel") or channel or Channel.SMS,
+        address=cell("address").removeprefix("'"),  # how spreadsheets keep a + at the beginning
+        happened_at=moment(cell("date")),
+        state=cell("state") or "granted",
+        customer_id=cell("customer_id"),
+        country=cell("country"),
+        source=cell("source"),
+        text_version=cell("text_version"),
+    )
+
+
+def moment(text: str) -> datetime:
+    """An ISO 8601 date or time; without a zone it is UTC. Raises `BadConsentError` for one that does not exist."""
+    if not text:
+        raise BadConsentError("there is no date")
+    try:
+        if len(text) <= 10:
+            return datetime.combine(date.fromisoformat(text), time(0), UTC)
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadConsentError(f"there is no date {text[:40]}; dates are like 2026-03-31") from None
+    try:
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except OverflowError:
+        raise BadConsentError("the date is too long ago") from None

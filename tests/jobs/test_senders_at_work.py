@@ -1,0 +1,187 @@
+"""Messages through senders that fail: a key revoked in the middle, a rate that is used up, a sender that changes."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlmodel import select
+
+from core import crash_points, db
+from core.clock import ManualClock
+from jobs import send_message
+from models.audit import SystemLog
+from models.ghost import GhostTarget
+from models.messaging import Channel, Message, MessageState
+from models.sending import SenderState
+from sandbox.stripe.faults import Fault
+from services.messaging.senders import pace, service
+from services.messaging.senders.given import OwnMail
+from services.tasks.errors import Retry
+from services.tasks.schemas import ClaimedTask
+from tests.jobs.test_send_message import Death
+from tests.support import environment
+from tests.support.post_office import PostOffice
+from tests.support.shop import Shop
+
+OWN = OwnMail.read("re_northwind_0123456789", "billing@northwind.example")
+NEW = OwnMail.read("re_northwind_new_012345", "billing@northwind.example")
+
+
+class Round:
+    """A merchant with its own sender and some customers to be written to."""
+
+    def __init__(self, shop: Shop, office: PostOffice) -> None:
+        self.shop, self.office = shop, office
+        self.set_sender(OWN)
+        for number in range(4):
+            shop.subscriber(decline_code="expired_card", email=f"ada{number}@example.com")
+        shop.pass_time(days=31, hours=2)
+
+    def set_sender(self, given: OwnMail) -> None:
+        with db.tenant_session(self.shop.merchant) as session:
+            service.set_mail(session, self.shop.merchant, given, "usr_1")
+
+    def send(self, ghost: GhostTarget) -> dict[str, Any]:
+        payload = {"ghost_id": ghost.id, "step": 1}
+        now = self.shop.clock.now()
+        return send_message.run(ClaimedTask(1, "send_message", self.shop.merchant, payload, 1, 5, 0, "", "t", now))
+
+    def send_all(self) -> list[str]:
+        """Each ghost's message once; what became of it."""
+        outcomes = []
+        for ghost in self.shop.ghosts:
+            try:
+                outcomes.append("sent" if self.send(ghost)["sent"] else "held")
+            except Retry as asked:
+                outcomes.append(asked.reason)
+        return outcomes
+
+    def die_after_hand_over(self, ghost: GhostTarget) -> None:
+        def die(name: str) -> None:
+            if name == "message.handed_over":
+                raise Death
+
+        with crash_points.reached(die), pytest.raises(Death):
+            self.send(ghost)
+
+    @property
+    def states(self) -> list[str]:
+        return sorted(message.state for message in self.shop.rows(Message))
+
+    @property
+    def state(self) -> SenderState:
+        with db.tenant_session(self.shop.merchant) as session:
+            (view,) = service.senders_of(session, self.shop.merchant)
+        return view.state
+
+    def accepted(self) -> list[str]:
+        return sorted(message.to[0] for message in self.office.outbox.messages(channel="email"))
+
+
+@pytest.fixture
+def sending(database: object, redis_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Round]:
+    monkeypatch.setattr(pace, "_alone", pace.Line())
+    shop = Shop.open(clock, monkeypatch, paused=False)
+    with PostOffice.of(shop.world) as office:
+        yield Round(shop, office)
+
+
+def test_messages_go_with_the_merchants_own_key_and_address(sending: Round) -> None:
+    assert sending.send_all() == ["sent"] * 4
+    assert {row.sender for row in sending.shop.rows(Message)} == {'"Northwind Analytics" <billing@northwind.example>'}
+    assert len(sending.accepted()) == 4
+
+
+def test_a_key_revoked_mid_batch_pauses_the_sender_and_loses_nothing(sending: Round) -> None:
+    ghosts = sending.shop.ghosts
+    assert sending.send(ghosts[0])["sent"]
+    sending.office.outbox.set("keys", [NEW.api_key])
+    calls = len(sending.office.calls)
+
+    assert sending.send_all()[1:] == [service.PAUSED] * 3
+    assert len(sending.office.calls) == calls + 1  # the provider is asked once, not once a message
+    assert sending.state == SenderState.PAUSED
+    assert sending.states == ["sent"]  # the others' slots are free: nothing failed, nothing is uncertain
+    with db.tenant_session(sending.shop.merchant) as session:
+        lines = session.exec(select(SystemLog).where(SystemLog.event == "messaging.sender_paused")).all()
+    assert [line.level for line in lines] == ["error"]
+    assert "API key is invalid" in lines[0].message
+
+    sending.set_sender(NEW)
+    assert sending.send_all()[1:] == ["sent"] * 3
+    assert sending.states == ["sent"] * 4
+    assert sending.accepted() == [f"ada{number}@example.com" for number in range(4)]
+
+
+def test_what_a_crash_left_with_the_old_key_is_never_sent_with_the_new_one(sending: Round) -> None:
+    """The new key may be another account, which knows nothing of the idempotency key."""
+    ghost = sending.shop.ghosts[0]
+    sending.die_after_hand_over(ghost)
+    sending.set_sender(NEW)
+    assert sending.send(ghost) == {"sent": False, "reason": send_message.OTHER_SENDER}
+    assert sending.states == ["uncertain"]
+    assert len(sending.accepted()) == 1
+
+
+def test_what_a_crash_left_waits_with_its_key_while_the_sender_is_paused(sending: Round) -> None:
+    ghost = sending.shop.ghosts[0]
+    sending.die_after_hand_over(ghost)
+    sending.office.outbox.set("keys", [])
+    with pytest.raises(Retry):
+        sending.send(ghost)
+    assert sending.states == ["sending"]
+    sending.office.outbox.set("keys", None)
+    sending.set_sender(OWN)
+    assert sending.send(ghost)["sent"]
+    assert len(sending.accepted()) == 1
+
+
+def test_a_domain_that_is_not_verified_pauses_it_too_in_the_providers_words(sending: Round) -> None:
+    sending.office.outbox.set("domains", [])
+    assert sending.send_all() == [service.PAUSED] * 4
+    with db.tenant_session(sending.shop.merchant) as session:
+        (view,) = service.senders_of(session, sending.shop.merchant)
+    assert view.paused_reason.startswith("The northwind.example domain is not verified.")
+
+
+def test_no_more_than_the_providers_rate_and_nobody_waits_in_a_worker(sending: Round, clock: ManualClock) -> None:
+    with environment.changed(RESEND_RATE="2"):
+        assert sending.send_all() == ["sent"] + ["sender_rate"] * 3
+        clock.advance(timedelta(seconds=0.5))
+        assert sending.send_all()[1:] == ["sent"] + ["sender_rate"] * 2
+        clock.advance(timedelta(seconds=1))
+        assert sending.send_all()[2:] == ["sent"] * 2
+    assert len(sending.accepted()) == 4
+
+
+def test_a_429_keeps_everybody_away_for_as_long_as_it_says(sending: Round, clock: ManualClock) -> None:
+    sending.office.resend.faults.add(Fault("rate_limit", times=1))
+    with environment.changed(RESEND_RATE="5"):
+        assert sending.send_all() == ["email_later"] + ["sender_rate"] * 3
+        assert sending.office.calls.count("POST /emails") == 1
+        clock.advance(timedelta(seconds=2))
+        assert "sent" in sending.send_all()
+
+
+def test_without_a_sender_it_goes_to_the_outbox_with_one_line(sending: Round, caplog: pytest.LogCaptureFixture) -> None:
+    with db.tenant_session(sending.shop.merchant) as session:
+        service.remove(session, sending.shop.merchant, Channel.EMAIL, "usr_1")
+    with environment.changed(RESEND_API_KEY=""), caplog.at_level("INFO", logger="jobs.send_message"):
+        assert sending.send_all() == ["sent"] * 4
+    assert sending.states == [MessageState.OUTBOX] * 4
+    lines = [record for record in caplog.records if record.message == "messaging.outbox"]
+    assert len(lines) == 4
+    assert all("ada" not in str(record.__dict__) for record in lines)
+    assert sending.accepted() == []
+
+
+def test_the_platforms_refused_key_holds_messages_too(sending: Round, clock: ManualClock) -> None:
+    with db.tenant_session(sending.shop.merchant) as session:
+        service.remove(session, sending.shop.merchant, Channel.EMAIL, "usr_1")
+    sending.office.outbox.set("keys", [])
+    with environment.changed(RESEND_RATE="5"):
+        assert sending.send_all() == [service.PAUSED] + ["sender_rate"] * 3
+        sending.office.outbox.set("keys", None)
+        clock.advance(service.LOOK_AGAIN + timedelta(seconds=1))
+        assert "sent" in sending.send_all()
