@@ -65,6 +65,8 @@ class Message(TenantTable, table=True):
         UniqueConstraint("merchant_id", "ghost_id", "step"),
         Index("ix_messages_recent", "merchant_id", text("created_at desc"), "id"),
         Index("ix_messages_customer", "merchant_id", "customer_id", "intent_at"),
+        # Whom a STOP comes from.
+        Index("ix_messages_texts", "merchant_id", "recipient", postgresql_where=text("channel = 'sms'")),
         # How the latest ones fared, out of the index alone.
         Index(
             "ix_messages_went_out",
