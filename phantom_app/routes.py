@@ -11,6 +11,7 @@ RECOVERIES = "/recoveries"
 GHOST = "/recoveries/[ghost_id]"
 SYSTEM = "/system"
 SETTINGS = "/settings"
+MESSAGES = "/settings/messages"
 NOT_FOUND = "404"  # Reflex's name for every other address
 
 AUTH_SIGN_IN = "/auth/sign-in"

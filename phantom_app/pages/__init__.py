@@ -1,6 +1,17 @@
 """One module a page; each has a state of the same name in `phantom_app.state`."""
 
-from phantom_app.pages import dashboard, ghost, not_found, recoveries, settings, sign_in, start, system, welcome
+from phantom_app.pages import (
+    dashboard,
+    ghost,
+    messages,
+    not_found,
+    recoveries,
+    settings,
+    sign_in,
+    start,
+    system,
+    welcome,
+)
 from phantom_app.pages.page import Page
 
 PAGES: tuple[Page, ...] = (
@@ -12,5 +23,6 @@ PAGES: tuple[Page, ...] = (
     ghost.PAGE,
     system.PAGE,
     settings.PAGE,
+    messages.PAGE,
     not_found.PAGE,
 )

@@ -1,0 +1,102 @@
+"""Messages as the editor lists them: which are PHANTOM's and which the merchant's, what is wrong and where."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from phantom_app.state import formats, words
+from services.messaging.lint import Source, Target
+from services.messaging.markup import Problem
+from services.messaging.own import ANY_GROUP
+from services.messaging.own_service import Version
+from services.messaging.wording import TEMPLATE_OF_GROUP, Moment, moments_of, template_of
+
+LANGUAGES = {"en": "English", "de": "Deutsch", "es": "Español", "fr": "Français", "pt": "Português"}
+MOMENTS = {Moment.FIRST: "First", Moment.REMINDER: "Reminder", Moment.LAST: "Last"}
+KINDS = {
+    ANY_GROUP: "Every failed payment",
+    **{group: words.GROUPS.get(group, "") for group in TEMPLATE_OF_GROUP},
+    "customer_stopped": "Customer stopped it: one note",
+    "card_expiring": "Card about to expire",
+    "charge_ahead": "Charge ahead",
+}
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A message's place in the overview; empty `label`: there is none."""
+
+    group: str
+    moment: str
+    label: str
+    own: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    group: str
+    name: str
+    slots: list[Slot]
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """What is wrong and where: the line with the place it is about, which is between `before` and `after`."""
+
+    field: str
+    place: str
+    message: str
+    before: str
+    here: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Edition:
+    version: str
+    what: str
+    when: str
+
+
+def rows(own: dict[Target, int], channel: str, language: str) -> list[Row]:
+    """The overview of a channel and language; `own` holds the versions of the merchant's own words."""
+    found = []
+    for group, name in KINDS.items():
+        wanted = tuple(Moment) if group == ANY_GROUP else moments_of(template_of(group))
+        slots = []
+        for moment in Moment:
+            version = own.get(Target(group, moment, channel, language), 0)
+            label = ("" if moment not in wanted else f"Yours, v{version}") if version else "PHANTOM’s"
+            if group == ANY_GROUP and not version:
+                label = "Not used"
+            slots.append(Slot(group, moment.value, label if moment in wanted else "", bool(version)))
+        found.append(Row(group, name, slots))
+    return found
+
+
+def flaw(problem: Problem, source: Source) -> Flaw:
+    lines = getattr(source, problem.field).split("\n") or [""]
+    line, at = lines[min(problem.line, len(lines)) - 1], problem.column - 1
+    begins = max(0, at - 24)
+    return Flaw(
+        field=problem.field.capitalize(),
+        place=f"line {problem.line}, column {problem.column}",
+        message=problem.message,
+        before=("…" if begins else "") + line[begins:at],
+        here=line[at : at + 1] or "▏",
+        after=line[at + 1 : at + 24] + ("…" if len(line) > at + 24 else ""),
+    )
+
+
+def edition(version: Version, now: datetime) -> Edition:
+    what = "Back to PHANTOM’s words" if version.retired else "Your words"
+    return Edition(f"Version {version.version}", what, formats.distance(version.created_at, now))
+
+
+def whose(target: Target, version: int) -> str:
+    if version:
+        return f"Your words, version {version}."
+    if target.decline_group == ANY_GROUP:
+        return (
+            "Nothing is written here yet: each kind of failure has PHANTOM’s own words. What you save is used for all."
+        )
+    return "PHANTOM’s words. What you save is used instead, unless you go back."

@@ -1,0 +1,268 @@
+"""What customers are told: PHANTOM's words or the merchant's own, message by message, with a preview of each."""
+
+import asyncio
+
+import reflex as rx
+from sqlmodel import Session
+
+from core import clock
+from core.config import settings
+from models.messaging import MessageState
+from phantom_app import live, runtime
+from phantom_app.guard import allow, principal
+from phantom_app.state import formats
+from phantom_app.state.access import as_tenant
+from phantom_app.state.message_views import Edition, Flaw, Row, edition, flaw, rows, whose
+from services.identity.permissions import Permission
+from services.messaging import brand_service, lint, own_service, trials
+from services.messaging.lint import EMAIL, Source, Target
+from services.messaging.own import ANY_GROUP, ours_as_source
+from services.messaging.own_service import TemplateMovedError, TemplateRefusedError
+from services.messaging.preview import Preview, in_scheme, preview
+from services.messaging.trials import Outcome, Trial
+from services.messaging.wording import Moment, frame, template_of
+
+FIELDS = ("subject", "heading", "body", "button")
+MOVED = "Somebody else saved this message meanwhile. Their version is shown; yours was not saved."
+_TRIED = {
+    MessageState.SENT: "Sent to {to}. It begins by saying that it is a test.",
+    MessageState.OUTBOX: "No sender is set, so it lies in the outbox on the System page.",
+    MessageState.UNCERTAIN: "The provider did not answer: it may or may not arrive.",
+}
+
+
+class Messages(rx.State):
+    """The message that is chosen, its words as they are typed, and what the lint says of them."""
+
+    loaded: bool = False
+    may_read: bool = False
+    may_edit: bool = False
+    group: str = ANY_GROUP
+    moment: str = Moment.FIRST.value
+    channel: str = EMAIL
+    language: str = "en"
+    rows: list[Row] = []
+    draft: dict[str, str] = dict.fromkeys(FIELDS, "")
+    edited: int = 0
+    """Counts what was loaded into the fields, so that the browser draws them anew."""
+    version: int = 0
+    own: bool = False
+    whose: str = ""
+    flaws: list[Flaw] = []
+    editions: list[Edition] = []
+    note: str = ""
+    busy: bool = False
+
+    def _target(self) -> Target:
+        return own_service.target_of(self.group, self.moment, self.channel, self.language)
+
+    def _source(self) -> Source:
+        return Source(**{field: self.draft.get(field, "") for field in FIELDS}).normalised()
+
+    def _ours(self, target: Target) -> Source:
+        group = "funds" if target.decline_group == ANY_GROUP else target.decline_group
+        return ours_as_source(template_of(group), target.moment, target.channel, target.language)
+
+    async def _fill(self) -> None:
+        """Read the overview and the chosen message."""
+        self.may_read = Permission.MESSAGES_READ in principal().permissions
+        self.may_edit = Permission.SETTINGS_MANAGE in principal().permissions
+        self.loaded = True
+        if not self.may_read:
+            return
+        target = self._target()
+        own = await as_tenant(own_service.own_words)
+        history = await as_tenant(lambda session, merchant: own_service.history(session, merchant, target))
+        now = clock.now()
+        self.rows = rows({each: found.version for each, found in own.templates.items()}, self.channel, self.language)
+        self.editions = [edition(each, now) for each in history[:10]]
+        self.version = history[0].version if history else 0
+        mine = own.templates.get(target)
+        source = mine.source if mine else self._ours(target)
+        self.draft = {field: getattr(source, field) for field in FIELDS}
+        self.own = mine is not None
+        self.whose = whose(target, self.version if mine else 0)
+        self.edited += 1
+        self.flaws = []
+        await self._show(source if mine else None)
+
+    async def _show(self, source: Source | None) -> None:
+        shown = await self.get_state(Look)
+        target = self._target()
+        shown._take(await as_tenant(lambda session, merchant: drawn(session, merchant, target, source)))
+
+    @rx.event
+    @allow(Permission.SETTINGS_READ)
+    async def load(self) -> None:
+        live.forget(runtime.tab_token(self))
+        self.note, self.busy = "", False
+        await self._fill()
+
+    @rx.event
+    @allow(Permission.MESSAGES_READ)
+    async def choose(self, group: str, moment: str) -> None:
+        """Another message of the overview; one that is never sent changes nothing."""
+        own_service.target_of(group, moment, self.channel, self.language)
+        self.group, self.moment, self.note = group, moment, ""
+        await self._fill()
+
+    @rx.event
+    @allow(Permission.MESSAGES_READ)
+    async def choose_channel(self, channel: str) -> None:
+        own_service.target_of(self.group, self.moment, channel, self.language)
+        self.channel, self.note = channel, ""
+        await self._fill()
+
+    @rx.event
+    @allow(Permission.MESSAGES_READ)
+    async def choose_language(self, language: str) -> None:
+        own_service.target_of(self.group, self.moment, self.channel, language)
+        self.language, self.note = language, ""
+        await self._fill()
+
+    @rx.event
+    @allow(Permission.SETTINGS_MANAGE)
+    async def write(self, field: str, text: str) -> None:
+        """What was typed so far: looked at, drawn, and not yet saved."""
+        if field not in FIELDS:
+            return
+        text = str(text)[: lint.LONGEST[field] + 200].encode(errors="ignore").decode()
+        self.draft = {**self.draft, field: text}
+        self.note = ""
+        await self._look()
+
+    async def _look_again(self) -> None:
+        """The brand has changed: draw what stands in the fields with it."""
+        await self._look()
+
+    async def _look(self) -> bool:
+        source, target = self._source(), self._target()
+        problems = lint.check(source, target, frame(target.language).opt_out)
+        self.flaws = [flaw(each, source) for each in problems[:20]]
+        if not problems:
+            await self._show(source)
+        return not problems
+
+    @rx.event
+    @allow(Permission.SETTINGS_MANAGE)
+    async def save(self) -> None:
+        target, source, based_on, actor = self._target(), self._source(), self.version, principal().user_id
+        try:
+            await as_tenant(
+                lambda session, merchant: own_service.save(
+                    session, merchant, target, source, based_on=based_on, actor_id=actor
+                )
+            )
+        except TemplateRefusedError as error:
+            self.flaws = [flaw(each, source) for each in error.problems[:20]]
+            self.note = "Not saved: see what is marked."
+            return
+        except TemplateMovedError:
+            self.note = MOVED
+        else:
+            self.note = "Saved. Messages use it from now on."
+        await self._fill()
+
+    @rx.event
+    @allow(Permission.SETTINGS_MANAGE)
+    async def reset_to_ours(self) -> None:
+        target, based_on, actor = self._target(), self.version, principal().user_id
+        try:
+            await as_tenant(
+                lambda session, merchant: own_service.reset(
+                    session, merchant, target, based_on=based_on, actor_id=actor
+                )
+            )
+            self.note = "PHANTOM’s words are used again. Yours are kept among the versions."
+        except TemplateMovedError:
+            self.note = MOVED
+        await self._fill()
+
+    @rx.event(background=True)
+    @allow(Permission.SETTINGS_MANAGE)
+    async def send_test(self) -> None:
+        """The mail as it stands in the fields, to whoever asks for it."""
+        async with self:
+            if self.busy or self.channel != EMAIL or not await self._look():
+                return
+            self.busy, self.note = True, ""
+            target, source = self._target(), self._source()
+        to = principal().email
+        try:
+            said = await tried(target, source, to)
+        except trials.TooManyTrialsError as error:
+            said = f"{error.title}."
+        finally:
+            async with self:
+                self.busy = False
+        async with self:
+            self.note = said
+
+
+class Look(rx.State):
+    """The preview: drawn with made-up values, light or dark, wide or narrow."""
+
+    html: str = ""
+    plain: str = ""
+    subject: str = ""
+    cost: str = ""
+    part: str = "html"
+    dark: bool = False
+    narrow: bool = False
+    _drawn: str = ""
+
+    def _take(self, found: Preview) -> None:
+        self._drawn, self.plain, self.subject = found.html, found.plain, found.subject
+        self.html = in_scheme(found.html, dark=self.dark)
+        segments = formats.plural(found.segments, "segment")
+        self.cost = f"{segments}, {found.units} {found.encoding} characters" if found.segments else ""
+
+    @rx.event
+    @allow(Permission.MESSAGES_READ)
+    def choose_part(self, part: str) -> None:
+        self.part = "plain" if part == "plain" else "html"
+
+    @rx.event
+    @allow(Permission.MESSAGES_READ)
+    def choose_scheme(self, scheme: str) -> None:
+        self.dark = scheme == "dark"
+        self.html = in_scheme(self._drawn, dark=self.dark)
+
+    @rx.event
+    @allow(Permission.MESSAGES_READ)
+    def choose_width(self, width: str) -> None:
+        self.narrow = width == "narrow"
+
+
+def drawn(
+    session: Session, merchant_id: str, target: Target, source: Source | None, *, is_test: bool = False
+) -> Preview:
+    """A preview with the merchant's brand and currency."""
+    found = brand_service.get_brand(session, merchant_id)
+    return preview(
+        target,
+        source,
+        brand=found.brand,
+        currency=found.currency,
+        today=clock.now().date(),
+        public_url=settings().public_url,
+        is_test=is_test,
+    )
+
+
+async def tried(target: Target, source: Source, to: str) -> str:
+    """Send a test message in its three steps; what to say of it."""
+
+    def begin(session: Session, merchant_id: str) -> Trial:
+        found = brand_service.get_brand(session, merchant_id)
+        mail = drawn(session, merchant_id, target, source, is_test=True)
+        return trials.begin(
+            session, merchant_id, mail, recipient=to, merchant_name=found.brand.name, reply_to=found.reply_to
+        )
+
+    trial = await as_tenant(begin)
+    outcome: Outcome = await asyncio.to_thread(trials.carry, trial)
+    await as_tenant(lambda session, merchant_id: trials.settle(session, merchant_id, trial, outcome))
+    if outcome.state == MessageState.FAILED:
+        return f"It was not sent. {outcome.reason}."
+    return _TRIED[outcome.state].replace("{to}", to)

@@ -1,0 +1,148 @@
+"""A mail to oneself: through the sender or into the outbox, never counted, never many."""
+
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import pytest
+from sqlmodel import col, select
+
+from core import db
+from core.clock import ManualClock
+from models.messaging import Message, MessageState
+from services.integrations.carriers import MessageLaterError, MessageRefusedError, MessageUnknownError
+from services.messaging import trials
+from services.messaging.brands import Brand
+from services.messaging.lint import Source, Target
+from services.messaging.preview import in_scheme, preview
+from services.messaging.senders.schemas import OutgoingMessage
+from services.messaging.trials import Outcome, TooManyTrialsError, Trial
+from services.messaging.wording import Moment
+from tests.support import environment
+from tests.support.factories import make_merchant
+
+TARGET = Target("funds", Moment.FIRST, "email", "de")
+MAIL = preview(
+    TARGET,
+    None,
+    brand=Brand("Acme"),
+    currency="jpy",
+    today=date(2026, 3, 1),
+    public_url="https://p.example",
+    is_test=True,
+)
+
+
+@dataclass
+class Carrier:
+    """A sender that answers as it is told."""
+
+    answer: str | Exception = "re_1"
+    name: str = "resend"
+    key_print: str = "print"
+    rate: float = 5.0
+    own: bool = True
+    paused: str = ""
+    repeats_safely: bool = True
+    handed: list[tuple[OutgoingMessage, str]] = field(default_factory=list)
+
+    def send(self, message: OutgoingMessage, *, idempotency_key: str) -> str:
+        self.handed.append((message, idempotency_key))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def merchant(database: object, clock: ManualClock) -> str:
+    return make_merchant()
+
+
+def begin(merchant: str) -> Trial:
+    with db.tenant_session(merchant) as session:
+        return trials.begin(
+            session, merchant, MAIL, recipient="ada@example.com", merchant_name="Acme", reply_to="help@acme.example"
+        )
+
+
+def messages(merchant: str) -> list[Message]:
+    with db.tenant_session(merchant) as session:
+        return list(session.exec(select(Message).order_by(col(Message.id))))
+
+
+def settle(merchant: str, trial: Trial, outcome: Outcome) -> Message:
+    with db.tenant_session(merchant) as session:
+        trials.settle(session, merchant, trial, outcome)
+    return messages(merchant)[-1]
+
+
+class TestTrial:
+    def test_it_is_kept_before_it_is_handed_over(self, merchant: str):
+        trial, carrier = begin(merchant), Carrier()
+        assert [row.state for row in messages(merchant)] == [MessageState.SENDING]
+        outcome = trials.carry(Trial(trial.outgoing, carrier))
+        [(message, key)] = carrier.handed
+        assert (message.recipient, message.reply_to) == ("ada@example.com", "help@acme.example")
+        assert "Testnachricht" in message.plain
+        assert key == f"phantom-{message.message_id}"
+        assert message.tags == {}  # what the provider tells of it moves nothing
+        assert settle(merchant, trial, outcome).state == MessageState.SENT
+
+    def test_without_a_sender_it_lies_in_the_outbox(self, merchant: str):
+        with environment.changed(RESEND_API_KEY=""):
+            trial = begin(merchant)
+        assert trial.carrier is None
+        assert settle(merchant, trial, trials.carry(trial)).state == MessageState.OUTBOX
+
+    @pytest.mark.parametrize(
+        ("answer", "state"),
+        [
+            (MessageRefusedError("no"), MessageState.FAILED),
+            (MessageLaterError("busy"), MessageState.FAILED),
+            (MessageUnknownError("gone"), MessageState.UNCERTAIN),
+        ],
+    )
+    def test_what_the_sender_says_is_shown(self, merchant: str, answer: Exception, state: MessageState):
+        trial = begin(merchant)
+        outcome = trials.carry(Trial(trial.outgoing, Carrier(answer)))
+        assert outcome.reason
+        assert settle(merchant, trial, outcome).state == state
+
+    def test_a_paused_sender_is_not_asked(self, merchant: str):
+        carrier = Carrier(paused="The key was refused.")
+        outcome = trials.carry(Trial(begin(merchant).outgoing, carrier))
+        assert carrier.handed == []
+        assert outcome == Outcome(MessageState.FAILED, reason="Your sender is paused: The key was refused.")
+
+    def test_twenty_an_hour_and_no_more_are_kept(self, merchant: str, clock: ManualClock):
+        for _ in range(trials.MOST_AN_HOUR):
+            begin(merchant)
+        with pytest.raises(TooManyTrialsError):
+            begin(merchant)
+        clock.advance(timedelta(hours=1, seconds=1))
+        newest = begin(merchant).outgoing.message_id
+        kept = messages(merchant)
+        assert len(kept) == trials.KEPT
+        assert kept[-1].id == newest
+
+
+class TestPreview:
+    def test_values_are_made_up_and_in_the_merchants_currency(self):
+        assert "49\u00a0¥" in MAIL.plain
+        assert "Ada Example" in MAIL.plain
+        assert MAIL.subject == "Ihre Zahlung an Acme kam nicht zustande"
+
+    def test_what_is_typed_is_drawn_before_it_is_saved(self):
+        source = Source("S {{ merchant }}", "H", "B {{ card | default('x') }}", "Go")
+        drawn = preview(
+            Target("*", Moment.LAST, "email", "en"), source, brand=Brand("Acme"), currency="usd",
+            today=date(2026, 3, 1), public_url="https://p.example",
+        )  # fmt: skip
+        assert drawn.subject == "S Acme"
+        assert "B 4242" in drawn.html
+        assert "Test" not in drawn.plain
+
+    def test_light_and_dark_do_not_ask_the_browser(self):
+        assert "prefers-color-scheme" in MAIL.html
+        for dark in (True, False):
+            assert "@media (prefers-color-scheme" not in in_scheme(MAIL.html, dark=dark)
+        assert in_scheme(MAIL.html, dark=True) != in_scheme(MAIL.html, dark=False)
