@@ -115,7 +115,7 @@ def _pulse(owner_url: str, ghosts: int) -> Outcome:
 def _audit(session: Session, merchant: str, ghosts: int, done: dict[str, int]) -> None:
     """Every ghost whose customer may be written to has one task, and nobody else has any."""
     tasks = session.exec(
-        select(func.count(), func.count(func.distinct(ScheduledTask.payload["ghost_id"].astext))).where(  # type: ignore[attr-defined]
+        select(func.count(), func.count(func.distinct(ScheduledTask.payload["ghost_id"].astext))).where(
             ScheduledTask.merchant_id == merchant, ScheduledTask.kind == "send_message"
         )
     ).one()

@@ -110,20 +110,25 @@ def together(
 ) -> list[Action]:  # fmt: skip
     """The next actions of one customer's ghosts, in their order: they share the places of each week.
 
-    Who would go first has the first place; at the same moment who was found first. `week` is the same in all.
+    Who would go first has the first place; at the same moment whose customer heard least of it, so that each invoice
+    is written about once before any is a second time, then who was found first. `week` is the same in all.
     """
     actions = [next_action(each, policy, now, default_zone, oracle) for each in histories]
     taken = list(histories[0].week) if histories else []
     waiting = [index for index, action in enumerate(actions) if action.name == SEND and not histories[index].under_way]
     if len(waiting) < 2:
         return actions
-    waiting.sort(key=lambda index: (actions[index].at, histories[index].found_at, histories[index].ghost_id))
+    waiting.sort(key=lambda index: (actions[index].at, *_turn(histories[index])))
     for index in waiting:
         mine = replace(histories[index], week=tuple(taken))
         actions[index] = action = next_action(mine, policy, now, default_zone, oracle)
         if action.name == SEND and action.at is not None:
             insort(taken, action.at)
     return actions
+
+
+def _turn(history: History) -> tuple[int, datetime, str]:
+    return history.messages_sent, history.found_at, history.ghost_id
 
 
 def forward(
@@ -138,10 +143,14 @@ def forward(
     played: list[list[Action]] = [[] for _ in histories]
     while True:
         actions = together(present, policy, now, default_zone, oracle)
-        due = [(each.at, index) for index, each in enumerate(actions) if each.name == SEND and each.at is not None]
+        due = [
+            (each.at, _turn(present[index]), index)
+            for index, each in enumerate(actions)
+            if each.name == SEND and each.at is not None
+        ]
         if not due or min(due)[0] > until:
             return [[*sent, following] for sent, following in zip(played, actions, strict=True)]
-        now, index = min(due)
+        now, _, index = min(due)
         played[index].append(actions[index])
         week = tuple(sorted((*present[index].week, now)))
         present = [replace(each, week=week) for each in present]

@@ -8,7 +8,7 @@ from sqlalchemy import func, tuple_
 from sqlmodel import Session, col, select
 
 from core.rows import is_one_of
-from models.ghost import GhostState, GhostTarget, ManualTask
+from models.ghost import OPEN_STATES, GhostState, GhostTarget, ManualTask
 from services.recovery.schemas import PlanRow
 
 _CHASED = (GhostState.OPEN, GhostState.CONTACTED, GhostState.CLICKED)
@@ -46,6 +46,12 @@ def list_chased_of_customers(session: Session, merchant_id: str, customer_ids: S
     return [PlanRow(*row) for row in session.execute(statement)] if customer_ids else []
 
 
+def read_chased_of_customers(session: Session, merchant_id: str, customer_ids: Sequence[str]) -> list[GhostTarget]:
+    """The same ghosts whole; nothing is locked."""
+    statement = select(GhostTarget).where(*_chased_of(merchant_id, customer_ids)).order_by(col(GhostTarget.id))
+    return list(session.exec(statement)) if customer_ids else []
+
+
 def lock_chased_of_customers(session: Session, merchant_id: str, customer_ids: Sequence[str]) -> list[GhostTarget]:
     """The same ghosts whole, as they are now, locked."""
     statement = (
@@ -64,6 +70,45 @@ def _chased_of(merchant_id: str, customer_ids: Sequence[str]) -> tuple[Any, ...]
         is_one_of(col(GhostTarget.customer_id), customer_ids),
         col(GhostTarget.state).in_(_CHASED),
     )
+
+
+def _open_of(merchant_id: str) -> tuple[Any, ...]:
+    return GhostTarget.merchant_id == merchant_id, col(GhostTarget.state).in_(OPEN_STATES)
+
+
+def count_open(session: Session, merchant_id: str) -> int:
+    """How many ghosts are open, paused ones included."""
+    return session.exec(select(func.count()).select_from(GhostTarget).where(*_open_of(merchant_id))).one()
+
+
+def list_open(session: Session, merchant_id: str) -> list[PlanRow]:
+    """What the plans of all open ghosts are made from; for a merchant who has few."""
+    return [PlanRow(*row) for row in session.execute(select(*_COLUMNS).where(*_open_of(merchant_id)))]
+
+
+def list_open_page(session: Session, merchant_id: str, offset: int, limit: int) -> list[GhostTarget]:
+    """Open ghosts, the latest found first."""
+    statement = (
+        select(GhostTarget)
+        .where(*_open_of(merchant_id))
+        .order_by(col(GhostTarget.found_at).desc(), col(GhostTarget.id))
+        .offset(offset)
+        .limit(limit)
+    )
+    return list(session.exec(statement))
+
+
+def lock_open_after(session: Session, merchant_id: str, after: str, limit: int) -> list[GhostTarget]:
+    """Open ghosts in the order of their ids, after the given one, locked."""
+    statement = (
+        select(GhostTarget)
+        .where(*_open_of(merchant_id), col(GhostTarget.id) > after)
+        .order_by(col(GhostTarget.id))
+        .limit(limit)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return list(session.exec(statement))
 
 
 def list_released(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> dict[str, datetime]:

@@ -70,6 +70,18 @@ def plans(
     return found
 
 
+def ahead(
+    session: Session, merchant: Merchant, ghosts: Sequence[Ghost], now: datetime, until: datetime, others: Others[Ghost]
+) -> dict[str, list[Action]]:
+    """What each of these ghosts gets until then if nothing else happens, and last what follows; nothing is written."""
+    families = _families(session, merchant.id, ghosts, now, others)
+    found: dict[str, list[Action]] = {}
+    for family, histories in zip(families, read_histories(session, merchant, families, now), strict=True):
+        played = schedule.forward(histories, merchant.policy, now, until, merchant.timezone)
+        found |= {ghost.id: actions for ghost, actions in zip(family, played, strict=True)}
+    return found
+
+
 def lasting_moment(ghost: Planned, action: Action, now: datetime) -> datetime | None:
     """When the action is due; one that was due already and still is keeps its moment, and so its task's key."""
     due = ghost.next_action_at

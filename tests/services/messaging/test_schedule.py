@@ -266,6 +266,7 @@ class TestForward:
         played = forward(TestOneCustomersGhosts.FORTY, POLICY, FOUND, FOUND + 14 * DAY)
         sends = sorted(action.at for actions in played for action in actions[:-1] if action.at)
         assert len(sends) == 4
+        assert all(len(actions) <= 2 for actions in played)  # each told once before any is told twice
         assert all(second - first >= WEEK for first, second in zip(sends, sends[2:], strict=False))
 
     def test_nothing_to_do_is_one_reason(self):
