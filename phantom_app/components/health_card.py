@@ -5,6 +5,7 @@ import reflex as rx
 from phantom_app import routes
 from phantom_app.components.parts import badge, link, panel, table
 from phantom_app.state.health_card import FindingRow, HealthCard, SeenRow
+from phantom_app.state.machinery import Machinery
 
 
 def _finding(view: FindingRow) -> rx.Component:
@@ -68,7 +69,14 @@ def health_card() -> rx.Component:
             rx.cond(
                 HealthCard.findings,
                 rx.el.ul(rx.foreach(HealthCard.findings, _finding), class_name="findings", aria_label="Findings"),
-                rx.el.p("Everything PHANTOM needs is in place.", data_testid="all-well"),
+                rx.el.p(
+                    rx.cond(
+                        Machinery.all_alive,
+                        "Everything PHANTOM needs is in place.",
+                        "Your account is set up rightly. A part of PHANTOM itself is away; it stands below.",
+                    ),
+                    data_testid="all-well",
+                ),
             ),
             test_id="health-card",
         ),

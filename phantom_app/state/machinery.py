@@ -175,6 +175,7 @@ class Machinery(rx.State):
     types: list[TypeRow] = []
     events: list[EventRow] = []
     parts: list[Part] = []
+    all_alive: bool = False
     schedules: list[ScheduleRow] = []
 
     async def _fill_intake(self) -> None:
@@ -186,11 +187,10 @@ class Machinery(rx.State):
 
     async def _fill_health(self) -> None:
         now = clock.now()
-        signs = (
-            *await as_tenant(merchant_signs),
-            *await as_platform(lambda session, _merchant: platform_signs(session)),
-        )
-        self.parts = [part(sign, now) for sign in signs]
+        own = await as_tenant(merchant_signs)
+        ours = await as_platform(lambda session, _merchant: platform_signs(session))
+        self.parts = [part(sign, now) for sign in (*own, *ours)]
+        self.all_alive = all(sign.health is Health.WORKING for sign in ours)
 
     async def _fill_schedules(self) -> None:
         now = clock.now()

@@ -158,7 +158,7 @@ def of_reading(facts: HealthFacts) -> Iterator[Finding]:
         "unreadable",
         Severity.ATTENTION,
         f"{number:,} {'object' if number == 1 else 'objects'} of Stripe's could not be read",
-        f"Since {since:%Y-%m-%d}. Nothing is guessed: what cannot be read is left out, neither counted nor chased.",
+        f"Since {since:%-d %b %Y}. Nothing is guessed: what cannot be read is left out, neither counted nor chased.",
         "Look at an example in Stripe. If it is complete there, its form is new to PHANTOM, and whoever runs it "
         "should know.",
         Place.STRIPE_INVOICES,
@@ -170,7 +170,7 @@ def _kind(kind: UnreadableKind) -> str:
     heard = "by hunts" if kind.via is ReadVia.HUNT else "by webhooks"
     form = f", in the {kind.shape} form" if kind.shape else ""
     such = f" (such as {', '.join(kind.examples)})" if kind.examples else ""
-    return f"{kind.number:,} {heard}: {kind.reason.replace('_', ' ')}{form}, since {kind.first_at:%Y-%m-%d}{such}"
+    return f"{kind.number:,} {heard}: {kind.reason.replace('_', ' ')}{form}, since {kind.first_at:%-d %b %Y}{such}"
 
 
 def _hunts(number: int) -> str:

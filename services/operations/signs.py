@@ -13,10 +13,12 @@ from sqlmodel import Session
 
 from core import clock, queue
 from core.config import settings
-from models.messaging import MessageState
+from models.messaging import Channel, MessageState
+from models.sending import SenderState
 from services.hunter import service as hunter
 from services.merchants import service as merchants
 from services.messaging import service as messaging
+from services.messaging.senders import service as senders
 from services.operations import repository
 
 SILENT = timedelta(seconds=45)
@@ -98,8 +100,11 @@ def _of_mail(session: Session, merchant_id: str) -> Sign:
     letters = messaging.outbox(session, merchant_id, _LOOKED_AT)
     good = max((each.sent_at for each in letters if each.state == MessageState.SENT and each.sent_at), default=None)
     refused = next((each for each in letters if each.state == MessageState.FAILED), None)
-    if settings().resend_api_key is None:
+    own = next((each for each in senders.senders_of(session, merchant_id) if each.channel is Channel.EMAIL), None)
+    if own is None and settings().resend_api_key is None:
         return Sign("mail", Health.NOT_SET_UP, good)
+    if own is not None and own.state is SenderState.PAUSED:
+        return Sign("mail", Health.TROUBLE, good, own.paused_at, own.paused_reason)
     refused_at = refused.due_at if refused else None
     failed_last = refused_at is not None and (good is None or refused_at > good)
     return Sign(

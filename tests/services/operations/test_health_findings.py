@@ -325,10 +325,10 @@ class TestReading:
         )
         finding = only(replace(WELL, unreadable=kinds))
         assert finding.title == "1,201 objects of Stripe's could not be read"
-        assert "2026-02-21" in finding.meaning
+        assert "21 Feb 2026" in finding.meaning
         assert finding.details == (
-            "1,200 by hunts: no currency, in the acacia form, since 2026-02-21 (such as in_1, in_2)",
-            "1 by webhooks: no amount, since 2026-03-01",
+            "1,200 by hunts: no currency, in the acacia form, since 21 Feb 2026 (such as in_1, in_2)",
+            "1 by webhooks: no amount, since 1 Mar 2026",
         )
 
 

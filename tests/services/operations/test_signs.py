@@ -7,6 +7,8 @@ from core import clock as core_clock
 from core import db, queue
 from core.clock import ManualClock
 from core.embedded.process import free_port
+from models.messaging import Channel
+from models.sending import MerchantSender, SenderState
 from services.operations.signs import Health, Sign, merchant_signs, platform_signs
 from tests.support import environment
 from tests.support.factories import make_merchant
@@ -86,3 +88,25 @@ class TestMerchant:
         assert of_merchant(merchant)["mail"].health is Health.WORKING
         with environment.changed(RESEND_API_KEY=""):
             assert of_merchant(merchant)["mail"].health is Health.NOT_SET_UP
+
+    def test_a_sender_of_its_own_that_was_refused(self, clock: ManualClock) -> None:
+        merchant = make_merchant()
+        with db.tenant_session(merchant) as session:
+            session.add(
+                MerchantSender(
+                    merchant_id=merchant,
+                    channel=Channel.EMAIL,
+                    provider="resend",
+                    address="billing@acme.example",
+                    key_print="p",
+                    webhook_token="t",
+                    state=SenderState.PAUSED,
+                    paused_reason="API key is invalid",
+                    paused_at=clock.now(),
+                    created_at=clock.now(),
+                    updated_at=clock.now(),
+                )
+            )
+        with environment.changed(RESEND_API_KEY=""):
+            found = of_merchant(merchant)["mail"]
+        assert (found.health, found.reason, found.bad_at) == (Health.TROUBLE, "API key is invalid", clock.now())
