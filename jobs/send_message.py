@@ -24,6 +24,7 @@ from services.integrations.stripe.errors import (
     StripeUnavailableError,
 )
 from services.integrations.stripe.parsing import INVOICE_EXPAND, UnreadableInvoiceError, parse_invoice
+from services.messaging import suppression
 from services.messaging.addresses import masked
 from services.messaging.senders import pace
 from services.messaging.senders import service as senders
@@ -41,9 +42,9 @@ log = logging.getLogger(__name__)
 
 
 def run(task: ClaimedTask) -> dict[str, Any]:
-    """The task of kind `send_message`: `{"ghost_id", "step"}`, and `channel` where it is known before."""
+    """The task of kind `send_message`: `{"ghost_id", "step"}`."""
     merchant_id, ghost_id, step = task.tenant, str(task.payload["ghost_id"]), int(task.payload["step"])
-    channel = Channel(task.payload.get("channel", Channel.EMAIL))
+    channel, who = Channel.EMAIL, f"{merchant_id}:{ghost_id}:{step}"  # most are mails; what it is, planning says
     try:
         with db.tenant_session(merchant_id) as session:
             invoice_id = outreach.invoice_of(session, merchant_id, ghost_id)
@@ -51,7 +52,7 @@ def run(task: ClaimedTask) -> dict[str, Any]:
             stripe = client_for(session, merchant_id) if invoice_id else None
         if invoice_id is None or stripe is None:
             return _held(merchant_id, ghost_id, step, "the ghost takes no message any more")
-        _await_turn(carrier, f"{merchant_id}:{ghost_id}:{step}")
+        _await_turn(carrier, who)
         fresh = parse_invoice(stripe.retrieve_invoice(invoice_id, INVOICE_EXPAND))
     except (StripeRateLimitedError, StripeUnavailableError) as error:
         raise Retry(after=BUSY_PAUSE, reason=error.code) from error
@@ -71,10 +72,11 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         metrics.MESSAGES.add("held")
         return {"sent": False, "reason": prepared.reason}
     crash_point("message.intended")
-    with db.tenant_session(merchant_id) as session:
-        carrier = senders.sender_for(session, merchant_id, prepared.message.channel)
+    carrier = _carrier_of(prepared.message)
     if doubt := _doubt(prepared, carrier):
         return _held(merchant_id, ghost_id, step, doubt)
+    if prepared.message.channel is not channel and prepared.fresh:
+        _await_turn_of(prepared, prepared.message, carrier, who)
     try:
         return _hand_over(prepared, prepared.message, carrier)
     except MessageKeyUsedError:
@@ -97,6 +99,23 @@ def _await_turn(carrier: Carrier | None, who: str) -> None:
     seconds = pace.turn(carrier.key_print, who, carrier.rate)
     if seconds > 0:
         raise Retry(after=timedelta(seconds=seconds), reason="sender_rate")
+
+
+def _await_turn_of(prepared: outreach.Prepared, message: OutgoingMessage, carrier: Carrier | None, who: str) -> None:
+    """The same once planning chose another channel: the slot is free again while it waits."""
+    try:
+        _await_turn(carrier, who)
+    except Retry as asked:
+        _postpone(prepared, message, asked.after or timedelta(), asked.reason)
+
+
+def _carrier_of(message: OutgoingMessage) -> Carrier | None:
+    """Who carries it; that the platform's own number is about to write to somebody is remembered for their STOP."""
+    with db.tenant_session(message.merchant_id) as session:
+        carrier = senders.sender_for(session, message.merchant_id, message.channel)
+        if carrier is not None and not carrier.own and message.channel is Channel.SMS:
+            suppression.remember_texted(session, message.merchant_id, message.recipient)
+    return carrier
 
 
 def _doubt(prepared: outreach.Prepared, carrier: Carrier | None) -> str:

@@ -1,0 +1,200 @@
+"""Text messages: only with consent, never twice, settled by callbacks, ended by STOP."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from core import crash_points, db
+from core.clock import ManualClock
+from jobs import send_message
+from models.messaging import Channel, Message, MessageState, Suppression
+from sandbox.stripe.faults import Fault
+from services.messaging import consents, links
+from services.messaging.senders import pace, service
+from services.messaging.senders.given import OwnText
+from services.recovery import texts
+from services.tasks.errors import Retry
+from services.tasks.schemas import ClaimedTask
+from tests.jobs.test_send_message import Death
+from tests.support import environment
+from tests.support.post_office import PostOffice
+from tests.support.shop import Shop
+
+ADA, ACCOUNT, TOKEN, ACME = "+12025550143", "AC" + "a" * 32, "0123456789abcdef" * 2, "+15005550006"
+
+
+class Texting:
+    """A customer whom mail cannot reach and who agreed to texts."""
+
+    def __init__(self, shop: Shop, office: PostOffice) -> None:
+        self.shop, self.office = shop, office
+        subscription = shop.subscriber(decline_code="expired_card")
+        shop.actions.update_customer(shop.account, subscription["customer"], phone="+1 (202) 555-0143")
+        shop.deliver()
+        with db.tenant_session(shop.merchant) as session:
+            service.set_text(session, shop.merchant, OwnText.read(ACCOUNT, TOKEN, ACME), "usr_1")
+            links.suppress(session, shop.merchant, Channel.EMAIL, "ada@example.com", "bounced")
+
+    def agree(self, state: str = "granted") -> None:
+        given = consents.read(channel="sms", address=ADA, happened_at=self.shop.clock.now(), state=state)
+        with db.tenant_session(self.shop.merchant) as session:
+            consents.record(session, self.shop.merchant, [given], "usr_1")
+
+    def fail_to_pay(self) -> None:
+        self.shop.pass_time(days=31, hours=11)  # daytime from New York to Honolulu
+
+    def send(self) -> dict[str, Any]:
+        payload = {"ghost_id": self.shop.ghosts[0].id, "step": 1}
+        now = self.shop.clock.now()
+        return send_message.run(ClaimedTask(1, "send_message", self.shop.merchant, payload, 1, 5, 0, "", "t", now))
+
+    def call_back(self) -> list[str]:
+        """Hand what Twilio posts to the handler that its task calls."""
+        outcomes = []
+        for posted in self.office.postman.take_deliveries():
+            form = {name: values[-1] for name, values in parse_qs(posted.body.decode()).items()}
+            message = parse_qs(urlsplit(posted.url).query)["message"][0]
+            data = {"message": message, "status": form["MessageStatus"], "sid": form["MessageSid"]}
+            outcomes.append(texts.handle(self.shop.merchant, texts.STATUS, data))
+        return outcomes
+
+    @property
+    def message(self) -> Message:
+        (found,) = self.shop.rows(Message)
+        return found
+
+    def accepted(self) -> int:
+        return len(self.office.outbox.messages(channel="sms"))
+
+
+@pytest.fixture
+def texting(database: object, redis_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Texting]:
+    monkeypatch.setattr(pace, "_alone", pace.Line())
+    shop = Shop.open(clock, monkeypatch, paused=False, sms=True)
+    with PostOffice.of(shop.world) as office:
+        yield Texting(shop, office)
+
+
+@pytest.fixture
+def agreed(texting: Texting) -> Texting:
+    texting.agree()
+    texting.fail_to_pay()
+    return texting
+
+
+def test_it_goes_with_the_merchants_own_number_and_callbacks_settle_it(agreed: Texting) -> None:
+    assert agreed.send()["sent"]
+    (kept,) = agreed.office.outbox.messages(to=ADA)
+    assert kept.sender == ACME
+    assert (agreed.message.channel, agreed.message.state) == (Channel.SMS, MessageState.SENT)
+    assert agreed.message.recipient == ADA
+    assert agreed.call_back() == ["already_known", "delivered"]
+    assert agreed.message.state == MessageState.DELIVERED
+
+
+def test_without_consent_and_after_taking_it_back_nothing_goes(texting: Texting) -> None:
+    texting.fail_to_pay()
+    assert texting.send()["sent"] is False
+    texting.agree()
+    texting.shop.clock.advance(timedelta(seconds=1))
+    texting.agree("withdrawn")
+    assert texting.send()["sent"] is False
+    assert texting.office.calls == []
+
+
+@pytest.mark.parametrize(("kind", "accepted"), [("cut_after", 1), ("error_after", 1), ("error_before", 0), ("cut", 0)])
+def test_an_answer_that_is_lost_makes_it_uncertain_at_once_and_it_is_never_sent_again(
+    agreed: Texting, kind: str, accepted: int
+) -> None:
+    agreed.office.twilio.faults.add(Fault(kind, times=1))
+    assert agreed.send() == {"sent": False, "reason": send_message.NOT_TWICE}
+    assert agreed.message.state == MessageState.UNCERTAIN
+    assert agreed.shop.ghosts[0].messages_sent == 1
+    assert agreed.send()["sent"] is False
+    assert agreed.accepted() == accepted
+    if accepted:
+        assert agreed.call_back() == ["sent", "delivered"]
+        assert agreed.message.state == MessageState.DELIVERED
+
+
+def test_a_death_after_the_hand_over_sends_no_second_one(agreed: Texting) -> None:
+    def die(name: str) -> None:
+        if name == "message.handed_over":
+            raise Death
+
+    with crash_points.reached(die), pytest.raises(Death):
+        agreed.send()
+    assert agreed.send()["sent"] is False
+    assert (agreed.accepted(), agreed.message.state) == (1, MessageState.UNCERTAIN)
+    agreed.shop.clock.advance(timedelta(days=31))
+    agreed.call_back()  # a month late, and still true
+    assert agreed.message.state == MessageState.DELIVERED
+    assert agreed.shop.ghosts[0].messages_sent == 1
+
+
+def test_a_rate_limit_loses_nothing(agreed: Texting, clock: ManualClock) -> None:
+    agreed.office.twilio.faults.add(Fault("rate_limit", times=1))
+    with pytest.raises(Retry):
+        agreed.send()
+    assert agreed.shop.rows(Message) == []
+    clock.advance(timedelta(minutes=1))
+    assert agreed.send()["sent"]
+    assert agreed.accepted() == 1
+
+
+def test_texts_have_a_line_of_their_own(agreed: Texting, clock: ManualClock) -> None:
+    with db.tenant_session(agreed.shop.merchant) as session:
+        carrier = service.sender_for(session, agreed.shop.merchant, Channel.SMS)
+    assert carrier is not None
+    with environment.changed(TWILIO_RATE="1"):
+        assert pace.turn(carrier.key_print, "somebody", carrier.rate) == 0
+        with pytest.raises(Retry, match="sender_rate"):
+            agreed.send()
+        assert agreed.shop.rows(Message) == []
+        clock.advance(timedelta(seconds=1))
+        assert agreed.send()["sent"]
+
+
+def test_who_stopped_at_twilio_is_suppressed(agreed: Texting) -> None:
+    agreed.office.outbox.set("opted_out", [[ADA, ACME]])
+    assert agreed.send() == {"sent": False, "reason": "opted_out"}
+    assert agreed.message.state == MessageState.FAILED
+    assert {(row.channel, row.reason) for row in agreed.shop.rows(Suppression)} == {
+        ("email", "bounced"),
+        ("sms", "stopped"),
+    }
+    assert agreed.shop.ghosts[0].next_action != "send_message"
+
+
+def test_after_stop_nothing_goes_and_the_ghost_says_why(agreed: Texting) -> None:
+    assert agreed.send()["sent"]
+    assert texts.handle(agreed.shop.merchant, texts.REPLY, {"from": ADA, "asks": "STOP"}) == "stopped"
+    assert texts.handle(agreed.shop.merchant, texts.REPLY, {"from": ADA, "asks": "STOP"}) == "already_known"
+    (ghost,) = agreed.shop.ghosts
+    assert ghost.next_action != "send_message"
+
+
+def test_a_revoked_token_pauses_texts_and_leaves_mail_alone(agreed: Texting) -> None:
+    agreed.office.outbox.set("twilio_accounts", {ACCOUNT: "another"})
+    with pytest.raises(Retry, match=service.PAUSED):
+        agreed.send()
+    assert agreed.shop.rows(Message) == []
+    with db.tenant_session(agreed.shop.merchant) as session:
+        (view,) = service.senders_of(session, agreed.shop.merchant)
+        assert (view.channel, view.paused_reason) == (Channel.SMS, "Authenticate")
+        mail = service.sender_for(session, agreed.shop.merchant, Channel.EMAIL)
+        assert mail is not None
+        assert mail.paused == ""
+
+
+@pytest.mark.parametrize("status", ["undelivered", "failed"])
+def test_what_twilio_could_not_deliver_has_failed(agreed: Texting, status: str) -> None:
+    agreed.send()
+    data = {"message": agreed.message.id, "status": status, "sid": "SM1", "error": "30003"}
+    assert texts.handle(agreed.shop.merchant, texts.STATUS, data) == "failed"
+    assert agreed.message.reason == "Twilio's error 30003."
+    late = {**data, "status": "sent", "error": ""}
+    assert texts.handle(agreed.shop.merchant, texts.STATUS, late) == "already_known"
