@@ -23,7 +23,8 @@ def checks() -> list[Check]:
 
 
 def checks_of_rows() -> list[Check]:
-    return [Check("stored keys", stored_keys, (SETTINGS, DATABASE, "schema"))]
+    needs = (SETTINGS, DATABASE, "schema")
+    return [Check("stored keys", stored_keys, needs), Check("keys of links", link_keys, needs)]
 
 
 def settings() -> str:
@@ -116,3 +117,28 @@ def stored_keys() -> str:
         )
     used = f"; in use: {', '.join(map(str, sorted(needed)))}" if needed else ""
     return f"all there for {len(looked_at)} merchants{used}"
+
+
+def link_keys() -> str:
+    """Links in messages open with the master key they were signed under, until their ghost is forgotten."""
+    from core import clock, db
+    from services.recovery.purge import KEEP
+    from services.vault import hash_keys
+
+    with db.system_session() as session:
+        found = hash_keys.succession(session)
+    version = config.settings().encryption_key_version
+    if found is None:
+        return f"version {version}; since when, a Sentinel notes within a minute of its start"
+    ends = found.since + KEEP
+    if found.former is None or clock.now() >= ends:
+        older = sorted(set(config.settings().master_keys()) - {version})
+        spare = f"; links need version {', '.join(map(str, older))} no longer" if older else ""
+        return f"version {version} since {found.since:%Y-%m-%d}{spare}"
+    if found.former not in config.settings().master_keys():
+        raise Trouble(
+            f"links mailed before {found.since:%Y-%m-%d %H:%M} UTC do not open: they were signed under key version "
+            f"{found.former}, which is not configured",
+            f'put the old key back into ENCRYPTION_KEYS, as {{"{found.former}": "key"}}, until {ends:%Y-%m-%d}',
+        )
+    return f"version {version}; links need version {found.former} until {ends:%Y-%m-%d}"

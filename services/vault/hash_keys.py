@@ -6,6 +6,8 @@ or was removed stays so.
 """
 
 import logging
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlmodel import Session
 
@@ -21,6 +23,14 @@ from services.vault.secret import Secret
 KEPT = (Purpose.SUPPRESSIONS, Purpose.TOMBSTONES)
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """`since` when the current master key is in use; `former` is the version before it, None for the first."""
+
+    since: datetime
+    former: int | None
 
 
 def lasting_keys(session: Session, purpose: Purpose) -> tuple[bytes, ...]:
@@ -77,6 +87,19 @@ def needed_masters(session: Session) -> set[int]:
         needed |= set(configured.master_keys()) - sealed
         needed |= {row.key_version for row in rows if row.version not in sealed}
     return needed & set(configured.master_keys()) - {configured.encryption_key_version}
+
+
+def succession(session: Session) -> Succession | None:
+    """Since when the current master key is in use, and which came before it; None until it was kept. System session.
+
+    A version's own row is written by the first Sentinel that has it, and again only under a newer one.
+    """
+    current = settings().encryption_key_version
+    rows = [row for purpose in KEPT for row in repository.list_hash_keys(session, purpose)]
+    began = [row.sealed_at for row in rows if row.version == current]
+    if not began:
+        return None
+    return Succession(min(began), max((row.version for row in rows if row.version < current), default=None))
 
 
 def _open(row: HashKey) -> bytes:

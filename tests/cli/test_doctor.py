@@ -196,6 +196,30 @@ class TestConfiguration:
         assert "key version 2" in found.detail
         assert "ENCRYPTION_KEYS" in found.remedy
 
+    def test_links_need_the_key_before_this_one_for_ninety_days(
+        self, database: WorkerDatabase, clock: ManualClock
+    ) -> None:
+        first, second = os.environ["ENCRYPTION_KEY"], "22" * 32
+        assert "a Sentinel notes" in configuration.link_keys()
+        with db.system_session() as session:
+            hash_keys.keep(session)
+        assert configuration.link_keys() == "version 1 since 2026-03-02"
+        clock.advance(timedelta(days=10))
+        both = {"ENCRYPTION_KEY": second, "ENCRYPTION_KEY_VERSION": "2", "ENCRYPTION_KEYS": json.dumps({"1": first})}
+        with environment.changed(**both):
+            with db.system_session() as session:
+                hash_keys.keep(session)
+            assert configuration.link_keys() == "version 2; links need version 1 until 2026-06-10"
+        with environment.changed(**(both | {"ENCRYPTION_KEYS": "{}"})):
+            clock.advance(timedelta(days=90) - timedelta(seconds=1))
+            found = problem(configuration.link_keys)
+            assert "links mailed before 2026-03-12 09:00 UTC do not open" in found.detail
+            assert '{"1": "key"}, until 2026-06-10' in found.remedy
+            clock.advance(timedelta(seconds=1))
+            assert configuration.link_keys() == "version 2 since 2026-03-12"
+        with environment.changed(**both):
+            assert configuration.link_keys() == "version 2 since 2026-03-12; links need version 1 no longer"
+
 
 @pytest.mark.usefixtures("database")
 class TestDatabase:
