@@ -82,7 +82,9 @@ def _field(name: str, label: str, lines: int, help_text: Any = None) -> rx.Compo
         "id": f"message-{name}",
         "name": name,
         "default_value": Messages.draft[name],
-        "on_change": calling(debounced(Messages.write, _WAIT), name),
+        "on_change": calling(debounced(Messages.write, _WAIT), name, Messages.edited),
+        # a button is pressed before that: what was typed last must be there first
+        "on_blur": calling(Messages.write, name, Messages.edited),
         "key": f"{name}-{Messages.edited}",
         "disabled": ~Messages.may_edit,
         "dir": "auto",

@@ -6,7 +6,7 @@ import reflex as rx
 
 from phantom_app import routes
 from phantom_app.components.forms import posted_form
-from phantom_app.components.parts import leaving, page_head, panel
+from phantom_app.components.parts import leaving, link, page_head, panel
 from phantom_app.components.sending import start_button
 from phantom_app.components.shell import framed
 from phantom_app.components.stripe_mails import QUESTION, stripe_mails_question
@@ -52,7 +52,8 @@ def _messages() -> rx.Component:
                 ),
                 start_button(),
             ),
-            class_name="panel-action",
+            link("Words and looks", to=routes.MESSAGES, class_name="button", data_testid="edit-messages"),
+            class_name="panel-action controls",
         ),
         test_id="messages-panel",
     )

@@ -122,11 +122,16 @@ class Messages(rx.State):
 
     @rx.event
     @allow(Permission.SETTINGS_MANAGE)
-    async def write(self, field: str, text: str) -> None:
-        """What was typed so far: looked at, drawn, and not yet saved."""
-        if field not in FIELDS:
+    async def write(self, field: str, edited: int, text: str) -> None:
+        """What was typed so far: looked at, drawn, and not yet saved.
+
+        `edited` is what the browser had in its fields: words for one message never arrive in another.
+        """
+        if field not in FIELDS or edited != self.edited:
             return
         text = str(text)[: lint.LONGEST[field] + 200].encode(errors="ignore").decode()
+        if text == self.draft[field]:
+            return
         self.draft = {**self.draft, field: text}
         self.note = ""
         await self._look()

@@ -44,7 +44,7 @@ def stored(ada: Person) -> list[MessageTemplate]:
 class TestEditing:
     def test_a_mistake_is_pointed_at_and_nothing_is_saved(self, editing: Page, ada: Person):
         editing.get_by_test_id("slot-funds-first").click()
-        expect(editing.get_by_test_id("field-body")).to_have_value(re.compile(r"\{\{ amount \}\}"))
+        expect(editing.get_by_test_id("editor-panel")).to_contain_text("PHANTOM’s words. What you save")
         editing.get_by_test_id("field-body").fill("Grüße 🙂\nIt is {{ amout }}.")
         expect(editing.get_by_test_id("flaw")).to_contain_text("Body, line 2, column 10: There is no “amout” here.")
         editing.get_by_test_id("save-message").click()
@@ -57,8 +57,10 @@ class TestEditing:
         editing.get_by_test_id("field-body").fill("Please look at your card.\n\nThank you!")
         preview = editing.frame_locator("[data-testid=look]")
         expect(preview.get_by_text("Please look at your card.").last).to_be_visible()
-        editing.get_by_test_id("save-message").click()
+        editing.get_by_test_id("field-subject").fill("{{ merchant }}, once more")
+        editing.get_by_test_id("save-message").click()  # before what was typed last is looked at
         expect(editing.get_by_test_id("slot-card_data-last")).to_have_text("Yours, v1")
+        assert stored(ada)[0].subject == "{{ merchant }}, once more"
         editing.get_by_test_id("reset-message").click()
         expect(editing.get_by_test_id("slot-card_data-last")).to_have_text("PHANTOM’s")
         expect(preview.get_by_text("This is our last message about it.").last).to_be_visible()
@@ -150,6 +152,11 @@ class TestRoles:
         page.goto(served.url + "/settings/messages")
         expect(page.get_by_text("Messages are not shown to your role")).to_be_visible()
         expect(page.get_by_test_id("look")).to_have_count(0)
+
+    def test_settings_lead_here(self, page: Page, served: Served, signed_in: Person):
+        page.goto(served.url + "/settings")
+        page.get_by_test_id("edit-messages").click()
+        expect(page.get_by_role("heading", name="Messages", exact=True)).to_be_visible()
 
     @pytest.mark.parametrize("width", [390, 1440])
     def test_it_fits(self, page: Page, served: Served, signed_in: Person, width: int):

@@ -14,7 +14,15 @@ from tests.phantom_app.served import Person, Served
 
 pytestmark = pytest.mark.browser
 
-INSIDE = ("/dashboard", "/recoveries", "/recoveries/gh_unknown", "/system", "/settings", "/welcome")
+INSIDE = (
+    "/dashboard",
+    "/recoveries",
+    "/recoveries/gh_unknown",
+    "/system",
+    "/settings",
+    "/settings/messages",
+    "/welcome",
+)
 OUTSIDE = ("/", "/sign-in")
 
 
