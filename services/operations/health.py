@@ -106,7 +106,7 @@ def _account(merchant: Merchant) -> AccountFacts:
         connected=merchant.stripe_user_id is not None and merchant.state == MerchantState.ACTIVE,
         livemode=merchant.livemode,
         scope=merchant.oauth_scope,
-        own_key=merchant.credential_mode == CredentialMode.RESTRICTED_KEY,
+        mode=CredentialMode(merchant.credential_mode),
         stripe_mails=StripeMails(merchant.stripe_mails),
         messages_on=not parse_policy(merchant.policy).paused,
     )

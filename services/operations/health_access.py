@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from services.integrations.stripe.access import Capability
+from models.merchant import CredentialMode
+from services.integrations.stripe.access import KEY_REFUSED, Capability
 from services.integrations.stripe.errors import StripePortalError
 from services.operations.health_facts import HealthFacts, Refusal
 from services.operations.health_schemas import Finding, Place, Severity
@@ -97,7 +98,17 @@ def not_connected() -> Finding:
 
 def of_credential(facts: HealthFacts) -> Iterator[Finding]:
     """The credential itself: refused, taken back, or good for reading alone."""
-    if is_locked_out(facts):
+    ours = facts.account.mode is CredentialMode.PLATFORM  # then the key is the operator's, for all merchants
+    if ours and any(each.code == KEY_REFUSED for each in facts.refusals):
+        yield Finding(
+            "key_refused",
+            Severity.PROBLEM,
+            "Stripe does not accept PHANTOM's own key",
+            "Nothing is found, nothing is charged and nobody is written to.",
+            "Whoever runs this PHANTOM has to set a STRIPE_SECRET_KEY that works; your connection is good.",
+            Place.NOWHERE,
+        )
+    elif is_locked_out(facts):
         yield Finding(
             "access_lost",
             Severity.PROBLEM,
@@ -130,7 +141,7 @@ def of_permissions(facts: HealthFacts) -> Iterator[Finding]:
         if each.capability is Capability.PORTAL and each.code in _PORTAL:
             yield _portal(each)
         elif not (facts.account.scope == READ_ONLY and each.capability in _WRITES):
-            yield _denied(each, own_key=facts.account.own_key)
+            yield _denied(each, own_key=facts.account.mode is CredentialMode.RESTRICTED_KEY)
 
 
 _WRITES = frozenset({Capability.PAY, Capability.SET_CARD, Capability.PORTAL})

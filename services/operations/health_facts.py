@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from models.merchant import StripeMails
+from models.merchant import CredentialMode, StripeMails
 from models.messaging import Channel
 from services.audit.unreadable import UnreadableKind
 from services.integrations.stripe.access import Capability
@@ -12,16 +12,13 @@ from services.integrations.stripe.access import Capability
 
 @dataclass(frozen=True, slots=True)
 class AccountFacts:
-    """The connection, and what the merchant said and decided. `scope` is OAuth's, empty in the other modes.
-
-    `own_key` says that the merchant gave a key of its own, whose permissions are set one by one.
-    """
+    """The connection, and what the merchant said and decided. `scope` is OAuth's, empty in the other modes."""
 
     connected_at: datetime | None
     connected: bool = True
     livemode: bool = True
     scope: str = "read_write"
-    own_key: bool = False
+    mode: CredentialMode = CredentialMode.OAUTH
     stripe_mails: StripeMails = StripeMails.NO
     messages_on: bool = True
 

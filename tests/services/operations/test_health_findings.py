@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from models.health import ReadVia
-from models.merchant import StripeMails
+from models.merchant import CredentialMode, StripeMails
 from models.messaging import Channel
 from services.audit.unreadable import UnreadableKind
 from services.integrations.stripe.access import KEY_REFUSED, NOT_PERMITTED, REVOKED, Capability
@@ -85,6 +85,20 @@ class TestCredential:
         facts = replace(facts, refusals=(*facts.refusals, Refusal(Capability.PAY, NOT_PERMITTED, NOW)))
         assert (only(facts).code, only(facts).severity) == ("access_lost", Severity.PROBLEM)
 
+    @pytest.mark.parametrize(
+        ("mode", "code", "said", "place"),
+        [
+            (CredentialMode.PLATFORM, KEY_REFUSED, "key_refused", Place.NOWHERE),
+            (CredentialMode.PLATFORM, REVOKED, "access_lost", Place.SETTINGS),
+            (CredentialMode.RESTRICTED_KEY, KEY_REFUSED, "access_lost", Place.SETTINGS),
+        ],
+    )
+    def test_a_refused_one_is_put_right_by_whose_it_is(
+        self, mode: CredentialMode, code: str, said: str, place: Place
+    ) -> None:
+        facts = replace(refused(Capability.ACCOUNT, code), account=replace(ACCOUNT, mode=mode))
+        assert (only(facts).code, only(facts).place) == (said, place)
+
     @pytest.mark.parametrize(("scope", "found"), [("read_only", ["read_only"]), ("read_write", []), ("", [])])
     def test_its_scope(self, scope: str, found: list[str]) -> None:
         assert codes(with_account(scope=scope)) == found
@@ -105,7 +119,7 @@ class TestPermissions:
     def test_each_one_says_what_is_not_done_and_which_permission_it_takes(self, capability: Capability) -> None:
         facts = refused(capability)
         assert (only(facts).code, only(facts).place) == (f"denied_{capability}", Place.SETTINGS)
-        own = only(replace(facts, account=replace(ACCOUNT, own_key=True)))
+        own = only(replace(facts, account=replace(ACCOUNT, mode=CredentialMode.RESTRICTED_KEY)))
         assert own.place is Place.STRIPE_KEYS
         assert own.remedy.startswith("Give PHANTOM's key in Stripe this permission: ")
 
