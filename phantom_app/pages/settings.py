@@ -7,10 +7,12 @@ import reflex as rx
 from phantom_app import routes
 from phantom_app.components.forms import posted_form
 from phantom_app.components.parts import leaving, link, page_head, panel
+from phantom_app.components.senders import senders_panels
 from phantom_app.components.sending import start_button
 from phantom_app.components.shell import framed
 from phantom_app.components.stripe_mails import QUESTION, stripe_mails_question
 from phantom_app.pages.page import Page
+from phantom_app.state.senders import Senders
 from phantom_app.state.sending import Sending
 from phantom_app.state.settings import Settings
 from phantom_app.state.shell import Shell
@@ -104,6 +106,7 @@ def settings() -> rx.Component:
                 test_id="account-panel",
             ),
             _messages(),
+            *senders_panels(),
             _stripes_own_mails(),
             class_name="columns even stretch",
         ),
@@ -114,5 +117,5 @@ PAGE = Page(
     routes.SETTINGS,
     "Settings – PHANTOM",
     settings,
-    on_load=[Shell.enter, Settings.load, Sending.load, StripeMails.load],
+    on_load=[Shell.enter, Settings.load, Sending.load, Senders.load, StripeMails.load],
 )
