@@ -1,6 +1,7 @@
 """Messages as people get them: escaped, on one subject line, without private reasons or promises."""
 
 import re
+from datetime import date
 
 import pytest
 
@@ -54,6 +55,12 @@ class TestBadInput:
     def test_a_brand_cannot_break_the_subject_line(self, nasty: str):
         assert message(brand=nasty).subject.isprintable()
 
+    def test_a_name_from_right_to_left_turns_nothing_beside_it_around(self):
+        rendered = message(name="דוד", brand="שלום בע״מ")
+        assert rendered.subject == "Your payment to \u2068שלום בע״מ\u2069 did not go through"
+        assert "Hello \u2068דוד\u2069," in rendered.plain
+        assert 'dir="auto"' not in rendered.html
+
     @pytest.mark.parametrize("name", [None, "", "   ", "\u200b"])
     def test_without_a_name_it_still_greets(self, name: str | None):
         assert "Hello," in message(name=name).plain
@@ -100,6 +107,38 @@ class TestLook:
         assert "prefers-color-scheme: dark" in html
         assert "<mj-" not in html
         assert re.search(r'<p style="[^"]*margin: 0 0 12px', html)
+
+    def test_a_logo_is_a_picture_with_the_name_for_whom_it_is_blocked(self):
+        html = render_mail(
+            Occasion("funds", 1, 3, Money(4900, "usd"), "Ada"),
+            brand=Brand("Acme & Söhne", logo_url="https://cdn.acme.com/logo.png"),
+            pay_url="https://phantom.example/r/token",
+            unsubscribe_url="https://phantom.example/u/token",
+        ).html
+        [picture] = re.findall(r"<img[^>]*>", html)
+        assert 'src="https://cdn.acme.com/logo.png"' in picture
+        assert 'alt="Acme &amp; Söhne"' in picture
+
+    def test_the_brand_stands_in_both_parts(self):
+        rendered = render_mail(
+            Occasion("funds", 1, 3, Money(4900, "usd"), "Ada"),
+            brand=Brand("Acme", signature=("Yours", "<b>Ada</b>"), address="Street 1, Town"),
+            pay_url="https://phantom.example/r/token",
+            unsubscribe_url="https://phantom.example/u/token",
+        )
+        assert "Yours\n<b>Ada</b>" in rendered.plain
+        assert "&lt;b&gt;Ada&lt;/b&gt;" in rendered.html
+        assert all("Street 1, Town" in part for part in (rendered.plain, rendered.html))
+
+    def test_what_is_ahead_says_so_and_when(self):
+        said = render_mail(
+            Occasion("charge_ahead", 1, 1, Money(4900, "eur"), "Ada", locale="de", day=date(2027, 3, 3)),
+            brand=Brand("Acme"),
+            pay_url="https://phantom.example/r/token",
+            unsubscribe_url="https://phantom.example/u/token",
+        ).plain
+        assert "ist am 3. März 2027 fällig" in said
+        assert "eine Zahlung für Ihr Abonnement bevorsteht" in said
 
     def test_nothing_is_loaded_from_anywhere(self):
         assert not re.search(r"<(img|link|script|iframe)|url\(|@import", message().html)
