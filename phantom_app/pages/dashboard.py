@@ -46,8 +46,31 @@ def _nothing_yet() -> rx.Component:
     )
 
 
+def _presence() -> rx.Component:
+    seen = rx.el.p(
+        rx.el.strong(Dashboard.presence.customers, class_name="number", data_testid="active-customers"),
+        " used your product in the last 7 days and have not paid: ",
+        rx.el.strong(Dashboard.presence.amount, class_name="number", data_testid="active-amount"),
+        ". ",
+        link("Show them first", to=routes.RECOVERIES),
+    )
+    untold = rx.el.p(
+        "PHANTOM has not been told of any use yet. Once your application asks who may come in, customers who use it "
+        "without having paid appear here.",
+        class_name="soft",
+        data_testid="no-presence",
+    )
+    return panel(
+        "Unpaid and active",
+        f"As of now, {Dashboard.currency.upper()}",
+        rx.cond(Dashboard.loaded, rx.cond(Dashboard.presence.is_told, seen, untold), skeletons(1, "24px")),
+        test_id="presence-panel",
+    )
+
+
 def _charts() -> rx.Component:
     return rx.fragment(
+        _presence(),
         panel(
             "Found and recovered",
             Dashboard.period,

@@ -67,6 +67,7 @@ def _row(ghost: GhostView) -> rx.Component:
         rx.el.td(
             link(ghost.name, to=ghost.link, class_name="cell-main row-link", title=ghost.name),
             rx.el.span(ghost.email, class_name="cell-sub", title=ghost.email),
+            rx.cond(ghost.seen != "", badge(ghost.seen, "at-risk", data_testid="seen")),
             class_name="customer",
         ),
         rx.el.td(ghost.amount, class_name="number right strong", custom_attrs={"data-label": "Amount"}),
@@ -100,7 +101,7 @@ def _list() -> rx.Component:
             rx.el.caption("Ghosts", class_name="hidden-visually"),
             rx.el.thead(
                 rx.el.tr(
-                    rx.el.th("Customer", scope="col"),
+                    _sortable("Customer, last active first", "active"),
                     _sortable("Amount", "amount", "right"),
                     rx.el.th("State", scope="col"),
                     rx.el.th("Decline", scope="col"),

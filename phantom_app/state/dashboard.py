@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import reflex as rx
+from sqlmodel import Session
 
 from core import clock
 from phantom_app import live
@@ -15,6 +16,8 @@ from services.analytics import service as analytics
 from services.analytics.schemas import Dashboard as Figures
 from services.analytics.schemas import Figure, Funnel
 from services.identity.permissions import Permission
+from services.recovery import presence
+from services.recovery.presence import Active
 
 PERIODS = (7, 30, 90)
 
@@ -51,6 +54,15 @@ class SliceView:
     width: str
 
 
+@dataclass(frozen=True)
+class PresenceView:
+    """Who uses the product without having paid; `is_told` False as long as nobody was seen at all."""
+
+    is_told: bool
+    customers: str
+    amount: str
+
+
 class Dashboard(rx.State):
     """Everything the dashboard shows; rebuilt by every load."""
 
@@ -70,16 +82,18 @@ class Dashboard(rx.State):
     axis: list[str] = []
     slices: list[SliceView] = []
     trend_summary: str = ""
+    presence: PresenceView = PresenceView(False, "", "")
 
     async def _fill(self) -> None:
         currency, days = self.currency or None, self.days
-        self._show(
-            await as_tenant(
-                lambda session, merchant: analytics.dashboard(session, merchant, currency=currency, days=days)
-            )
-        )
 
-    def _show(self, shown: Figures) -> None:
+        def read(session: Session, merchant: str) -> tuple[Figures, Active]:
+            shown = analytics.dashboard(session, merchant, currency=currency, days=days)
+            return shown, presence.active(session, merchant, shown.currency, clock.now())
+
+        self._show(*await as_tenant(read))
+
+    def _show(self, shown: Figures, active: Active) -> None:
         now = clock.now()
         self.currency = shown.currency
         self.currencies, self.several_currencies = list(shown.currencies), len(shown.currencies) > 1
@@ -106,6 +120,7 @@ class Dashboard(rx.State):
             )
             for each in sorted(shown.categories, key=lambda each: -each.amount)
         ]
+        self.presence = presence_view(active, shown.currency)
         self.loaded = True
 
     @rx.event
@@ -174,6 +189,14 @@ def figures_of(shown: Figures) -> list[FigureView]:
             Tone.NEUTRAL.value,
         ),
     ]  # fmt: skip
+
+
+def presence_view(active: Active, currency: str) -> PresenceView:
+    """The measure in words; nothing is claimed before anybody was seen."""
+    word = "customer" if active.customers == 1 else "customers"
+    return PresenceView(
+        active.is_told, f"{formats.count(active.customers)} {word}", formats.money(active.amount, currency)
+    )
 
 
 def steps_of(funnel: Funnel) -> list[StepView]:

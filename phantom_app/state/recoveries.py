@@ -13,10 +13,11 @@ from phantom_app.state import formats, words
 from phantom_app.state.access import as_tenant, words_of
 from services.identity.permissions import Permission
 from services.recovery import service as recovery
+from services.recovery.presence import ACTIVE, PRESENT_STATES
 from services.recovery.schemas import GhostPage, GhostQuery, GhostRow
 
 PAGE_SIZE = 25
-SORTS = ("found", "amount", "next")
+SORTS = ("found", "amount", "next", "active")
 FILTERS: dict[str, tuple[GhostState, ...]] = {
     "": (),
     "still-open": tuple(sorted(OPEN_STATES)),
@@ -43,6 +44,7 @@ class GhostView:
     next: str
     next_when: str
     found: str
+    seen: str  # lately, using the product without having paid
 
 
 NOBODY = GhostView(*[""] * len(fields(GhostView)))
@@ -68,7 +70,15 @@ def ghost_view(row: GhostRow, now: datetime) -> GhostView:
         next=words.ACTIONS.get(row.next_action, words.plain(row.next_action)) if row.next_action else formats.NONE,
         next_when=formats.distance(row.next_action_at, now) if row.next_action_at else "",
         found=formats.distance(row.found_at, now),
+        seen=_seen(row, now),
     )
+
+
+def _seen(row: GhostRow, now: datetime) -> str:
+    """Who owes and was seen in the last 7 days; said of nobody else."""
+    if row.state not in PRESENT_STATES or row.last_seen_at is None or now - row.last_seen_at > ACTIVE:
+        return ""
+    return f"Active {formats.distance(row.last_seen_at, now)}"
 
 
 class Recoveries(rx.State):
@@ -83,7 +93,7 @@ class Recoveries(rx.State):
     search: str = ""
     state_filter: str = ""
     strategy_filter: str = ""
-    sort: str = "found"
+    sort: str = "active"
     ascending: bool = False
     filtered: bool = False
     export_link: str = ""

@@ -1,0 +1,1 @@
+"""What leaves for others than customers: usage for the operator's bill."""

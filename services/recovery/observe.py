@@ -13,7 +13,17 @@ from core import ids
 from models.ghost import OPEN_STATES, UNPAID_STATES, FoundVia, GhostKind, GhostState, GhostTarget, Strategy
 from services.audit import service as audit
 from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
-from services.recovery import attempts, attempts_repository, manual, neighbours, purge, repository, settle, tombstones
+from services.recovery import (
+    attempts,
+    attempts_repository,
+    manual,
+    neighbours,
+    presence,
+    purge,
+    repository,
+    settle,
+    tombstones,
+)
 from services.recovery.classify import Classification, Verdict, classify
 from services.recovery.lifecycle import Trigger
 from services.recovery.strategy import DeclineGroup, decide
@@ -125,6 +135,7 @@ def _create(work: Work, fresh: list[tuple[InvoiceFacts, Classification]], via: F
         else:
             work.plan(ghost)
         ghosts.append(ghost)
+    presence.take_over(work.session, work.merchant.id, ghosts)
     work.session.flush()
     repository.add_attempts(work.session, charges)
     for ghost in ghosts:

@@ -15,7 +15,7 @@ from models.privacy import TombstoneKind
 from services.analytics import shards
 from services.audit import service as audit
 from services.messaging import repository as messages
-from services.recovery import repository, tombstones
+from services.recovery import presence, repository, tombstones
 from services.recovery.lifecycle import Trigger, can
 from services.recovery.work import Work, merchant_context
 from services.tasks import service as tasks
@@ -38,6 +38,7 @@ def purge_due(session: Session, merchant_id: str, now: datetime) -> int:
         forget(work, ghost, "Its personal data was removed 90 days after it was found.")
     work.finish()
     finish(work, ghosts)
+    presence.prune(session, merchant_id, now, PAGE)
     return len(ghosts)
 
 
@@ -63,6 +64,7 @@ def erase_customer(session: Session, merchant_id: str, customer_id: str, now: da
         forget(work, ghost, ON_REQUEST)
     work.finish()
     finish(work, ghosts)
+    presence.forget(session, merchant_id, [customer_id])
     tombstones.bury(session, merchant_id, TombstoneKind.CUSTOMER, [customer_id], now)
     audit.log_event(
         session, merchant_id, "recovery.customer_erased", "A customer's personal data was removed on request."
@@ -76,6 +78,7 @@ def forget(work: Work, ghost: GhostTarget, why: str) -> None:
         work.move(ghost, Trigger.EXHAUSTED, why)
     ghost.customer_email = ghost.customer_name = ghost.customer_phone = None
     ghost.customer_language = ghost.card_last4 = ""
+    ghost.last_presence_at = None
     ghost.purged_at = ghost.purged_at or work.now
     work.event(ghost, "purged", why)
 

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
 from core.rows import insert_rows, is_one_of
-from models.ghost import UNPAID_STATES, GhostEvent, GhostState, GhostTarget, ManualTask, ManualTaskState
+from models.ghost import UNPAID_STATES, GhostEvent, GhostKind, GhostState, GhostTarget, ManualTask, ManualTaskState
 from models.messaging import Message
 from models.money import AttemptSource, AttemptState, PaymentAttempt, Recovery
 from services.recovery.schemas import GhostQuery
@@ -21,6 +21,7 @@ _SORTS = {
     "found": col(GhostTarget.found_at),
     "amount": col(GhostTarget.amount_cents),
     "next": col(GhostTarget.next_action_at),
+    "active": col(GhostTarget.last_presence_at),
 }
 
 
@@ -81,6 +82,7 @@ def list_unpaid_of_subscription(session: Session, merchant_id: str, subscription
         .where(
             GhostTarget.merchant_id == merchant_id,
             GhostTarget.subscription_id == subscription_id,
+            GhostTarget.kind == GhostKind.FAILED,
             col(GhostTarget.state).in_(UNPAID_STATES),
         )
         .order_by(col(GhostTarget.id))
@@ -93,6 +95,7 @@ def list_unpaid_of_customer(session: Session, merchant_id: str, customer_id: str
         .where(
             GhostTarget.merchant_id == merchant_id,
             GhostTarget.customer_id == customer_id,
+            GhostTarget.kind == GhostKind.FAILED,
             col(GhostTarget.state).in_(UNPAID_STATES),
         )
         .order_by(col(GhostTarget.original_invoice_date), col(GhostTarget.id))
@@ -287,10 +290,12 @@ def list_ghosts(session: Session, merchant_id: str, query: GhostQuery) -> Sequen
     """One page, in a total order (ties by id), so that paging neither repeats nor skips."""
     key = _SORTS[query.sort]
     order = key.asc().nulls_last() if query.ascending else key.desc().nulls_last()
+    # Those never seen have the newest first, as the list has without presence.
+    then = [col(GhostTarget.found_at).desc()] if query.sort == "active" else []
     statement = (
         select(GhostTarget)
         .where(*_conditions(merchant_id, query))
-        .order_by(order, col(GhostTarget.id))
+        .order_by(order, *then, col(GhostTarget.id))
         .offset((query.page - 1) * query.page_size)
         .limit(query.page_size)
     )

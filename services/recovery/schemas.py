@@ -36,6 +36,7 @@ class GhostRow:
     click_count: int
     recovered: int
     closed_at: datetime | None
+    last_seen_at: datetime | None  # using the product, while unpaid
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class GhostPage:
 
 @dataclass(frozen=True, slots=True)
 class GhostQuery:
-    """What the list shows. `sort` is one of found, amount, next; newest or largest first unless `ascending`."""
+    """What the list shows. `sort` is one of found, amount, next, active; newest or largest first unless `ascending`."""
 
     states: tuple[GhostState, ...] = ()
     strategies: tuple[Strategy, ...] = ()

@@ -27,7 +27,7 @@ from services.tasks import service as tasks
 
 MAX_PAGE_SIZE = 100
 EXPORT_PAGE = 500
-SORTS = ("found", "amount", "next")
+SORTS = ("found", "amount", "next", "active")
 
 
 def list_ghosts(session: Session, merchant_id: str, query: GhostQuery) -> GhostPage:
@@ -197,6 +197,7 @@ def ghost_row(ghost: GhostTarget) -> GhostRow:
         click_count=ghost.click_count,
         recovered=ghost.recovered_cents,
         closed_at=ghost.closed_at,
+        last_seen_at=ghost.last_presence_at,
     )
 
 

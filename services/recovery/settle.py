@@ -31,7 +31,7 @@ def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     mechanism = credit.mechanism
     amount = _came_back(ghost, facts)
     ghost.mechanism, ghost.recovered_cents = mechanism, amount
-    ghost.next_payment_attempt = None
+    ghost.next_payment_attempt = ghost.last_presence_at = None  # nobody to look for any more
     # A refund or dispute later names the payment that succeeded, not the one that failed.
     ghost.payment_intent_id = facts.payment_intent_id or ghost.payment_intent_id
     shown_at = paid_at
@@ -82,6 +82,7 @@ def lose(work: Work, ghost: GhostTarget, reason: str, trigger: Trigger, *, still
             ghost.close_reason = trigger.value
         return False
     ghost.close_reason = GIVEN_UP if given_up else trigger.value
+    ghost.last_presence_at = None
     if trigger is Trigger.LOST:
         work.changes.day(work.now.date(), ghost.currency, lost_count=1, lost_cents=ghost.amount_cents)
     audit.log_event(work.session, work.merchant.id, f"recovery.{trigger.value}", reason, facts={"ghost_id": ghost.id})
