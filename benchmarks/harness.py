@@ -203,7 +203,7 @@ def place() -> Iterator[Place]:
 def forget_servers() -> None:
     """Close this process's connections, and know nothing of where they led: the next place is elsewhere."""
     db.dispose()
-    for engine in (db.application_engine, db.system_engine):
+    for engine in db.ENGINES:
         engine.cache_clear()
     queue.disconnect()
     config.settings.cache_clear()

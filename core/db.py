@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, Engine, PoolProxiedConnection, QueuePool, create_engine, event, text
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import SessionTransaction
@@ -28,6 +28,9 @@ _SERVER_OPTIONS = (
     " -c lock_timeout=10000"
     # A client whose machine is gone must not keep its row locks: the server finds out in seven seconds, not in hours.
     " -c tcp_keepalives_idle=3 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=2 -c tcp_user_timeout=7000"
+)
+_WALK_INDEXES = "".join(
+    f" -c enable_{way}=off" for way in ("seqscan", "bitmapscan", "sort", "incremental_sort", "mergejoin", "hashjoin")
 )
 _CLIENT_OPTIONS = {  # and so does the client whose server is gone: not by TCP's own patience, which is a quarter hour
     "connect_timeout": 5,
@@ -47,7 +50,8 @@ _LOCK_NOT_AVAILABLE = "55P03"
 # connection lost, lost race, no room (disk, memory, connections), server stopped or started, disk failed; and our
 # own transaction ended by its idle limit, which happens to a process that was stopped
 _PASSING = ("08", "40", "53", "57P", "58", "25P03", _LOCK_NOT_AVAILABLE)
-_SET_SCOPE = text("select set_config('app.merchant_id', :merchant_id, true), set_config('app.user_id', :user_id, true)")
+_SET_SCOPE = "select set_config('app.merchant_id', %s, true), set_config('app.user_id', %s, true)"
+WALKS = "walks_indexes"  # in the `info` of sessions whose connections follow indexes anyway
 
 
 class PoolExhausted(psycopg.errors.TooManyConnections):
@@ -64,15 +68,18 @@ class _Pool(QueuePool):
             raise PoolExhausted(str(error)) from None
 
 
-def make_engine(url: str, *, poolclass: type[Pool] | None = None, pool_size: int = 5) -> Engine:
+def make_engine(
+    url: str, *, poolclass: type[Pool] | None = None, pool_size: int = 5, server_options: str = "", **options: Any
+) -> Engine:
     """An engine with limits for statements, idle transactions and lost networks; it connects at first use."""
     pool = {"poolclass": _Pool, "pool_size": pool_size, "max_overflow": 10, "pool_timeout": POOL_TIMEOUT_SECONDS}
-    options: dict[str, Any] = {"poolclass": poolclass} if poolclass else pool
+    pooled: dict[str, Any] = {"poolclass": poolclass} if poolclass else pool
     return create_engine(
         url,
         pool_pre_ping=True,
         hide_parameters=True,  # an error's text must not carry customers' names and addresses into the logs
-        connect_args={**_CLIENT_OPTIONS, "options": _SERVER_OPTIONS},
+        connect_args={**_CLIENT_OPTIONS, "options": _SERVER_OPTIONS + server_options},
+        **pooled,
         **options,
     )
 
@@ -87,11 +94,21 @@ def system_engine() -> Engine:
     return make_engine(settings().database_system_url.get_secret_value())
 
 
+def make_queue_engine(url: str) -> Engine:
+    """An engine of `queue_session`."""
+    return make_engine(url, server_options=_WALK_INDEXES, isolation_level="AUTOCOMMIT")
+
+
+@functools.cache
+def queue_engine() -> Engine:
+    return make_queue_engine(settings().database_system_url.get_secret_value())
+
+
 def _scope(session: Session, merchant_id: str, user_id: str) -> None:
     """Put the tenant into every transaction the session begins; `set_config(…, true)` ends with each of them."""
 
     def begin(_session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
-        connection.execute(_SET_SCOPE, {"merchant_id": merchant_id, "user_id": user_id})
+        connection.exec_driver_sql(_SET_SCOPE, (merchant_id, user_id))
 
     event.listen(session, "after_begin", begin)
 
@@ -118,6 +135,18 @@ def user_session(user_id: str = "") -> Iterator[Session]:
 def system_session() -> Iterator[Session]:
     """A session of the system login: the platform's own tables only."""
     with Session(system_engine(), expire_on_commit=False) as session, session.begin():
+        yield session
+
+
+@contextlib.contextmanager
+def queue_session() -> Iterator[Session]:
+    """A session of the system login for the queue, where each statement is a transaction: no BEGIN, no COMMIT.
+
+    Its connections follow indexes, whatever the statistics say: they are a minute old at best, and most of the time
+    hardly anything is pending. A planner that believes them collects and sorts a million rows that came since.
+    """
+    with Session(queue_engine(), expire_on_commit=False) as session, session.begin():
+        session.info[WALKS] = True
         yield session
 
 
@@ -151,8 +180,12 @@ def is_passing(error: DBAPIError) -> bool:
     return state.startswith(_PASSING)
 
 
+ENGINES = (application_engine, system_engine, queue_engine)
+"""Of this process; each is made when it is first asked for."""
+
+
 def dispose() -> None:
     """Close all pooled connections: after a fork, and at shutdown."""
-    for engine in (application_engine, system_engine):
+    for engine in ENGINES:
         if engine.cache_info().currsize:
             engine().dispose()

@@ -12,7 +12,7 @@ from services.tasks.schemas import ClaimedTask
 def run(task: ClaimedTask) -> dict[str, Any]:
     """Idempotent: a second run of a handled event does nothing, one after a crash repeats idempotent handlers."""
     event_id = str(task.payload["event_id"])
-    with db.system_session() as session:
+    with db.queue_session() as session:
         stored = service.get_event(session, event_id)
     if stored is None or stored.handled_at is not None:
         return {"event_id": event_id, "outcome": "already_handled" if stored else "missing"}
@@ -23,6 +23,6 @@ def run(task: ClaimedTask) -> dict[str, Any]:
     else:
         outcome = handlers.handle(service.read_event(stored))
     crash_point("event.handled")
-    with db.system_session() as session:
+    with db.queue_session() as session:
         service.mark_handled(session, event_id, outcome)
     return {"event_id": event_id, "outcome": outcome}

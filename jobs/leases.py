@@ -77,7 +77,7 @@ class LeaseKeeper:
         held = self.unsettled()
         if not held:
             return
-        with db.system_session() as session:
+        with db.queue_session() as session:
             kept = tasks.extend_lease(session, held, LEASE)
         with self._lock:
             # What was settled while we asked is missing from `kept` for the best of reasons.

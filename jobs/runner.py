@@ -106,7 +106,7 @@ class Runner:
         ran = 0
         while ran < limit and not self.stopping.is_set():
             wanted = min(limit - ran, batch)
-            with db.system_session() as session:
+            with db.queue_session() as session:
                 claimed = tasks.claim(session, self.owner, wanted, kinds, LEASE, lane=lane, turns=self.turns)
             if not claimed:
                 break
@@ -219,7 +219,7 @@ class _Batch:
         self._delayed.append(_Delay(task, Retry(after=pause, reason=f"database: {name}")))
 
     def _settle(self) -> None:
-        """Write down what was done, in one transaction; patient while PostgreSQL restarts."""
+        """Write down what was done, one statement for all that is done; patient while PostgreSQL restarts."""
         settled = [
             *(entry.task for entry in self._done),
             *(failure.task for failure in self._failed),
@@ -248,26 +248,29 @@ class _Batch:
                 _nap.wait(SETTLE_PAUSE)
 
     def _write(self) -> None:
-        with db.system_session() as session:
+        """Each statement is a transaction: what is written needs no second try when a later one does."""
+        with db.queue_session() as session:
             kept = tasks.complete(session, self._done)
-            for failure in self._failed:
-                state = tasks.fail(
-                    session, failure.task, failure.error, chance=self._runner.chance, final=failure.final
-                )
-                if state is None:
-                    log.warning("task.lease_lost", extra={"facts": _facts(failure.task)})
-            for delay in self._delayed:
+            lost = [entry.task for entry in self._done if entry.task.id not in kept]
+            self._done = []
+            while self._failed:
+                each, chance = self._failed[-1], self._runner.chance
+                if tasks.fail(session, each.task, each.error, chance=chance, final=each.final) is None:
+                    lost.append(each.task)
+                self._failed.pop()
+            while self._delayed:
+                delay = self._delayed[-1]
                 moment = delay.asked.at or clock.now() + (delay.asked.after or timedelta())
                 tasks.postpone(session, delay.task, run_at=moment, reason=str(delay.asked))
-        for entry in self._done:
-            if entry.task.id not in kept:
-                log.warning("task.lease_lost", extra={"facts": _facts(entry.task)})
+                self._delayed.pop()
+        for task in lost:
+            log.warning("task.lease_lost", extra={"facts": _facts(task)})
 
     def give_back(self) -> None:
         """Let others have what is not settled; a result that still comes is refused by its lease."""
         left = self._keeper.unsettled()
         if left:
-            with db.system_session() as session:
+            with db.queue_session() as session:
                 tasks.release(session, left)
             self._keeper.settled(left)
 

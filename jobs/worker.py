@@ -60,7 +60,7 @@ def run_batch(queue_name: str = queue.TASK_QUEUE) -> int:
 
 def _wake_long_lane() -> None:
     """Nobody who schedules work needs to know of lanes: the quick one, always woken, passes it on."""
-    with db.system_session() as session:
+    with db.queue_session() as session:
         waits = upkeep.lanes_with_due(session, [TaskLane.LONG])
     if waits:
         queue.announce_work(queue.LONG_TASK_QUEUE)

@@ -78,7 +78,7 @@ def database(pytestconfig: pytest.Config) -> Iterator[WorkerDatabase]:
 @pytest.fixture
 def short_pools(database: WorkerDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Pools as long as ever, whose callers wait a tenth of a second for a connection."""
-    engines = (db.application_engine, db.system_engine)
+    engines = db.ENGINES
     with monkeypatch.context() as patched:
         patched.setattr(db, "POOL_TIMEOUT_SECONDS", 0.1)
         for engine in engines:

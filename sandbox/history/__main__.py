@@ -61,12 +61,12 @@ def do_not_wait_for_the_disk() -> None:
     """An unfinished history is thrown away whole, so its commits need not be on the disk one by one."""
 
     def relax(connection: "psycopg.Connection[tuple[object, ...]]", _record: object) -> None:
-        connection.autocommit = True
+        former, connection.autocommit = connection.autocommit, True
         connection.execute("set synchronous_commit = off")
-        connection.autocommit = False
+        connection.autocommit = former
 
-    for engine in (db.application_engine(), db.system_engine()):
-        event.listen(engine, "connect", relax)
+    for engine in db.ENGINES:
+        event.listen(engine(), "connect", relax)
     db.dispose()
 
 

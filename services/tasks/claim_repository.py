@@ -13,13 +13,13 @@ from typing import Any
 from sqlalchemy import Row, TextClause, text
 from sqlmodel import Session
 
+from core import db
 from models.work import TaskLane
 from services.tasks.turns import Turns
 
 PROMOTED_AT_ONCE = 2000
 
-# Statistics are a minute old at best, and most of the time hardly anything is pending: a planner that believes them
-# collects and sorts a million rows that came since. In this transaction it may only walk along indexes.
+# For sessions other than `db.queue_session`, which says why.
 _WALK = text("""
 select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
     set_config('enable_sort', 'off', true), set_config('enable_incremental_sort', 'off', true),
@@ -120,7 +120,8 @@ def claim_statement(of_kinds: bool) -> TextClause:
 
 def walk_indexes(session: Session) -> None:
     """For the rest of the transaction: statements on the queue follow its indexes, whatever the statistics say."""
-    session.execute(_WALK)
+    if not session.info.get(db.WALKS):
+        session.execute(_WALK)
 
 
 def claim(

@@ -35,7 +35,7 @@ def exhausted(engine: Engine) -> contextlib.ExitStack:
 
 def test_nothing_can_be_claimed_until_one_comes_back() -> None:
     task_id = put()
-    with exhausted(db.system_engine()):
+    with exhausted(db.queue_engine()):
         with pytest.raises(OperationalError) as caught:
             run_due()
         assert isinstance(caught.value.orig, db.PoolExhausted)

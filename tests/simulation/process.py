@@ -165,16 +165,19 @@ class MachineOfNow:
 
 @contextlib.contextmanager
 def watched_engines(machine: MachineOfNow) -> Iterator[None]:
-    """The process's two engines, with death built in; the former ones come back afterwards."""
+    """The process's engines, with death built in; the former ones come back afterwards."""
     told = settings()
-    made = [db.make_engine(url.get_secret_value()) for url in (told.database_url, told.database_system_url)]
+    application = db.make_engine(told.database_url.get_secret_value())
+    system = db.make_engine(told.database_system_url.get_secret_value())
+    queued = db.make_queue_engine(told.database_system_url.get_secret_value())
+    made = (application, system, queued)
     for engine in made:
         engine.pool._pre_ping = False  # a round trip for each transaction, against restarts that do not happen here
         _watch(engine, machine)
-    application, system = made
     with (
         mock.patch.object(db, "application_engine", return_value=application),
         mock.patch.object(db, "system_engine", return_value=system),
+        mock.patch.object(db, "queue_engine", return_value=queued),
         mock.patch.object(queue, "announce_work", machine.announce),
         mock.patch.object(queue, "announce_changes", machine.announce_changes),
         crash_points.reached(lambda name: machine.now.point("named", name)),
