@@ -2,6 +2,7 @@
 
 from phantom_app.pages import (
     dashboard,
+    dry_run,
     ghost,
     messages,
     not_found,
@@ -21,6 +22,7 @@ PAGES: tuple[Page, ...] = (
     dashboard.PAGE,
     recoveries.PAGE,
     ghost.PAGE,
+    dry_run.PAGE,
     system.PAGE,
     settings.PAGE,
     messages.PAGE,

@@ -54,6 +54,7 @@ def _messages() -> rx.Component:
                 ),
                 start_button(),
             ),
+            link("Preview", to=routes.DRY_RUN, class_name="button", data_testid="dry-run"),
             link("Words and looks", to=routes.MESSAGES, class_name="button", data_testid="edit-messages"),
             class_name="panel-action controls",
         ),

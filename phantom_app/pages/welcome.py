@@ -77,7 +77,7 @@ def _result() -> rx.Component:
                 Sending.on,
                 rx.el.p("Messages are on. ", Sending.planned, class_name="soft", role="status"),
                 rx.el.p(
-                    "Messages are off. Look at the ghosts first; each shows what would go out, when and why.",
+                    "Messages are off. Look first: the preview shows whom the next two weeks write to, when and why.",
                     class_name="soft",
                 ),
             ),
@@ -87,6 +87,7 @@ def _result() -> rx.Component:
             ),
             rx.el.div(
                 rx.cond(~Sending.on, start_button("button primary large")),
+                link("Preview every message", to=routes.DRY_RUN, class_name="button large", data_testid="dry-run"),
                 link(
                     "Go to the dashboard",
                     to=routes.DASHBOARD,

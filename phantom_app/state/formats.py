@@ -60,6 +60,11 @@ def moment(at: datetime | None) -> str:
     return f"{format_datetime(at, 'd MMM y, HH:mm', locale=LOCALE)} UTC" if at else NONE
 
 
+def local(at: datetime) -> str:
+    """`Thu 5 Mar, 10:00`, in the zone that the moment carries: say which beside it."""
+    return str(format_datetime(at, "EEE d MMM, HH:mm", tzinfo=at.tzinfo, locale=LOCALE))
+
+
 def clock_time(at: datetime) -> str:
     """`3 Mar 14:05:09`: for logs, where seconds matter."""
     return str(format_datetime(at, "d MMM HH:mm:ss", locale=LOCALE))
