@@ -9,7 +9,6 @@ WELCOME = "/welcome"
 DASHBOARD = "/dashboard"
 RECOVERIES = "/recoveries"
 GHOST = "/recoveries/[ghost_id]"
-DRY_RUN = "/dry-run"
 SYSTEM = "/system"
 SETTINGS = "/settings"
 MESSAGES = "/settings/messages"
@@ -20,6 +19,7 @@ AUTH_SIGN_OUT = "/auth/sign-out"
 AUTH_DEMO = "/auth/demo"
 CONNECT_STRIPE = "/api/auth/stripe"
 EXPORT_RECOVERIES = "/export/recoveries.csv"
+IMPORT_CONSENTS = "/import/consents"
 
 
 def ghost(ghost_id: str) -> str:

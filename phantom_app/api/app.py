@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from phantom_app.api import auth, connect, errors, export, health, links, metrics, senders
+from phantom_app.api import auth, connect, consents_upload, errors, export, health, links, metrics, senders
 from phantom_app.api.correlation import Correlation
 from phantom_app.api.v1 import consents
 
@@ -15,6 +15,6 @@ def create_api(*, headless: bool = False) -> FastAPI:
     errors.install(api)
     for router in (health.router, metrics.router, connect.router, links.router, senders.router, consents.router):
         api.include_router(router)
-    for router in (connect.start_router,) if headless else (auth.router, export.router):
+    for router in (connect.start_router,) if headless else (auth.router, export.router, consents_upload.router):
         api.include_router(router)
     return api

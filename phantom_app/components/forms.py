@@ -13,6 +13,7 @@ class PostedForm(BaseHTML):
 
     action: rx.Var[str]
     method: rx.Var[str]
+    enc_type: rx.Var[str]
 
 
 def posted_form(*children: Any, to: str, **props: Any) -> rx.Component:

@@ -7,11 +7,13 @@ import reflex as rx
 from phantom_app import routes
 from phantom_app.components.forms import posted_form
 from phantom_app.components.parts import leaving, link, page_head, panel
+from phantom_app.components.programs import consents_panel, programs_panel
 from phantom_app.components.senders import senders_panels
 from phantom_app.components.sending import start_button
 from phantom_app.components.shell import framed
 from phantom_app.components.stripe_mails import QUESTION, stripe_mails_question
 from phantom_app.pages.page import Page
+from phantom_app.state.programs import Programs
 from phantom_app.state.senders import Senders
 from phantom_app.state.sending import Sending
 from phantom_app.state.settings import Settings
@@ -54,7 +56,6 @@ def _messages() -> rx.Component:
                 ),
                 start_button(),
             ),
-            link("Preview", to=routes.DRY_RUN, class_name="button", data_testid="dry-run"),
             link("Words and looks", to=routes.MESSAGES, class_name="button", data_testid="edit-messages"),
             class_name="panel-action controls",
         ),
@@ -108,6 +109,8 @@ def settings() -> rx.Component:
             ),
             _messages(),
             *senders_panels(),
+            consents_panel(),
+            programs_panel(),
             _stripes_own_mails(),
             class_name="columns even stretch",
         ),
@@ -118,5 +121,5 @@ PAGE = Page(
     routes.SETTINGS,
     "Settings – PHANTOM",
     settings,
-    on_load=[Shell.enter, Settings.load, Sending.load, Senders.load, StripeMails.load],
+    on_load=[Shell.enter, Settings.load, Sending.load, Senders.load, Programs.load, StripeMails.load],
 )

@@ -1,0 +1,140 @@
+"""Keys of the merchant's own programs, and the form that imports consents."""
+
+import reflex as rx
+
+from phantom_app import routes
+from phantom_app.components.forms import posted_form
+from phantom_app.components.parts import calling, panel, skeletons
+from phantom_app.state.programs import SCOPES, KeyLine, Programs
+
+
+def _key(line: KeyLine) -> rx.Component:
+    question = rx.el.div(
+        rx.el.span("Revoke it for good?", class_name="small"),
+        rx.el.button(
+            "Yes, revoke",
+            on_click=calling(Programs.revoke, line.id),
+            class_name="button primary",
+            type="button",
+            auto_focus=True,
+            data_testid="revoke-yes",
+        ),
+        rx.el.button("Keep", on_click=calling(Programs.ask, ""), class_name="button", type="button"),
+        class_name="controls",
+        role="group",
+        aria_label=f"Revoke {line.name}",
+    )
+    button = rx.el.button(
+        "Revoke",
+        on_click=calling(Programs.ask, line.id),
+        class_name="button bare",
+        type="button",
+        aria_label=f"Revoke {line.name}",
+        data_testid="revoke",
+    )
+    return rx.el.li(
+        rx.el.p(line.name, " ", rx.el.span("…", line.hint, class_name="mono faint small")),
+        rx.el.p("May ", line.may, " · made ", line.made, " · used ", line.used, class_name="faint tiny"),
+        rx.cond(Programs.may_manage, rx.cond(Programs.asking == line.id, question, button)),
+        data_testid="api-key",
+    )
+
+
+def _tick(scope: str, words: str) -> rx.Component:
+    return rx.el.label(
+        rx.el.input(type="checkbox", name=scope, default_checked=True), f" May {words}", class_name="small"
+    )
+
+
+def _new() -> rx.Component:
+    return rx.el.form(
+        rx.el.div(
+            rx.el.label("Name", html_for="key-name"),
+            rx.el.input(
+                id="key-name",
+                name="name",
+                key=f"key-{Programs.edited}",
+                auto_complete="off",
+                max_length=80,
+                class_name="input",
+                data_testid="key-name",
+            ),
+            class_name="field",
+        ),
+        *[_tick(scope, words) for scope, words in SCOPES.items()],
+        rx.el.button("Make a key", type="submit", class_name="button", data_testid="key-make"),
+        on_submit=Programs.create,
+        class_name="stack",
+        no_validate=True,
+    )
+
+
+def programs_panel() -> rx.Component:
+    """API keys: the list, a new one, and how to be rid of one."""
+    return panel(
+        "API keys",
+        "For your own programs, at /api/v1",
+        rx.cond(
+            Programs.loaded,
+            rx.el.div(
+                rx.cond(
+                    Programs.keys,
+                    rx.el.ul(rx.foreach(Programs.keys, _key), class_name="stack", aria_label="API keys, newest first"),
+                    rx.el.p("No program has a key yet.", class_name="soft small"),
+                ),
+                rx.cond(
+                    Programs.shown != "",
+                    rx.el.p(
+                        Programs.shown,
+                        class_name="mono small",
+                        style={"overflow_wrap": "anywhere"},
+                        data_testid="key-shown",
+                    ),
+                ),
+                rx.el.p(Programs.note, role="status", class_name="small", data_testid="key-note"),
+                rx.cond(
+                    Programs.may_manage,
+                    _new(),
+                    rx.el.p("An owner or admin can change this.", class_name="faint small"),
+                ),
+                class_name="stack",
+            ),
+            skeletons(3),
+        ),
+        test_id="api-keys-panel",
+    )
+
+
+def consents_panel() -> rx.Component:
+    """Who agreed to text messages, out of a file."""
+    return panel(
+        "Consents",
+        "Text messages go only to customers who agreed",
+        rx.el.p(
+            "A CSV file with the columns phone and date, and where you have them customer_id, country, state "
+            "(granted or withdrawn), source and text_version. Rows that cannot be read are named; the others are kept.",
+            class_name="soft small",
+        ),
+        rx.cond(
+            Programs.may_manage,
+            posted_form(
+                rx.el.div(
+                    rx.el.label("File", html_for="consents-file"),
+                    rx.el.input(
+                        id="consents-file",
+                        name="file",
+                        type="file",
+                        accept=".csv,text/csv",
+                        data_testid="consents-file",
+                    ),
+                    class_name="field",
+                ),
+                rx.el.button("Import", type="submit", class_name="button", data_testid="consents-import"),
+                to=routes.IMPORT_CONSENTS,
+                enc_type="multipart/form-data",
+                class_name="stack",
+            ),
+            rx.el.p("An owner or admin can import them.", class_name="faint small"),
+        ),
+        test_id="consents-panel",
+    )

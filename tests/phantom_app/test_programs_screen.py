@@ -1,0 +1,52 @@
+"""Keys for programs and the import of consents, as a person does it."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from core import db
+from services.identity import api_keys
+from tests.phantom_app.served import Person, Served
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def settings_page(page: Page, browser_context: BrowserContext, served: Served, ada: Person) -> Page:
+    browser_context.add_cookies([{"name": "phantom_session", "value": ada.cookie, "url": served.url, "httpOnly": True}])
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(served.url + "/settings")
+    expect(page.get_by_test_id("key-make")).to_be_visible()
+    return page
+
+
+def test_a_key_is_shown_once_works_and_is_revoked_after_a_question(settings_page: Page, ada: Person) -> None:
+    settings_page.get_by_test_id("key-make").click()
+    expect(settings_page.get_by_test_id("key-note")).to_contain_text("needs a name")
+    settings_page.get_by_test_id("key-name").fill("Shop")
+    settings_page.get_by_test_id("key-make").click()
+    key = settings_page.get_by_test_id("key-shown").text_content() or ""
+    with db.system_session() as session:
+        assert api_keys.resolve(session, key).merchant_id == ada.merchant_id
+    assert settings_page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    settings_page.reload()
+    expect(settings_page.get_by_test_id("api-key")).to_contain_text(key[-4:])
+    assert key not in settings_page.content()
+    settings_page.get_by_test_id("revoke").click()
+    settings_page.get_by_test_id("revoke-yes").click()
+    expect(settings_page.get_by_test_id("api-key")).to_have_count(0)
+    with db.system_session() as session, pytest.raises(api_keys.BadApiKeyError):
+        api_keys.resolve(session, key)
+
+
+def test_a_file_of_consents_is_imported_and_its_bad_rows_named(settings_page: Page, tmp_path: Path) -> None:
+    file = tmp_path / "consents.csv"
+    file.write_text("phone,date\n+12025550143,2026-01-15\n+12025550144,2026-02-30\n")
+    settings_page.get_by_test_id("consents-file").set_input_files(file)
+    settings_page.get_by_test_id("consents-import").click()
+    expect(settings_page.get_by_role("heading", name="Consents imported")).to_be_visible()
+    expect(settings_page.get_by_role("main")).to_contain_text("1 recorded, 0 known before, 1 rows left out.")
+    expect(settings_page.get_by_role("main")).to_contain_text("Line 3: there is no date 2026-02-30")
+    settings_page.get_by_role("link", name="Back to Settings").click()
+    expect(settings_page.get_by_test_id("consents-import")).to_be_visible()
