@@ -109,3 +109,17 @@ def metadata(current: dict[str, str], params: Params) -> dict[str, str]:
         return {}
     merged = current | {key: str(value) for key, value in given.items()}
     return {key: value for key, value in merged.items() if value != ""}
+
+
+def bounds(params: Params, name: str) -> tuple[int | None, int | None]:
+    """A range such as `created`, both ends included: one moment, or any of gt, gte, lt, lte; None is unbounded."""
+    given = params.get(name)
+    if not given:
+        return None, None
+    if not isinstance(given, dict):
+        moment = required_integer(params, name)
+        return moment, moment
+    ends = {each: integer(given, each) for each in ("gt", "gte", "lt", "lte")}
+    low = ends["gte"] if ends["gte"] is not None else ends["gt"] + 1 if ends["gt"] is not None else None
+    high = ends["lte"] if ends["lte"] is not None else ends["lt"] - 1 if ends["lt"] is not None else None
+    return low, high

@@ -70,21 +70,9 @@ class Call:
                 raise self._missing(kind, cursor, name)
         chosen = {name: value for name, value in (filters or {}).items() if value is not None}
         data, more = self.space.table(kind).page(
-            chosen, limit=limit, after=after, before=before, created=self._created(), accept=accept
+            chosen, limit=limit, after=after, before=before, created=forms.bounds(self.params, "created"), accept=accept
         )
         return listing(data, url, has_more=more)
-
-    def _created(self) -> tuple[int | None, int | None]:
-        given = self.params.get("created")
-        if not given:
-            return None, None
-        if not isinstance(given, dict):
-            moment = forms.required_integer(self.params, "created")
-            return moment, moment
-        bounds = {name: forms.integer(given, name) for name in ("gt", "gte", "lt", "lte")}
-        low = bounds["gte"] if bounds["gte"] is not None else bounds["gt"] + 1 if bounds["gt"] is not None else None
-        high = bounds["lte"] if bounds["lte"] is not None else bounds["lt"] - 1 if bounds["lt"] is not None else None
-        return low, high
 
 
 Handler = Callable[[Call], Any]

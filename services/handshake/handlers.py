@@ -14,6 +14,7 @@ from core import clock, db
 from models.ghost import FoundVia
 from services.audit import service as audit
 from services.audit.unreadable import Unreadable, note_of_webhook
+from services.handshake import renewals
 from services.handshake.schemas import IncomingEvent
 from services.hunter.billing import record_billed
 from services.integrations.stripe import returns
@@ -29,7 +30,7 @@ from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import INVOICE_EXPAND, UnreadableInvoiceError, parse_invoice
 from services.integrations.stripe.reading import identifier
 from services.merchants import service as merchants
-from services.recovery import neighbours, paying, repository, reversals
+from services.recovery import impending, neighbours, paying, repository, reversals
 from services.recovery.observe import observe
 from services.recovery.work import merchant_context
 from services.tasks.errors import Retry
@@ -101,7 +102,10 @@ def _invoice_changed(event: IncomingEvent) -> str:
     with db.tenant_session(event.merchant_id) as session:
         known = repository.get_by_invoice(session, event.merchant_id, invoice_id) is not None
         if not known and event.type in ("invoice.paid", "invoice.payment_succeeded"):
-            record_billed(session, event.merchant_id, [parse_invoice(event.object)], clock.now().date())
+            facts = parse_invoice(event.object)
+            record_billed(session, event.merchant_id, [facts], clock.now().date())
+            if impending.paid(session, merchant_context(session, event.merchant_id), facts, clock.now()):
+                return "protected"
     return _read_again(event.merchant_id, invoice_id) if known else "no_ghost"
 
 
@@ -245,6 +249,16 @@ def _invoice_of_intent(merchant_id: str, intent_id: str) -> str | None:
     return None
 
 
+def _and_at_risk(handler: Handler) -> Handler:
+    """What an event means for ghosts, and then for charges that have not failed yet."""
+
+    def both(event: IncomingEvent) -> str:
+        outcome, seen = handler(event), renewals.look_again(event)
+        return outcome if seen in ("no_ghost", "unchanged") else seen
+
+    return both
+
+
 def _deauthorized(event: IncomingEvent) -> str:
     with db.tenant_session(event.merchant_id) as session:
         merchants.mark_disconnected(
@@ -281,15 +295,19 @@ HANDLERS: dict[str, Handler] = {
     "invoice.voided": _invoice_changed,
     "invoice.marked_uncollectible": _invoice_changed,
     "invoice_payment.paid": _invoice_payment_paid,
-    "customer.subscription.updated": _subscription_changed,
-    "customer.subscription.deleted": _subscription_changed,
-    "customer.subscription.paused": _subscription_changed,
-    "customer.subscription.resumed": _subscription_changed,
-    "payment_method.attached": _card_added,
-    "payment_method.automatically_updated": _card_renewed,
-    "customer.updated": _customer_changed,
+    "customer.subscription.updated": _and_at_risk(_subscription_changed),
+    "customer.subscription.deleted": _and_at_risk(_subscription_changed),
+    "customer.subscription.paused": _and_at_risk(_subscription_changed),
+    "customer.subscription.resumed": _and_at_risk(_subscription_changed),
+    "payment_method.attached": _and_at_risk(_card_added),
+    "payment_method.automatically_updated": _and_at_risk(_card_renewed),
+    "customer.updated": _and_at_risk(_customer_changed),
     "customer.deleted": _customer_deleted,
     "invoice.finalization_failed": _finalization_failed,
+    "invoice.upcoming": renewals.upcoming,
+    "customer.source.expiring": renewals.card_may_fail,
+    "payment_method.detached": renewals.card_may_fail,
+    "payment_method.updated": renewals.look_again,
     "charge.refunded": _charge_refunded,
     "charge.dispute.created": _dispute_opened,
     "charge.dispute.closed": _dispute_closed,

@@ -31,7 +31,7 @@ class Page:
     items: list[Plain]
     then: Place  # where the hunt goes on once this page is stored
     requests: int  # sent so far, this page's included
-    gone: tuple[str, ...] = ()  # invoices asked for by id that Stripe does not know any more
+    gone: tuple[str, ...] = ()  # what was asked for by id and Stripe does not know any more
     refused: bool = False  # the account's key may not list this
 
 
@@ -57,14 +57,18 @@ def fetch_list(client: Lister, sweep: sweeps.Sweep, here: Place, requests_before
     return Page(sweep, items, then, requests_before + client.requests)
 
 
-def fetch_singly(
-    client: Lister, sweep: sweeps.Sweep, invoice_ids: list[str], then: Place, requests_before: int
-) -> Page:
-    """Invoices that were not listed, one by one; each ends its ghost, so no hunt asks for it again."""
+def fetch_singly(client: Lister, sweep: sweeps.Sweep, wanted: list[str], then: Place, requests_before: int) -> Page:
+    """Objects that were not listed, one by one, with the ids of those that are gone. Raises as `fetch_list`."""
     items, gone = [], []
-    for invoice_id in invoice_ids:
+    refused = False
+    for object_id in wanted:
         try:
-            items.append(dict(client.raw_get(f"{sweep.path}/{quote(invoice_id, safe='')}", dict(sweep.params))))
+            items.append(dict(client.raw_get(f"{sweep.path}/{quote(object_id, safe='')}", dict(sweep.params))))
         except NotFoundError:
-            gone.append(invoice_id)
-    return Page(sweep, items, then, requests_before + client.requests, tuple(gone))
+            gone.append(object_id)
+        except StripePermissionError as error:
+            if error.revoked or not sweep.without:
+                raise
+            refused = True
+            break
+    return Page(sweep, items, then, requests_before + client.requests, tuple(gone), refused)

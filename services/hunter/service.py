@@ -28,7 +28,7 @@ from models.ghost import FoundVia
 from models.work import Hunt, HuntState
 from services.audit import service as audit
 from services.audit.unreadable import Unreadable, note_of_hunt, settle_hunt
-from services.hunter import repository, returns, sweeps
+from services.hunter import renewing, repository, returns, sweeps
 from services.hunter.billing import record_billed
 from services.hunter.errors import HuntOverError, HuntTakenOverError
 from services.hunter.pace import Lister
@@ -43,6 +43,7 @@ from services.recovery.work import merchant_context
 
 Plain = dict[str, Any]
 _FAR = 2**63
+_AT_ONCE = sweeps.PAGE * 10
 
 
 @dataclass
@@ -58,7 +59,7 @@ class HuntRun:
     _stored: Place  # where a crash would go on
     _next: Place  # where the next fetch begins: a page further while one is being stored
     _token: str  # whoever starts the hunt after us puts another one into its cursor
-    _missing: list[str] = field(default_factory=list)
+    _wanted: list[str] = field(default_factory=list)  # what is still to be read by its id
     _unreadable: Counter[str] = field(default_factory=Counter)
     _clock: float = field(default_factory=time.monotonic)
     _requests_before: int = 0
@@ -69,23 +70,24 @@ class HuntRun:
     @property
     def can_fetch_ahead(self) -> bool:
         """Whether the next page can be fetched before the last one is stored: what is missing is only known then."""
-        return self._next.position < len(self._sweeps) and self._sweeps[self._next.position].name != sweeps.MISSING
+        here = self._next.position
+        return here < len(self._sweeps) and self._sweeps[here].name not in sweeps.SINGLY
 
     def fetch(self, client: Lister) -> Page | None:
         """The next page, or None when everything was listed. Raises the client's typed errors."""
         if self._next.position >= len(self._sweeps):
             return None
         sweep = self._sweeps[self._next.position]
-        if sweep.name == sweeps.MISSING:
-            page = self._fetch_missing(client, sweep)
+        if sweep.name in sweeps.SINGLY:
+            page = self._fetch_singly(client, sweep)
         else:
             page = fetch_list(client, sweep, self._next, self._requests_before)
         self._next = page.then
         return page
 
-    def _fetch_missing(self, client: Lister, sweep: sweeps.Sweep) -> Page:
-        asked, self._missing = self._missing[: sweeps.MISSING_BATCH], self._missing[sweeps.MISSING_BATCH :]
-        then = self._next if self._missing else self._next.next_sweep
+    def _fetch_singly(self, client: Lister, sweep: sweeps.Sweep) -> Page:
+        asked, self._wanted = self._wanted[: sweeps.SINGLY_BATCH], self._wanted[sweeps.SINGLY_BATCH :]
+        then = self._next if self._wanted else self._next.next_sweep
         return fetch_singly(client, sweep, asked, then, self._requests_before)
 
     @property
@@ -104,10 +106,13 @@ class HuntRun:
             self._tell_at *= 10
 
     def look_for_missing(self, session: Session) -> None:
-        """Find out which invoices left the list without a word; before the sweep that reads them."""
+        """Find out which objects left the lists without a word; before the sweep that reads them."""
         here = self._stored.position
-        if here < len(self._sweeps) and self._sweeps[here].name == sweeps.MISSING:
-            self._missing = repository.list_missing(session, self.merchant_id, self.hunt_id, self.now, sweeps.PAGE * 10)
+        name = self._sweeps[here].name if here < len(self._sweeps) else ""
+        if name == sweeps.MISSING:
+            self._wanted = repository.list_missing(session, self.merchant_id, self.hunt_id, self.now, _AT_ONCE)
+        elif name == sweeps.OVERDUE:
+            self._wanted = renewing.overdue(session, self.merchant_id, self.now, _AT_ONCE)
 
     def store(self, session: Session, page: Page) -> HuntProgress:
         """Bring a page into the database and move the cursor, in the caller's transaction.
@@ -123,6 +128,9 @@ class HuntRun:
             self._keep(session, page)
         elif page.sweep.name in sweeps.RETURNS:
             updated = self._take_back(session, page, odd)
+        elif page.sweep.name in sweeps.RENEWALS:
+            merchant = merchant_context(session, self.merchant_id)
+            updated = renewing.store(session, merchant, page.items, page.gone, clock.now(), odd)
         else:
             facts = self._read(session, page, odd)
             if page.sweep.name != "billed":

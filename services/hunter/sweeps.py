@@ -12,11 +12,13 @@ from typing import Any
 from services.hunter.schemas import HuntRequest, LookBack
 from services.integrations.stripe.parsing import INVOICE_EXPAND
 from services.integrations.stripe.reading import identifier, mapping, mappings, number, text
+from services.integrations.stripe.renewals import RENEWAL_EXPAND
+from services.recovery.risk import HORIZON
 
 PAGE = 100
 BILLING_WINDOW = timedelta(days=30)
 MISSING = "missing"
-MISSING_BATCH = 20  # single requests a transaction
+SINGLY_BATCH = 20  # single requests a transaction
 
 Plain = dict[str, Any]
 _WIDEST = 2**63 - 1
@@ -33,8 +35,11 @@ class Sweep:
     without: str = ""  # what is missed when the account's key may not list this; empty: then there is no hunt
 
 
+RENEWING, TRIALING, OVERDUE = "renewing", "trialing", "overdue"
+RENEWALS = frozenset({RENEWING, TRIALING, OVERDUE})
 REFUNDS, DISPUTES = "refunds", "disputes"
 RETURNS = frozenset({REFUNDS, DISPUTES})
+SINGLY = frozenset({MISSING, OVERDUE})  # read by id, and which ids is known when it comes to it
 
 
 def plan(request: HuntRequest, now: datetime, look_back: LookBack) -> tuple[Sweep, ...]:
@@ -71,8 +76,24 @@ def plan(request: HuntRequest, now: datetime, look_back: LookBack) -> tuple[Swee
         since = {"created": {"gte": int((now - BILLING_WINDOW).timestamp())}}
         sweeps.append(Sweep("billed", "/v1/invoices", {"status": "paid", **since}, False))
     if not request.audit and not window:
+        sweeps += _renewals(now)
         sweeps += _returns(look_back)
     return tuple(sweeps)
+
+
+def _renewals(now: datetime) -> list[Sweep]:
+    """Subscriptions whose next charge is near, with the cards it would be made from; then what was due and is not told.
+
+    What failed was listed before: by now a charge that is still thought to come did not fail.
+    """
+    soon = {"current_period_end": {"gte": int(now.timestamp()), "lte": int((now + HORIZON).timestamp())}}
+    expand = {"expand": [f"data.{path}" for path in RENEWAL_EXPAND]}
+    path, missed = "/v1/subscriptions", "Cards that expire before the next charge are not noticed"
+    return [
+        Sweep(RENEWING, path, {"status": "active", **soon, **expand}, False, missed),
+        Sweep(TRIALING, path, {"status": "trialing", **soon, **expand}, False, missed),
+        Sweep(OVERDUE, path, {"expand": list(RENEWAL_EXPAND)}, False, missed),
+    ]
 
 
 def _returns(look_back: LookBack) -> list[Sweep]:

@@ -56,6 +56,8 @@ class RecoveryPolicy(BaseModel):
     sms: bool = False  # where mail cannot, and only with recorded consent
     own_retries: OwnRetries = OwnRetries.AFTER_STRIPE
     high_value_lines: dict[str, int | None] = Field(default_factory=dict)
+    alert_lines: dict[str, int] = Field(default_factory=dict)  # a coming charge above it is at risk
+    protection_mails: bool = False  # the networks' card updaters fix most by themselves
 
     @model_validator(mode="after")
     def _hours_make_a_window(self) -> "RecoveryPolicy":

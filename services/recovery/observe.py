@@ -6,6 +6,7 @@ Idempotent: seeing the same object again changes nothing, seeing an older hint c
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlmodel import Session
 
@@ -25,6 +26,7 @@ from services.recovery import (
     tombstones,
 )
 from services.recovery.classify import Classification, Verdict, classify
+from services.recovery.impending import charge_failed, lock_at_risk
 from services.recovery.lifecycle import Trigger
 from services.recovery.strategy import DeclineGroup, decide
 from services.recovery.work import MerchantContext, Work
@@ -69,7 +71,9 @@ def observe(
         if ghost is not None and _update(work, ghost, facts, verdict):
             changed.add(facts.id)
     updated = len(changed)
-    ghosts = _create(work, [(facts, verdict) for facts, verdict in fresh if facts.id not in removed], via)
+    fresh = [(facts, verdict) for facts, verdict in fresh if facts.id not in removed]
+    at_risk = lock_at_risk(session, merchant.id, [facts for facts, _ in fresh])
+    ghosts = _create(work, fresh, via, at_risk)
     work.finish()
     if forgotten:
         purge.finish(work, forgotten)
@@ -105,12 +109,15 @@ def _starts_a_ghost(facts: InvoiceFacts, verdict: Classification, via: FoundVia)
     )
 
 
-def _create(work: Work, fresh: list[tuple[InvoiceFacts, Classification]], via: FoundVia) -> list[GhostTarget]:
+def _create(
+    work: Work, fresh: list[tuple[InvoiceFacts, Classification]], via: FoundVia, at_risk: dict[str, GhostTarget]
+) -> list[GhostTarget]:
+    """Ghosts of failed invoices; those in `at_risk` (by invoice id) were seen coming, and stay the same ones."""
     wanted = {facts.subscription_id for facts, _ in fresh if facts.subscription_id}
     carried = repository.shadow_carriers(work.session, work.merchant.id, wanted) if wanted else set()
     ghosts, charges = [], []
     for facts, verdict in fresh:
-        ghost = _new_ghost(work, facts, via)
+        ghost = _new_ghost(work, facts, verdict, via, at_risk.get(facts.id))
         charges += attempts.of_stripe(ghost, 0, None, work.now)
         carries = facts.subscription_id not in carried and verdict.verdict is Verdict.GHOST
         if carries and facts.subscription_id:
@@ -144,25 +151,32 @@ def _create(work: Work, fresh: list[tuple[InvoiceFacts, Classification]], via: F
     return ghosts
 
 
-def _new_ghost(work: Work, facts: InvoiceFacts, via: FoundVia) -> GhostTarget:
-    ghost = GhostTarget.fresh(
-        merchant_id=work.merchant.id,
-        id=ids.new_id("gh"),
-        kind=GhostKind.FAILED,
-        state=GhostState.OPEN,
-        found_via=via,
-        invoice_id=facts.id,
-        subscription_id=facts.subscription_id,
-        original_invoice_date=facts.created,
-        billing_reason=facts.billing_reason,
-        found_cents=facts.amount_remaining,
-        amount_cents=facts.amount_remaining,
-        currency=facts.currency,
-        monthly_value_cents=facts.monthly_value,
-        found_at=work.now,
-        found_on=work.now.date(),
-        updated_at=work.now,
-    )
+def _new_ghost(
+    work: Work, facts: InvoiceFacts, verdict: Classification, via: FoundVia, former: GhostTarget | None
+) -> GhostTarget:
+    values: dict[str, Any] = {
+        "kind": GhostKind.FAILED,
+        "state": GhostState.OPEN,
+        "found_via": via,
+        "invoice_id": facts.id,
+        "subscription_id": facts.subscription_id,
+        "original_invoice_date": facts.created,
+        "billing_reason": facts.billing_reason,
+        "found_cents": facts.amount_remaining,
+        "amount_cents": facts.amount_remaining,
+        "currency": facts.currency,
+        "monthly_value_cents": facts.monthly_value,
+        "found_at": work.now,
+        "found_on": work.now.date(),
+        "updated_at": work.now,
+    }
+    if former is None:
+        ghost = GhostTarget.fresh(merchant_id=work.merchant.id, id=ids.new_id("gh"), **values)
+    else:
+        ghost = former
+        charge_failed(work, ghost, verdict.reason)
+        for name, value in values.items():
+            setattr(ghost, name, value)
     _take_facts(work, ghost, facts)
     return ghost
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from core import ids
-from models.ghost import GIVEN_UP, GhostState, GhostTarget
+from models.ghost import GIVEN_UP, GhostKind, GhostState, GhostTarget
 from models.money import RecoveryKind
 from services.audit import service as audit
 from services.integrations.stripe.facts import InvoiceFacts
@@ -83,7 +83,7 @@ def lose(work: Work, ghost: GhostTarget, reason: str, trigger: Trigger, *, still
         return False
     ghost.close_reason = GIVEN_UP if given_up else trigger.value
     ghost.last_presence_at = None
-    if trigger is Trigger.LOST:
+    if trigger is Trigger.LOST and ghost.kind == GhostKind.FAILED:
         work.changes.day(work.now.date(), ghost.currency, lost_count=1, lost_cents=ghost.amount_cents)
     audit.log_event(work.session, work.merchant.id, f"recovery.{trigger.value}", reason, facts={"ghost_id": ghost.id})
     return True

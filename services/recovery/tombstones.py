@@ -11,6 +11,7 @@ from sqlmodel import Session, select
 from core.rows import is_one_of
 from models.privacy import Tombstone, TombstoneKind
 from services.integrations.stripe.facts import InvoiceFacts
+from services.integrations.stripe.renewals import RenewalFacts
 from services.vault.hash_keys import lasting_keys
 from services.vault.keys import Purpose, derive_key
 
@@ -26,8 +27,8 @@ def bury(session: Session, merchant_id: str, kind: TombstoneKind, ids: Iterable[
         session.execute(insert(Tombstone).values(rows).on_conflict_do_nothing())
 
 
-def buried(session: Session, merchant_id: str, batch: Sequence[InvoiceFacts]) -> set[str]:
-    """Which of these invoices must not be imported: their ids."""
+def buried(session: Session, merchant_id: str, batch: Sequence[InvoiceFacts | RenewalFacts]) -> set[str]:
+    """Which of these invoices, or of what stands for a coming one, must not be imported: their ids."""
     by_hash: dict[str, set[str]] = {}
     for key in lasting_keys(session, Purpose.TOMBSTONES):  # who was removed before a key rotation stays removed
         for facts in batch:

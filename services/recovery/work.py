@@ -126,7 +126,13 @@ class Work:
         if former in UNPAID_STATES and ghost.state not in UNPAID_STATES:
             self.changes.total(ghost.currency, leakage_cents=-ghost.amount_cents)
         chased = (ghost.state in OPEN_STATES) - (former in OPEN_STATES)
-        self.changes.total(ghost.currency, open_ghosts=chased)
+        at_risk = (ghost.state == GhostState.IMPENDING) - (former is GhostState.IMPENDING)
+        self.changes.total(
+            ghost.currency,
+            open_ghosts=chased,
+            impending_ghosts=at_risk,
+            impending_leakage_cents=at_risk * ghost.amount_cents,
+        )
         self.count_in_group(ghost, chased)
         if ghost.state in _SHADOW_ENDS:
             self._hand_over_shadow(ghost)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlmodel import Session, select
 
 from core import db
-from models.ghost import OPEN_STATES, UNPAID_STATES, GhostEvent, GhostTarget
+from models.ghost import OPEN_STATES, UNPAID_STATES, GhostEvent, GhostKind, GhostState, GhostTarget
 from models.merchant import BilledInvoice, MerchantTotals, OpenLeakage
 from models.messaging import Click, Message, MessageState
 from models.money import DailyMetrics, Recovery, RecoveryKind
@@ -74,7 +74,9 @@ def _counted(session: Session) -> dict[Hashable, int]:
             sums.add(DailyMetrics, (at.date(), ghosts[message.ghost_id].currency), messages_count=1)
     for click in session.exec(select(Click)):
         sums.add(DailyMetrics, (click.confirmed_at.date(), ghosts[click.ghost_id].currency), clicks_count=1)
-    for event in session.exec(select(GhostEvent).where(GhostEvent.name == "lost")):
+    never_failed = GhostState.IMPENDING  # what is called off before it failed was no loss
+    lost = select(GhostEvent).where(GhostEvent.name == "lost", GhostEvent.from_state != never_failed)
+    for event in session.exec(lost):
         ghost = ghosts[event.ghost_id]
         sums.add(DailyMetrics, (event.occurred_at.date(), ghost.currency), lost_count=1, lost_cents=ghost.amount_cents)
     for invoice in session.exec(select(BilledInvoice)):
@@ -84,6 +86,11 @@ def _counted(session: Session) -> dict[Hashable, int]:
 
 
 def _count_ghost(sums: Sums, ghost: GhostTarget) -> None:
+    if ghost.kind == GhostKind.IMPENDING:
+        if ghost.state == GhostState.IMPENDING:
+            at_risk = {"impending_leakage_cents": ghost.amount_cents, "impending_ghosts": 1}
+            sums.add(MerchantTotals, (ghost.currency,), **at_risk)
+        return
     sums.add(
         DailyMetrics,
         (ghost.found_on, ghost.currency),
@@ -107,6 +114,11 @@ def _count_ghost(sums: Sums, ghost: GhostTarget) -> None:
 
 def _count_entry(sums: Sums, entry: Recovery, ghost: GhostTarget) -> None:
     on, found = (entry.occurred_at.date(), entry.currency), (ghost.found_on, ghost.currency)
+    if entry.kind == RecoveryKind.PROTECTED:
+        times = 1 if entry.amount_cents >= 0 else -1
+        sums.add(DailyMetrics, on, protected_count=times, protected_cents=entry.amount_cents)
+        sums.add(MerchantTotals, (entry.currency,), protected_cents=entry.amount_cents)
+        return
     sums.add(MerchantTotals, (entry.currency,), recovered_cents=entry.amount_cents)
     if entry.kind == RecoveryKind.REVERSED:
         sums.add(DailyMetrics, on, reversed_count=1, reversed_cents=-entry.amount_cents)

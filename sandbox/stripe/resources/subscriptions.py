@@ -59,15 +59,23 @@ def list_subscriptions(call: Call) -> Any:
         raise invalid(f"Invalid status: must be one of {', '.join(STATUSES)}, all, or ended", param="status")
     filters = {"customer": params.get("customer"), "status": status if status in STATUSES else None}
     filters["collection_method"] = params.get("collection_method")
+    ends = forms.bounds(params, "current_period_end")
     price = params.get("price")
 
     def accept(subscription: Json) -> bool:
         over = subscription["status"] in standing.OVER
         if (status == "ended" and not over) or (status is None and subscription["status"] == "canceled"):
             return False
+        if not _within(billing.period_of(subscription)[1], ends):
+            return False
         return not price or any(item["price"]["id"] == price for item in subscription["items"]["data"])
 
     return call.page("subscription", "/v1/subscriptions", filters, accept)
+
+
+def _within(moment: int, bounds: tuple[int | None, int | None]) -> bool:
+    low, high = bounds
+    return (low is None or moment >= low) and (high is None or moment <= high)
 
 
 @route("POST", "/v1/subscriptions/{id}")

@@ -198,7 +198,7 @@ def parse_invoice(invoice: Any, *, payments: list[Plain] | None = None, subscrip
 
     needed("id", invoice_id)
     status = needed("status", text(invoice.get("status"), 32))
-    currency = needed("currency", _currency(invoice.get("currency")))
+    currency = needed("currency", read_currency(invoice.get("currency")))
     created = needed("created", moment(invoice.get("created")))
     amount_due = needed("amount_due", money(invoice.get("amount_due")))
     reference = subscription_of(invoice)
@@ -235,5 +235,6 @@ def parse_invoice(invoice: Any, *, payments: list[Plain] | None = None, subscrip
     )
 
 
-def _currency(value: Any) -> str | None:
+def read_currency(value: Any) -> str | None:
+    """Three letters in lower case, or none."""
     return value.lower() if isinstance(value, str) and _CURRENCY.fullmatch(value) else None

@@ -239,6 +239,8 @@ class TestCost:
     def test_the_next_look_begins_where_the_last_one_ended(self, shop: Shop):
         charge = recovered(shop)
         shop.actions.refund(shop.account, charge["id"])
+        for subscription in shop.world.space(shop.account).table("subscription").objects:
+            shop.actions.cancel_subscription(shop.account, subscription)  # nothing else is left to be listed
         lose_words(shop, *TOLD_OF_MONEY_BACK)
         listed = []
         for _ in range(3):
@@ -324,8 +326,8 @@ class TestPages:
         disputes = [self._dispute(shop, number) for number in range(250)]
         disputes[40] |= mine
         stripe = GivingBack(disputes_all=disputes)
-        # four lists, one of refunds, and the first page of disputes; then its process dies
-        self._run(shop, stripe, until=lambda requests: requests == 6)
+        # six lists, one of refunds, and the first page of disputes; then its process dies
+        self._run(shop, stripe, until=lambda requests: requests == 8)
         asked = stripe.requests
         assert self._run(shop, stripe).state == "done"
         assert stripe.requests - asked == 2
@@ -337,6 +339,7 @@ def test_the_sweeps_of_money_back_come_last_and_name_what_is_missed_without_them
     now = clock.now()
     request = HuntRequest(trigger="connect", backfill_billing=True)
     planned = sweeps.plan(request, now, LookBack(refunds=now, disputes=now))
-    assert [sweep.name for sweep in planned][-3:] == ["billed", "refunds", "disputes"]
-    assert [sweep.name for sweep in planned if sweep.without] == ["refunds", "disputes"]
+    expected = ["billed", "renewing", "trialing", "overdue", "refunds", "disputes"]
+    assert [sweep.name for sweep in planned][-6:] == expected
+    assert [sweep.name for sweep in planned if sweep.without] == expected[1:]
     assert planned[-1].params == {"created": {"gte": int(now.timestamp())}}

@@ -1,0 +1,85 @@
+"""Events about charges that have not failed yet: coming invoices, cards that end, are taken away or renewed.
+
+As everywhere an event is a hint, and the subscription, read fresh, decides. Only what is at risk already is worth a
+request, but for the three events by which Stripe says that something may be: a coming invoice, a card that expires, a
+card that was taken away.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from core import clock, db
+from models.ghost import FoundVia
+from services.handshake.schemas import IncomingEvent
+from services.integrations.stripe.client import ScopedStripe, client_for
+from services.integrations.stripe.parsing import subscription_of
+from services.integrations.stripe.reading import identifier, money
+from services.integrations.stripe.renewals import RENEWAL_EXPAND, RenewalFacts, parse_renewal
+from services.recovery import impending, impending_repository
+from services.recovery.work import merchant_context
+
+_OF_ONE_CUSTOMER = {"limit": 100, "expand": [f"data.{path}" for path in RENEWAL_EXPAND]}
+_NEAR = timedelta(days=1)
+
+
+def upcoming(event: IncomingEvent) -> str:
+    """Stripe tells of an invoice some days before it is made. What it will be is not to be had anywhere else."""
+    subscription_id = identifier(subscription_of(event.object))
+    if subscription_id is None:
+        return "no_id"
+    renewal = _read(_client(event.merchant_id), subscription_id)
+    amount = money(event.object.get("amount_due"))
+    # An old event tells of a charge that was: its amount is not that of the next one.
+    if amount is not None and renewal.charge_at - event.created > -_NEAR:
+        renewal = replace(renewal, amount=max(amount, 0))
+    return _watch(event.merchant_id, [renewal])
+
+
+def card_may_fail(event: IncomingEvent) -> str:
+    """A card ends this month, or was taken from its customer: look at whatever is charged to them."""
+    customer_id = identifier(event.object.get("customer")) or identifier(event.previous_attributes.get("customer"))
+    if customer_id is None:
+        return "no_id"
+    listed = _client(event.merchant_id).raw_get("/v1/subscriptions", {"customer": customer_id, **_OF_ONE_CUSTOMER})
+    return _watch(event.merchant_id, [parse_renewal(each) for each in listed["data"]])
+
+
+def look_again(event: IncomingEvent) -> str:
+    """Something changed about a customer, a card or a subscription: is what was at risk still so? Else no request."""
+    subscription_ids = _at_risk(event)
+    if not subscription_ids:
+        return "no_ghost"
+    client = _client(event.merchant_id)
+    return _watch(event.merchant_id, [_read(client, each) for each in subscription_ids])
+
+
+def _at_risk(event: IncomingEvent) -> list[str]:
+    object_id = identifier(event.object)
+    customer_id = identifier(event.object.get("customer"))
+    with db.tenant_session(event.merchant_id) as session:
+        if event.type.startswith("customer.subscription."):
+            return sorted(impending_repository.watched(session, event.merchant_id, [object_id])) if object_id else []
+        if event.type.startswith("customer."):
+            customer_id = object_id
+        return impending_repository.watched_of_customer(session, event.merchant_id, customer_id) if customer_id else []
+
+
+def _client(merchant_id: str) -> ScopedStripe:
+    with db.tenant_session(merchant_id) as session:
+        return client_for(session, merchant_id)
+
+
+def _read(client: ScopedStripe, subscription_id: str) -> RenewalFacts:
+    found: dict[str, Any] = client.retrieve_subscription(subscription_id, RENEWAL_EXPAND)
+    return parse_renewal(found)
+
+
+def _watch(merchant_id: str, renewals: Sequence[RenewalFacts]) -> str:
+    with db.tenant_session(merchant_id) as session:
+        merchant = merchant_context(session, merchant_id)
+        seen = impending.watch(session, merchant, renewals, FoundVia.WEBHOOK, clock.now())
+    if seen.found:
+        return "risk_found"
+    return "risk_changed" if seen.updated else "unchanged"
