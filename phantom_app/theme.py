@@ -19,6 +19,7 @@ STYLESHEETS = [
         "lists",
         "ghost",
         "system",
+        "tasks",
         "messages",
         "public",
     )

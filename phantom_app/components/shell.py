@@ -13,6 +13,7 @@ from phantom_app.state.shell import Shell
 _PLACES = (
     ("Dashboard", routes.DASHBOARD, "dashboard"),
     ("Recoveries", routes.RECOVERIES, "recoveries"),
+    ("Tasks", routes.TASKS, "tasks"),
     ("System", routes.SYSTEM, "system"),
     ("Settings", routes.SETTINGS, "settings"),
 )
@@ -38,9 +39,23 @@ def theme_switch() -> rx.Component:
 def _navigation(here: str, label: str) -> rx.Component:
     def place(text: str, path: str, symbol: str) -> rx.Component:
         marks = {"aria_current": "page"} if path == here else {}
-        return rx.el.li(link(icon(symbol), text, to=path, class_name="nav-link", **marks))
+        waiting = _waiting() if path == routes.TASKS else rx.fragment()
+        return rx.el.li(link(icon(symbol), text, waiting, to=path, class_name="nav-link", **marks))
 
     return rx.el.nav(rx.el.ul(*[place(*each) for each in _PLACES], class_name="nav-list"), aria_label=label)
+
+
+def _waiting() -> rx.Component:
+    """How many tasks wait for a person."""
+    return rx.cond(
+        Shell.open_tasks > 0,
+        rx.el.span(
+            Shell.open_tasks,
+            rx.el.span(" open", class_name="hidden-visually"),
+            class_name="nav-count",
+            data_testid="open-tasks",
+        ),
+    )
 
 
 def _sign_out() -> rx.Component:

@@ -41,6 +41,16 @@ def _head() -> rx.Component:
     )
 
 
+def _waiting() -> rx.Component:
+    return rx.el.div(
+        rx.el.span(rx.el.strong("A person decides. "), "Nobody is written to before somebody lets the message go."),
+        link("Open tasks", to=routes.TASKS, class_name="button"),
+        class_name="notice calm",
+        role="status",
+        data_testid="waits-for-a-person",
+    )
+
+
 def _reasons() -> rx.Component:
     ghost = Ghost.ghost
     return panel(
@@ -60,6 +70,15 @@ def _reasons() -> rx.Component:
                     rx.el.span(Ghost.next_exact, class_name="faint tiny number"),
                 ),
                 data_testid="ghost-next",
+            ),
+            rx.el.div(
+                rx.el.dt("Card attempts"),
+                rx.el.dd(
+                    rx.el.strong(Ghost.attempts, class_name="number"),
+                    rx.el.span("Next: ", Ghost.next_charges, class_name="soft number"),
+                    rx.el.span(Ghost.charge_reason, class_name="soft"),
+                ),
+                data_testid="ghost-charges",
             ),
             rx.cond(
                 Ghost.outcome != "",
@@ -141,6 +160,7 @@ def ghost() -> rx.Component:
                 Ghost.loaded,
                 rx.fragment(
                     _head(),
+                    rx.cond(Ghost.waits_for_a_person, _waiting()),
                     rx.el.div(
                         rx.el.div(_reasons(), _letters(), class_name="stack"),
                         _timeline(),

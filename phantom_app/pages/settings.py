@@ -6,6 +6,7 @@ import reflex as rx
 
 from phantom_app import routes
 from phantom_app.components.forms import posted_form
+from phantom_app.components.own_retries import own_retries_panel
 from phantom_app.components.parts import leaving, link, page_head, panel
 from phantom_app.components.programs import consents_panel, programs_panel
 from phantom_app.components.senders import senders_panels
@@ -13,6 +14,7 @@ from phantom_app.components.sending import start_button
 from phantom_app.components.shell import framed
 from phantom_app.components.stripe_mails import QUESTION, stripe_mails_question
 from phantom_app.pages.page import Page
+from phantom_app.state.own_retries import OwnRetries
 from phantom_app.state.programs import Programs
 from phantom_app.state.senders import Senders
 from phantom_app.state.sending import Sending
@@ -56,6 +58,7 @@ def _messages() -> rx.Component:
                 ),
                 start_button(),
             ),
+            link("Preview", to=routes.DRY_RUN, class_name="button", data_testid="dry-run"),
             link("Words and looks", to=routes.MESSAGES, class_name="button", data_testid="edit-messages"),
             class_name="panel-action controls",
         ),
@@ -111,6 +114,7 @@ def settings() -> rx.Component:
             *senders_panels(),
             consents_panel(),
             programs_panel(),
+            own_retries_panel(),
             _stripes_own_mails(),
             class_name="columns even stretch",
         ),
@@ -121,5 +125,5 @@ PAGE = Page(
     routes.SETTINGS,
     "Settings – PHANTOM",
     settings,
-    on_load=[Shell.enter, Settings.load, Sending.load, Senders.load, Programs.load, StripeMails.load],
+    on_load=[Shell.enter, Settings.load, Sending.load, Senders.load, Programs.load, OwnRetries.load, StripeMails.load],
 )

@@ -14,8 +14,11 @@ from phantom_app.state import formats, words
 from phantom_app.state.access import as_tenant, change_as_tenant, identifier
 from phantom_app.state.recoveries import NOBODY, GhostView, ghost_view
 from services.identity.permissions import Permission
+from services.manual_tasks import service as manual_tasks
 from services.messaging.schemas import MessageView
+from services.recovery import charges
 from services.recovery import service as recovery
+from services.recovery.charges import CardAttempts
 from services.recovery.schemas import GhostDetail, TimelineEntry
 
 
@@ -92,6 +95,10 @@ class Ghost(rx.State):
     next_exact: str = ""
     found_exact: str = ""
     outcome: str = ""
+    attempts: str = ""
+    next_charges: str = ""
+    charge_reason: str = ""
+    waits_for_a_person: bool = False
     open: bool = False
     paused: bool = False
     facts: list[Fact] = []
@@ -105,11 +112,28 @@ class Ghost(rx.State):
     async def _fill(self) -> None:
         ghost_id = self._asked_for()
         try:
-            found = await as_tenant(lambda session, merchant: recovery.ghost_detail(session, merchant, ghost_id))
+            found, card, task = await as_tenant(
+                lambda session, merchant: (
+                    recovery.ghost_detail(session, merchant, ghost_id),
+                    charges.of_ghost(session, merchant, ghost_id),
+                    manual_tasks.task_of_ghost(session, merchant, ghost_id),
+                )
+            )
         except NotFoundError:
             self.missing, self.loaded, self.ghost = True, True, NOBODY
             return
         self._show(found)
+        self._show_card(card)
+        self.waits_for_a_person = bool(task)
+
+    def _show_card(self, card: CardAttempts) -> None:
+        self.attempts = f"{card.used} of {card.limit} in {card.days} days"
+        if card.by_us or card.by_customer:
+            self.attempts += f", {card.by_us} by PHANTOM; the customer tried {formats.plural(card.by_customer, 'time')}"
+        coming = (("Stripe", card.next_by_stripe), ("PHANTOM", card.next_by_us))
+        times = [f"by {who} {formats.moment(at)}" for who, at in coming if at is not None]
+        self.next_charges = ", ".join(times) or "none planned"
+        self.charge_reason = card.reason if card.is_open else ""
 
     def _show(self, found: GhostDetail) -> None:
         now, row = clock.now(), found.row

@@ -7,6 +7,8 @@ import reflex as rx
 from core.config import settings
 from phantom_app import live, runtime
 from phantom_app.guard import allow, principal, public, visitor
+from phantom_app.state.access import as_tenant
+from services.manual_tasks import service as manual_tasks
 
 
 def _demo_is_ready() -> bool:
@@ -26,6 +28,7 @@ class Shell(rx.State):
     email: str = ""
     role: str = ""
     merchant: str = ""
+    open_tasks: int = 0  # what waits for a person
 
     def _introduce(self) -> None:
         who = visitor()
@@ -39,10 +42,11 @@ class Shell(rx.State):
 
     @rx.event
     @allow()
-    def enter(self) -> None:
+    async def enter(self) -> None:
         """First on_load of every page behind the sign-in."""
         principal()
         self._introduce()
+        self.open_tasks = await as_tenant(manual_tasks.count_open)
 
     @rx.event
     @public

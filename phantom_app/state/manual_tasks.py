@@ -1,0 +1,220 @@
+"""What waits for a person: one page of it, the draft or the question that is open, and what was done last."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import reflex as rx
+from sqlmodel import Session
+
+from core import clock
+from core.errors import PhantomError
+from models.ghost import ManualTaskState
+from phantom_app import live, routes
+from phantom_app.guard import allow, principal
+from phantom_app.state import formats, words
+from phantom_app.state.access import as_tenant, change_as_tenant, identifier, words_of
+from phantom_app.state.shell import Shell
+from services.identity.permissions import Permission
+from services.manual_tasks import service
+from services.manual_tasks.schemas import Draft, TaskLine, TaskPage
+
+DRAFT, CLOSING = "draft", "closing"
+
+
+@dataclass(frozen=True)
+class TaskView:
+    """One task in words."""
+
+    id: str
+    link: str
+    customer: str
+    amount: str
+    age: str
+    since: str
+    reason: str
+    ghost_state: str
+    tone: str
+    assignee_id: str
+    assignee: str
+    released: str
+    closed: str
+    closed_why: str
+
+
+@dataclass(frozen=True)
+class Person:
+    id: str
+    name: str
+
+
+def task_view(line: TaskLine, now: datetime) -> TaskView:
+    state, tone = words.of(words.STATES, line.ghost_state.value)
+    closed = formats.distance(line.closed_at, now) if line.closed_at else ""
+    return TaskView(
+        id=line.id,
+        link=routes.ghost(line.ghost_id),
+        customer=line.customer,
+        amount=formats.money(line.amount, line.currency),
+        age=formats.distance(line.created_at, now),
+        since=formats.moment(line.created_at),
+        reason=line.reason,
+        ghost_state=state,
+        tone=tone,
+        assignee_id=line.assignee_id,
+        assignee=line.assignee,
+        released=f"Released {formats.distance(line.released_at, now)}: it goes out soon." if line.is_released else "",
+        closed=f"Closed {closed}" + (f" by {line.closed_by}" if line.closed_by else "") if closed else "",
+        closed_why=line.closed_reason,
+    )
+
+
+class ManualTasks(rx.State):
+    """The list, what is open in it, and the last word."""
+
+    loaded: bool = False
+    rows: list[TaskView] = []
+    people: list[Person] = []
+    done: bool = False
+    page: int = 1
+    pages: int = 1
+    range_text: str = ""
+    may_manage: bool = False
+    note: str = ""
+    open_id: str = ""
+    open_part: str = ""
+    subject: str = ""
+    recipient: str = ""
+    html: str = ""
+    plain: str = ""
+
+    async def _fill(self) -> None:
+        state, page = ManualTaskState.DONE if self.done else ManualTaskState.OPEN, self.page
+
+        def read(session: Session, merchant: str) -> tuple[TaskPage, dict[str, str]]:
+            return service.list_tasks(session, merchant, state, page), service.assignable(session, merchant)
+
+        found, people = await as_tenant(read)
+        now = clock.now()
+        self.rows = [task_view(line, now) for line in found.lines]
+        self.people = [Person(user_id, name) for user_id, name in people.items()]
+        self.page, self.pages = found.page, found.pages
+        first = (found.page - 1) * service.PAGE_SIZE + 1
+        self.range_text = f"{first}–{first + len(self.rows) - 1} of {formats.count(found.total)}"
+        self.may_manage = Permission.MANUAL_TASKS_MANAGE in principal().permissions
+        if self.open_id not in {row.id for row in self.rows}:
+            self._put_away()
+        self.loaded = True
+
+    def _put_away(self) -> None:
+        self.open_id = self.open_part = self.subject = self.recipient = self.html = self.plain = ""
+
+    async def _recount(self) -> None:
+        shell = await self.get_state(Shell)
+        shell.open_tasks = await as_tenant(service.count_open)
+
+    @rx.event
+    @allow(Permission.GHOSTS_READ)
+    async def load(self) -> None:
+        live.watch(self, principal().merchant_id, ManualTasks.refresh)
+        self.note, self.page = "", 1
+        self._put_away()
+        await self._fill()
+
+    @rx.event
+    @allow(Permission.GHOSTS_READ)
+    async def refresh(self) -> None:
+        """Something changed while somebody looks; what is open stays open."""
+        await self._fill()
+        await self._recount()
+
+    @rx.event
+    @allow(Permission.GHOSTS_READ)
+    async def show_done(self, done: bool) -> None:
+        self.done, self.page, self.note = bool(done), 1, ""
+        self._put_away()
+        await self._fill()
+
+    @rx.event
+    @allow(Permission.GHOSTS_READ)
+    async def go_back(self) -> None:
+        self.page = max(1, self.page - 1)
+        await self._fill()
+
+    @rx.event
+    @allow(Permission.GHOSTS_READ)
+    async def go_forward(self) -> None:
+        self.page = min(self.pages, self.page + 1)
+        await self._fill()
+
+    @rx.event
+    @allow(Permission.MANUAL_TASKS_MANAGE)
+    async def assign(self, task_id: str, user_id: str) -> None:
+        """Give a task to a member, or to nobody, if it still is with whom the list shows."""
+        task, to, who = identifier(task_id), identifier(user_id), principal().user_id
+        seen = next((row.assignee_id for row in self.rows if row.id == task), "")
+        name = next((person.name for person in self.people if person.id == to), "")
+        await self._act(
+            lambda s, m: service.assign(s, m, task, to, seen=seen, actor_id=who),
+            f"It is with {name} now." if name else "It is with nobody now.",
+        )
+
+    @rx.event
+    @allow(Permission.MANUAL_TASKS_MANAGE)
+    async def review(self, task_id: str) -> None:
+        """Show the message that a release would send."""
+        task = identifier(task_id)
+        self._put_away()
+        try:
+            found: Draft = await as_tenant(lambda s, m: service.draft(s, m, task))
+        except PhantomError as error:
+            self.note = error.detail or error.title
+            await self._fill()
+            return
+        self.note, self.open_id, self.open_part = "", task, DRAFT
+        self.subject, self.recipient, self.html, self.plain = found.subject, found.recipient, found.html, found.plain
+
+    @rx.event
+    @allow(Permission.MANUAL_TASKS_MANAGE)
+    async def release(self, task_id: str) -> None:
+        """Send the message that was reviewed, through everything a message goes through."""
+        task, who = identifier(task_id), principal().user_id
+        await self._act(
+            lambda s, m: service.release(s, m, task, actor_id=who),
+            "Released. It goes out at once, or at the customer's hour.",
+        )
+
+    @rx.event
+    @allow(Permission.MANUAL_TASKS_MANAGE)
+    def ask_close(self, task_id: str) -> None:
+        """Ask why before a task is closed."""
+        self._put_away()
+        self.note, self.open_id, self.open_part = "", identifier(task_id), CLOSING
+
+    @rx.event
+    @allow(Permission.MANUAL_TASKS_MANAGE)
+    async def close(self, form: dict[str, str]) -> None:
+        task, reason, who = self.open_id, words_of(form.get("reason", "")), principal().user_id
+        await self._act(lambda s, m: service.close(s, m, task, reason, actor_id=who), "Closed.")
+
+    @rx.event
+    @allow(Permission.MANUAL_TASKS_MANAGE)
+    async def reopen(self, task_id: str) -> None:
+        task, who = identifier(task_id), principal().user_id
+        await self._act(lambda s, m: service.reopen(s, m, task, actor_id=who), "It waits for a person again.")
+
+    @rx.event
+    @allow(Permission.GHOSTS_READ)
+    def put_away(self) -> None:
+        self._put_away()
+
+    async def _act(self, work: Callable[[Session, str], None], said: str) -> None:
+        """Do something to a task; whoever was too late reads why, and sees how it is now."""
+        try:
+            await change_as_tenant(work)
+            self.note = said
+            self._put_away()
+        except PhantomError as error:
+            self.note = error.detail or error.title
+        await self._fill()
+        await self._recount()
