@@ -75,6 +75,7 @@ _HEALTH = {
 _NAMES = {
     "stripe": "Stripe account",
     "mail": "Mail sender",
+    "usage": "Usage reported",
     "workers": "Workers",
     "sentinel": "Sentinel",
     "postgresql": "PostgreSQL",
@@ -85,6 +86,7 @@ _SCHEDULES = {
     "pulse": "Pulse Engine",
     "purge_pii": "Forgetting people",
     "send_weekly_digest": "Weekly digest",
+    "report_usage": "Usage report",
 }
 _PERIODS = {1: "every hour", 24: "every day", 168: "every week"}
 
@@ -134,6 +136,8 @@ _DETAILS: dict[tuple[str, Health | None], str] = {
     ("mail", Health.WORKING): "Mail is handed over to Resend.",
     ("mail", Health.TROUBLE): "The last message was refused.",
     ("mail", Health.NOT_SET_UP): "No sender is set up: messages stay in the outbox, unsent.",
+    ("usage", Health.WORKING): "Each day's recovered money is reported to the operator's meter once it is over.",
+    ("usage", Health.TROUBLE): "The meter did not take a day's usage; a later day carries it.",
     ("workers", Health.WORKING): "{number} lanes take work.",
     ("workers", Health.TROUBLE): "Redis cannot be asked; workers go on without it, a little slower.",
     ("workers", Health.AWAY): "No worker has been heard of: work waits, and nothing of it is lost.",

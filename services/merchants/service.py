@@ -13,7 +13,7 @@ from services.merchants.errors import MerchantNotFoundError
 from services.merchants.policies import RecoveryPolicy, parse_policy
 from services.merchants.schemas import ConnectedAccount, MerchantView
 from services.tasks import service as tasks
-from services.tasks.schedules import PURGE
+from services.tasks.schedules import PURGE, USAGE
 from services.vault import service as vault
 
 
@@ -121,6 +121,8 @@ def mark_disconnected(session: Session, merchant_id: str, *, at: datetime, reaso
     repository.set_account_disconnected(session, merchant.stripe_user_id, at)
     # Schedules walk connected accounts only; each purge from this one on asks for the next (recovery.purge).
     tasks.schedule_next(session, PURGE, merchant_id)
+    if USAGE.is_on:
+        tasks.schedule_next(session, USAGE, merchant_id)  # the last day is billed too
     audit.log_event(
         session,
         merchant_id,

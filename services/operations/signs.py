@@ -20,6 +20,7 @@ from services.merchants import service as merchants
 from services.messaging import service as messaging
 from services.messaging.senders import service as senders
 from services.operations import repository
+from services.outbound import usage
 
 SILENT = timedelta(seconds=45)
 """Workers tell Redis of themselves every ten seconds."""
@@ -74,8 +75,19 @@ def _of_redis() -> tuple[Sign, Sign]:
 
 
 def merchant_signs(session: Session, merchant_id: str) -> tuple[Sign, ...]:
-    """The merchant's Stripe account and mail sender, told by their last hunt and messages. Tenant session."""
-    return _of_stripe(session, merchant_id), _of_mail(session, merchant_id)
+    """The merchant's Stripe account and mail sender, told by their last hunt and messages. Tenant session.
+
+    And what was reported to the operator's meter, where the merchant is billed.
+    """
+    return _of_stripe(session, merchant_id), _of_mail(session, merchant_id), *_of_usage(session, merchant_id)
+
+
+def _of_usage(session: Session, merchant_id: str) -> tuple[Sign, ...]:
+    told = usage.told(session, merchant_id)
+    if not told.is_billed:
+        return ()
+    failed_last = told.refused_at is not None and (told.sent_at is None or told.refused_at > told.sent_at)
+    return (Sign("usage", Health.TROUBLE if failed_last else Health.WORKING, told.sent_at, told.refused_at),)
 
 
 def _of_stripe(session: Session, merchant_id: str) -> Sign:

@@ -14,10 +14,13 @@ from jobs import report_usage
 from models.audit import SystemLog
 from models.money import Recovery, RecoveryKind
 from models.usage import ReportState, UsageReport
+from models.work import ScheduledTask
 from sandbox.stripe.faults import Fault
 from sandbox.stripe.store import Json
 from services.audit import service as audit
 from services.integrations.stripe import meters
+from services.merchants import service as merchants
+from services.operations.signs import Health, merchant_signs
 from services.outbound import usage
 from services.tasks import upkeep
 from services.tasks.errors import Retry
@@ -314,6 +317,26 @@ class TestWhoIsBilled:
             usage.bill(session, operator.merchant, "acct_1")
         with db.tenant_session("mer_none") as session, pytest.raises(NotFoundError):
             usage.bill(session, "mer_none", "cus_1")
+
+    def test_after_a_disconnect_the_last_day_is_billed_too(self, operator: Operator):
+        with db.tenant_session(operator.merchant) as session:
+            merchants.mark_disconnected(session, operator.merchant, at=operator.clock.now(), reason="test")
+        with db.system_session() as session:
+            kinds = {task.kind for task in session.exec(select(ScheduledTask)).all()}
+        assert {"report_usage", "purge_pii"} <= kinds
+
+    def test_the_system_page_has_a_line_for_who_is_billed(self, operator: Operator):
+        def health() -> dict[str, Health]:
+            with db.tenant_session(operator.merchant) as session:
+                return {sign.part: sign.health for sign in merchant_signs(session, operator.merchant)}
+
+        assert health()["usage"] is Health.WORKING
+        operator.earn(4900, currency="gbp")
+        operator.night()
+        operator.report()
+        assert health()["usage"] is Health.TROUBLE
+        with environment.changed(USAGE_METER=""):
+            assert "usage" not in health()
 
     def test_screens_are_told(self, operator: Operator):
         operator.earn(4900)
