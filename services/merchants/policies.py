@@ -57,7 +57,6 @@ class RecoveryPolicy(BaseModel):
     own_retries: OwnRetries = OwnRetries.AFTER_STRIPE
     high_value_lines: dict[str, int | None] = Field(default_factory=dict)
     alert_lines: dict[str, int] = Field(default_factory=dict)  # a coming charge above it is at risk
-    protection_mails: bool = False  # the networks' card updaters fix most by themselves
 
     @model_validator(mode="after")
     def _hours_make_a_window(self) -> "RecoveryPolicy":
@@ -66,6 +65,8 @@ class RecoveryPolicy(BaseModel):
         allowed = {"subscription_cycle", "subscription_update", "subscription_threshold"}
         if not self.billing_reasons <= allowed:
             raise ValueError(f"billing reasons are {', '.join(sorted(allowed))}")
+        if any(line < 0 for line in self.alert_lines.values()):
+            raise ValueError("an alert line is an amount")
         if any(not 0 <= hours <= _LONGEST_GRACE for hours in self.grace_hours.values()):
             raise ValueError(f"grace is 0 to {_LONGEST_GRACE} hours")
         return self

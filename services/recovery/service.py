@@ -75,7 +75,7 @@ def ghost_detail(session: Session, merchant_id: str, ghost_id: str) -> GhostDeta
         raise GhostNotFoundError
     return GhostDetail(
         row=ghost_row(ghost),
-        invoice_id=ghost.invoice_id,
+        invoice_id=ghost.invoice_id if ghost.kind == GhostKind.FAILED else "none yet",
         subscription_id=ghost.subscription_id or "",
         subscription_status=ghost.subscription_status,
         mechanism=ghost.mechanism,
@@ -205,7 +205,8 @@ def _forensics(ghost: GhostTarget) -> tuple[ForensicFact, ...]:
     def when(moment: datetime | None) -> str:
         return moment.strftime("%Y-%m-%d %H:%M UTC") if moment else "–"
 
-    values = {
+    coming = {"Next charge": when(ghost.charge_at), "Risk": ghost.risk.replace("_", " ")} if ghost.risk else {}
+    values = coming | {
         "Card": f"{ghost.card_brand or 'unknown'} •••• {ghost.card_last4}" if ghost.card_last4 else ghost.card_brand,
         "Funding": ghost.card_funding,
         "Card country": ghost.country_code.upper(),

@@ -33,6 +33,11 @@ EXPANDED = [
     ("/v1/invoices?expand[]=data.payments.data.payment&expand[]=data.parent.subscription_details", stripe.Invoice),
     ("/v1/invoice_payments?expand[]=data.payment.payment_intent&expand[]=data.invoice", stripe.InvoicePayment),
     ("/v1/subscriptions?status=all&expand[]=data.latest_invoice.payments&expand[]=data.customer", stripe.Subscription),
+    (
+        "/v1/subscriptions?status=active&expand[]=data.default_payment_method"
+        "&expand[]=data.customer.invoice_settings.default_payment_method",
+        stripe.Subscription,
+    ),
     ("/v1/charges?expand[]=data.payment_intent.latest_charge&expand[]=data.refunds", stripe.Charge),
     ("/v1/refunds?expand[]=data.charge", stripe.Refund),
     (

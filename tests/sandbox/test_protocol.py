@@ -188,3 +188,17 @@ class TestErrors:
         with pytest.raises(stripe.InvalidRequestError, match="Received unknown parameter: custmer") as caught:
             play.client().raw_request("get", "/v1/invoices", custmer="cus_1")
         assert caught.value.code == "parameter_unknown"
+
+
+class TestSubscriptionLists:
+    def test_those_that_renew_within_a_time(self, play: Play) -> None:
+        _, subscription = play.subscriber()
+        end = subscription["items"]["data"][0]["current_period_end"]
+        client = play.client()
+
+        def listed(**bounds: int) -> int:
+            found = client.raw_request("get", "/v1/subscriptions", status="active", current_period_end=bounds).data
+            return len(found["data"])
+
+        assert listed(gte=end, lte=end) == 1
+        assert listed(gt=end) == listed(lt=end) == 0
