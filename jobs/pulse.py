@@ -12,8 +12,13 @@ from services.tasks.schemas import ClaimedTask
 
 
 def run(task: ClaimedTask) -> dict[str, Any]:
-    """Each page is a transaction of its own; a crash between pages only leaves the rest to the next pulse."""
+    """Each page is a transaction of its own; a crash between pages only leaves the rest to the next pulse.
+
+    `{"replan": true}`: the policy changed, so all plans are made anew before.
+    """
     now = clock.now()
+    if task.payload.get("replan"):
+        _replan(task.tenant, now)
     done: Counter[str] = Counter()
     after = None
     while True:
@@ -24,6 +29,14 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         after = page.after
         if after is None:
             return {**dict(done), "retries": _look_at_retries(task.tenant, now)}
+
+
+def _replan(merchant_id: str, now: datetime) -> None:
+    after: str | None = ""
+    while after is not None:
+        with db.tenant_session(merchant_id) as session:
+            after = pulse.replan(session, merchant_id, now, after)
+        crash_point("pulse.page_planned")
 
 
 def _look_at_retries(merchant_id: str, now: datetime) -> int:

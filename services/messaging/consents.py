@@ -16,9 +16,12 @@ from core import clock, ids
 from core.errors import BadRequestError, NotFoundError
 from models.messaging import Channel
 from models.sending import Consent, ConsentState
+from services.merchants import service as merchants
 from services.messaging import consents_repository as repository
 from services.messaging.addresses import BadAddressError, normal
 from services.messaging.links import address_hash
+from services.tasks import service as tasks
+from services.tasks.schedules import slot_key, slot_of
 from services.vault.hash_keys import lasting_keys
 from services.vault.keys import Purpose, derive_key
 
@@ -26,6 +29,7 @@ FUTURE = timedelta(minutes=5)  # clocks differ; nobody agrees tomorrow
 _CUSTOMER = re.compile(r"[A-Za-z0-9_]{0,64}", re.ASCII)
 _CURSOR = re.compile(r"con_[0-9a-z]{20,40}", re.ASCII)
 MOST = 100
+MINUTE = timedelta(minutes=1)
 
 
 class BadConsentError(BadRequestError):
@@ -142,7 +146,27 @@ def record(session: Session, merchant_id: str, given: Sequence[NewConsent], reco
         for each in given
     ]
     new = repository.add(session, rows)
+    if new:
+        _have_planned(session, merchant_id)
     return [str(row["id"]) if row["id"] in new else None for row in rows]
+
+
+def _have_planned(session: Session, merchant_id: str) -> None:
+    """Have the ghosts planned anew that may be written to now, or no more: once for all that is recorded in a minute.
+
+    What is planned already asks again before it is sent, so nothing depends on this being quick.
+    """
+    if not merchants.get_policy(session, merchant_id).sms:
+        return
+    share = slot_of(clock.now(), MINUTE)
+    tasks.schedule(
+        session,
+        kind="pulse",
+        merchant_id=merchant_id,
+        key=slot_key("pulse:consents", merchant_id, share),
+        payload={"replan": True},
+        run_at=clock.from_timestamp((share + 1) * MINUTE.total_seconds() + 5),
+    )
 
 
 def allows(session: Session, merchant_id: str, channel: Channel, address: str) -> bool:
@@ -183,6 +207,7 @@ def withdraw(session: Session, merchant_id: str, consent_id: str, recorded_by: s
     latest = repository.latest_of(session, merchant_id, found.channel, found.address_hash)
     if latest is None or latest.state == ConsentState.GRANTED:
         added = repository.add(session, [_withdrawal(found, latest or found, recorded_by)])
+        _have_planned(session, merchant_id)
         (consent_id,) = added or {latest.id if latest else consent_id}
     else:
         consent_id = latest.id

@@ -8,6 +8,7 @@ from typing import Protocol
 from sqlmodel import Session
 
 from models.messaging import Channel
+from models.sending import ConsentState
 from services.messaging import repository
 from services.messaging.addresses import BadAddressError, number
 from services.messaging.links import address_hash
@@ -79,12 +80,15 @@ def closed(session: Session, merchant_id: str, customers: Sequence[Reachable], *
     mails = [why(Channel.EMAIL, address) if address else NO_EMAIL for address in addresses[Channel.EMAIL]]
     if not sms:
         return [Closed(mail, SMS_IS_OFF) for mail in mails]
-    agreed = repository.list_consented(session, merchant_id, Channel.SMS, _all(hashes[Channel.SMS]))
+    words = repository.list_last_words(session, merchant_id, Channel.SMS, _all(hashes[Channel.SMS]))
 
     def no_text(phone: str) -> str:
         if not phone:
             return NO_PHONE
-        return why(Channel.SMS, phone) or ("" if agreed.intersection(hashes[Channel.SMS][phone]) else NO_CONSENT)
+        # Under whichever key they were recorded: the latest word holds, and at one moment a no.
+        last = max((words[each] for each in hashes[Channel.SMS][phone] if each in words), default=None)
+        agreed = last is not None and last[1] == ConsentState.GRANTED
+        return why(Channel.SMS, phone) or ("" if agreed else NO_CONSENT)
 
     texts = [no_text(phone) for phone in addresses[Channel.SMS]]
     return [Closed(mail, text) for mail, text in zip(mails, texts, strict=True)]

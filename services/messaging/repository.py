@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select
 
 from core.rows import is_one_of
 from models.messaging import Channel, Click, LinkToken, Message, MessageState, Suppression
-from models.sending import Consent, ConsentState
+from models.sending import Consent
 
 PROVIDER_MEMORY = timedelta(hours=24)
 """For how long a provider of mail knows an idempotency key."""
@@ -135,12 +135,14 @@ def list_suppressed(
     return dict(rows.all())
 
 
-def list_consented(session: Session, merchant_id: str, channel: Channel, address_hashes: Sequence[str]) -> set[str]:
-    """Those of these addresses whose last word was yes; at the same moment a no is the last."""
+def list_last_words(
+    session: Session, merchant_id: str, channel: Channel, address_hashes: Sequence[str]
+) -> dict[str, tuple[datetime, str]]:
+    """When each of these addresses last had a say on the channel, and what; at one moment a no outranks a yes."""
     if not address_hashes:
-        return set()
+        return {}
     rows = session.exec(
-        select(Consent.address_hash, Consent.state)
+        select(Consent.address_hash, Consent.happened_at, Consent.state)
         .where(
             Consent.merchant_id == merchant_id,
             Consent.channel == channel,
@@ -148,7 +150,7 @@ def list_consented(session: Session, merchant_id: str, channel: Channel, address
         )
         .order_by(col(Consent.address_hash), col(Consent.happened_at), col(Consent.state))
     )
-    return {address for address, state in dict(rows.all()).items() if state == ConsentState.GRANTED}
+    return {address: (at, state) for address, at, state in rows}
 
 
 def list_written(

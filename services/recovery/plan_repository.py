@@ -98,17 +98,15 @@ def list_open_page(session: Session, merchant_id: str, offset: int, limit: int) 
     return list(session.exec(statement))
 
 
-def lock_open_after(session: Session, merchant_id: str, after: str, limit: int) -> list[GhostTarget]:
-    """Open ghosts in the order of their ids, after the given one, locked."""
+def list_open_after(session: Session, merchant_id: str, after: str, limit: int) -> list[PlanRow]:
+    """What the plans of open ghosts are made from, in the order of their ids, after the given one."""
     statement = (
-        select(GhostTarget)
+        select(*_COLUMNS)
         .where(*_open_of(merchant_id), col(GhostTarget.id) > after)
         .order_by(col(GhostTarget.id))
         .limit(limit)
-        .with_for_update()
-        .execution_options(populate_existing=True)
     )
-    return list(session.exec(statement))
+    return [PlanRow(*row) for row in session.execute(statement)]
 
 
 def list_released(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> dict[str, datetime]:

@@ -20,6 +20,8 @@ from services.recovery.schemas import Planned, PlanRow
 from services.recovery.work import MerchantContext, Work, merchant_context
 
 PAGE = 1_000
+REPLANNED = 250
+"""Ghosts planned anew in one transaction, which holds the shards of their customers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +84,17 @@ def _settle(
             moved += 1
     work.finish()
     return exhausted, moved
+
+
+def replan(session: Session, merchant_id: str, now: datetime, after: str) -> str | None:
+    """Plan one page of all open ghosts anew, in the caller's transaction: those whose ids come after the given one.
+
+    The id to go on after, None when none is left.
+    """
+    rows = plan_repository.list_open_after(session, merchant_id, after, REPLANNED)
+    held = shards.of_customers(ghost.customer_id for ghost in rows)
+    work = Work.begin(session, merchant_context(session, merchant_id), now, held)
+    for ghost in plan_repository.lock_ghosts(session, merchant_id, [ghost.id for ghost in rows]):
+        work.plan(ghost)
+    work.finish()
+    return rows[-1].id if len(rows) == REPLANNED else None

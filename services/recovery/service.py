@@ -6,12 +6,12 @@ from datetime import datetime
 from sqlmodel import Session
 
 from core import clock
-from models.ghost import OPEN_STATES, GhostKind, GhostState, GhostTarget, Strategy
+from models.ghost import GhostKind, GhostState, GhostTarget, Strategy
 from services.analytics import shards
 from services.audit import service as audit
 from services.merchants import service as merchants
 from services.messaging import service as messaging
-from services.recovery import neighbours, repository, settle
+from services.recovery import neighbours, plan_repository, pulse, repository, settle
 from services.recovery.errors import GhostNotFoundError, InvalidQueryError
 from services.recovery.lifecycle import Trigger
 from services.recovery.schemas import (
@@ -27,6 +27,7 @@ from services.tasks import service as tasks
 
 MAX_PAGE_SIZE = 100
 EXPORT_PAGE = 500
+REPLANNED_AT_ONCE = 1_000
 SORTS = ("found", "amount", "next", "active")
 
 
@@ -159,14 +160,19 @@ def messages_are_on(session: Session, merchant_id: str) -> bool:
 
 
 def replan_open(session: Session, merchant_id: str) -> int:
-    """Work out every open ghost's next action again, after the policy changed. Returns how many were open."""
-    merchant = merchant_context(session, merchant_id)
-    work = Work.begin(session, merchant, clock.now(), shards.ALL)
-    number = 0
-    for ghost in repository.stream_in_states(session, merchant_id, OPEN_STATES):
-        work.plan(ghost)
-        number += 1
-    work.finish()
+    """Have every open ghost's next action worked out again, after the policy changed. Returns how many are open.
+
+    A few at once; of many in pages, by a pulse: nobody waits while a hundred thousand are planned, and none of them is
+    sent by the old plan meanwhile, because a message is decided anew before it goes.
+    """
+    number = plan_repository.count_open(session, merchant_id)
+    if number <= REPLANNED_AT_ONCE:
+        shards.hold(session, merchant_id, shards.ALL)
+        after: str | None = ""
+        while after is not None:
+            after = pulse.replan(session, merchant_id, clock.now(), after)
+    else:
+        tasks.schedule(session, kind="pulse", merchant_id=merchant_id, payload={"replan": True}, priority=5)
     return number
 
 

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.browser
 
 INSIDE = (
     "/dashboard",
+    "/dry-run",
     "/recoveries",
     "/recoveries/gh_unknown",
     "/system",
