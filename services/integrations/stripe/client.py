@@ -58,7 +58,7 @@ class ScopedStripe:
         self.requests = 0
         """HTTP requests sent so far, retries included; a hunt may send from several threads."""
         self._lock, self._patience, self._sleep = threading.Lock(), patience, sleep
-        self._http = CountingClient(shared_client(patience), self._count)
+        self._http = CountingClient(shared_client(patience), self._count, keeps_answers=True)
         self._client = stripe.StripeClient(
             key.reveal(),
             stripe_account=account if header else None,

@@ -69,13 +69,18 @@ def with_patience(
 
 
 class CountingClient(stripe.HTTPClient):
-    """Tells of each request one client really sends, retries included, over connections that a process shares."""
+    """Tells of each request one client really sends, retries included, over connections that a process shares.
+
+    With `keeps_answers` the caller takes them from here, and the SDK sees empty ones; without, the SDK reads them.
+    """
 
     name = "requests"
 
-    def __init__(self, shared: stripe.RequestsClient, on_request: Callable[[], None]) -> None:
+    def __init__(
+        self, shared: stripe.RequestsClient, on_request: Callable[[], None], *, keeps_answers: bool = False
+    ) -> None:
         super().__init__()
-        self._shared, self._on_request = shared, on_request
+        self._shared, self._on_request, self._keeps = shared, on_request, keeps_answers
         self._answered = threading.local()  # a client may be used by several threads
 
     def request(
@@ -93,7 +98,7 @@ class CountingClient(stripe.HTTPClient):
             outcome.append(str(answer[1]))
         self._answered.plain = None
         body, status, told = answer
-        if 200 <= status < 300:
+        if self._keeps and 200 <= status < 300:
             self._answered.plain = read_json(body)
             if self._answered.plain is not None:
                 return b"{}", status, told
