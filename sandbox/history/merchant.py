@@ -6,10 +6,12 @@ from urllib.parse import parse_qs, urlsplit
 
 from core import db
 from core.config import settings
+from models.merchant import StripeMails
 from sandbox.history.engine import EVENTS
 from sandbox.population.business import EMAIL, Business
 from services.identity import people
 from services.merchants import connect
+from services.merchants import service as merchants
 from services.merchants.schemas import Browser, Callback
 from services.recovery import service as recovery
 
@@ -57,6 +59,7 @@ def join_phantom(business: Business) -> tuple[DemoMerchant, str]:
 
 
 def start_messages(merchant: DemoMerchant, owner: str) -> None:
-    """What the welcome page's last button does."""
+    """The welcome page's last question and last button. This sandbox's Stripe writes to nobody by itself."""
     with db.tenant_session(merchant.merchant_id) as session:
+        merchants.answer_stripe_mails(session, merchant.merchant_id, StripeMails.NO, actor_id=owner)
         recovery.start_messages(session, merchant.merchant_id, owner)
