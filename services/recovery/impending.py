@@ -108,7 +108,7 @@ def _create(work: Work, fresh: Iterable[tuple[RenewalFacts, Assessment]], via: F
         )
         _take(ghost, renewal, seen)
         ghost.found_cents = ghost.amount_cents
-        work.session.add(ghost)
+        work.add(ghost)
         _count(work, ghost, 1)
         work.event(ghost, "at_risk", seen.reason, via=via, risk=ghost.risk)
         work.plan(ghost)

@@ -123,7 +123,8 @@ def _create(
         if carries and facts.subscription_id:
             ghost.shadow_cents = facts.monthly_value
             carried.add(facts.subscription_id)
-        work.session.add(ghost)
+        if facts.id not in at_risk:
+            work.add(ghost)
         work.changes.day(ghost.found_on, ghost.currency, found_count=1, found_cents=ghost.amount_cents)
         work.money("found", ghost.currency, ghost.amount_cents, via)
         work.changes.total(
@@ -135,6 +136,8 @@ def _create(
         work.count_in_group(ghost, 1)
         work.event(ghost, "found", verdict.reason, via=via, attempt=facts.attempt_count)
         work.event(ghost, "strategy_chosen", ghost.strategy_reason, strategy=ghost.strategy)
+        if ghost.shadow_cents and ghost.strategy == Strategy.STOPPED:
+            work.write_new()  # another one of its subscription inherits what it carries
         if verdict.verdict is Verdict.LOST:
             settle.lose(work, ghost, verdict.reason, Trigger.LOST)
         elif ghost.strategy == Strategy.STOPPED:
@@ -143,7 +146,6 @@ def _create(
             work.plan(ghost)
         ghosts.append(ghost)
     presence.take_over(work.session, work.merchant.id, ghosts)
-    work.session.flush()
     repository.add_attempts(work.session, charges)
     for ghost in ghosts:
         if ghost.strategy == Strategy.HIGH_VALUE_MANUAL:

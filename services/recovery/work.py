@@ -66,6 +66,7 @@ class Work:
     changes: ledger.Changes = field(default_factory=ledger.Changes)
     _events: list[dict[str, Any]] = field(default_factory=list)
     _unplanned: dict[str, GhostTarget] = field(default_factory=dict)
+    _new: list[GhostTarget] = field(default_factory=list)
 
     @classmethod
     def begin(cls, session: Session, merchant: MerchantContext, now: datetime, wanted: frozenset[int]) -> "Work":
@@ -79,6 +80,16 @@ class Work:
         except shards.ShardNotHeldError as error:
             raise GhostMovedError from error
         return cls(session, merchant, now, shards.held(session, merchant.id))
+
+    def add(self, ghost: GhostTarget) -> None:
+        """A new ghost, written with its plan in `finish`: a page of a hunt is one insert, and no update a ghost."""
+        self._new.append(ghost)
+
+    def write_new(self) -> None:
+        """Write new ghosts now, where something is about to look for them in the database."""
+        self.session.add_all(self._new)
+        self.session.flush()
+        self._new = []
 
     def event(
         self,
@@ -173,7 +184,7 @@ class Work:
     def finish(self) -> None:
         """Write plans, events and sums; the ghosts themselves are flushed by the session."""
         self._plan()
-        self.session.flush()
+        self.write_new()
         repository.add_events(self.session, self._events)
         ledger.apply(self.session, self.merchant.id, self.changes)
         self._events = []
