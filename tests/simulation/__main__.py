@@ -11,17 +11,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tests.simulation import seeds
+from tests.simulation.play import DAYS
 from tests.simulation.seeds import Outcome
 from tests.support.servers import RunServers, stop
-
-REPLAY = "./phantom sim --seeds 1 --first-seed {seed}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="phantom sim", description="Play merchants' months against PHANTOM's engine.")
     parser.add_argument("--seeds", type=int, default=100, help="how many (default 100)")
     parser.add_argument("--first-seed", type=int, default=1)
-    parser.add_argument("--days", type=int, default=30, help="days of each before the peace at its end")
+    parser.add_argument("--days", type=int, default=DAYS, help="days of each before the peace at its end")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     asked = parser.parse_args(arguments)
@@ -58,15 +57,19 @@ def played(first: int, number: int, days: int, processes: int) -> Iterator[Outco
 
 def told(outcome: Outcome, days: int) -> str:
     """What a person needs of a failed seed."""
-    more = f" --days {days}" if days != 30 else ""
     return "\n".join(
         [
             "",
             f"seed {outcome.seed} violates: {outcome.violation}",
             *(f"  {line}" for line in outcome.last_steps),
-            f"replay: {REPLAY.format(seed=outcome.seed)}{more}",
+            f"replay: {replay(outcome.seed, days)}",
         ]
     )
+
+
+def replay(seed: int, days: int) -> str:
+    """The command that plays a seed again."""
+    return f"./phantom sim --seeds 1 --first-seed {seed}" + (f" --days {days}" if days != DAYS else "")
 
 
 def summary(outcomes: Sequence[Outcome], days: int, seconds: float) -> dict[str, Any]:
@@ -90,7 +93,7 @@ def summary(outcomes: Sequence[Outcome], days: int, seconds: float) -> dict[str,
         "crashes_by_point": dict(sorted(crashes.items())),
         "faults_by_kind": dict(sorted(faults.items())),
         "failures": [
-            {"seed": one.seed, "violation": one.violation, "replay": REPLAY.format(seed=one.seed)}
+            {"seed": one.seed, "violation": one.violation, "replay": replay(one.seed, days)}
             for one in outcomes
             if one.violation
         ],

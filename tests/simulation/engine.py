@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from random import Random
@@ -89,6 +89,7 @@ class Engine:
     owner: "psycopg.Connection[Any]"
     intake: "psycopg.Connection[Any]"
     sleep: Callable[[float], None]
+    on_acknowledged: Callable[[Iterable[str]], None]
     sentinel: Sentinel = field(default_factory=new_sentinel)
     sentinel_away: tuple[float, float] = (0.0, 0.0)
     hunts_every: int = DAY // 2
@@ -108,7 +109,8 @@ class Engine:
             self.wire.refused(arrived, now)
             return True
         for one in arrived:
-            self.ledger.acknowledged.add(one.event_id)
+            self.ledger.acknowledged.setdefault(one.event_id, clock.now())
+        self.on_acknowledged([one.event_id for one in arrived])
         self.ledger.trace.say(f"acknowledged {', '.join(one.event_type for one in arrived)}")
         return True
 

@@ -33,6 +33,7 @@ class Charge:
     source: str
     approved: bool
     amount: int
+    code: str = ""  # why the bank refused
 
 
 @dataclass
@@ -63,7 +64,7 @@ class Ledger:
     charges: list[Charge] = field(default_factory=list)
     unsubscribed: dict[str, int] = field(default_factory=dict)  # address: at which step
     stopped_at: int | None = None  # since which step the merchant wants no messages
-    acknowledged: set[str] = field(default_factory=set)
+    acknowledged: dict[str, datetime] = field(default_factory=dict)  # events, and when first
     faults: Counter[str] = field(default_factory=Counter)
     crashes: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)

@@ -1,6 +1,7 @@
 """One seed from beginning to end: thirty days with everything that can go wrong, then peace until every ghost ended."""
 
 import contextlib
+import functools
 import heapq
 import itertools
 import math
@@ -22,7 +23,7 @@ from sandbox.stripe.store import Json, Space
 from sandbox.stripe.world import Settings, World
 from services.handshake.service import HANDLED_TYPES
 from services.tasks import service as tasks
-from tests.simulation import judge
+from tests.simulation import judge, letters
 from tests.simulation.chance import Streams, seeded
 from tests.simulation.engine import Engine
 from tests.simulation.ledger import Charge, Ledger
@@ -150,7 +151,14 @@ class Play:
         self.wire = Wire(self.world, self.ledger, self.streams("wire"))
         self.wire.repeat = chance.choice((0.02, 0.05, 0.3))
         self.engine = Engine(
-            self.machine, self.ledger, self.wire, chance, self.place.owner, self.place.intake, self.sleep
+            self.machine,
+            self.ledger,
+            self.wire,
+            chance,
+            self.place.owner,
+            self.place.intake,
+            self.sleep,
+            functools.partial(judge.events_are_stored, self),
         )
         self.engine.hunts_every = chance.choice(HUNTS_EVERY)
         if chance.random() < 0.3:
@@ -177,7 +185,7 @@ class Play:
 
         def accepted(email: Json, team: str) -> Message:
             message = accept(email, team)
-            judge.mail_accepted(self, message, mail.key)
+            letters.accepted(self, message, mail.key)
             self.people.plan_answer(message)
             return message
 
@@ -339,6 +347,7 @@ class Play:
                 attempt.source,
                 outcome.approved,
                 attempt.amount,
+                outcome.decline_code or "",
             )
             self.ledger.charges.append(made)
             if outcome.approved and not self.draining:

@@ -35,8 +35,17 @@ class Process:
 
     name: str
     dead: bool = False
-    looks: dict[str, tuple[int, str]] = field(default_factory=dict)
-    """Invoices the task under way has read at Stripe: when (a count of all events), and their status."""
+    looks: dict[str, "Look"] = field(default_factory=dict)
+    """Invoices the task under way has read at Stripe."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """When (a count of all steps) an invoice was read, its status and its subscription's."""
+
+    step: int
+    invoice: str
+    subscription: str
 
 
 @dataclass

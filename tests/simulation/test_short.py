@@ -1,16 +1,20 @@
 """A few seeds in every run of the tests, and proof that the judge sees what it must not overlook."""
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from services.handshake import repository as handshake
 from services.integrations.resend import OutgoingEmail, ResendSender
 from services.integrations.stripe.client import ScopedStripe
+from services.merchants.policies import RecoveryPolicy
 from services.messaging import hours
 from services.messaging import repository as messages
 from services.recovery import settle
+from tests.simulation import vendors
+from tests.simulation.__main__ import replay
 from tests.simulation.place import Place, place
 from tests.simulation.seeds import Outcome, play_seed
 from tests.support.database import WorkerDatabase
@@ -39,6 +43,17 @@ def test_a_seed_is_the_same_every_time(where: Place) -> None:
     )  # fmt: skip
 
 
+def test_a_point_is_named_without_what_it_met() -> None:
+    assert vendors.point_of("GET /v1/invoices/in_1Q2w3E") == "GET /v1/invoices/{id}"
+    assert vendors.point_of("POST /v1/invoices/in_0a/pay") == "POST /v1/invoices/{id}/pay"
+    assert vendors.point_of("GET /v1/invoice_payments") == "GET /v1/invoice_payments"
+
+
+def test_what_replays_a_seed_has_its_days() -> None:
+    assert replay(7, 30) == "./phantom sim --seeds 1 --first-seed 7"
+    assert replay(7, 5) == "./phantom sim --seeds 1 --first-seed 7 --days 5"
+
+
 # -- what a broken PHANTOM is found out by ------------------------------------------------------------------------
 
 _send = ResendSender.send
@@ -57,6 +72,14 @@ def _nobody_was_written_to(*_: Any, **__: Any) -> list[tuple[str, datetime]]:
     return []
 
 
+def _no_time(*_: Any) -> timedelta:
+    return timedelta()
+
+
+async def _not_stored(*_: Any) -> int:
+    return 0
+
+
 def _nothing_comes_back(*_: Any, **__: Any) -> bool:
     return False
 
@@ -71,11 +94,14 @@ def _remembered(self: ScopedStripe, invoice_id: str, expand: Sequence[str] = ())
     return _seen[invoice_id]
 
 
-BROKEN: dict[str, tuple[Any, str, Callable[..., Any], str]] = {
+BROKEN: dict[str, tuple[Any, str, Any, str]] = {
     "every mail twice": (ResendSender, "send", _send_twice, "no step goes out twice"),
     "mails at night": (hours, "_is_legal", _any_hour, "quiet hours"),
     "no fresh look": (ScopedStripe, "retrieve_invoice", _remembered, "a fresh look before each message"),
     "reversals forgotten": (settle, "reverse", _nothing_comes_back, "reversals are what Stripe gave back"),
+    "nothing stored": (handshake, "store", _not_stored, "every acknowledged event is stored"),
+    "no cooldown": (RecoveryPolicy, "cooldown", property(_no_time), "the cooldown"),
+    "no hold": (RecoveryPolicy, "grace", _no_time, "the hold before the first message"),
     "no weekly limit": (messages, "list_written", _nobody_was_written_to, "the customer's weekly limit"),
 }
 

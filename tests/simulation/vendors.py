@@ -3,6 +3,7 @@ answers that are lost after the effect, and others who act meanwhile."""
 
 import contextlib
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
@@ -25,7 +26,7 @@ from sandbox.stripe.faults import Fault, Faults
 from services.integrations.stripe import client as stripe_client
 from services.integrations.stripe import transport
 from tests.simulation.ledger import Ledger
-from tests.simulation.process import Machine
+from tests.simulation.process import Look, Machine
 
 STRIPE_FAULTS = (
     "rate_limit", "rate_limit", "lock_timeout", "error_before", "unavailable", "cut",
@@ -41,7 +42,13 @@ MAIL_FAULTS = (
     "cut_after",
     "hang",
 )
+_ID = re.compile(r"/[a-z]+_(?=\w*[0-9A-Z])\w+")  # and not `/invoice_payments`
 OUTAGE = ("unavailable", "error_before", "cut")
+
+
+def point_of(what: str) -> str:
+    """The name of a call among crash points: whichever object it is about."""
+    return _ID.sub("/{id}", what)
 
 
 @dataclass
@@ -77,7 +84,8 @@ class Line:
         machine.refuse_dead()
         if machine.in_transaction:
             self.ledger.violated("no call outside while a transaction is open", what)
-        machine.point("call", f"before {what}")
+        point = point_of(what)
+        machine.point("call", f"before {point}")
         self.meanwhile()
         kind = self.trouble.draw()
         if kind:
@@ -89,7 +97,7 @@ class Line:
             self.ledger.trace.say(f"{self.name} answers {what} with {kind}")
         if answer.release:
             answer.release()
-        machine.point("call", f"after {what}")
+        machine.point("call", f"after {point}")
         self.meanwhile()
         return answer
 
@@ -125,8 +133,12 @@ class StripeWire:
         if process is None or asked.method != "GET" or parts[2:3] != ["invoices"] or len(parts) != 4:
             return
         if answer.status == 200 and not answer.cut and not answer.hang:
-            invoice = self._api.world.space(self._account).table("invoice").objects[parts[3]]
-            process.looks[parts[3]] = (self._line.ledger.trace.steps, invoice["status"])
+            space = self._api.world.space(self._account)
+            invoice = space.table("invoice").objects[parts[3]]
+            details = (invoice["parent"] or {}).get("subscription_details") or {}
+            subscription = space.get("subscription", details.get("subscription") or "") or {"status": ""}
+            steps = self._line.ledger.trace.steps
+            process.looks[parts[3]] = Look(steps, invoice["status"], subscription["status"])
 
 
 class MailWire(BaseAdapter):

@@ -2,11 +2,8 @@
 
 import heapq
 import math
-from collections import defaultdict
 from dataclasses import dataclass, field
 from random import Random
-
-import orjson
 
 from sandbox.stripe.deliveries import Deliveries, signature
 from sandbox.stripe.world import World
@@ -35,8 +32,6 @@ class Wire:
     drop: float = 0.1
     repeat: float = 0.05
     late: bool = True
-    lost_objects: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    """Of events lost for good: the ids of what they were about, by type."""
     _heap: list[tuple[float, float, int, Webhook]] = field(default_factory=list)
     _count: int = 0
 
@@ -47,8 +42,6 @@ class Wire:
             if self.chance.random() < self.drop:
                 self.ledger.fault("webhook_dropped")
                 self.ledger.trace.say(f"{webhook.event_type} {webhook.event_id} is lost")
-                lost = orjson.loads(webhook.body)["data"]["object"].get("id", "")
-                self.lost_objects[webhook.event_type].add(lost)
                 continue
             copies = 1
             if self.chance.random() < self.repeat:
