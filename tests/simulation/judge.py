@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from core import clock, db
@@ -9,12 +10,23 @@ from services.handshake.service import KEEP_HANDLED
 from services.tasks import service as tasks
 from services.tasks.service import MAX_DEATHS
 from tests.simulation import letters
+from tests.simulation.ledger import Charge
 
 if TYPE_CHECKING:
     from tests.simulation.play import Play
 
 OPEN = ("open", "contacted", "clicked", "paused")
 UNPAID = (*OPEN, "exhausted", "stopped", "lost")
+NEARLY_A_DAY = timedelta(hours=23)  # a crash lets the same charge be made some minutes later
+CARD_LIMIT = 20
+# Stripe's list of what it does not execute, and what the bank or the customer has ended.
+NEVER_AGAIN = frozenset(
+    {
+        *("incorrect_number", "lost_card", "pickup_card", "stolen_card", "revocation_of_authorization"),
+        *("revocation_of_all_authorizations", "authentication_required", "highest_risk_level"),
+        *("transaction_not_allowed", "expired_card", "do_not_try_again", "stop_payment_order", "fraudulent"),
+    }
+)
 
 
 # -- how far it is ------------------------------------------------------------------------------------------------
@@ -157,11 +169,30 @@ def _charged_once(play: "Play") -> None:
     for invoice, times in approved.items():
         if times > 1:
             play.ledger.violated("no invoice is charged twice", f"{invoice} was, {times} times")
-    ours = Counter((one.invoice, one.method) for one in play.ledger.charges if one.source == "api")
-    renewed = play.ledger.faults["card_renewed"]
-    for (invoice, method), times in ours.items():
-        if times > 1 + renewed:
-            play.ledger.violated("PHANTOM tries a card once", f"{method} on {invoice} {times} times")
+    by_card: dict[str, list[Charge]] = defaultdict(list)
+    for one in play.ledger.charges:
+        if one.source != "customer":
+            by_card[one.method].append(one)
+    for method, made in by_card.items():
+        for index, one in enumerate(made):
+            if one.source == "api":
+                _own_charge_is_allowed(play, method, made, index)
+
+
+def _own_charge_is_allowed(play: "Play", method: str, made: list[Charge], index: int) -> None:
+    """A first try of a card on an invoice may come at once; every other keeps off Stripe's, the bank and the limits."""
+    one, before = made[index], made[:index]
+    spent = sum(not each.approved and one.at - each.at < timedelta(days=30) for each in before)
+    if spent >= CARD_LIMIT:
+        play.ledger.violated("never more charges than the networks allow", f"{method} has had {spent} declines")
+    same = [each for each in before if each.invoice == one.invoice]
+    if not same or method in play.ledger.renewed:
+        return
+    if same[-1].code in NEVER_AGAIN:
+        play.ledger.violated("no card is charged again after such a decline", f"{method} after {same[-1].code}")
+    after = [each for each in made[index + 1 :] if each.invoice == one.invoice][:1]
+    if one.at - same[-1].at < NEARLY_A_DAY or any(each.at - one.at < NEARLY_A_DAY for each in after):
+        play.ledger.violated("own retries keep a day from every other attempt", f"{method} at {one.at:%d %H:%M}")
 
 
 def _messages_agree(play: "Play", ghosts: list[dict[str, Any]]) -> None:

@@ -62,6 +62,7 @@ class Ledger:
     trace: Trace = field(default_factory=Trace)
     mails: list[Mail] = field(default_factory=list)
     charges: list[Charge] = field(default_factory=list)
+    renewed: set[str] = field(default_factory=set)  # cards that got new data, each worth one more charge at once
     unsubscribed: dict[str, int] = field(default_factory=dict)  # address: at which step
     stopped_at: int | None = None  # since which step the merchant wants no messages
     acknowledged: dict[str, datetime] = field(default_factory=dict)  # events, and when first

@@ -146,6 +146,7 @@ class People:
         usual = method and (method.get("invoice_settings") or {}).get("default_payment_method")
         if usual:
             customer.cured_at = min(customer.cured_at, play.now())
+            play.ledger.renewed.add(str(usual))
             play.actions.automatically_update_card(play.account, usual, exp_month=1, exp_year=2037)
 
     def unsubscribe(self, customer: Customer, stop: str) -> None:
