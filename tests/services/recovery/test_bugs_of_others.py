@@ -1,13 +1,311 @@
 """The bugs that other dunning products shipped, each by its name."""
 
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import resend
 import stripe
+from sqlalchemy import text
+from sqlmodel import select
 
 from core import db
 from core.clock import ManualClock
+from core.money import Money
+from jobs import send_message
+from models.ghost import FoundVia, GhostState, GhostTarget, Strategy
 from models.merchant import StripeMails
+from models.messaging import Message
+from models.money import Recovery
+from sandbox.outbox.routes import resend_of
+from sandbox.outbox.store import outbox_of
+from services.integrations.stripe.parsing import parse_invoice
 from services.merchants import service as merchants
+from services.messaging.brands import Brand
+from services.messaging.languages import LANGUAGES
+from services.messaging.lint import EMAIL, Source, Target, promises_again
+from services.messaging.render import Occasion, render_mail, render_sms
+from services.messaging.wording import Moment
 from services.operations import health
-from tests.support.factories import make_merchant
+from services.recovery import outreach
+from services.recovery.observe import observe
+from services.recovery.strategy import DeclineGroup
+from services.recovery.work import merchant_context
+from services.tasks.schemas import ClaimedTask
+from tests.sandbox.visiting import InProcess
+from tests.support.factories import make_merchant, raw_intent, raw_invoice
+from tests.support.recount import assert_sums_agree
+from tests.support.shop import Shop
+
+FAILED = parse_invoice(raw_invoice())
+PAID = replace(FAILED, status="paid", amount_remaining=0, amount_paid=4900)
+HELD = text(
+    "select count(*) from pg_locks where locktype = 'advisory'"
+    " and database = (select oid from pg_database where datname = current_database())"
+)
+CHASED = [group for group in DeclineGroup if group is not DeclineGroup.CUSTOMER_STOPPED]
+
+
+@pytest.fixture
+def shop(database: object, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """A merchant with one customer whose card is dead and whose renewal failed two hours ago."""
+    shop = Shop.open(clock, monkeypatch, paused=False)
+    monkeypatch.setattr(resend, "api_key", "re_acme")
+    monkeypatch.setattr(resend, "default_http_client", InProcess(resend_of(shop.world)))
+    return shop
+
+
+def failing(shop: Shop) -> Any:
+    subscription = shop.subscriber(decline_code="expired_card")
+    shop.pass_time(days=31, hours=2)
+    assert [ghost.state for ghost in shop.ghosts] == [GhostState.OPEN]
+    return subscription
+
+
+def send(shop: Shop, step: int = 1) -> dict[str, Any]:
+    payload = {"ghost_id": shop.ghosts[0].id, "step": step}
+    return send_message.run(ClaimedTask(1, "send_message", shop.merchant, payload, 1, 5, 0, "", "t", shop.clock.now()))
+
+
+def mails(shop: Shop) -> int:
+    return outbox_of(shop.world).count()
+
+
+def pay(shop: Shop, subscription: Any) -> None:
+    """The customer pays with another card; Stripe's webhooks are under way."""
+    card = shop.actions.create_card(shop.account, "visa")
+    shop.actions.pay_invoice(shop.account, shop.invoice(subscription)["id"], card["id"])
+
+
+def see(merchant: str, facts: Any, via: FoundVia = FoundVia.WEBHOOK) -> None:
+    with db.tenant_session(merchant) as session:
+        observe(session, merchant_context(session, merchant), [facts], via, datetime(2026, 3, 2, 9, 0, tzinfo=UTC))
+
+
+def rows(merchant: str, table: Any) -> list[Any]:
+    with db.tenant_session(merchant) as session:
+        return list(session.exec(select(table)).all())
+
+
+def said(group: DeclineGroup, step: int, language: str) -> list[str]:
+    """Everything a customer reads in one message, by mail and by SMS."""
+    about = Occasion(group, step, 3, Money(4900, "usd"), "Ada Example", locale=language, strategy="card_refresh")
+    brand = Brand("Northwind")
+    mail = render_mail(about, brand=brand, pay_url="https://pay.example", unsubscribe_url="https://stop.example")
+    return [mail.subject, mail.plain, mail.html, render_sms(about, brand=brand, pay_url="https://pay.example").text]
+
+
+class TestMailSaysCancelledWhilePastDue:
+    """A customer who still has access was told that it was over, and believed it."""
+
+    ENDED = {
+        "en": r"cancell?ed|terminated|has ended|was ended|expired subscription",
+        "de": r"gekündigt|storniert|beendet|abgelaufenes abo",
+        "es": r"cancelad|anulad|finalizad|dad[oa] de baja",
+        "fr": r"résilié|annulé|pris fin|terminé",
+        "pt": r"cancelad|encerrad|terminad",
+    }
+
+    def test_every_language_is_looked_at(self):
+        assert set(self.ENDED) == set(LANGUAGES)
+
+    @pytest.mark.parametrize("language", LANGUAGES)
+    @pytest.mark.parametrize("step", [1, 2, 3])
+    def test_no_message_to_who_still_has_access_says_that_it_is_over(self, language: str, step: int):
+        for group in CHASED:
+            for each in said(group, step, language):
+                assert not re.search(self.ENDED[language], each, re.IGNORECASE), each
+
+
+class TestRenewedAndFailedBothSent:
+    """Somebody paid, and a mail that their payment failed came after the receipt."""
+
+    def test_paid_before_the_webhook_came_means_no_message(self, shop: Shop):
+        subscription = failing(shop)
+        pay(shop, subscription)  # nothing is delivered yet: only a fresh look can know
+        assert send(shop)["sent"] is False
+        assert (mails(shop), shop.ghosts[0].state) == (0, GhostState.RECOVERED)
+
+    def test_paid_between_two_messages_ends_them(self, shop: Shop):
+        subscription = failing(shop)
+        assert send(shop)["sent"] is True
+        pay(shop, subscription)
+        shop.clock.advance(timedelta(days=4))
+        assert send(shop, 2)["sent"] is False
+        assert mails(shop) == 1
+
+
+class TestOffByOneAttempt:
+    """The second mail was worded as the third, and a card was given up an attempt too early."""
+
+    @pytest.mark.parametrize("most", [1, 2, 3])
+    def test_a_policy_of_n_messages_is_n_messages_the_last_one_worded_as_the_last(
+        self, database: object, clock: ManualClock, most: int
+    ):
+        merchant = make_merchant(policy={"messages_per_ghost": most, "messages_per_customer_week": 7})
+        see(merchant, replace(FAILED, customer=replace(FAILED.customer, language="en")))
+        (ghost,) = rows(merchant, GhostTarget)
+        for step in range(1, 6):
+            with db.tenant_session(merchant) as session:
+                prepared = outreach.prepare(session, merchant, ghost.id, step, FAILED)
+            if prepared.message is None:
+                break
+            with db.tenant_session(merchant) as session:
+                outreach.settle_sent(session, merchant, prepared.message_id, "resend", "re")
+            (ghost,) = rows(merchant, GhostTarget)
+            clock.current = ghost.next_action_at
+        messages = sorted(rows(merchant, Message), key=lambda message: message.step)
+        assert [message.step for message in messages] == list(range(1, most + 1))
+        worded_as_last = ["our last message" in message.plain for message in messages]
+        assert worded_as_last == [step == most and most > 1 for step in range(1, most + 1)]
+
+    @pytest.mark.parametrize(("attempts", "strategy"), [(1, Strategy.SMART_RETRY), (2, Strategy.CARD_REFRESH)])
+    def test_a_vague_decline_is_the_cards_after_two_attempts_and_not_after_one(
+        self, database: object, clock: ManualClock, attempts: int, strategy: Strategy
+    ):
+        merchant = make_merchant()
+        vague = raw_invoice(intent=raw_intent("do_not_honor"), attempt_count=attempts)
+        see(merchant, parse_invoice(vague))
+        (ghost,) = rows(merchant, GhostTarget)
+        assert (ghost.attempt_count, ghost.strategy) == (attempts, strategy)
+
+
+class TestLockNeverReleased:
+    """A worker that failed in the middle kept its lock, and that customer was never looked at again."""
+
+    def test_what_fails_in_the_middle_leaves_no_lock_and_the_next_one_goes_on(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ):
+        failing(shop)
+
+        def break_down(*_: Any, **__: Any) -> None:
+            raise ZeroDivisionError
+
+        with monkeypatch.context() as patched:
+            patched.setattr(outreach, "compose", break_down)
+            with pytest.raises(ZeroDivisionError):
+                send(shop)
+        with db.system_session() as session:
+            assert session.connection().execute(HELD).scalar() == 0
+        assert send(shop)["sent"] is True
+
+
+class TestDunningAfterCancelling:
+    """Somebody cancelled, and went on being asked to pay for what they no longer have."""
+
+    def test_a_cancellation_nobody_told_us_of_means_no_message(self, shop: Shop):
+        subscription = failing(shop)
+        shop.actions.cancel_subscription(shop.account, subscription["id"])
+        assert send(shop)["sent"] is False
+        assert mails(shop) == 0
+        assert shop.ghosts[0].state in (GhostState.STOPPED, GhostState.LOST)
+
+    def test_nothing_follows_once_it_is_known(self, shop: Shop):
+        subscription = failing(shop)
+        assert send(shop)["sent"] is True
+        shop.actions.cancel_subscription(shop.account, subscription["id"])
+        shop.deliver()
+        assert (shop.ghosts[0].next_action, shop.ghosts[0].next_action_at) == ("", None)
+        shop.clock.advance(timedelta(days=4))
+        assert send(shop, 2)["sent"] is False
+        assert mails(shop) == 1
+
+
+class TestWeWillRetryOnTheLastMessage:
+    """The last mail promised another attempt that never came."""
+
+    @pytest.mark.parametrize("language", LANGUAGES)
+    def test_no_last_message_promises_one(self, language: str):
+        for group in CHASED:
+            subject, plain, _, sms = said(group, 3, language)
+            for each in (subject, plain, sms):
+                source = Source(subject="x", heading="x", body=each, button="x")
+                assert not promises_again(source, Target("*", Moment.LAST, EMAIL, language)), each
+
+    def test_the_lint_would_notice(self):
+        source = Source(subject="x", heading="x", body="We will try your card again on Monday.", button="x")
+        assert promises_again(source, Target("*", Moment.LAST, EMAIL, "en"))
+
+
+class TestStaleEventRevivesAClosedGhost:
+    """A webhook that was days late opened a paid invoice's case again, and the customer was chased."""
+
+    def test_a_late_word_of_the_failure_changes_nothing(self, shop: Shop):
+        subscription = shop.subscriber(decline_code="expired_card")
+        shop.world.clockwork.advance_to(shop.world.now() + int(timedelta(days=31, hours=2).total_seconds()))
+        late = [each for each in shop.take() if each.type == "invoice.payment_failed"]
+        assert late
+        for each in late:
+            shop.handle(each)
+        pay(shop, subscription)
+        shop.deliver()
+        before = shop.ghosts[0]
+        assert before.state == GhostState.RECOVERED
+        shop.clock.advance(timedelta(days=30))
+        for each in late:
+            shop.handle(each)
+        after = shop.ghosts[0]
+        assert (after.state, after.next_action, after.closed_at) == (before.state, "", before.closed_at)
+        assert len(shop.rows(Recovery)) == 1
+        assert_sums_agree(shop.merchant)
+
+    @pytest.mark.parametrize("via", [FoundVia.WEBHOOK, FoundVia.HUNT])
+    def test_a_snapshot_from_before_the_payment_changes_nothing(
+        self, database: object, clock: ManualClock, via: FoundVia
+    ):
+        merchant = make_merchant()
+        for facts in (FAILED, PAID, FAILED, replace(FAILED, attempt_count=4)):
+            see(merchant, facts, via)
+        (ghost,) = rows(merchant, GhostTarget)
+        assert (ghost.state, ghost.next_action, ghost.attempt_count) == (GhostState.RECOVERED, "", 1)
+        assert_sums_agree(merchant)
+
+
+class TestSameInvoiceFailedThenPaidBecomesTwo:
+    """A failure and its payment became two cases, one of them open for ever."""
+
+    @pytest.mark.parametrize("order", [(FAILED, PAID), (FAILED, PAID, FAILED), (FAILED, FAILED, PAID, PAID)])
+    def test_it_is_one_ghost_whatever_is_heard(self, database: object, clock: ManualClock, order: tuple[Any, ...]):
+        merchant = make_merchant()
+        for number, facts in enumerate(order):
+            see(merchant, facts, (FoundVia.WEBHOOK, FoundVia.HUNT)[number % 2])
+        assert [(ghost.invoice_id, ghost.state) for ghost in rows(merchant, GhostTarget)] == [("in_1", "recovered")]
+        assert_sums_agree(merchant)
+
+    def test_paid_before_anybody_heard_of_the_failure_is_none(self, database: object, clock: ManualClock):
+        merchant = make_merchant()
+        see(merchant, PAID)
+        assert rows(merchant, GhostTarget) == []
+
+
+class TestRecoveredCountedTwiceByTwoHandlers:
+    """Two webhooks told of one payment, and the dashboard showed twice the money."""
+
+    def test_every_word_of_one_payment_is_one_recovery(self, shop: Shop):
+        subscription = failing(shop)
+        pay(shop, subscription)
+        told = shop.take()
+        kinds = {each.type for each in told}
+        assert {"invoice.paid", "invoice.payment_succeeded"} <= kinds
+        for each in (*told, *told):
+            shop.handle(each)
+        assert [row.amount_cents for row in shop.rows(Recovery)] == [4900]
+        assert_sums_agree(shop.merchant)
+
+    def test_both_at_the_same_moment(self, shop: Shop):
+        subscription = failing(shop)
+        pay(shop, subscription)
+        told = [each for each in shop.take() if each.type.startswith("invoice.pa")]
+        assert len(told) >= 2
+        handle: Callable[[Any], str] = shop.handle
+        with ThreadPoolExecutor(len(told)) as pool:
+            list(pool.map(handle, told))
+        assert [row.amount_cents for row in shop.rows(Recovery)] == [4900]
+        assert_sums_agree(shop.merchant)
 
 
 class TestDoubleMailNextToStripesOwn:
