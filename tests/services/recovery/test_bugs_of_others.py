@@ -31,7 +31,7 @@ from services.messaging.lint import EMAIL, Source, Target, promises_again
 from services.messaging.render import Occasion, render_mail, render_sms
 from services.messaging.wording import Moment
 from services.operations import health
-from services.recovery import outreach
+from services.recovery import charges, outreach
 from services.recovery.observe import observe
 from services.recovery.strategy import DeclineGroup
 from services.recovery.work import merchant_context
@@ -306,6 +306,25 @@ class TestRecoveredCountedTwiceByTwoHandlers:
             list(pool.map(handle, told))
         assert [row.amount_cents for row in shop.rows(Recovery)] == [4900]
         assert_sums_agree(shop.merchant)
+
+
+class TestCustomersOwnRetryEatsTheBudget:
+    """What a person tries on the hosted page is theirs: it uses up neither our retries nor the networks' limits."""
+
+    def test_thirty_tries_of_theirs_leave_ours_as_they_were(self, shop: Shop):
+        shop.actions.set_rules(shop.account, retry_days=[])
+        shop.subscriber(decline_code="insufficient_funds")
+        shop.pass_time(days=31, hours=2)
+        (before,) = shop.ghosts
+        for _ in range(30):
+            shop.actions.pay_invoice(shop.account, before.invoice_id, before.payment_method_id)
+            shop.deliver()
+        (after,) = shop.ghosts
+        with db.tenant_session(shop.merchant) as session:
+            card = charges.of_ghost(session, shop.merchant, after.id)
+        assert (card.used, card.by_customer, card.limit) == (1, 30, 20)
+        assert (after.attempt_count, after.own_retries, after.next_retry_at) == (1, 0, before.next_retry_at)
+        assert after.next_retry_at is not None
 
 
 class TestDoubleMailNextToStripesOwn:
