@@ -74,16 +74,20 @@ class HuntRun:
         return here < len(self._sweeps) and self._sweeps[here].name not in sweeps.SINGLY
 
     def fetch(self, client: Lister) -> Page | None:
-        """The next page, or None when everything was listed. Raises the client's typed errors."""
-        if self._next.position >= len(self._sweeps):
-            return None
-        sweep = self._sweeps[self._next.position]
-        if sweep.name in sweeps.SINGLY:
-            page = self._fetch_singly(client, sweep)
-        else:
-            page = fetch_list(client, sweep, self._next, self._requests_before)
-        self._next = page.then
-        return page
+        """The next page, or None when everything was listed. Raises the client's typed errors.
+
+        An empty one is passed over, where its transaction would only move the cursor: the next one does that too.
+        """
+        while self._next.position < len(self._sweeps):
+            sweep = self._sweeps[self._next.position]
+            if sweep.name in sweeps.SINGLY:
+                page = self._fetch_singly(client, sweep)
+            else:
+                page = fetch_list(client, sweep, self._next, self._requests_before)
+            self._next = page.then
+            if page.items or page.gone or page.refused or not self.can_fetch_ahead:
+                return page
+        return None
 
     def _fetch_singly(self, client: Lister, sweep: sweeps.Sweep) -> Page:
         asked, self._wanted = self._wanted[: sweeps.SINGLY_BATCH], self._wanted[sweeps.SINGLY_BATCH :]

@@ -40,11 +40,13 @@ class ThreePages:
     def __init__(self) -> None:
         self.requests = 0
         self.refusal: StripeCallError | None = None
+        self.others: list[dict[str, Any]] = []  # on the pages of what is joined with invoices
 
     def raw_get(self, path: str, params: dict[str, Any]) -> dict[str, Any]:
         self.requests += 1
         if not path.endswith("/invoices"):
-            return {"data": [], "has_more": False}
+            joined = path.endswith("/invoice_payments") or params.get("status") in ("past_due", "unpaid")
+            return {"data": self.others if joined else [], "has_more": False}
         number = int(params.get("starting_after", "in_0").removeprefix("in_")) + 1
         if number == 2 and self.refusal is not None:
             refusal, self.refusal = self.refusal, None
@@ -95,7 +97,17 @@ class TestLoop:
         assert job.run(task)["found"] == 3
         assert [found.state for found in hunts(merchant)] == [HuntState.DONE]
 
+    def test_an_empty_page_has_no_transaction_of_its_own(self, merchant, account, told, monkeypatch):
+        stored, store = [], HuntRun.store
+        monkeypatch.setattr(
+            HuntRun, "store", lambda run, session, page: stored.append(page.sweep.name) or store(run, session, page)
+        )
+        assert job.hunt(merchant, HuntRequest()).requests == account.requests > len(stored)
+        assert stored[:3] == ["invoices"] * 3
+        assert [found.state for found in hunts(merchant)] == [HuntState.DONE]
+
     def test_the_next_page_is_fetched_while_one_is_stored(self, merchant, account, told, monkeypatch):
+        account.others = [{}]
         fetched_beside: list[str] = []
         store = HuntRun.store
 
@@ -194,7 +206,7 @@ class TestCommand:
         assert outcome.stdout + outcome.stderr == ""
         before = account.requests
         assert json.loads(self.call(tmp_path, merchant, "--json").stdout)["found"] == 3
-        assert account.requests - before == 2
+        assert account.requests - before == 4  # two pages of invoices, then what renews and what is on trial
         assert [found.state for found in hunts(merchant)] == [HuntState.DONE]
 
     def test_what_a_person_must_act_on_ends_it(self, merchant, account, told, tmp_path):

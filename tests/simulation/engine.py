@@ -19,7 +19,7 @@ from jobs.sentinel import Sentinel
 from services.handshake import repository, service
 from services.handshake.signature import verify
 from services.hunter.pace import Pace
-from services.tasks.schedules import HUNT, PULSE
+from services.tasks.schedules import HUNT, PULSE, Schedule
 from services.tasks.schemas import ClaimedTask
 from tests.simulation.ledger import Ledger
 from tests.simulation.process import Machine
@@ -79,6 +79,16 @@ def new_sentinel() -> Sentinel:
 
 
 @dataclass
+class _Schedules:
+    """What the Sentinel schedules: pulses, and hunts while there may be something to find."""
+
+    engine: "Engine"
+
+    def __iter__(self) -> Iterator[Schedule]:
+        return iter((PULSE,) if self.engine.hunt_finds_nothing else (HUNT, PULSE))
+
+
+@dataclass
 class Engine:
     """One PHANTOM. `owner` sees every table; `intake` is the hot path's own connection."""
 
@@ -90,9 +100,12 @@ class Engine:
     intake: "psycopg.Connection[Any]"
     sleep: Callable[[float], None]
     on_acknowledged: Callable[[Iterable[str]], None]
+    last_event: Callable[[], str]
+    """Of Stripe's: another one means that something has happened there."""
     sentinel: Sentinel = field(default_factory=new_sentinel)
     sentinel_away: tuple[float, float] = (0.0, 0.0)
     hunts_every: int = DAY // 2
+    _hunted: str = "nothing yet"
     _tick_at: float = 0.0
     _only_a_task: bool = False
     _lives: int = 0
@@ -170,7 +183,7 @@ class Engine:
             mock.patch.object(janitor, "keep_partitions"),
             # Not by real time, which no seed repeats: a batch settles once, or in some seeds after each task.
             mock.patch.object(runner, "SETTLE_SECONDS", -1.0 if self.chance.random() < 0.3 else math.inf),
-            mock.patch.object(sentinel, "SCHEDULES", (HUNT, PULSE)),
+            mock.patch.object(sentinel, "SCHEDULES", _Schedules(self)),
         ):
             yield
 
@@ -186,7 +199,10 @@ class Engine:
                 if process is not None:
                     process.looks.clear()
                 self.ledger.trace.say(f"{process.name if process else ''} runs {kind} {task.key or '-'}")
+                event = self.last_event()
                 result = run(task)
+                if kind == "hunt":
+                    self._hunted = event
                 self.ledger.trace.say(f"done {result}" if kind != "hunt" else "done")
                 return result
 
@@ -196,15 +212,21 @@ class Engine:
 
     # -- the Sentinel ---------------------------------------------------------------------------------------------
 
+    @property
+    def hunt_finds_nothing(self) -> bool:
+        """Whether nothing has happened at Stripe since the last whole hunt began."""
+        return self._hunted == self.last_event()
+
     def next_at(self) -> float:
-        """When the Sentinel has something to do next. Hours in which a pulse finds nothing due are passed over."""
+        """When the Sentinel has something to do next. What would find nothing is passed over, a pulse or a hunt."""
         if self._tick_at:
             return self._tick_at
         now = clock.now().timestamp()
         row = self.owner.execute(_WAITING).fetchone()
         assert row is not None
         pending, leased, action = (float(value) if value is not None else math.inf for value in row)
-        moments = [(int(now) // self.hunts_every + 1) * float(self.hunts_every), max(pending, now)]
+        hunt_at = math.inf if self.hunt_finds_nothing else (int(now) // self.hunts_every + 1) * float(self.hunts_every)
+        moments = [hunt_at, max(pending, now)]
         if leased < math.inf:
             moments.append(max(leased, now) + 0.1)
         if action < math.inf:

@@ -159,6 +159,7 @@ class Play:
             self.place.intake,
             self.sleep,
             functools.partial(judge.events_are_stored, self),
+            lambda: next(reversed(self.space.table("event").objects), ""),
         )
         self.engine.hunts_every = chance.choice(HUNTS_EVERY)
         if chance.random() < 0.3:
