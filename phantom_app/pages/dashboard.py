@@ -6,12 +6,14 @@ from phantom_app import routes
 from phantom_app.components import charts
 from phantom_app.components.health_card import health_notice
 from phantom_app.components.money_hero import money_hero
+from phantom_app.components.next_hour import next_hour_panel
 from phantom_app.components.parts import badge, calling, empty, link, page_head, panel, segments, skeletons
 from phantom_app.components.sending import off_notice
 from phantom_app.components.shell import framed
 from phantom_app.pages.page import Page
 from phantom_app.state.dashboard import PERIODS, Dashboard
 from phantom_app.state.health_card import HealthCard
+from phantom_app.state.next_hour import NextHour
 from phantom_app.state.sending import Sending
 from phantom_app.state.shell import Shell
 
@@ -70,7 +72,7 @@ def _presence() -> rx.Component:
 
 def _charts() -> rx.Component:
     return rx.fragment(
-        _presence(),
+        rx.el.div(next_hour_panel(), _presence(), class_name="columns stretch"),
         panel(
             "Found and recovered",
             Dashboard.period,
@@ -122,5 +124,5 @@ PAGE = Page(
     routes.DASHBOARD,
     "Dashboard – PHANTOM",
     dashboard,
-    on_load=[Shell.enter, Dashboard.load, Sending.load, HealthCard.load],
+    on_load=[Shell.enter, Dashboard.load, Sending.load, HealthCard.load, NextHour.load],
 )

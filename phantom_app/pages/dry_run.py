@@ -50,7 +50,7 @@ def _coming(view: ComingView) -> rx.Component:
 def _outlook(view: OutlookView) -> rx.Component:
     return rx.el.li(
         rx.el.div(
-            link(view.customer, to=view.link, class_name="cell-main row-link"),
+            link(view.customer, to=view.link, class_name="cell-main"),
             rx.el.span(view.amount, class_name="number strong"),
             class_name="outlook-head",
         ),

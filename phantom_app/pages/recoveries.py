@@ -86,6 +86,7 @@ def _row(ghost: GhostView) -> rx.Component:
         rx.el.td(
             rx.el.span(ghost.next, class_name="cell-line"),
             rx.el.span(ghost.next_when, class_name="cell-sub number"),
+            rx.el.span(ghost.next_reason, class_name="cell-sub next-reason", title=ghost.next_reason),
             custom_attrs={"data-label": "Next"},
         ),
         rx.el.td(ghost.found, class_name="number nowrap wide-only"),

@@ -11,6 +11,7 @@ from phantom_app.guard import allow, principal
 from phantom_app.state import charts, formats, words
 from phantom_app.state.access import as_tenant
 from phantom_app.state.charts import Column
+from phantom_app.state.next_hour import NextHour
 from phantom_app.theme import Tone
 from services.analytics import service as analytics
 from services.analytics.schemas import Dashboard as Figures
@@ -134,6 +135,7 @@ class Dashboard(rx.State):
     async def refresh(self) -> None:
         """The merchant's figures changed while somebody looks at them."""
         await self._fill()
+        await (await self.get_state(NextHour))._fill()
 
     @rx.event
     @allow(Permission.DASHBOARD_READ)

@@ -43,6 +43,7 @@ class GhostView:
     last_when: str
     next: str
     next_when: str
+    next_reason: str
     found: str
     seen: str  # lately, using the product without having paid
 
@@ -69,6 +70,7 @@ def ghost_view(row: GhostRow, now: datetime) -> GhostView:
         last_when=formats.distance(row.last_action_at, now) if row.last_action_at else "",
         next=words.ACTIONS.get(row.next_action, words.plain(row.next_action)) if row.next_action else formats.NONE,
         next_when=formats.distance(row.next_action_at, now) if row.next_action_at else "",
+        next_reason=row.next_action_reason,
         found=formats.distance(row.found_at, now),
         seen=_seen(row, now),
     )

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from models.ghost import GhostState, Strategy
 from models.messaging import Channel
 from services.merchants.policies import RecoveryPolicy
-from services.messaging.advice import Oracle, morning
-from services.messaging.hours import at_hour, within_hours
+from services.messaging.advice import Hour, Oracle, morning
+from services.messaging.hours import at_hour, within_hours, zones_for
 
 SEND = "send_message"
 EXHAUST = "exhaust"
@@ -222,9 +222,17 @@ def _message(history: History, policy: RecoveryPolicy, now: datetime, default_zo
     hour = None if first and not limited else oracle(history.decline_group, history.country)
     due = history.planned_at is not None and history.planned_at <= now
     at = _settled(at, history, policy, now if due else None, default_zone, hour.hour if hour else None)
-    words = hour.why if hour else "in the customer's daytime"
+    words = _when(at, history, default_zone, hour)
     ending = f" Then {words}." if why.endswith(".") else f", {words}."
     return Action(SEND, at, why + ending + _by(channel, history), step, channel)
+
+
+def _when(at: datetime, history: History, default_zone: str, hour: Hour | None) -> str:
+    """What is special about the moment, in words: the preferred hour, where it could be had."""
+    zones = zones_for(history.country, default_zone)
+    if hour is not None and at.astimezone(zones[0]).hour == hour.hour:
+        return hour.why
+    return "when it is daytime in the whole country" if len(zones) > 1 else "in the customer's daytime"
 
 
 def _settled(

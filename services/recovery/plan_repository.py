@@ -125,14 +125,20 @@ def list_released(session: Session, merchant_id: str, ghost_ids: Sequence[str]) 
 
 def count_due(session: Session, merchant_id: str, action: str, until: datetime, most: int) -> int:
     """How many ghosts have this action due by then, counted up to `most`."""
-    due = (
-        select(GhostTarget.id)
-        .where(
-            GhostTarget.merchant_id == merchant_id,
-            col(GhostTarget.next_action_at) <= until,
-            GhostTarget.next_action == action,
-        )
-        .limit(most)
-        .subquery()
-    )
+    due = select(GhostTarget.id).where(*_due(merchant_id, action, until)).limit(most).subquery()
     return session.exec(select(func.count()).select_from(due)).one()
+
+
+def list_next(session: Session, merchant_id: str, action: str, until: datetime, limit: int) -> list[GhostTarget]:
+    """The first ghosts that have this action due by then."""
+    statement = select(GhostTarget).where(*_due(merchant_id, action, until))
+    order = (col(GhostTarget.next_action_at), col(GhostTarget.id))
+    return list(session.exec(statement.order_by(*order).limit(limit)))
+
+
+def _due(merchant_id: str, action: str, until: datetime) -> tuple[Any, ...]:
+    return (
+        GhostTarget.merchant_id == merchant_id,
+        col(GhostTarget.next_action_at) <= until,
+        GhostTarget.next_action == action,
+    )

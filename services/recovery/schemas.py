@@ -50,6 +50,15 @@ class GhostPage:
 
 
 @dataclass(frozen=True, slots=True)
+class NextHour:
+    """The messages of the next hour: how many (`more`: at least so many), and the ghosts of the first."""
+
+    messages: int
+    more: bool
+    first: tuple[GhostRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GhostQuery:
     """What the list shows. `sort` is one of found, amount, next, active; newest or largest first unless `ascending`."""
 

@@ -1,7 +1,7 @@
 """What people ask of and do to ghosts: the list, one ghost's whole story, pause, resume, mark as lost."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
@@ -11,6 +11,7 @@ from services.analytics import shards
 from services.audit import service as audit
 from services.merchants import service as merchants
 from services.messaging import service as messaging
+from services.messaging.schedule import SEND
 from services.recovery import neighbours, plan_repository, pulse, repository, settle
 from services.recovery.errors import GhostNotFoundError, InvalidQueryError
 from services.recovery.lifecycle import Trigger
@@ -20,6 +21,7 @@ from services.recovery.schemas import (
     GhostPage,
     GhostQuery,
     GhostRow,
+    NextHour,
     TimelineEntry,
 )
 from services.recovery.work import Work, merchant_context
@@ -28,6 +30,7 @@ from services.tasks import service as tasks
 MAX_PAGE_SIZE = 100
 EXPORT_PAGE = 500
 REPLANNED_AT_ONCE = 1_000
+MOST_COUNTED, SHOWN_NEXT = 1_000, 5
 SORTS = ("found", "amount", "next", "active")
 
 
@@ -157,6 +160,14 @@ def stop_messages(session: Session, merchant_id: str, actor_id: str) -> int:
 def messages_are_on(session: Session, merchant_id: str) -> bool:
     """Whether the merchant has switched messages on."""
     return not merchants.get_policy(session, merchant_id).paused
+
+
+def next_hour(session: Session, merchant_id: str) -> NextHour:
+    """The messages that are planned for the next hour, those that wait for their task included."""
+    until = clock.now() + timedelta(hours=1)
+    number = plan_repository.count_due(session, merchant_id, SEND, until, MOST_COUNTED)
+    first = plan_repository.list_next(session, merchant_id, SEND, until, SHOWN_NEXT)
+    return NextHour(number, number == MOST_COUNTED, tuple(ghost_row(ghost) for ghost in first))
 
 
 def replan_open(session: Session, merchant_id: str) -> int:

@@ -86,6 +86,11 @@ class TestFollowing:
         night = next_action(SENT, POLICY, FOUND, oracle=lambda group, country: Hour(3, ""))
         assert night.at == datetime(2026, 3, 5, 7, 0, tzinfo=UTC)
 
+    def test_a_wide_country_is_not_told_that_its_noon_is_morning(self):
+        action = next_action(replace(SENT, country="us"), POLICY, FOUND)
+        assert action.at == datetime(2026, 3, 5, 18, 0, tzinfo=UTC)  # eight in Honolulu, one in New York
+        assert action.reason.endswith("when it is daytime in the whole country.")
+
     def test_in_its_hour_already_it_loses_no_day(self):
         morning = replace(SENT, last_message_at=datetime(2026, 3, 3, 9, 0, 7, tzinfo=UTC))
         assert next_action(morning, POLICY, FOUND).at == datetime(2026, 3, 6, 9, 0, 7, tzinfo=UTC)

@@ -288,3 +288,27 @@ class TestPolicyThatChanges:
             merchants.mark_disconnected(session, story.merchant, at=story.clock.now(), reason="taken back")
         assert story.send(story.ghost.id, 1).message is None
         assert "the Stripe account is disconnected" in story.ghost.next_action_reason
+
+
+class TestNextHour:
+    def test_is_what_goes_within_it_first_first(self, story: Story):
+        story.find(*[german(number, number) for number in range(1, 8)])
+        with db.tenant_session(story.merchant) as session:
+            seen = service.next_hour(session, story.merchant)
+        assert (seen.messages, seen.more, len(seen.first)) == (7, False, 5)
+        assert all(row.next_action_reason.startswith("Golden Hour") for row in seen.first)
+
+    def test_is_empty_while_nothing_is_due_in_it(self, story: Story):
+        story.find(german())
+        story.send(story.ghost.id, 1)
+        with db.tenant_session(story.merchant) as session:
+            assert service.next_hour(session, story.merchant).messages == 0
+        story.clock.current = story.ghost.next_action_at - timedelta(minutes=59)
+        with db.tenant_session(story.merchant) as session:
+            assert service.next_hour(session, story.merchant).messages == 1
+
+    def test_is_empty_while_messages_are_off(self, story: Story):
+        story.find(german())
+        with db.tenant_session(story.merchant) as session:
+            service.stop_messages(session, story.merchant, "usr_1")
+            assert service.next_hour(session, story.merchant).messages == 0
