@@ -39,8 +39,12 @@ HANDLED_TYPES = frozenset(
         "customer.subscription.deleted",
         "customer.subscription.paused",
         "customer.subscription.resumed",
+        "invoice.upcoming",
         "payment_method.attached",
+        "payment_method.detached",
+        "payment_method.updated",
         "payment_method.automatically_updated",
+        "customer.source.expiring",
         "customer.updated",
         "customer.deleted",
         "charge.refunded",
@@ -103,7 +107,8 @@ def store_sender_event(
 ) -> bool:
     """Store what a provider tells of one of a merchant's messages, with its task; False for a repetition.
 
-    `raw` is a JSON object whose `data` the handler gets. System login only; the caller commits before it answers. The body must have passed its signature.
+    `raw` is a JSON object whose `data` the handler gets. System login only; the caller commits before it answers. The
+    body must have passed its signature.
     """
     values = {
         "id": f"{source}:{delivery_id}",

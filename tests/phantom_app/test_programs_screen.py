@@ -32,6 +32,7 @@ def test_a_key_is_shown_once_works_and_is_revoked_after_a_question(settings_page
     assert settings_page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     settings_page.reload()
     expect(settings_page.get_by_test_id("api-key")).to_contain_text(key[-4:])
+    expect(settings_page.get_by_test_id("key-shown")).to_have_count(0)
     assert key not in settings_page.content()
     settings_page.get_by_test_id("revoke").click()
     settings_page.get_by_test_id("revoke-yes").click()
