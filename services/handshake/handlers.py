@@ -68,8 +68,8 @@ def _client(merchant_id: str) -> ScopedStripe:
         return client_for(session, merchant_id)
 
 
-def _fresh(merchant_id: str, invoice_id: str) -> InvoiceFacts:
-    return parse_invoice(_client(merchant_id).retrieve_invoice(invoice_id, INVOICE_EXPAND))
+def _fresh(client: ScopedStripe, invoice_id: str) -> InvoiceFacts:
+    return parse_invoice(client.retrieve_invoice(invoice_id, INVOICE_EXPAND))
 
 
 def _observe(session: Session, merchant_id: str, facts: InvoiceFacts) -> str:
@@ -82,16 +82,16 @@ def _observe(session: Session, merchant_id: str, facts: InvoiceFacts) -> str:
     return "ghost_updated" if seen.updated else "unchanged"
 
 
-def _read_again(merchant_id: str, invoice_id: str) -> str:
+def _read_again(merchant_id: str, invoice_id: str, client: ScopedStripe) -> str:
     """Read an invoice fresh and bring its ghost up to date; no transaction is open while Stripe is asked."""
-    facts = _fresh(merchant_id, invoice_id)
+    facts = _fresh(client, invoice_id)
     with db.tenant_session(merchant_id) as session:
         return _observe(session, merchant_id, facts)
 
 
 def _invoice_failed(event: IncomingEvent) -> str:
     invoice_id = identifier(event.object)
-    return _read_again(event.merchant_id, invoice_id) if invoice_id else "no_id"
+    return _read_again(event.merchant_id, invoice_id, _client(event.merchant_id)) if invoice_id else "no_id"
 
 
 def _invoice_changed(event: IncomingEvent) -> str:
@@ -100,13 +100,14 @@ def _invoice_changed(event: IncomingEvent) -> str:
     if invoice_id is None:
         return "no_id"
     with db.tenant_session(event.merchant_id) as session:
-        known = repository.get_by_invoice(session, event.merchant_id, invoice_id) is not None
-        if not known and event.type in ("invoice.paid", "invoice.payment_succeeded"):
+        known = repository.has_ghost(session, event.merchant_id, invoice_id)
+        client = client_for(session, event.merchant_id) if known else None
+        if client is None and event.type in ("invoice.paid", "invoice.payment_succeeded"):
             facts = parse_invoice(event.object)
             record_billed(session, event.merchant_id, [facts], clock.now().date())
             if impending.paid(session, merchant_context(session, event.merchant_id), facts, clock.now()):
                 return "protected"
-    return _read_again(event.merchant_id, invoice_id) if known else "no_ghost"
+    return _read_again(event.merchant_id, invoice_id, client) if client else "no_ghost"
 
 
 def _invoice_payment_paid(event: IncomingEvent) -> str:
@@ -114,8 +115,9 @@ def _invoice_payment_paid(event: IncomingEvent) -> str:
     if invoice_id is None:
         return "no_id"
     with db.tenant_session(event.merchant_id) as session:
-        known = repository.get_by_invoice(session, event.merchant_id, invoice_id) is not None
-    return _read_again(event.merchant_id, invoice_id) if known else "no_ghost"
+        known = repository.has_ghost(session, event.merchant_id, invoice_id)
+        client = client_for(session, event.merchant_id) if known else None
+    return _read_again(event.merchant_id, invoice_id, client) if client else "no_ghost"
 
 
 def _subscription_changed(event: IncomingEvent) -> str:
@@ -124,19 +126,18 @@ def _subscription_changed(event: IncomingEvent) -> str:
     if subscription_id is None:
         return "no_id"
     with db.tenant_session(event.merchant_id) as session:
-        ghosts = repository.list_unpaid_of_subscription(session, event.merchant_id, subscription_id)
-        invoice_ids = [ghost.invoice_id for ghost in ghosts]
+        invoice_ids = repository.unpaid_invoices_of_subscription(session, event.merchant_id, subscription_id)
     return _look_again(event.merchant_id, invoice_ids)
 
 
 def _look_again(merchant_id: str, invoice_ids: list[str]) -> str:
     if not invoice_ids:
         return "no_ghost"
-    outcome = "unchanged"
+    outcome, client = "unchanged", _client(merchant_id)
     unreadable: UnreadableInvoiceError | None = None
     for invoice_id in invoice_ids:
         try:
-            facts = _fresh(merchant_id, invoice_id)
+            facts = _fresh(client, invoice_id)
         except UnreadableInvoiceError as error:  # told at the end: the others are looked at all the same
             unreadable = error
             continue
@@ -222,7 +223,7 @@ def _reverse(event: IncomingEvent, back: returns.MoneyBack) -> str:
     invoice_id = _invoice_of_intent(event.merchant_id, back.payment_intent_id)
     if invoice_id is None:
         return "no_recovery"
-    facts = _fresh(event.merchant_id, invoice_id)
+    facts = _fresh(_client(event.merchant_id), invoice_id)
     dated = replace(back, at=max(event.created, back.at or event.created))
     with db.tenant_session(event.merchant_id) as session:
         _observe(session, event.merchant_id, facts)
@@ -244,7 +245,7 @@ def _invoice_of_intent(merchant_id: str, intent_id: str) -> str | None:
     for payment in _client(merchant_id).raw_get("/v1/invoice_payments", asked)["data"]:
         invoice_id = identifier(payment.get("invoice"))
         with db.tenant_session(merchant_id) as session:
-            if invoice_id and repository.get_by_invoice(session, merchant_id, invoice_id) is not None:
+            if invoice_id and repository.has_ghost(session, merchant_id, invoice_id):
                 return invoice_id
     return None
 

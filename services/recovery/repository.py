@@ -76,17 +76,28 @@ def get_by_invoice(session: Session, merchant_id: str, invoice_id: str) -> Ghost
     ).first()
 
 
-def list_unpaid_of_subscription(session: Session, merchant_id: str, subscription_id: str) -> Sequence[GhostTarget]:
-    return session.exec(
-        select(GhostTarget)
-        .where(
-            GhostTarget.merchant_id == merchant_id,
-            GhostTarget.subscription_id == subscription_id,
-            GhostTarget.kind == GhostKind.FAILED,
-            col(GhostTarget.state).in_(UNPAID_STATES),
+def has_ghost(session: Session, merchant_id: str, invoice_id: str) -> bool:
+    """Whether this invoice has a ghost."""
+    statement = select(GhostTarget.id).where(
+        GhostTarget.merchant_id == merchant_id, GhostTarget.invoice_id == invoice_id
+    )
+    return session.exec(statement).first() is not None
+
+
+def unpaid_invoices_of_subscription(session: Session, merchant_id: str, subscription_id: str) -> list[str]:
+    """The invoices of a subscription's ghosts that are not paid, in the order in which those were found."""
+    return list(
+        session.exec(
+            select(GhostTarget.invoice_id)
+            .where(
+                GhostTarget.merchant_id == merchant_id,
+                GhostTarget.subscription_id == subscription_id,
+                GhostTarget.kind == GhostKind.FAILED,
+                col(GhostTarget.state).in_(UNPAID_STATES),
+            )
+            .order_by(col(GhostTarget.id))
         )
-        .order_by(col(GhostTarget.id))
-    ).all()
+    )
 
 
 def list_unpaid_of_customer(session: Session, merchant_id: str, customer_id: str) -> Sequence[GhostTarget]:
