@@ -71,13 +71,8 @@ def closed(session: Session, merchant_id: str, customers: Sequence[Reachable], *
     ways = (Channel.EMAIL, Channel.SMS) if sms else (Channel.EMAIL,)
     addresses = {way: [address_of(way, each) for each in customers] for way in ways}
     hashes = {way: _hashes(keys, merchant_id, way, set(found)) for way, found in addresses.items()}
-    shut = {way: repository.list_suppressed(session, merchant_id, way, _all(found)) for way, found in hashes.items()}
-
-    def why(channel: Channel, address: str) -> str:
-        reasons = (shut[channel].get(each) for each in hashes[channel][address])
-        return next((WHY_SILENT.get(reason, ASKED) for reason in reasons if reason), "")
-
-    mails = [why(Channel.EMAIL, address) if address else NO_EMAIL for address in addresses[Channel.EMAIL]]
+    shut = {way: _shut(session, merchant_id, way, found) for way, found in hashes.items()}
+    mails = [shut[Channel.EMAIL].get(each, "") if each else NO_EMAIL for each in addresses[Channel.EMAIL]]
     if not sms:
         return [Closed(mail, SMS_IS_OFF) for mail in mails]
     words = repository.list_last_words(session, merchant_id, Channel.SMS, _all(hashes[Channel.SMS]))
@@ -88,10 +83,21 @@ def closed(session: Session, merchant_id: str, customers: Sequence[Reachable], *
         # Under whichever key they were recorded: the latest word holds, and at one moment a no.
         last = max((words[each] for each in hashes[Channel.SMS][phone] if each in words), default=None)
         agreed = last is not None and last[1] == ConsentState.GRANTED
-        return why(Channel.SMS, phone) or ("" if agreed else NO_CONSENT)
+        return shut[Channel.SMS].get(phone, "") or ("" if agreed else NO_CONSENT)
 
     texts = [no_text(phone) for phone in addresses[Channel.SMS]]
     return [Closed(mail, text) for mail, text in zip(mails, texts, strict=True)]
+
+
+def _shut(session: Session, merchant_id: str, channel: Channel, hashes: dict[str, tuple[str, ...]]) -> dict[str, str]:
+    """Those of the addresses that are suppressed, each with the reason in words."""
+    reasons = repository.list_suppressed(session, merchant_id, channel, _all(hashes))
+    if not reasons:
+        return {}
+    found = {
+        address: next((reasons[one] for one in all_of if one in reasons), "") for address, all_of in hashes.items()
+    }
+    return {address: WHY_SILENT.get(reason, ASKED) for address, reason in found.items() if reason}
 
 
 def _hashes(

@@ -114,6 +114,8 @@ def together(
     is written about once before any is a second time, then who was found first. `week` is the same in all.
     """
     actions = [next_action(each, policy, now, default_zone, oracle) for each in histories]
+    if len(actions) == 1:
+        return actions
     taken = list(histories[0].week) if histories else []
     waiting = [index for index, action in enumerate(actions) if action.name == SEND and not histories[index].under_way]
     if len(waiting) < 2:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, tuple_
+from sqlalchemy import ARRAY, String, exists, func, tuple_
+from sqlalchemy import cast as sql_cast
 from sqlmodel import Session, col, select
 
 from core.rows import is_one_of
@@ -13,6 +14,10 @@ from services.recovery.schemas import PlanRow
 
 _CHASED = (GhostState.OPEN, GhostState.CONTACTED, GhostState.CLICKED)
 _COLUMNS: tuple[Any, ...] = tuple(getattr(GhostTarget, name) for name in PlanRow._fields)
+
+
+def _rows(session: Session, statement: Any) -> list[PlanRow]:
+    return list(map(PlanRow._make, session.execute(statement)))
 
 
 def list_due(
@@ -25,7 +30,7 @@ def list_due(
     if after is not None:
         statement = statement.where(tuple_(col(GhostTarget.next_action_at), col(GhostTarget.id)) > tuple_(*after))
     statement = statement.order_by(col(GhostTarget.next_action_at), col(GhostTarget.id)).limit(limit)
-    return [PlanRow(*row) for row in session.execute(statement)]
+    return _rows(session, statement)
 
 
 def lock_ghosts(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> list[GhostTarget]:
@@ -40,23 +45,29 @@ def lock_ghosts(session: Session, merchant_id: str, ghost_ids: Sequence[str]) ->
     return list(session.exec(statement)) if ghost_ids else []
 
 
-def list_chased_of_customers(session: Session, merchant_id: str, customer_ids: Sequence[str]) -> list[PlanRow]:
-    """What the plans of all ghosts of these customers that messages may follow for are made from."""
-    statement = select(*_COLUMNS).where(*_chased_of(merchant_id, customer_ids)).order_by(col(GhostTarget.id))
-    return [PlanRow(*row) for row in session.execute(statement)] if customer_ids else []
+def list_chased_of_customers(
+    session: Session, merchant_id: str, customer_ids: Sequence[str], asked: Sequence[str]
+) -> list[PlanRow]:
+    """What the plans of these customers' other ghosts are made from: of all that are chased, but for those asked."""
+    statement = select(*_COLUMNS).where(*_chased_of(merchant_id, customer_ids, asked)).order_by(col(GhostTarget.id))
+    return _rows(session, statement) if customer_ids else []
 
 
-def read_chased_of_customers(session: Session, merchant_id: str, customer_ids: Sequence[str]) -> list[GhostTarget]:
+def read_chased_of_customers(
+    session: Session, merchant_id: str, customer_ids: Sequence[str], asked: Sequence[str]
+) -> list[GhostTarget]:
     """The same ghosts whole; nothing is locked."""
-    statement = select(GhostTarget).where(*_chased_of(merchant_id, customer_ids)).order_by(col(GhostTarget.id))
+    statement = select(GhostTarget).where(*_chased_of(merchant_id, customer_ids, asked)).order_by(col(GhostTarget.id))
     return list(session.exec(statement)) if customer_ids else []
 
 
-def lock_chased_of_customers(session: Session, merchant_id: str, customer_ids: Sequence[str]) -> list[GhostTarget]:
+def lock_chased_of_customers(
+    session: Session, merchant_id: str, customer_ids: Sequence[str], asked: Sequence[str]
+) -> list[GhostTarget]:
     """The same ghosts whole, as they are now, locked."""
     statement = (
         select(GhostTarget)
-        .where(*_chased_of(merchant_id, customer_ids))
+        .where(*_chased_of(merchant_id, customer_ids, asked))
         .order_by(col(GhostTarget.id))
         .with_for_update()
         .execution_options(populate_existing=True)
@@ -64,11 +75,14 @@ def lock_chased_of_customers(session: Session, merchant_id: str, customer_ids: S
     return list(session.exec(statement)) if customer_ids else []
 
 
-def _chased_of(merchant_id: str, customer_ids: Sequence[str]) -> tuple[Any, ...]:
+def _chased_of(merchant_id: str, customer_ids: Sequence[str], asked: Sequence[str]) -> tuple[Any, ...]:
+    # As a table, so that PostgreSQL joins it, however many they are.
+    known = func.unnest(sql_cast(list(asked), ARRAY(String))).table_valued("id").render_derived()
     return (
         GhostTarget.merchant_id == merchant_id,
         is_one_of(col(GhostTarget.customer_id), customer_ids),
         col(GhostTarget.state).in_(_CHASED),
+        ~exists(select(known.c.id).where(known.c.id == GhostTarget.id)),
     )
 
 
@@ -83,7 +97,7 @@ def count_open(session: Session, merchant_id: str) -> int:
 
 def list_open(session: Session, merchant_id: str) -> list[PlanRow]:
     """What the plans of all open ghosts are made from; for a merchant who has few."""
-    return [PlanRow(*row) for row in session.execute(select(*_COLUMNS).where(*_open_of(merchant_id)))]
+    return _rows(session, select(*_COLUMNS).where(*_open_of(merchant_id)))
 
 
 def list_open_page(session: Session, merchant_id: str, offset: int, limit: int) -> list[GhostTarget]:
@@ -106,7 +120,7 @@ def list_open_after(session: Session, merchant_id: str, after: str, limit: int) 
         .order_by(col(GhostTarget.id))
         .limit(limit)
     )
-    return [PlanRow(*row) for row in session.execute(statement)]
+    return _rows(session, statement)
 
 
 def list_released(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> dict[str, datetime]:

@@ -44,7 +44,8 @@ class Merchant(Protocol):
 
 
 Ghost = TypeVar("Ghost", bound=Planned)
-Others = Callable[[Session, str, Sequence[str]], Sequence[Ghost]]
+Others = Callable[[Session, str, Sequence[str], Sequence[str]], Sequence[Ghost]]
+"""(session, merchant id, customers, ids of the ghosts asked for) → these customers' other chased ghosts."""
 
 
 def plans(
@@ -96,12 +97,12 @@ def _families(
     session: Session, merchant_id: str, ghosts: Sequence[Ghost], now: datetime, others: Others[Ghost]
 ) -> list[list[Ghost]]:
     """The ghosts by customer, with those of the same customers that are chased as well."""
-    asked = {ghost.id for ghost in ghosts}
     families: dict[str, list[Ghost]] = {}
     for ghost in ghosts:  # whose customer is not known has no family
         families.setdefault(ghost.customer_id or ghost.id, []).append(ghost)
-    for other in others(session, merchant_id, sorted({ghost.customer_id for ghost in ghosts if ghost.customer_id})):
-        if other.id not in asked and not _waits(other, now):
+    customers = sorted({ghost.customer_id for ghost in ghosts if ghost.customer_id})
+    for other in others(session, merchant_id, customers, [ghost.id for ghost in ghosts]):
+        if not _waits(other, now):
             families[other.customer_id or ""].append(other)
     return list(families.values())
 

@@ -7,7 +7,7 @@ key's work but the message slot's.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlmodel import Session
@@ -19,7 +19,7 @@ from services.recovery.lifecycle import Trigger
 from services.recovery.schemas import Planned, PlanRow
 from services.recovery.work import MerchantContext, Work, merchant_context
 
-PAGE = 1_000
+PAGE = 3000
 REPLANNED = 250
 """Ghosts planned anew in one transaction, which holds the shards of their customers."""
 
@@ -46,7 +46,7 @@ def plan_due(session: Session, merchant_id: str, now: datetime, after: tuple[dat
     for ghost in due:
         action = actions[ghost.id]
         if _stands(ghost, action, now):
-            standing.append((ghost, replace(action, at=ghost.next_action_at)))
+            standing.append(upcoming.Due(ghost.id, action.step, action.channel, ghost.next_action_at or now))
         elif ghost.next_action != EXHAUST or _is_over(ghost, now):
             rest.append((ghost, action))
     messages = upcoming.schedule_messages(session, merchant_id, standing, now)

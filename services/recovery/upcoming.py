@@ -6,10 +6,12 @@ message once.
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlmodel import Session
 
 from core.clock import from_timestamp
+from models.messaging import Channel
 from services.messaging.schedule import SEND, Action
 from services.recovery.planning import lasting_moment
 from services.recovery.schemas import Planned
@@ -27,22 +29,30 @@ COMMITTED = timedelta(seconds=5)
 """The longest that a page's transaction may take, for the pulse to see what it found."""
 
 
-def message_key(ghost: Planned, action: Action, now: datetime) -> str:
-    """The idempotency key of the task that sends a ghost's next message: the same for whoever plans it."""
-    due = lasting_moment(ghost, action, now) or now
-    again = max(timedelta(), now - due) // RETRY
-    return f"message:{ghost.id}:{action.step}:{int(due.timestamp())}" + (f":{again}" if again else "")
+class Due(NamedTuple):
+    """A message that has its moment."""
+
+    ghost_id: str
+    step: int
+    channel: Channel
+    at: datetime
 
 
-def schedule_messages(session: Session, merchant_id: str, due: Iterable[tuple[Planned, Action]], now: datetime) -> int:
+def message_key(due: Due, now: datetime) -> str:
+    """The idempotency key of the task that sends a message: the same for whoever plans it."""
+    again = max(timedelta(), now - due.at) // RETRY
+    return f"message:{due.ghost_id}:{due.step}:{int(due.at.timestamp())}" + (f":{again}" if again else "")
+
+
+def schedule_messages(session: Session, merchant_id: str, messages: Iterable[Due], now: datetime) -> int:
     """A task for each of these messages that has none; how many are new."""
     wanted = [
         NewTask(
-            key=message_key(ghost, action, now),
-            payload={"ghost_id": ghost.id, "step": action.step},
-            run_at=lasting_moment(ghost, action, now) or now,
+            key=message_key(due, now),
+            payload={"ghost_id": due.ghost_id, "step": due.step, "channel": due.channel.value},
+            run_at=due.at,
         )
-        for ghost, action in due
+        for due in messages
     ]
     return tasks.schedule_many(session, kind="send_message", merchant_id=merchant_id, wanted=wanted)
 
@@ -53,7 +63,11 @@ def soon(session: Session, merchant_id: str, plans: Iterable[tuple[Planned, Acti
     A few get their tasks at once; of many, as a hunt finds them, one pulse takes care: the pages of some seconds share
     it, so that a hunt of a thousand pages makes no thousand pulses.
     """
-    due = [each for each in plans if each[1].name == SEND and each[1].at is not None and each[1].at < now + AHEAD]
+    due = [
+        Due(ghost.id, action.step, action.channel, lasting_moment(ghost, action, now) or now)
+        for ghost, action in plans
+        if action.name == SEND and action.at is not None and action.at < now + AHEAD
+    ]
     if len(due) <= SINGLE_PLAN_LIMIT:
         schedule_messages(session, merchant_id, due, now)
         return

@@ -3,14 +3,11 @@
 Times come in as parameters: demo and tests live on a clock of their own, which the database does not know.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
 from sqlmodel import Session
-
-from core.rows import insert_rows
 
 _INSERT = text("""
 insert into scheduled_tasks
@@ -19,6 +16,15 @@ values ('pending', :kind, :lane, :key, :merchant_id, cast(:payload as jsonb), :p
     :max_attempts, :correlation_id, :now)
 on conflict (key) do nothing
 returning id
+""")
+
+_INSERT_MANY = text("""
+insert into scheduled_tasks
+    (state, kind, lane, key, merchant_id, payload, priority, run_at, due, max_attempts, correlation_id, created_at)
+select 'pending', :kind, :lane, each.key, :merchant_id, each.payload, 0, each.run_at,
+    each.run_at <= :now, :max_attempts, :correlation_id, :now
+from jsonb_to_recordset(cast(:rows as jsonb)) as each (key text, payload jsonb, run_at timestamptz)
+on conflict (key) do nothing
 """)
 
 _HELD = "task.state = 'running' and task.lease_owner = mine.owner and task.attempts = mine.attempts"
@@ -77,10 +83,9 @@ def insert(session: Session, **values: Any) -> int | None:
     return session.execute(_INSERT, values).scalar()
 
 
-def insert_many(session: Session, rows: Sequence[dict[str, Any]]) -> int:
+def insert_many(session: Session, **values: Any) -> int:
     """How many of these tasks had no row under their keys yet."""
-    inserted = insert_rows(session, "scheduled_tasks", rows, conflict="(key) do nothing")
-    return inserted.rowcount if inserted is not None else 0
+    return int(session.execute(_INSERT_MANY, values).rowcount)  # type: ignore[attr-defined]  # CursorResult
 
 
 def complete(session: Session, held: dict[str, Any], results: list[str], now: datetime) -> list[int]:

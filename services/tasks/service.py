@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 from sqlalchemy import Row
 from sqlmodel import Session
 
@@ -73,24 +74,21 @@ def schedule(
 def schedule_many(session: Session, *, kind: str, merchant_id: str, wanted: Sequence[NewTask]) -> int:
     """Put many tasks of one kind into the caller's transaction, in one statement; how many had no row yet.
 
-    As `schedule` for each of them, with its key.
+    As `schedule` for each of them, with its key. Payloads are the program's own: plain JSON without NUL.
     """
-    now, correlation_id = clock.now(), logging.correlation_id() or new_correlation_id()
-    common = {
-        "state": TaskState.PENDING,
-        "kind": kind,
-        "lane": lane_of(kind),
-        "merchant_id": merchant_id,
-        "priority": 0,
-        "max_attempts": MAX_ATTEMPTS,
-        "correlation_id": correlation_id,
-        "created_at": now,
-    }
-    rows = [
-        common | {"key": each.key, "payload": each.payload, "run_at": each.run_at, "due": each.run_at <= now}
-        for each in wanted
-    ]
-    return repository.insert_many(session, rows)
+    if not wanted:
+        return 0
+    rows = [{"key": each.key, "payload": each.payload, "run_at": each.run_at} for each in wanted]
+    return repository.insert_many(
+        session,
+        kind=kind,
+        lane=lane_of(kind).value,
+        merchant_id=merchant_id,
+        max_attempts=MAX_ATTEMPTS,
+        correlation_id=logging.correlation_id() or new_correlation_id(),
+        now=clock.now(),
+        rows=orjson.dumps(rows).decode(),
+    )
 
 
 def schedule_next(session: Session, schedule_of: Schedule, merchant_id: str) -> None:
