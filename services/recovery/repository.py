@@ -1,6 +1,6 @@
 """All SQL about ghosts, their events, the ledger and attempts; every statement names the merchant."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -327,15 +327,3 @@ def list_due(
         .limit(limit)
         .with_for_update(skip_locked=True)
     ).all()
-
-
-def stream_in_states(session: Session, merchant_id: str, states: Iterable[str]) -> Iterator[GhostTarget]:
-    """All ghosts in these states, locked, in batches, so that memory stays flat."""
-    statement = (
-        select(GhostTarget)
-        .where(GhostTarget.merchant_id == merchant_id, col(GhostTarget.state).in_(list(states)))
-        .order_by(col(GhostTarget.id))
-        .with_for_update()
-        .execution_options(yield_per=500)
-    )
-    yield from session.exec(statement)
