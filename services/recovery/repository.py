@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, tuple_, update
+from sqlalchemy import ColumnElement, and_, func, or_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
@@ -311,19 +311,3 @@ def list_ghosts(session: Session, merchant_id: str, query: GhostQuery) -> Sequen
         .limit(query.page_size)
     )
     return session.exec(statement).all()
-
-
-def list_due(
-    session: Session, merchant_id: str, now: datetime, limit: int, after: tuple[datetime, str] | None
-) -> Sequence[GhostTarget]:
-    """Ghosts whose next action is due, oldest first, after the given (time, id); rows others hold are left out."""
-    statement = select(GhostTarget).where(
-        GhostTarget.merchant_id == merchant_id, col(GhostTarget.next_action_at) <= now
-    )
-    if after is not None:
-        statement = statement.where(tuple_(col(GhostTarget.next_action_at), col(GhostTarget.id)) > tuple_(*after))
-    return session.exec(
-        statement.order_by(col(GhostTarget.next_action_at), col(GhostTarget.id))
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    ).all()
