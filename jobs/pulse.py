@@ -1,8 +1,12 @@
 """The hourly message round of one merchant: plan what is due, page by page."""
 
+import contextlib
 from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
+
+from sqlmodel import Session
 
 from core import clock, db
 from core.crash_points import crash_point
@@ -22,9 +26,8 @@ def run(task: ClaimedTask) -> dict[str, Any]:
     done: Counter[str] = Counter()
     after = None
     while True:
-        with db.tenant_session(task.tenant) as session:
+        with _page(task.tenant) as session:
             page = pulse.plan_due(session, task.tenant, now, after)
-        crash_point("pulse.page_planned")
         done.update(messages=page.messages, exhausted=page.exhausted, moved=page.moved)
         after = page.after
         if after is None:
@@ -34,9 +37,16 @@ def run(task: ClaimedTask) -> dict[str, Any]:
 def _replan(merchant_id: str, now: datetime) -> None:
     after: str | None = ""
     while after is not None:
-        with db.tenant_session(merchant_id) as session:
+        with _page(merchant_id) as session:
             after = pulse.replan(session, merchant_id, now, after)
-        crash_point("pulse.page_planned")
+
+
+@contextlib.contextmanager
+def _page(merchant_id: str) -> Iterator[Session]:
+    """The transaction of one page."""
+    with db.tenant_session(merchant_id) as session:
+        yield session
+    crash_point("pulse.page_planned")
 
 
 def _look_at_retries(merchant_id: str, now: datetime) -> int:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import inspect as sa_inspect
 from sqlmodel import select
 
 from core import clock, db
@@ -107,7 +108,8 @@ class Shop:
 
     def rows(self, table: Any) -> list[Any]:
         with db.tenant_session(self.merchant) as session:
-            return list(session.exec(select(table)).all())
+            key = sa_inspect(table).primary_key  # PostgreSQL promises no order, and an updated row moves
+            return list(session.exec(select(table).order_by(*key)).all())
 
     @property
     def ghosts(self) -> list[GhostTarget]:
