@@ -13,7 +13,7 @@ from services.recovery.lifecycle import Trigger, can
 from services.recovery.work import Work
 
 _MERIT = {
-    "own_attempt": "PHANTOM charged the new card",
+    "own_attempt": "PHANTOM charged the card",
     "click": "the customer paid after following our link",
     "message": "the customer paid after our message",
     "stripe_retry": "Stripe's own retry succeeded",
