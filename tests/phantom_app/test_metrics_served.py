@@ -50,13 +50,15 @@ def test_workers_of_the_web_and_of_the_queue_tell_as_one(database: WorkerDatabas
         wait_until(lambda: row(task)["state"] != "running" and row(task)["attempts"] > 0, timeout=30)
         health = r'phantom_http_request_seconds_count\{method="GET",route="/r/\{token\}",status="404"\}'
         hunts = r'phantom_task_seconds_count\{kind="hunt",outcome="\w+"\}'
-        for url in [served.url] * 6 + [f"http://127.0.0.1:{port}"]:  # whichever process answers
+        own = f"http://127.0.0.1:{port}"  # a task is counted, and requests are written, a moment after they ended
+        wait_until(lambda: sample(scrape(own), hunts) >= 1 and sample(scrape(own), health) == 20, timeout=10)
+        for url in [served.url] * 6 + [own]:  # whichever process answers
             text = scrape(url)
             assert sample(text, health) == 20
             assert sample(text, hunts) >= 1
             assert sample(text, r'phantom_task_wait_seconds_count\{kind="hunt"\}') >= 1
             assert sample(text, "phantom_database_up") == 1
-        assert httpx.get(f"http://127.0.0.1:{port}/health").status_code == 404
+        assert httpx.get(f"{own}/health").status_code == 404
     finally:
         worker.terminate()
         assert worker.wait(timeout=30) == 0

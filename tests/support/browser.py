@@ -2,10 +2,21 @@
 
 from collections.abc import Iterator
 
+from typing import Any
+
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Response, sync_playwright
 
 from cli.browser import find_browser, launch_flags
+from tests.support.wait import wait_until
+
+# Built pages show their buttons before the script that listens to them has run; what it has taken over it marks.
+_LISTENS = """() => {
+    if (!document.querySelector('[data-testid="theme-switch"], main')) return true;
+    if (!document.querySelector('link[rel="modulepreload"]')) return true;
+    return [...document.querySelectorAll('main, button')].every(
+        (found) => Object.keys(found).some((key) => key.startsWith("__reactProps")));
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +47,15 @@ def browser_context(browser: Browser) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture
-def page(browser_context: BrowserContext) -> Page:
-    """One tab of a fresh visitor."""
-    return browser_context.new_page()
+def page(browser_context: BrowserContext, monkeypatch: pytest.MonkeyPatch) -> Page:
+    """One tab of a fresh visitor, who is no faster than the page: after `goto` its buttons listen."""
+    tab = browser_context.new_page()
+    plain_goto = tab.goto
+
+    def goto(url: str, **options: Any) -> Response | None:
+        answer = plain_goto(url, **options)
+        wait_until(lambda: bool(tab.evaluate(_LISTENS)), what=f"{url} listens to clicks")
+        return answer
+
+    monkeypatch.setattr(tab, "goto", goto)
+    return tab
