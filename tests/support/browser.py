@@ -1,7 +1,6 @@
 """A real Chromium for tests that play a person: Playwright's synchronous API, one browser a module."""
 
 from collections.abc import Iterator
-
 from typing import Any
 
 import pytest
