@@ -80,10 +80,11 @@ class _Lane(asyncio.Protocol):
             self._crew.next_for(self)
 
     def connection_lost(self, _error: Exception | None) -> None:
+        self._transport = None
+        self._crew.lost(self)
         if self.busy:
             self.busy = False
             self._crew.answered(self._due, 0)
-        self._transport = None
 
 
 class _Crew:
@@ -92,7 +93,8 @@ class _Crew:
     def __init__(self, requests: Iterator[bytes]) -> None:
         self.answers = Answers()
         self._requests = requests
-        self._idle: list[_Lane] = []
+        # The one that rested longest goes first: a server closes a connection on which nothing comes for half a minute.
+        self._idle: deque[_Lane] = deque()
         self._late: deque[float] = deque()
         self._loop = asyncio.get_running_loop()
         self._began = 0.0
@@ -119,7 +121,7 @@ class _Crew:
             self._expected += 1
             self._late.append(due)
             if self._idle:
-                self.next_for(self._idle.pop())
+                self.next_for(self._idle.popleft())
         async with asyncio.timeout(_LAST_ANSWER_SECONDS):
             while len(self.answers.statuses) < self._expected:  # noqa: ASYNC110  # counted by the connections
                 await asyncio.sleep(_TICK_SECONDS)
@@ -130,6 +132,11 @@ class _Crew:
             lane.send(next(self._requests), self._late.popleft())
         else:
             self._idle.append(lane)
+
+    def lost(self, lane: _Lane) -> None:
+        """Nothing is sent on it any more."""
+        if lane in self._idle:
+            self._idle.remove(lane)
 
     def answered(self, due: float, status: int) -> None:
         self.answers.due.append(due)

@@ -17,8 +17,13 @@ REQUEST = b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi"
 
 
 @contextlib.contextmanager
-def server(stall_at: int = -1, stall_seconds: float = 0.0, status: bytes = b"200 OK") -> Iterator[int]:
-    """A server that answers in two pieces, and stands still once before it answers request `stall_at`."""
+def server(
+    stall_at: int = -1, stall_seconds: float = 0.0, status: bytes = b"200 OK", once: bool = False
+) -> Iterator[int]:
+    """A server that answers in two pieces, and stands still once before it answers request `stall_at`.
+
+    `once`: it closes each connection after its answer.
+    """
     loop, numbers = asyncio.new_event_loop(), itertools.count()
     free = asyncio.Event()
     free.set()
@@ -35,6 +40,10 @@ def server(stall_at: int = -1, stall_seconds: float = 0.0, status: bytes = b"200
                 writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Len")
                 await writer.drain()
                 writer.write(b"gth: 2\r\n\r\nok")
+                if once:
+                    await writer.drain()
+                    writer.close()
+                    return await writer.wait_closed()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # the sender is done
         finally:
@@ -82,6 +91,11 @@ class TestDrive:
         with server(status=b"503 Service Unavailable") as port:
             answers = drive(port, [Phase(0.1, 100)], itertools.repeat(REQUEST))
         assert answers.refused == 10
+
+    def test_nothing_is_sent_on_a_connection_that_the_server_has_closed(self):
+        with server(once=True) as port:
+            answers = drive(port, [Phase(0.4, 50)], itertools.repeat(REQUEST))
+        assert (len(answers.statuses), answers.refused) == (20, 0)
 
     def test_a_server_that_never_answers_is_an_error_of_the_bench(self, monkeypatch):
         monkeypatch.setattr(openloop, "_LAST_ANSWER_SECONDS", 0.05)
