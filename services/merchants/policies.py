@@ -57,6 +57,8 @@ class RecoveryPolicy(BaseModel):
     own_retries: OwnRetries = OwnRetries.AFTER_STRIPE
     high_value_lines: dict[str, int | None] = Field(default_factory=dict)
     alert_lines: dict[str, int] = Field(default_factory=dict)  # a coming charge above it is at risk
+    protection_mails: bool = False  # before a charge at risk; off, because banks and networks renew most cards
+    polite_note: bool = True  # one, to who told their bank to stop, and nothing after it
 
     @model_validator(mode="after")
     def _hours_make_a_window(self) -> "RecoveryPolicy":
