@@ -2,28 +2,18 @@
 
 import reflex as rx
 
-from phantom_app.components.parts import calling, empty, pager
+from phantom_app.components.parts import calling, empty, pager, question
 from phantom_app.state.dead_letters import DeadLetter, DeadLetters
 
 
 def _question(view: DeadLetter) -> rx.Component:
-    """Deleting has no way back, so it is asked for twice."""
-    return rx.el.div(
-        rx.el.span("Delete it for good?", class_name="small"),
-        rx.el.button(
-            "Yes, delete",
-            on_click=calling(DeadLetters.delete, view.id),
-            class_name="button primary",
-            type="button",
-            auto_focus=True,
-            data_testid="delete-yes",
-        ),
-        rx.el.button(
-            "Keep", on_click=calling(DeadLetters.ask, ""), class_name="button", type="button", data_testid="delete-no"
-        ),
-        class_name="controls",
-        role="group",
-        aria_label=f"Delete task {view.id}",
+    return question(
+        "Delete it for good?",
+        "Yes, delete",
+        calling(DeadLetters.delete, view.id),
+        calling(DeadLetters.ask, ""),
+        label=f"Delete task {view.id}",
+        test_id="delete",
     )
 
 

@@ -128,6 +128,25 @@ def segments(label: str, *choices: tuple[str, Any, Any], test_id: str) -> rx.Com
     )
 
 
+def question(text: Any, yes: Any, on_yes: Any, on_keep: Any, *, label: Any, test_id: str) -> rx.Component:
+    """Asked before what has no way back, in the place of the button that was pressed."""
+    return rx.el.div(
+        rx.el.span(text, class_name="small"),
+        rx.el.button(
+            yes,
+            on_click=on_yes,
+            class_name="button primary",
+            type="button",
+            auto_focus=True,
+            data_testid=f"{test_id}-yes",
+        ),
+        rx.el.button("Keep", on_click=on_keep, class_name="button", type="button", data_testid=f"{test_id}-no"),
+        class_name="controls",
+        role="group",
+        aria_label=label,
+    )
+
+
 def pager(text: Any, has_back: Any, has_next: Any, back: Any, forward: Any) -> rx.Component:
     return rx.el.nav(
         rx.el.span(text, class_name="soft small number", data_testid="range", aria_live="polite"),

@@ -4,25 +4,18 @@ import reflex as rx
 
 from phantom_app import routes
 from phantom_app.components.forms import posted_form
-from phantom_app.components.parts import calling, panel, skeletons
+from phantom_app.components.parts import calling, panel, question, skeletons
 from phantom_app.state.programs import SCOPES, KeyLine, Programs
 
 
 def _key(line: KeyLine) -> rx.Component:
-    question = rx.el.div(
-        rx.el.span("Revoke it for good?", class_name="small"),
-        rx.el.button(
-            "Yes, revoke",
-            on_click=calling(Programs.revoke, line.id),
-            class_name="button primary",
-            type="button",
-            auto_focus=True,
-            data_testid="revoke-yes",
-        ),
-        rx.el.button("Keep", on_click=calling(Programs.ask, ""), class_name="button", type="button"),
-        class_name="controls",
-        role="group",
-        aria_label=f"Revoke {line.name}",
+    asked = question(
+        "Revoke it for good?",
+        "Yes, revoke",
+        calling(Programs.revoke, line.id),
+        calling(Programs.ask, ""),
+        label=f"Revoke {line.name}",
+        test_id="revoke",
     )
     button = rx.el.button(
         "Revoke",
@@ -35,7 +28,7 @@ def _key(line: KeyLine) -> rx.Component:
     return rx.el.li(
         rx.el.p(line.name, " ", rx.el.span("…", line.hint, class_name="mono faint small")),
         rx.el.p("May ", line.may, " · made ", line.made, " · used ", line.used, class_name="faint tiny"),
-        rx.cond(Programs.may_manage, rx.cond(Programs.asking == line.id, question, button)),
+        rx.cond(Programs.may_manage, rx.cond(Programs.asking == line.id, asked, button)),
         data_testid="api-key",
     )
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import reflex as rx
 
-from phantom_app.components.parts import calling, panel, skeletons
+from phantom_app.components.parts import calling, panel, question, skeletons
 from phantom_app.state.senders import MAIL, TEXT, Senders
 
 _LONG = {"overflow_wrap": "anywhere"}
@@ -42,20 +42,13 @@ def _own(line: Any, key: str) -> rx.Component:
 
 
 def _question(channel: str, key: str) -> rx.Component:
-    return rx.el.div(
-        rx.el.span("Remove it, with its secrets?", class_name="small"),
-        rx.el.button(
-            "Yes, remove",
-            on_click=calling(Senders.remove, channel),
-            class_name="button primary",
-            type="button",
-            auto_focus=True,
-            data_testid=f"{key}-remove-yes",
-        ),
-        rx.el.button("Keep", on_click=calling(Senders.ask, ""), class_name="button", type="button"),
-        class_name="controls",
-        role="group",
-        aria_label="Remove this sender",
+    return question(
+        "Remove it, with its secrets?",
+        "Yes, remove",
+        calling(Senders.remove, channel),
+        calling(Senders.ask, ""),
+        label="Remove this sender",
+        test_id=f"{key}-remove",
     )
 
 
