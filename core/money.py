@@ -21,6 +21,8 @@ ZERO_DECIMAL = frozenset(
 THREE_DECIMAL = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
 
 _LETTER_BEFORE_DIGIT = re.compile(r"(?<=[A-Za-z])(?=[-\d])")
+_TYPED = re.compile(r"(?P<whole>\d{1,3}(?:,\d{3})+|\d+)(?:\.(?P<part>\d+))?", re.ASCII)
+_MOST = 10**12
 
 
 class InvalidMoneyError(BadRequestError):
@@ -70,3 +72,27 @@ def format_money(money: Money, locale: str = "en_US") -> str:
     text = str(pattern.apply(money.major, locale, currency=money.currency.upper(), currency_digits=False))
     # CLDR puts a space between letters and digits (`KWD 3.250`); Babel leaves that out.
     return _LETTER_BEFORE_DIGIT.sub("\u00a0", text)
+
+
+def plain_major(money: Money) -> str:
+    """The amount as it is typed, with all its decimals and nothing else: `1234.50`, `1200`, `3.250`."""
+    return f"{money.major:f}"
+
+
+def parse_major(text: str, currency: str) -> Money:
+    """An amount as a person types it, in the unit people speak of: `1234.50`, `1,234.50`. Nothing is rounded.
+
+    A point begins the decimals, commas group thousands. What could be read in two ways is refused: more decimals than
+    the currency has, and in one of three decimals a comma without a point. Raises `InvalidMoneyError` with a sentence
+    for whoever typed it.
+    """
+    places, found = exponent(currency), _TYPED.fullmatch(text.strip())
+    if found is None or (places == 3 and "," in text and not found["part"]):
+        raise InvalidMoneyError(f"Write the amount like {'1234.500'[: 5 + places] if places else '1234'}.")
+    part = found["part"] or ""
+    if len(part) > places:
+        raise InvalidMoneyError(f"{currency.upper()} has {places or 'no'} decimals.")
+    amount = int(found["whole"].replace(",", "") + part.ljust(places, "0"))
+    if amount > _MOST:
+        raise InvalidMoneyError("This is more than PHANTOM can count.")
+    return Money(amount, currency)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.money import InvalidMoneyError, Money, exponent, format_money
+from core.money import InvalidMoneyError, Money, exponent, format_money, parse_major, plain_major
 
 NBSP = "\u00a0"
 
@@ -52,3 +52,51 @@ class TestFormat:
     )
     def test_is_what_people_read(self, amount: int, currency: str, locale: str, text: str):
         assert format_money(Money(amount, currency), locale) == text
+
+
+class TestTyped:
+    @pytest.mark.parametrize(
+        ("text", "currency", "amount"),
+        [
+            ("1234.50", "usd", 123450),
+            ("1,234.5", "usd", 123450),
+            ("1,000", "eur", 100000),
+            (" 0.07 ", "usd", 7),
+            ("29.99", "usd", 2999),
+            ("150000", "jpy", 150000),
+            ("150,000", "jpy", 150000),
+            ("3.250", "kwd", 3250),
+            ("3.2", "kwd", 3200),
+            ("1,234.000", "kwd", 1234000),
+            ("12", "isk", 1200),
+        ],
+    )
+    def test_is_exactly_what_was_meant(self, text: str, currency: str, amount: int):
+        assert parse_major(text, currency) == Money(amount, currency)
+
+    @pytest.mark.parametrize(
+        ("text", "currency", "why"),
+        [
+            ("", "usd", "like 1234.50"),
+            ("1.234,50", "usd", "like 1234.50"),
+            ("-5", "usd", "like 1234.50"),
+            ("$5", "usd", "like 1234.50"),
+            ("1,23", "usd", "like 1234.50"),
+            ("12,34,567", "inr", "like 1234.50"),
+            ("٣", "usd", "like 1234.50"),
+            ("1e3", "usd", "like 1234.50"),
+            ("1.500", "usd", "USD has 2 decimals"),
+            ("1.5", "jpy", "JPY has no decimals"),
+            ("x", "jpy", "like 1234."),
+            ("1.2345", "kwd", "KWD has 3 decimals"),
+            ("1,234", "kwd", "like 1234.500"),
+            ("1" * 40, "usd", "more than PHANTOM can count"),
+        ],
+    )
+    def test_what_could_mean_two_things_or_none_is_refused(self, text: str, currency: str, why: str):
+        with pytest.raises(InvalidMoneyError, match=why):
+            parse_major(text, currency)
+
+    @given(st.integers(0, 10**12), st.sampled_from(["usd", "jpy", "kwd", "isk"]))
+    def test_what_is_shown_is_read_back(self, amount: int, currency: str):
+        assert parse_major(plain_major(Money(amount, currency)), currency) == Money(amount, currency)
