@@ -14,6 +14,8 @@ DRY_RUN = "/dry-run"
 SYSTEM = "/system"
 SETTINGS = "/settings"
 MESSAGES = "/settings/messages"
+RULES = "/settings/rules"
+CONSENTS = "/settings/consents"
 NOT_FOUND = "404"  # Reflex's name for every other address
 
 AUTH_SIGN_IN = "/auth/sign-in"

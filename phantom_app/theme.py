@@ -21,6 +21,7 @@ STYLESHEETS = [
         "system",
         "tasks",
         "messages",
+        "rules",
         "public",
     )
 ]

@@ -18,7 +18,7 @@ from services.messaging.consents_import import Imported
 
 SHOWN = 100
 _AROUND = 16 * 1024  # what a form adds to its file
-_BACK = pages.Way(routes.SETTINGS, "Back to Settings")
+_BACK = pages.Way(routes.CONSENTS, "Back to Consents")
 
 router = APIRouter(include_in_schema=False)
 

@@ -1,9 +1,7 @@
-"""Keys of the merchant's own programs, and the form that imports consents."""
+"""Keys of the merchant's own programs."""
 
 import reflex as rx
 
-from phantom_app import routes
-from phantom_app.components.forms import posted_form
 from phantom_app.components.parts import calling, panel, question, skeletons
 from phantom_app.state.programs import SCOPES, KeyLine, Programs
 
@@ -95,39 +93,4 @@ def programs_panel() -> rx.Component:
             skeletons(3),
         ),
         test_id="api-keys-panel",
-    )
-
-
-def consents_panel() -> rx.Component:
-    """Who agreed to text messages, out of a file."""
-    return panel(
-        "Consents",
-        "Text messages go only to customers who agreed",
-        rx.el.p(
-            "A CSV file with the columns phone and date, and where you have them customer_id, country, state "
-            "(granted or withdrawn), source and text_version. Rows that cannot be read are named; the others are kept.",
-            class_name="soft small",
-        ),
-        rx.cond(
-            Programs.may_manage,
-            posted_form(
-                rx.el.div(
-                    rx.el.label("File", html_for="consents-file"),
-                    rx.el.input(
-                        id="consents-file",
-                        name="file",
-                        type="file",
-                        accept=".csv,text/csv",
-                        data_testid="consents-file",
-                    ),
-                    class_name="field",
-                ),
-                rx.el.button("Import", type="submit", class_name="button", data_testid="consents-import"),
-                to=routes.IMPORT_CONSENTS,
-                enc_type="multipart/form-data",
-                class_name="stack",
-            ),
-            rx.el.p("An owner or admin can import them.", class_name="faint small"),
-        ),
-        test_id="consents-panel",
     )

@@ -1,6 +1,7 @@
 """One module a page; each has a state of the same name in `phantom_app.state`."""
 
 from phantom_app.pages import (
+    consents,
     dashboard,
     dry_run,
     ghost,
@@ -8,6 +9,7 @@ from phantom_app.pages import (
     messages,
     not_found,
     recoveries,
+    rules,
     settings,
     sign_in,
     start,
@@ -28,5 +30,7 @@ PAGES: tuple[Page, ...] = (
     system.PAGE,
     settings.PAGE,
     messages.PAGE,
+    rules.PAGE,
+    consents.PAGE,
     not_found.PAGE,
 )

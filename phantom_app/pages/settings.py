@@ -5,16 +5,15 @@ from typing import Any
 import reflex as rx
 
 from phantom_app import routes
+from phantom_app.components.consents import consents_link
 from phantom_app.components.forms import posted_form
-from phantom_app.components.own_retries import own_retries_panel
 from phantom_app.components.parts import leaving, link, page_head, panel
-from phantom_app.components.programs import consents_panel, programs_panel
+from phantom_app.components.programs import programs_panel
 from phantom_app.components.senders import senders_panels
-from phantom_app.components.sending import start_button
+from phantom_app.components.sending import messages_panel
 from phantom_app.components.shell import framed
 from phantom_app.components.stripe_mails import QUESTION, stripe_mails_question
 from phantom_app.pages.page import Page
-from phantom_app.state.own_retries import OwnRetries
 from phantom_app.state.programs import Programs
 from phantom_app.state.senders import Senders
 from phantom_app.state.sending import Sending
@@ -28,41 +27,10 @@ def _fact(label: str, value: Any, class_name: str = "") -> rx.Component:
 
 
 def _messages() -> rx.Component:
-    return panel(
-        "Messages",
-        rx.cond(Sending.on, "On", "Off"),
-        rx.el.p(
-            rx.cond(
-                Sending.on,
-                "Customers are written to at the hour planned for them, at most three times, "
-                "and never after they have paid.",
-                "Nobody is written to. Each ghost's page shows what would go out, when and why.",
-            ),
-            class_name="soft small",
-            data_testid="messages-state",
-        ),
-        rx.cond(Sending.planned != "", rx.el.p(Sending.planned, class_name="small", role="status")),
-        rx.el.div(
-            rx.cond(
-                Sending.on,
-                rx.cond(
-                    Sending.may_change,
-                    rx.el.button(
-                        "Stop messages",
-                        on_click=Sending.stop,
-                        disabled=Sending.busy,
-                        class_name="button",
-                        type="button",
-                        data_testid="stop-messages",
-                    ),
-                ),
-                start_button(),
-            ),
-            link("Preview", to=routes.DRY_RUN, class_name="button", data_testid="dry-run"),
-            link("Words and looks", to=routes.MESSAGES, class_name="button", data_testid="edit-messages"),
-            class_name="panel-action controls",
-        ),
-        test_id="messages-panel",
+    return messages_panel(
+        link("Preview", to=routes.DRY_RUN, class_name="button", data_testid="dry-run"),
+        link("Words and looks", to=routes.MESSAGES, class_name="button", data_testid="edit-messages"),
+        link("Rules", to=routes.RULES, class_name="button", data_testid="edit-rules"),
     )
 
 
@@ -112,9 +80,8 @@ def settings() -> rx.Component:
             ),
             _messages(),
             *senders_panels(),
-            consents_panel(),
+            consents_link(),
             programs_panel(),
-            own_retries_panel(),
             _stripes_own_mails(),
             class_name="columns even stretch",
         ),
@@ -125,5 +92,5 @@ PAGE = Page(
     routes.SETTINGS,
     "Settings – PHANTOM",
     settings,
-    on_load=[Shell.enter, Settings.load, Sending.load, Senders.load, Programs.load, OwnRetries.load, StripeMails.load],
+    on_load=[Shell.enter, Settings.load, Sending.load, Senders.load, Programs.load, StripeMails.load],
 )

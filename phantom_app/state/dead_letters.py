@@ -10,6 +10,7 @@ from core import clock
 from phantom_app.guard import allow, principal
 from phantom_app.state import formats, words
 from phantom_app.state.access import as_tenant, change_as_tenant
+from phantom_app.state.paging import Trailed, turned_by
 from services.audit import service as audit
 from services.identity.permissions import Permission
 from services.tasks import deadletters
@@ -51,20 +52,17 @@ def number_of(text: object) -> int:
     return int(text) if isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) < 19 else 0
 
 
-class DeadLetters(rx.State):
+@turned_by(Permission.SYSTEM_READ)
+class DeadLetters(Trailed, rx.State):
     """One page of them, newest first. Filled by the System page when its tab is open."""
 
     letters: list[DeadLetter] = []
     may_manage: bool = False
     asking: str = ""  # the one whose deletion waits for a yes
     note: str = ""
-    has_more: bool = False
-    has_former: bool = False
-    range_text: str = ""
-    _trail: list[int] = []  # what each page before this one began below
 
     async def _fill(self) -> None:
-        before = self._trail[-1] if self._trail else None
+        before = int(self._begins_after()) if self._trail else None
         found = await as_tenant(lambda s, m: deadletters.list_dead(s, m, limit=PAGE_SIZE + 1, before_id=before))
         if not found and self._trail:  # the last of this page went away
             self._trail = self._trail[:-1]
@@ -72,25 +70,11 @@ class DeadLetters(rx.State):
             return
         now = clock.now()
         self.letters = [dead_letter(view, now) for view in found[:PAGE_SIZE]]
-        self.has_more, self.has_former = len(found) > PAGE_SIZE, bool(self._trail)
-        first = len(self._trail) * PAGE_SIZE + 1
-        self.range_text = f"{first}–{first + len(self.letters) - 1}" + (", and more" if self.has_more else "")
+        end = self.letters[-1].id if len(found) > PAGE_SIZE else ""
+        self._stand_before(end, size=PAGE_SIZE, shown=len(self.letters))
         self.may_manage = Permission.TASKS_MANAGE in principal().permissions
         if self.asking not in {each.id for each in self.letters}:
             self.asking = ""
-
-    @rx.event
-    @allow(Permission.SYSTEM_READ)
-    async def go_forward(self) -> None:
-        if self.has_more and self.letters:
-            self._trail = [*self._trail, int(self.letters[-1].id)]
-            await self._fill()
-
-    @rx.event
-    @allow(Permission.SYSTEM_READ)
-    async def go_back(self) -> None:
-        self._trail = self._trail[:-1]
-        await self._fill()
 
     @rx.event
     @allow(Permission.TASKS_MANAGE)

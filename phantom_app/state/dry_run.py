@@ -10,6 +10,7 @@ from phantom_app import live, routes, runtime
 from phantom_app.guard import allow, principal
 from phantom_app.state import formats
 from phantom_app.state.access import as_tenant, identifier
+from phantom_app.state.paging import Numbered, turned_by
 from services.identity.permissions import Permission
 from services.recovery import ahead
 
@@ -68,7 +69,8 @@ def outlook_view(outlook: ahead.Outlook) -> OutlookView:
     )
 
 
-class DryRun(rx.State):
+@turned_by(Permission.MESSAGES_READ)
+class DryRun(Numbered, rx.State):
     """One page of the dry run, and the message of it that is being read."""
 
     loaded: bool = False
@@ -77,9 +79,6 @@ class DryRun(rx.State):
     on: bool = False
     total: int = 0
     summary: str = ""
-    range_text: str = ""
-    page: int = 1
-    pages: int = 1
     rows: list[OutlookView] = []
     reading: str = ""
     html: str = ""
@@ -95,12 +94,11 @@ class DryRun(rx.State):
 
     def _show(self, seen: ahead.DryRun) -> None:
         self.connected, self.on, self.total = seen.is_connected, seen.is_on, seen.ghosts
-        self.page, self.pages = seen.page, seen.pages
         self.rows = [outlook_view(each) for each in seen.outlooks]
         self.summary = summary(seen)
-        first = (seen.page - 1) * ahead.PAGE_SIZE + 1
-        last = first + len(seen.outlooks) - 1
-        self.range_text = f"{first}–{last} of {formats.count(seen.ghosts)}" if seen.outlooks else "No ghosts"
+        self._stand_at(
+            seen.page, seen.pages, size=ahead.PAGE_SIZE, shown=len(self.rows), total=seen.ghosts, none="No ghosts"
+        )
         self.reading = self.html = self.plain = ""
         self.loaded = True
 
@@ -110,18 +108,6 @@ class DryRun(rx.State):
         """Whoever may not read messages is told so."""
         live.forget(runtime.tab_token(self))
         self.page = 1
-        await self._fill()
-
-    @rx.event
-    @allow(Permission.MESSAGES_READ)
-    async def go_back(self) -> None:
-        self.page = max(1, self.page - 1)
-        await self._fill()
-
-    @rx.event
-    @allow(Permission.MESSAGES_READ)
-    async def go_forward(self) -> None:
-        self.page = min(self.pages, self.page + 1)
         await self._fill()
 
     @rx.event

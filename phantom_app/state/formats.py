@@ -2,18 +2,31 @@
 
 from datetime import date, datetime, timedelta
 
+from babel.core import get_global
 from babel.dates import format_date, format_datetime
-from babel.numbers import format_decimal
+from babel.numbers import format_decimal, get_currency_name, get_territory_currencies
 
 from core.money import Money, format_money
 
 LOCALE = "en_US"
 NONE = "–"
+# Every currency that is legal tender somewhere today, by its code; the names are CLDR's.
+CURRENCIES: dict[str, str] = {
+    code.lower(): str(get_currency_name(code, locale=LOCALE))
+    for code in sorted(
+        {code for place in get_global("territory_currencies") for code in get_territory_currencies(place)}
+    )
+}
 
 
 def money(amount: int, currency: str) -> str:
     """Minor units as a person reads them."""
     return format_money(Money(amount, currency), LOCALE)
+
+
+def currency(code: str) -> str:
+    """What a currency is called; its code where that is all there is."""
+    return CURRENCIES.get(code, code.upper())
 
 
 def count(number: int) -> str:

@@ -14,6 +14,7 @@ from phantom_app import live, routes
 from phantom_app.guard import allow, principal
 from phantom_app.state import formats, words
 from phantom_app.state.access import as_tenant, change_as_tenant, identifier, words_of
+from phantom_app.state.paging import Numbered, turned_by
 from phantom_app.state.shell import Shell
 from services.identity.permissions import Permission
 from services.manual_tasks import service
@@ -69,16 +70,14 @@ def task_view(line: TaskLine, now: datetime) -> TaskView:
     )
 
 
-class ManualTasks(rx.State):
+@turned_by(Permission.GHOSTS_READ)
+class ManualTasks(Numbered, rx.State):
     """The list, what is open in it, and the last word."""
 
     loaded: bool = False
     rows: list[TaskView] = []
     people: list[Person] = []
     done: bool = False
-    page: int = 1
-    pages: int = 1
-    range_text: str = ""
     may_manage: bool = False
     note: str = ""
     open_id: str = ""
@@ -98,9 +97,9 @@ class ManualTasks(rx.State):
         now = clock.now()
         self.rows = [task_view(line, now) for line in found.lines]
         self.people = [Person(user_id, name) for user_id, name in people.items()]
-        self.page, self.pages = found.page, found.pages
-        first = (found.page - 1) * service.PAGE_SIZE + 1
-        self.range_text = f"{first}–{first + len(self.rows) - 1} of {formats.count(found.total)}"
+        self._stand_at(
+            found.page, found.pages, size=service.PAGE_SIZE, shown=len(self.rows), total=found.total, none="No tasks"
+        )
         self.may_manage = Permission.MANUAL_TASKS_MANAGE in principal().permissions
         if self.open_id not in {row.id for row in self.rows}:
             self._put_away()
@@ -133,18 +132,6 @@ class ManualTasks(rx.State):
     async def show_done(self, done: bool) -> None:
         self.done, self.page, self.note = bool(done), 1, ""
         self._put_away()
-        await self._fill()
-
-    @rx.event
-    @allow(Permission.GHOSTS_READ)
-    async def go_back(self) -> None:
-        self.page = max(1, self.page - 1)
-        await self._fill()
-
-    @rx.event
-    @allow(Permission.GHOSTS_READ)
-    async def go_forward(self) -> None:
-        self.page = min(self.pages, self.page + 1)
         await self._fill()
 
     @rx.event

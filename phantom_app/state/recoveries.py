@@ -11,6 +11,7 @@ from phantom_app import live, routes
 from phantom_app.guard import allow, principal
 from phantom_app.state import formats, words
 from phantom_app.state.access import as_tenant, words_of
+from phantom_app.state.paging import Numbered, turned_by
 from services.identity.permissions import Permission
 from services.recovery import service as recovery
 from services.recovery.presence import ACTIVE, PRESENT_STATES
@@ -83,15 +84,13 @@ def _seen(row: GhostRow, now: datetime) -> str:
     return f"Active {formats.distance(row.last_seen_at, now)}"
 
 
-class Recoveries(rx.State):
+@turned_by(Permission.GHOSTS_READ)
+class Recoveries(Numbered, rx.State):
     """What the list shows and what it was asked for."""
 
     loaded: bool = False
     rows: list[GhostView] = []
     total: int = 0
-    page: int = 1
-    pages: int = 1
-    range_text: str = ""
     search: str = ""
     state_filter: str = ""
     strategy_filter: str = ""
@@ -118,10 +117,10 @@ class Recoveries(rx.State):
     def _show(self, found: GhostPage) -> None:
         now = clock.now()
         self.rows = [ghost_view(row, now) for row in found.rows]
-        self.total, self.page, self.pages = found.total, found.page, found.pages
-        first = (found.page - 1) * PAGE_SIZE + 1
-        last = first + len(found.rows) - 1
-        self.range_text = f"{first}–{last} of {formats.count(found.total)}" if found.rows else "No ghosts"
+        self.total = found.total
+        self._stand_at(
+            found.page, found.pages, size=PAGE_SIZE, shown=len(found.rows), total=found.total, none="No ghosts"
+        )
         self.filtered = bool(self.search or self.state_filter or self.strategy_filter)
         if Permission.EXPORTS_CREATE in principal().permissions:
             query = self._query()
@@ -177,15 +176,3 @@ class Recoveries(rx.State):
     async def clear(self) -> None:
         self.search = self.state_filter = self.strategy_filter = ""
         await self._from_the_first()
-
-    @rx.event
-    @allow(Permission.GHOSTS_READ)
-    async def go_back(self) -> None:
-        self.page = max(1, self.page - 1)
-        await self._fill()
-
-    @rx.event
-    @allow(Permission.GHOSTS_READ)
-    async def go_forward(self) -> None:
-        self.page = min(self.pages, self.page + 1)
-        await self._fill()

@@ -80,6 +80,19 @@ def dashboard(
     )
 
 
+def currencies_of(session: Session, merchant_id: str) -> tuple[str, ...]:
+    """Every currency in which anything was found, and the merchant's default one, by their codes.
+
+    Raises `NotFoundError` for an unknown merchant.
+    """
+    merchant = repository.get_merchant(session, merchant_id)
+    if merchant is None:
+        raise NotFoundError("There is no such merchant")
+    return tuple(
+        sorted({row.currency for row in repository.list_totals(session, merchant_id)} | {merchant.default_currency})
+    )
+
+
 def health(leakage: int, billed: int) -> int | None:
     """Leakage health: 100 × (1 − leakage ÷ recurring amount billed), within 0–100; None when nothing was billed."""
     if billed <= 0:

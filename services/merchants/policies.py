@@ -18,7 +18,8 @@ _HIGH_VALUE_MAJOR = {
     "omr": 385, "tnd": 3_100, "vnd": 25_000_000,
 }  # fmt: skip
 
-_LONGEST_GRACE = 24 * 28
+LONGEST_GRACE = 24 * 28
+BILLING_REASONS = ("subscription_cycle", "subscription_update", "subscription_threshold")
 
 
 class InvalidPolicyError(BadRequestError):
@@ -64,13 +65,12 @@ class RecoveryPolicy(BaseModel):
     def _hours_make_a_window(self) -> "RecoveryPolicy":
         if self.quiet_until_hour >= self.quiet_from_hour:
             raise ValueError("the hours in which messages may go must begin before they end")
-        allowed = {"subscription_cycle", "subscription_update", "subscription_threshold"}
-        if not self.billing_reasons <= allowed:
-            raise ValueError(f"billing reasons are {', '.join(sorted(allowed))}")
+        if not self.billing_reasons <= set(BILLING_REASONS):
+            raise ValueError(f"billing reasons are {', '.join(BILLING_REASONS)}")
         if any(line < 0 for line in self.alert_lines.values()):
             raise ValueError("an alert line is an amount")
-        if any(not 0 <= hours <= _LONGEST_GRACE for hours in self.grace_hours.values()):
-            raise ValueError(f"grace is 0 to {_LONGEST_GRACE} hours")
+        if any(not 0 <= hours <= LONGEST_GRACE for hours in self.grace_hours.values()):
+            raise ValueError(f"grace is 0 to {LONGEST_GRACE} hours")
         return self
 
     def high_value_line(self, currency: str) -> int | None:

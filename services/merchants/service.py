@@ -1,5 +1,6 @@
 """A merchant's own settings and its connection's state. Sessions are tenant sessions unless said otherwise."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,9 +9,10 @@ from sqlmodel import Session
 from core import clock
 from models.merchant import CredentialMode, Merchant, MerchantState, Plan, StripeMails
 from services.audit import service as audit
-from services.merchants import repository
+from services.merchants import policy_fields, repository
 from services.merchants.errors import MerchantNotFoundError
 from services.merchants.policies import RecoveryPolicy, parse_policy
+from services.merchants.policy_fields import Edit, PolicyMovedError
 from services.merchants.schemas import ConnectedAccount, MerchantView
 from services.tasks import service as tasks
 from services.tasks.schedules import PURGE, USAGE
@@ -53,14 +55,28 @@ def change_policy(session: Session, merchant_id: str, changes: dict[str, Any], *
     """
     merchant = _required(session, merchant_id, lock=True)
     stored = {**merchant.policy, **changes}
-    policy = parse_policy(stored)
+    former, policy = parse_policy(merchant.policy), parse_policy(stored)
     merchant.policy = policy.model_dump(mode="json", include=set(stored))
     merchant.updated_at = clock.now()
     session.flush()
-    audit.record_audit(
-        session, merchant_id, "merchant.policy_changed", actor_id=actor_id, facts={"fields": sorted(changes)}
-    )
+    if changed := policy_fields.differences(former, policy):
+        audit.record_audit(
+            session, merchant_id, "merchant.policy_changed", actor_id=actor_id, facts={"changed": changed}
+        )
     return policy
+
+
+def edit_policy(session: Session, merchant_id: str, edits: Sequence[Edit], *, actor_id: str) -> RecoveryPolicy:
+    """Change these decisions and no other, as `change_policy` does, if they are still what the person saw.
+
+    Raises `PolicyMovedError` when somebody else has changed one of them meanwhile to something else, and
+    `InvalidPolicyError`; then nothing changes.
+    """
+    policy = parse_policy(_required(session, merchant_id, lock=True).policy)
+    if present := policy_fields.moved(policy, edits):
+        raise PolicyMovedError(present)
+    wanted = {edit.name: edit.wanted for edit in edits}
+    return change_policy(session, merchant_id, policy_fields.changes_of(policy, wanted), actor_id=actor_id)
 
 
 def change_brand(session: Session, merchant_id: str, brand: dict[str, str], reply_to: str, *, actor_id: str) -> None:

@@ -177,12 +177,21 @@ def allows(session: Session, merchant_id: str, channel: Channel, address: str) -
 
 
 def page(
-    session: Session, merchant_id: str, *, limit: int = 50, cursor: str = "", customer_id: str = ""
+    session: Session,
+    merchant_id: str,
+    *,
+    limit: int = 50,
+    cursor: str = "",
+    customer_id: str = "",
+    hashes: Sequence[str] = (),
 ) -> ConsentPage:
-    """A page of the history, newest first, of one customer's where named. Raises `BadRequestError` for a bad cursor."""
+    """A page of the history, newest first, of one customer's or of these addresses where named.
+
+    Raises `BadRequestError` for a bad cursor.
+    """
     limit = max(1, min(limit, MOST))
     before = _opened(cursor) if cursor else None
-    rows = repository.list_entries(session, merchant_id, limit + 1, before, customer_id or None)
+    rows = repository.list_entries(session, merchant_id, limit + 1, before, customer_id or None, hashes)
     more = len(rows) > limit
     entries = tuple(_view(row, current) for row, current in rows[:limit])
     return ConsentPage(entries, _sealed(entries[-1].id) if more else "")

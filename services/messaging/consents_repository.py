@@ -70,14 +70,22 @@ def get_entry(session: Session, merchant_id: str, consent_id: str) -> tuple[Cons
 
 
 def list_entries(
-    session: Session, merchant_id: str, limit: int, before: str | None, customer_id: str | None
+    session: Session,
+    merchant_id: str,
+    limit: int,
+    before: str | None,
+    customer_id: str | None,
+    hashes: Sequence[str] = (),
 ) -> list[tuple[Consent, bool]]:
-    """Entries newest first, each with whether it is its address's latest."""
+    """Entries newest first, of one customer's or of these addresses where named, and whether each is its latest."""
     query = select(Consent, _is_latest()).where(Consent.merchant_id == merchant_id)
     if before is not None:
         query = query.where(col(Consent.id) < before)
     if customer_id is not None:
         query = query.where(Consent.customer_id == customer_id)
+    if hashes:  # a hash belongs to one channel; both are named because the index has the channel first
+        query = query.where(col(Consent.channel).in_(tuple(Channel)))
+        query = query.where(col(Consent.address_hash).in_(hashes))
     rows = session.exec(query.order_by(col(Consent.id).desc()).limit(limit)).all()
     return [(row, bool(latest)) for row, latest in rows]
 

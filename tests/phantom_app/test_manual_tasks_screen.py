@@ -147,10 +147,3 @@ class TestScreen:
         page.get_by_test_id("review").first.click()
         expect(page.get_by_test_id("draft")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-
-    def test_own_retries_are_chosen_in_plain_words(self, page: Page, served: Served, signed_in: Person) -> None:
-        page.goto(served.url + "/settings")
-        page.get_by_test_id("own-retries").select_option(label="Never")
-        expect(page.get_by_test_id("own-retries-about")).to_contain_text("only a new card")
-        page.reload()
-        expect(page.get_by_test_id("own-retries")).to_have_value("off")

@@ -1,6 +1,4 @@
-"""Keys for programs and the import of consents, as a person does it."""
-
-from pathlib import Path
+"""Keys for programs, as a person makes and revokes them."""
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -39,15 +37,3 @@ def test_a_key_is_shown_once_works_and_is_revoked_after_a_question(settings_page
     expect(settings_page.get_by_test_id("api-key")).to_have_count(0)
     with db.system_session() as session, pytest.raises(api_keys.BadApiKeyError):
         api_keys.resolve(session, key)
-
-
-def test_a_file_of_consents_is_imported_and_its_bad_rows_named(settings_page: Page, tmp_path: Path) -> None:
-    file = tmp_path / "consents.csv"
-    file.write_text("phone,date\n+12025550143,2026-01-15\n+12025550144,2026-02-30\n")
-    settings_page.get_by_test_id("consents-file").set_input_files(file)
-    settings_page.get_by_test_id("consents-import").click()
-    expect(settings_page.get_by_role("heading", name="Consents imported")).to_be_visible()
-    expect(settings_page.get_by_role("main")).to_contain_text("1 recorded, 0 known before, 1 rows left out.")
-    expect(settings_page.get_by_role("main")).to_contain_text("Line 3: there is no date 2026-02-30")
-    settings_page.get_by_role("link", name="Back to Settings").click()
-    expect(settings_page.get_by_test_id("consents-import")).to_be_visible()

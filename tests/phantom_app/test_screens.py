@@ -22,6 +22,8 @@ INSIDE = (
     "/system",
     "/settings",
     "/settings/messages",
+    "/settings/rules",
+    "/settings/consents",
     "/welcome",
 )
 OUTSIDE = ("/", "/sign-in")

@@ -16,6 +16,7 @@ from services.audit import service as audit
 from services.merchants import repository, service
 from services.merchants.errors import MerchantNotFoundError
 from services.merchants.policies import InvalidPolicyError, OwnRetries
+from services.merchants.policy_fields import Edit, PolicyMovedError
 from services.vault import service as vault
 from services.vault.secret import Secret
 from tests.support.database import WorkerDatabase
@@ -132,8 +133,16 @@ class TestPolicy:
                 {"cooldown_hours": 48, "high_value_lines": {"usd": 50_000, "eur": None}},
             )
             assert connection.execute("select actor_id, facts from audit_log order by id").fetchall() == [
-                ("usr_1", {"fields": ["cooldown_hours"]}),
-                ("usr_1", {"fields": ["high_value_lines"]}),
+                ("usr_1", {"changed": {"cooldown_hours": {"from": 72, "to": 48}}}),
+                (
+                    "usr_1",
+                    {
+                        "changed": {
+                            "high_value_lines.eur": {"from": None, "to": "never"},
+                            "high_value_lines.usd": {"from": None, "to": 50_000},
+                        }
+                    },
+                ),
             ]
 
     @pytest.mark.parametrize(
@@ -147,6 +156,41 @@ class TestPolicy:
             self.change(**bad)
         with tenant_session(A) as session:
             assert service.get_policy(session, A).cooldown_hours == 72
+
+
+class TestEdits:
+    def edit(self, *edits: Edit) -> Any:
+        with tenant_session(A) as session:
+            return service.edit_policy(session, A, edits, actor_id="usr_1")
+
+    def test_two_people_who_change_two_things_both_have_their_way(self) -> None:
+        make_merchant()
+        self.edit(Edit("grace_hours.funds", 0, 24), Edit("alert_lines.usd", None, 500))
+        policy = self.edit(Edit("grace_hours.card_data", 0, 12), Edit("alert_lines.eur", None, 700))
+        assert policy.grace_hours == {"technical": 24, "funds": 24, "card_data": 12}
+        assert policy.alert_lines == {"usd": 500, "eur": 700}
+
+    def test_of_two_who_change_the_same_the_slower_is_told_and_changes_nothing(self) -> None:
+        make_merchant()
+        self.edit(Edit("cooldown_hours", 72, 48))
+        with pytest.raises(PolicyMovedError) as told:
+            self.edit(Edit("cooldown_hours", 72, 24), Edit("window_days", 28, 14))
+        assert told.value.present == {"cooldown_hours": 48}
+        with tenant_session(A) as session:
+            policy = service.get_policy(session, A)
+        assert (policy.cooldown_hours, policy.window_days) == (48, 28)
+
+    def test_who_wants_what_is_there_already_is_not_bothered_and_not_in_the_audit(self) -> None:
+        make_merchant()
+        self.edit(Edit("cooldown_hours", 72, 48))
+        self.edit(Edit("cooldown_hours", 72, 48))
+        with tenant_session(A) as session:
+            assert len(session.exec(select(AuditLog)).all()) == 1
+
+    def test_a_default_that_was_never_said_stays_in_force_beside_what_is(self) -> None:
+        """Grace is one field: setting one group must not take the others' away."""
+        make_merchant()
+        assert self.edit(Edit("grace_hours.funds", 0, 6)).grace("technical") == timedelta(hours=24)
 
 
 class TestStripesOwnMails:

@@ -1,0 +1,314 @@
+"""The merchant's rules as a form: each field with what it means and, where it is wrong, why."""
+
+from typing import Any
+
+import reflex as rx
+
+from phantom_app.components.parts import calling, panel
+from phantom_app.state.formats import CURRENCIES
+from phantom_app.state.rules import GROUPS, LABELS, REASONS_FOUND, RETRIES, LineRow, Rules
+
+_HOURS = {hour: f"{hour:02}:00" for hour in range(25)}
+
+
+def _wrong(name: str) -> rx.Component:
+    problem = Rules.problems[name]
+    return rx.cond(
+        problem != "",
+        rx.el.p(problem, role="alert", class_name="small wrong", id=_id(name, "wrong"), data_testid=f"wrong-{name}"),
+    )
+
+
+def _id(name: str, part: str = "") -> str:
+    return f"rule-{name.replace('.', '-').replace('_', '-')}{'-' + part if part else ''}"
+
+
+def _common(name: str) -> dict[str, Any]:
+    """Uncontrolled, and drawn anew when the rules are loaded."""
+    return {
+        "id": _id(name),
+        "name": name,
+        "key": f"{name}-{Rules.edited}",
+        "disabled": ~Rules.may_edit,
+        "data_testid": f"rule-{name}",
+    }
+
+
+def _field(name: str, control: rx.Component, under: str = "") -> rx.Component:
+    return rx.el.div(
+        rx.el.label(LABELS[name], html_for=_id(name)),
+        control,
+        rx.el.p(under, class_name="faint tiny", id=_id(name, "help")) if under else rx.fragment(),
+        _wrong(name),
+        class_name="field",
+    )
+
+
+def _number(name: str, under: str = "") -> rx.Component:
+    control = rx.el.input(
+        **_common(name),
+        default_value=Rules.fields[name],
+        input_mode="numeric",
+        auto_complete="off",
+        aria_describedby=f"{_id(name, 'help')} {_id(name, 'wrong')}",
+        class_name="input short number",
+    )
+    return _field(name, control, under)
+
+
+def _hour(name: str, first: int, last: int) -> rx.Component:
+    options = [rx.el.option(_HOURS[hour], value=str(hour)) for hour in range(first, last + 1)]
+    control = rx.el.select(
+        *options,
+        **_common(name),
+        default_value=Rules.fields[name],
+        aria_describedby=_id(name, "wrong"),
+        class_name="select number",
+    )
+    return _field(name, control)
+
+
+def _switch(name: str, under: str = "") -> rx.Component:
+    return rx.el.div(
+        rx.el.label(
+            rx.el.input(
+                **_common(name),
+                type="checkbox",
+                default_checked=Rules.fields[name] == "on",
+                aria_describedby=f"{_id(name, 'help')} {_id(name, 'wrong')}",
+            ),
+            rx.el.span(LABELS[name]),
+            class_name="tick small",
+        ),
+        rx.el.p(under, class_name="faint tiny tick-help", id=_id(name, "help")) if under else rx.fragment(),
+        _wrong(name),
+    )
+
+
+def _group(label: str, *children: rx.Component) -> rx.Component:
+    return rx.el.fieldset(rx.el.legend(label, class_name="field-label"), *children, class_name="rule-group")
+
+
+def _first() -> rx.Component:
+    return panel(
+        "The first message",
+        "How many hours after the charge failed",
+        rx.el.div(
+            rx.el.p(
+                "0 is at once: the sooner a customer knows, the likelier they pay. A technical fault often passes by "
+                "itself within a day.",
+                class_name="soft small",
+            ),
+            rx.el.div(*[_number(f"grace_hours.{group}") for group in GROUPS], class_name="rule-grid"),
+            class_name="stack",
+        ),
+        test_id="first-panel",
+    )
+
+
+def _pace() -> rx.Component:
+    return panel(
+        "How often",
+        "And when PHANTOM leaves people alone",
+        rx.el.div(
+            _number("cooldown_hours", "72 are three days."),
+            _number("messages_per_ghost", "Never more than 3."),
+            _number("messages_per_customer_week", "About all of a customer's invoices together."),
+            _number("window_days", "After that nobody is asked any more. A payment still counts."),
+            class_name="rule-grid",
+        ),
+        test_id="pace-panel",
+    )
+
+
+def _day() -> rx.Component:
+    return panel(
+        "Time of day",
+        "Where the customer is",
+        rx.el.div(
+            rx.el.p(
+                "Messages go out between these hours, at the one in which people pay most. The first mail goes at "
+                "once, unless you say otherwise; text messages always keep to these hours.",
+                class_name="soft small",
+            ),
+            rx.el.div(_hour("quiet_until_hour", 0, 23), _hour("quiet_from_hour", 1, 24), class_name="rule-grid"),
+            _switch("quiet_first_message"),
+            class_name="stack",
+        ),
+        test_id="day-panel",
+    )
+
+
+def _reach() -> rx.Component:
+    return panel(
+        "What counts, and who hears of it",
+        "Which charges are found, and which messages exist at all",
+        rx.el.div(
+            _group("Failed charges for", *[_switch(f"billing_reasons.{reason}") for reason in REASONS_FOUND]),
+            _switch("unpaid_has_access", "Off: where Stripe calls it unpaid, there is no access left to lose."),
+            _switch("sms", "Where a mail cannot go, to customers who agreed to texts."),
+            _switch("protection_mails", "Off: banks and card networks renew most cards by themselves."),
+            _switch("polite_note", "Nothing follows it, whatever they do."),
+            class_name="stack",
+        ),
+        test_id="reach-panel",
+    )
+
+
+def _retries() -> rx.Component:
+    def choice(code: str, name: str, about: str) -> rx.Component:
+        chosen = rx.el.input(
+            name="own_retries",
+            type="radio",
+            value=code,
+            key=f"own-retries-{code}-{Rules.edited}",
+            default_checked=Rules.fields["own_retries"] == code,
+            disabled=~Rules.may_edit,
+            data_testid=f"rule-own_retries-{code}",
+        )
+        return rx.el.label(
+            chosen,
+            rx.el.span(rx.el.span(name), rx.el.span(about, class_name="faint tiny tick-about")),
+            class_name="tick small",
+        )
+
+    return panel(
+        "Charging again",
+        "When PHANTOM tries a card again that had no funds",
+        rx.el.div(
+            rx.el.fieldset(
+                rx.el.legend("When PHANTOM charges again", class_name="hidden-visually"),
+                *[choice(code, *words) for code, words in RETRIES.items()],
+                class_name="rule-group",
+            ),
+            _wrong("own_retries"),
+            rx.el.p(
+                "Never a lost, stolen or blocked card, never against the bank's advice, never while the customer is "
+                "paying, and never beyond what the card networks allow.",
+                class_name="faint tiny",
+            ),
+            class_name="stack",
+        ),
+        test_id="own-retries-panel",
+    )
+
+
+def _amount(row: LineRow, line: str, label: str, value: Any, wrong: Any, placeholder: Any) -> rx.Component:
+    """Its ids are the currency's: a row is drawn for whatever currencies there are."""
+    named = f"rule-{line.replace('_', '-')}-" + row.code
+    return rx.el.div(
+        rx.el.label(label, html_for=named),
+        rx.el.input(
+            id=named,
+            name=f"{line}." + row.code,
+            key=f"{line}-{Rules.edited}",
+            default_value=value,
+            placeholder=placeholder,
+            input_mode="decimal",
+            auto_complete="off",
+            disabled=~Rules.may_edit,
+            aria_describedby=named + "-wrong",
+            class_name="input short number",
+            data_testid=f"rule-{line}.{row.code}",
+        ),
+        rx.cond(
+            wrong != "",
+            rx.el.p(
+                wrong,
+                role="alert",
+                class_name="small wrong",
+                id=named + "-wrong",
+                data_testid=f"wrong-{line}.{row.code}",
+            ),
+        ),
+        class_name="field",
+    )
+
+
+def _currency(row: LineRow) -> rx.Component:
+    return rx.el.li(
+        rx.el.h3(row.name, " ", rx.el.span(row.code.upper(), class_name="faint mono")),
+        rx.el.div(
+            rx.el.div(
+                _amount(row, "high_value_lines", "A person decides from", row.high, row.high_wrong, row.usual),
+                rx.el.label(
+                    rx.el.input(
+                        type="checkbox",
+                        name="never." + row.code,
+                        key=f"never-{Rules.edited}",
+                        default_checked=row.never,
+                        disabled=~Rules.may_edit,
+                        data_testid=f"rule-never.{row.code}",
+                    ),
+                    rx.el.span("Never: PHANTOM writes whatever the amount"),
+                    class_name="tick tiny soft",
+                ),
+                class_name="rule-pair",
+            ),
+            _amount(row, "alert_lines", "A coming charge is at risk above", row.alert, row.alert_wrong, "No line"),
+            class_name="rule-grid",
+        ),
+        class_name="rule-currency",
+        data_testid="currency",
+    )
+
+
+def _lines() -> rx.Component:
+    return panel(
+        "Large amounts",
+        "Used from the next hunt on",
+        rx.el.div(
+            rx.el.p(
+                "An invoice that is large waits for a person under Tasks; left empty, the line is the one shown in "
+                "grey. A coming charge that is larger than you expect is shown as at risk before it is made.",
+                class_name="soft small",
+            ),
+            rx.el.ul(rx.foreach(Rules.lines, _currency), class_name="stack"),
+            rx.cond(
+                Rules.may_edit,
+                rx.el.select(
+                    rx.el.option("Add a currency", value=""),
+                    *[rx.el.option(f"{code.upper()} – {name}", value=code) for code, name in CURRENCIES.items()],
+                    value="",
+                    on_change=lambda code: calling(Rules.add_currency, code),
+                    class_name="select",
+                    aria_label="Add a currency",
+                    data_testid="add-currency",
+                ),
+            ),
+            class_name="stack",
+        ),
+        test_id="lines-panel",
+    )
+
+
+def _save() -> rx.Component:
+    return rx.el.div(
+        rx.cond(
+            Rules.may_edit,
+            rx.el.button(
+                rx.cond(Rules.busy, "Saving and planning", "Save rules"),
+                type="submit",
+                disabled=Rules.busy,
+                class_name="button primary",
+                data_testid="save-rules",
+            ),
+            rx.el.p("An owner or admin can change this.", class_name="faint small", data_testid="rules-read-only"),
+        ),
+        rx.cond(
+            Rules.wrong != "", rx.el.p(Rules.wrong, role="alert", class_name="small wrong", data_testid="rules-wrong")
+        ),
+        rx.el.p(Rules.note, role="status", class_name="small", data_testid="rules-note"),
+        class_name="rule-save",
+    )
+
+
+def rules_form() -> rx.Component:
+    """All of it under one button, so that what belongs together is kept together."""
+    return rx.el.form(
+        rx.el.div(_first(), _pace(), _day(), _reach(), _retries(), _lines(), class_name="columns even stretch"),
+        _save(),
+        on_submit=Rules.save,
+        class_name="stack",
+        no_validate=True,
+    )
