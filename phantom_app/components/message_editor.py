@@ -5,8 +5,9 @@ from typing import Any
 import reflex as rx
 
 from phantom_app.components.parts import calling, debounced, panel, segments
+from phantom_app.state.message_look import Look
 from phantom_app.state.message_views import LANGUAGES, Edition, Flaw, Row, Slot
-from phantom_app.state.messages import Look, Messages
+from phantom_app.state.messages import Messages
 
 _WAIT = 350  # milliseconds without a key: then what was typed is looked at
 _HELP = (
@@ -168,12 +169,29 @@ def _buttons() -> rx.Component:
 
 def _editions() -> rx.Component:
     def line(view: Edition) -> rx.Component:
-        return rx.el.li(view.version, ": ", view.what, ", ", view.when, class_name="small soft")
+        button = rx.el.button(
+            "Put back",
+            on_click=calling(Messages.put_back, view.number),
+            class_name="button bare",
+            type="button",
+            aria_label=f"Put {view.version} back",
+            data_testid="put-back",
+        )
+        return rx.el.li(
+            rx.el.div(
+                rx.el.p(view.version, ": ", view.what, ", ", view.when),
+                rx.cond(view.begins != "", rx.el.p(view.begins, class_name="faint tiny", dir="auto")),
+            ),
+            rx.cond(view.present, rx.el.span("Now", class_name="faint"), rx.cond(Messages.may_edit, button)),
+            class_name="edition small soft",
+            data_testid="edition",
+        )
 
     return rx.cond(
         Messages.editions,
         rx.el.details(
-            rx.el.summary("Versions", class_name="faint small"), rx.el.ul(rx.foreach(Messages.editions, line))
+            rx.el.summary("Versions", class_name="faint small", data_testid="versions"),
+            rx.el.ul(rx.foreach(Messages.editions, line), class_name="editions"),
         ),
     )
 

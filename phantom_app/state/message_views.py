@@ -11,6 +11,7 @@ from services.messaging.own_service import Version
 from services.messaging.wording import TEMPLATE_OF_GROUP, Moment, moments_of, template_of
 
 LANGUAGES = {"en": "English", "de": "Deutsch", "es": "Español", "fr": "Français", "pt": "Português"}
+SHOWN = 60  # letters of a version that tell which it is
 MOMENTS = {Moment.FIRST: "First", Moment.REMINDER: "Reminder", Moment.LAST: "Last"}
 KINDS = {
     ANY_GROUP: "Every failed payment",
@@ -52,9 +53,14 @@ class Flaw:
 
 @dataclass(frozen=True)
 class Edition:
+    """A version in words; `begins` is how its text begins, and `present` the one that is said now."""
+
+    number: int
     version: str
     what: str
     when: str
+    begins: str
+    present: bool
 
 
 def rows(own: dict[Target, int], channel: str, language: str) -> list[Row]:
@@ -87,9 +93,17 @@ def flaw(problem: Problem, source: Source) -> Flaw:
     )
 
 
-def edition(version: Version, now: datetime) -> Edition:
-    what = "Back to PHANTOM’s words" if version.retired else "Your words"
-    return Edition(f"Version {version.version}", what, formats.distance(version.created_at, now))
+def edition(version: Version, now: datetime, latest: int) -> Edition:
+    what = "PHANTOM’s words" if version.retired else "Your words"
+    begins = " ".join((version.source.subject or version.source.body).split())
+    return Edition(
+        number=version.version,
+        version=f"Version {version.version}",
+        what=what,
+        when=formats.distance(version.created_at, now),
+        begins=begins[:SHOWN] + ("…" if len(begins) > SHOWN else ""),
+        present=version.version == latest,
+    )
 
 
 def whose(target: Target, version: int) -> str:

@@ -1,34 +1,24 @@
 """What customers are told: PHANTOM's words or the merchant's own, message by message, with a preview of each."""
 
-import asyncio
-
 import reflex as rx
-from sqlmodel import Session
 
 from core import clock
-from core.config import settings
-from models.messaging import MessageState
 from phantom_app import live, runtime
 from phantom_app.guard import allow, principal
-from phantom_app.state import formats
 from phantom_app.state.access import as_tenant
+from phantom_app.state.message_look import Look, drawn, tried
 from phantom_app.state.message_views import Edition, Flaw, Row, edition, flaw, rows, whose
 from services.identity.permissions import Permission
-from services.messaging import brand_service, lint, own_service, trials
+from services.messaging import lint, own_service, trials
 from services.messaging.lint import EMAIL, Source, Target
 from services.messaging.own import ANY_GROUP, ours_as_source
-from services.messaging.own_service import TemplateMovedError, TemplateRefusedError
-from services.messaging.preview import Preview, in_scheme, preview
-from services.messaging.trials import Outcome, Trial
+from services.messaging.own_service import TemplateMovedError, TemplateRefusedError, UnknownVersionError
 from services.messaging.wording import Moment, frame, template_of
 
 FIELDS = ("subject", "heading", "body", "button")
+VERSIONS_SHOWN = 20
+MOST_VERSIONS = 1_000_000  # more than anybody saves, and what a column holds
 MOVED = "Somebody else saved this message meanwhile. Their version is shown; yours was not saved."
-_TRIED = {
-    MessageState.SENT: "Sent to {to}. It begins by saying that it is a test.",
-    MessageState.OUTBOX: "No sender is set, so it lies in the outbox on the System page.",
-    MessageState.UNCERTAIN: "The provider did not answer: it may or may not arrive.",
-}
 
 
 class Messages(rx.State):
@@ -75,8 +65,8 @@ class Messages(rx.State):
         history = await as_tenant(lambda session, merchant: own_service.history(session, merchant, target))
         now = clock.now()
         self.rows = rows({each: found.version for each, found in own.templates.items()}, self.channel, self.language)
-        self.editions = [edition(each, now) for each in history[:10]]
         self.version = history[0].version if history else 0
+        self.editions = [edition(each, now, self.version) for each in history[:VERSIONS_SHOWN]]
         mine = own.templates.get(target)
         source = mine.source if mine else self._ours(target)
         self.draft = {field: getattr(source, field) for field in FIELDS}
@@ -183,6 +173,27 @@ class Messages(rx.State):
             self.note = MOVED
         await self._fill()
 
+    @rx.event
+    @allow(Permission.SETTINGS_MANAGE)
+    async def put_back(self, version: int) -> None:
+        """Say again what a former version said; what is said now is kept among the versions."""
+        target, based_on, actor = self._target(), self.version, principal().user_id
+        number = version if isinstance(version, int) and 0 < version < MOST_VERSIONS else 0
+        try:
+            await as_tenant(
+                lambda session, merchant: own_service.restore(
+                    session, merchant, target, number, based_on=based_on, actor_id=actor
+                )
+            )
+            self.note = f"Version {number} is said again, as a new version."
+        except TemplateRefusedError as error:
+            self.note = f"Not put back: it may not be sent any more. {error.detail}"
+        except TemplateMovedError:
+            self.note = MOVED
+        except UnknownVersionError as error:
+            self.note = f"{error.title}."
+        await self._fill()
+
     @rx.event(background=True)
     @allow(Permission.SETTINGS_MANAGE)
     async def send_test(self) -> None:
@@ -202,72 +213,3 @@ class Messages(rx.State):
                 self.busy = False
         async with self:
             self.note = said
-
-
-class Look(rx.State):
-    """The preview: drawn with made-up values, light or dark, wide or narrow."""
-
-    html: str = ""
-    plain: str = ""
-    subject: str = ""
-    cost: str = ""
-    part: str = "html"
-    dark: bool = False
-    narrow: bool = False
-    _drawn: str = ""
-
-    def _take(self, found: Preview) -> None:
-        self._drawn, self.plain, self.subject = found.html, found.plain, found.subject
-        self.html = in_scheme(found.html, dark=self.dark)
-        segments = formats.plural(found.segments, "segment")
-        self.cost = f"{segments}, {found.units} {found.encoding} characters" if found.segments else ""
-
-    @rx.event
-    @allow(Permission.MESSAGES_READ)
-    def choose_part(self, part: str) -> None:
-        self.part = "plain" if part == "plain" else "html"
-
-    @rx.event
-    @allow(Permission.MESSAGES_READ)
-    def choose_scheme(self, scheme: str) -> None:
-        self.dark = scheme == "dark"
-        self.html = in_scheme(self._drawn, dark=self.dark)
-
-    @rx.event
-    @allow(Permission.MESSAGES_READ)
-    def choose_width(self, width: str) -> None:
-        self.narrow = width == "narrow"
-
-
-def drawn(
-    session: Session, merchant_id: str, target: Target, source: Source | None, *, is_test: bool = False
-) -> Preview:
-    """A preview with the merchant's brand and currency."""
-    found = brand_service.get_brand(session, merchant_id)
-    return preview(
-        target,
-        source,
-        brand=found.brand,
-        currency=found.currency,
-        today=clock.now().date(),
-        public_url=settings().public_url,
-        is_test=is_test,
-    )
-
-
-async def tried(target: Target, source: Source, to: str) -> str:
-    """Send a test message in its three steps; what to say of it."""
-
-    def begin(session: Session, merchant_id: str) -> Trial:
-        found = brand_service.get_brand(session, merchant_id)
-        mail = drawn(session, merchant_id, target, source, is_test=True)
-        return trials.begin(
-            session, merchant_id, mail, recipient=to, merchant_name=found.brand.name, reply_to=found.reply_to
-        )
-
-    trial = await as_tenant(begin)
-    outcome: Outcome = await asyncio.to_thread(trials.carry, trial)
-    await as_tenant(lambda session, merchant_id: trials.settle(session, merchant_id, trial, outcome))
-    if outcome.state == MessageState.FAILED:
-        return f"It was not sent. {outcome.reason}."
-    return _TRIED[outcome.state].replace("{to}", to)

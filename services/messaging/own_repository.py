@@ -34,6 +34,13 @@ def list_versions(session: Session, merchant_id: str, target: Target, limit: int
     ).all()
 
 
+def get_version(session: Session, merchant_id: str, target: Target, version: int) -> MessageTemplate | None:
+    """One version of one message; None for one that never was or is dropped."""
+    return session.exec(
+        select(MessageTemplate).where(*_of(merchant_id, target), col(MessageTemplate.version) == version)
+    ).first()
+
+
 def latest_version(session: Session, merchant_id: str, target: Target) -> int:
     """0 where there is none."""
     found = session.exec(select(func.max(MessageTemplate.version)).where(*_of(merchant_id, target))).one()

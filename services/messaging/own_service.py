@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from core import clock
-from core.errors import BadRequestError, ConflictError
+from core.errors import BadRequestError, ConflictError, NotFoundError
 from models.templates import MessageTemplate
 from services.audit import service as audit
 from services.messaging import own_repository as repository
@@ -35,6 +35,10 @@ class TemplateRefusedError(BadRequestError):
 
 class UnknownTemplateError(BadRequestError):
     code, title = "unknown_template", "There is no such message"
+
+
+class UnknownVersionError(NotFoundError):
+    code, title = "unknown_version", "This version is not kept any more"
 
 
 class TemplateMovedError(ConflictError):
@@ -100,6 +104,23 @@ def reset(session: Session, merchant_id: str, target: Target, *, based_on: int, 
         session, merchant_id, "template.reset", actor_id=actor_id, target=_name(target), facts={"version": version}
     )
     return version
+
+
+def restore(session: Session, merchant_id: str, target: Target, version: int, *, based_on: int, actor_id: str) -> int:
+    """Say again what a former version said, as the next version: versions are never changed. The new one.
+
+    Raises `UnknownVersionError`, `TemplateMovedError` when there is a newer version than `based_on`, and
+    `TemplateRefusedError` where words of then may not be said any more.
+    """
+    row = repository.get_version(session, merchant_id, target, version)
+    if row is None:
+        raise UnknownVersionError
+    if not row.retired and (problems := check(_source(row), target, frame(target.language).opt_out)):
+        raise TemplateRefusedError(problems)
+    new = _add(session, merchant_id, target, _source(row), based_on=based_on, actor_id=actor_id, retired=row.retired)
+    facts = {"version": new, "restored": version}
+    audit.record_audit(session, merchant_id, "template.restored", actor_id=actor_id, target=_name(target), facts=facts)
+    return new
 
 
 def _add(

@@ -66,6 +66,22 @@ class TestEditing:
         expect(preview.get_by_text("This is our last message about it.").last).to_be_visible()
         assert [(row.version, row.retired) for row in stored(ada)] == [(1, False), (2, True)]
 
+    def test_an_old_version_is_put_back(self, editing: Page, ada: Person):
+        editing.get_by_test_id("slot-card_data-last").click()
+        expect(editing.get_by_test_id("field-button")).to_have_value("Update card")
+        for version, text in enumerate(("The first words.", "The second words."), start=1):
+            editing.get_by_test_id("field-body").fill(text)
+            editing.get_by_test_id("save-message").click()
+            expect(editing.get_by_test_id("slot-card_data-last")).to_have_text(f"Yours, v{version}")
+        editing.get_by_test_id("versions").click()
+        expect(editing.get_by_test_id("edition")).to_have_count(2)
+        expect(editing.get_by_test_id("put-back")).to_have_count(1)
+        editing.get_by_role("button", name="Put Version 1 back").click()
+        expect(editing.get_by_test_id("message-note")).to_have_text("Version 1 is said again, as a new version.")
+        expect(editing.get_by_test_id("field-body")).to_have_value("The first words.")
+        expect(editing.get_by_test_id("slot-card_data-last")).to_have_text("Yours, v3")
+        assert [row.body for row in stored(ada)] == ["The first words.", "The second words.", "The first words."]
+
     def test_html_in_names_and_words_is_text(self, editing: Page, ada: Person):
         dialogs: list[str] = []
         editing.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))

@@ -1,14 +1,23 @@
 """A merchant's own words: chosen, filled into our layout, saved as versions and taken back."""
 
 import pytest
+from sqlmodel import select
 
 from core import db, ids
 from core.money import Money
+from models.audit import AuditLog
 from services.messaging import own_service
 from services.messaging.brands import Brand
 from services.messaging.lint import Source, Target
+from services.messaging.markup import Problem
 from services.messaging.own import OwnTemplate, OwnWords
-from services.messaging.own_service import TemplateMovedError, TemplateRefusedError, UnknownTemplateError, target_of
+from services.messaging.own_service import (
+    TemplateMovedError,
+    TemplateRefusedError,
+    UnknownTemplateError,
+    UnknownVersionError,
+    target_of,
+)
 from services.messaging.render import Occasion, Rendered, render_mail, render_sms
 from services.messaging.wording import Moment
 from tests.support.factories import make_merchant
@@ -68,7 +77,7 @@ class TestRendered:
 
     def test_words_for_every_group_are_not_for_what_has_not_failed(self):
         assert mail(words((target(), MINE)), group="card_expiring").template == "card_expires_soon"
-        assert "expires soon" in mail(words((target(), MINE)), group="card_expiring").subject
+        assert "ends before" in mail(words((target(), MINE)), group="card_expiring").subject
 
     def test_a_first_message_that_promises_is_not_said_when_it_is_also_the_last(self):
         """The merchant wrote it when there were three messages; now there is one."""
@@ -133,6 +142,55 @@ class TestSaved:
         assert mail(self.current(merchant)).subject == "Your payment to Acme did not go through"
         assert self.save(merchant, based_on=2) == 3
         assert mail(self.current(merchant)).subject == "A word from Acme"
+
+    def put_back(self, merchant: str, version: int, based_on: int) -> int:
+        with db.tenant_session(merchant) as session:
+            return own_service.restore(session, merchant, target(), version, based_on=based_on, actor_id="usr_2")
+
+    def test_an_old_version_is_put_back_as_a_new_one(self):
+        merchant = make_merchant()
+        self.save(merchant)
+        self.save(merchant, Source("Second", "x", "x", "x"), based_on=1)
+        assert self.put_back(merchant, 1, based_on=2) == 3
+        assert mail(self.current(merchant)).subject == "A word from Acme"
+        with db.tenant_session(merchant) as session:
+            versions = own_service.history(session, merchant, target())
+            [entry] = session.exec(select(AuditLog).where(AuditLog.action == "template.restored")).all()
+        assert [(each.version, each.source.subject, each.created_by) for each in versions] == [
+            (3, MINE.subject, "usr_2"), (2, "Second", "usr_1"), (1, MINE.subject, "usr_1"),
+        ]  # fmt: skip
+        assert entry.facts == {"version": 3, "restored": 1}
+
+    def test_going_back_to_ours_is_put_back_too(self):
+        merchant = make_merchant()
+        self.save(merchant)
+        with db.tenant_session(merchant) as session:
+            own_service.reset(session, merchant, target(), based_on=1, actor_id="usr_2")
+        self.save(merchant, based_on=2)
+        assert self.put_back(merchant, 2, based_on=3) == 4
+        assert mail(self.current(merchant)).subject == "Your payment to Acme did not go through"
+
+    def test_who_saw_another_version_puts_nothing_back(self):
+        merchant = make_merchant()
+        self.save(merchant)
+        self.save(merchant, based_on=1)
+        with pytest.raises(TemplateMovedError):
+            self.put_back(merchant, 1, based_on=1)
+        with pytest.raises(UnknownVersionError):
+            self.put_back(merchant, 9, based_on=2)
+        with pytest.raises(UnknownVersionError):
+            self.put_back(make_merchant(), 1, based_on=0)
+
+    def test_what_may_not_be_said_any_more_is_not_put_back(self, monkeypatch: pytest.MonkeyPatch):
+        """The lint may have learned something since that version was saved."""
+        merchant = make_merchant()
+        self.save(merchant)
+        self.save(merchant, Source("Second", "x", "x", "x"), based_on=1)
+        why = Problem(1, 1, "sales", "This sells.", "subject")
+        monkeypatch.setattr(own_service, "check", lambda source, *_: (why,) if "word" in source.subject else ())
+        with pytest.raises(TemplateRefusedError):
+            self.put_back(merchant, 1, based_on=2)
+        assert mail(self.current(merchant)).subject == "Second"
 
     def test_who_read_an_older_version_overwrites_nothing(self):
         merchant = make_merchant()
