@@ -25,9 +25,10 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
 from sqlalchemy.exc import OperationalError
 
-from core import db, queue
+from core import clock, db, queue
 from jobs import boot, lockjaw, registry
 from jobs.runner import Runner
+from jobs.wakes import SOON, Wake
 from models.work import TaskLane
 from services.tasks import upkeep
 
@@ -38,6 +39,7 @@ REDIS_AWAY_SECONDS = RQ_PAUSE_SECONDS = 0.5
 log = logging.getLogger(__name__)
 
 _runners: dict[str, Runner] = {}  # by lane
+_wakes: dict[str, Wake] = {}  # by lane, in a process that works until it is told to stop
 
 
 def run_batch(queue_name: str = queue.TASK_QUEUE) -> int:
@@ -47,8 +49,7 @@ def run_batch(queue_name: str = queue.TASK_QUEUE) -> int:
     queue.work_taken(queue_name)  # before claiming: whatever is committed from here on announces itself again
     try:
         ran = runner.run_due(ROUND, lane=lane.name, batch=lane.batch, on_more=lambda: queue.announce_work(queue_name))
-        if lane.name is TaskLane.QUICK:
-            _wake_long_lane()
+        _wake_in_time(lane)
     except OperationalError as error:
         # PostgreSQL restarts: leases run out, the Sentinel sweeps. An RQ failure would only fill Redis.
         log.warning("worker.database_away", extra={"facts": {"error": type(error.orig).__name__}})
@@ -58,12 +59,19 @@ def run_batch(queue_name: str = queue.TASK_QUEUE) -> int:
     return ran
 
 
-def _wake_long_lane() -> None:
-    """Nobody who schedules work needs to know of lanes: the quick one, always woken, passes it on."""
+def _wake_in_time(lane: registry.Lane) -> None:
+    """See to it that what falls due next is not late, and that the other lane hears of its work.
+
+    Nobody who schedules work needs to know of lanes: the quick one, always woken, passes it on.
+    """
+    is_quick, wake = lane.name is TaskLane.QUICK, _wakes.get(lane.name)
     with db.queue_session() as session:
-        waits = upkeep.lanes_with_due(session, [TaskLane.LONG])
-    if waits:
+        others_wait = is_quick and upkeep.lanes_with_due(session, [TaskLane.LONG])
+        moment = upkeep.next_due(session, lane.name, SOON) if wake else None
+    if others_wait:
         queue.announce_work(queue.LONG_TASK_QUEUE)
+    if wake and moment is not None:
+        wake.at(moment.timestamp(), clock.now().timestamp())
 
 
 class _NoDeathPenalty(BaseDeathPenalty):
@@ -152,8 +160,8 @@ class LaneWorker(SimpleWorker):
 
 def work_lane(lane: str, runner: Runner) -> None:
     """Work until the runner is told to stop. While Redis is away, look for tasks without it."""
-    _runners[lane] = runner
     queue_name = registry.lane(lane).queue
+    _runners[lane], _wakes[lane] = runner, Wake(queue_name)
     away = False
     while not runner.stopping.is_set():
         try:

@@ -24,6 +24,11 @@ def lanes_with_due(session: Session, lanes: Iterable[TaskLane] = TaskLane) -> se
     return repository.lanes_with_due(session, lanes, clock.now())
 
 
+def next_due(session: Session, lane: TaskLane, within: timedelta) -> datetime | None:
+    """When the next task of a lane falls due, if that is soon; a moment that has passed already says: now."""
+    return repository.next_due(session, lane, clock.now() + within)
+
+
 def has_open(session: Session, merchant_id: str, key_start: str) -> bool:
     """Whether a task of this merchant whose key begins like this waits or runs; of those that are over none counts."""
     return repository.has_open(session, merchant_id, key_start)

@@ -23,6 +23,11 @@ where coalesce(
     false)
 """)
 
+_NEXT_DUE = text("""
+select run_at from scheduled_tasks where state = 'pending' and not due and run_at <= :until and lane = :lane
+order by run_at limit 1
+""")
+
 _CONNECTED = text("select distinct merchant_id from stripe_accounts where disconnected_at is null order by 1")
 
 # Keys that are taken are left out before the insert, which would draw a number from the sequence for each.
@@ -127,6 +132,13 @@ def lanes_with_due(session: Session, lanes: Iterable[TaskLane], now: datetime) -
     walk_indexes(session)
     found = session.execute(_LANES_WITH_DUE, {"lanes": [lane.value for lane in lanes], "now": now})
     return {TaskLane(lane) for lane in found.scalars()}
+
+
+def next_due(session: Session, lane: TaskLane, until: datetime) -> datetime | None:
+    """When the first task of a lane that is not due yet will be, if that is not after `until`."""
+    walk_indexes(session)
+    found: datetime | None = session.execute(_NEXT_DUE, {"lane": lane.value, "until": until}).scalar()
+    return found
 
 
 def has_open(session: Session, merchant_id: str, key_start: str) -> bool:

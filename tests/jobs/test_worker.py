@@ -4,12 +4,13 @@ import signal
 import statistics
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 
 import psycopg
 import pytest
 import redis
 
-from core import db, queue
+from core import clock, db, queue
 from jobs import janitor, registry, worker
 from tests.jobs import probe
 from tests.jobs.processes import Process, process
@@ -77,6 +78,18 @@ class TestWaking:
             assert state(long) == "running"
             client.rpush(probe.GO, 1)
             until(long, "done")
+
+    def test_what_falls_due_in_a_moment_is_run_at_that_moment(self, client):
+        """No Sentinel looks here: whoever found nothing to do yet comes back by itself."""
+        with ready() as running:
+            started(running)
+            now = clock.now()
+            later, soon = (put(payload={"do": "report"}, run_at=now + timedelta(seconds=each)) for each in (0.8, 0.4))
+            assert queue.announce_work()
+            assert client.blpop([probe.RAN], timeout=20) == (probe.RAN, str(soon))
+            assert clock.now() >= now + timedelta(seconds=0.4)
+            assert client.blpop([probe.RAN], timeout=20) == (probe.RAN, str(later))
+            assert clock.now() >= now + timedelta(seconds=0.8)
 
     def test_a_lane_alone(self, client):
         quick, long = put(), put("long_probe")
