@@ -47,10 +47,10 @@ class Round:
         now = self.shop.clock.now()
         return send_message.run(ClaimedTask(1, "send_message", self.shop.merchant, payload, 1, 5, 0, "", "t", now))
 
-    def send_all(self) -> list[str]:
-        """Each ghost's message once; what became of it."""
+    def send_all(self, since: int = 0) -> list[str]:
+        """Each ghost's message once, from one on; what became of it."""
         outcomes = []
-        for ghost in self.shop.ghosts:
+        for ghost in self.shop.ghosts[since:]:
             try:
                 outcomes.append("sent" if self.send(ghost)["sent"] else "held")
             except Retry as asked:
@@ -81,7 +81,7 @@ class Round:
 
 @pytest.fixture
 def sending(database: object, redis_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Round]:
-    monkeypatch.setattr(pace, "_alone", pace.Line())
+    monkeypatch.setattr(pace, "_alone", pace.Lines())
     shop = Shop.open(clock, monkeypatch, paused=False)
     with PostOffice.of(shop.world) as office:
         yield Round(shop, office)
@@ -149,9 +149,9 @@ def test_no_more_than_the_providers_rate_and_nobody_waits_in_a_worker(sending: R
     with environment.changed(RESEND_RATE="2"):
         assert sending.send_all() == ["sent"] + ["sender_rate"] * 3
         clock.advance(timedelta(seconds=0.5))
-        assert sending.send_all()[1:] == ["sent"] + ["sender_rate"] * 2
+        assert sending.send_all(since=1) == ["sent"] + ["sender_rate"] * 2
         clock.advance(timedelta(seconds=1))
-        assert sending.send_all()[2:] == ["sent"] * 2
+        assert sending.send_all(since=2) == ["sent"] * 2
     assert len(sending.accepted()) == 4
 
 
