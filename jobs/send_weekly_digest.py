@@ -1,30 +1,22 @@
 """Send a merchant's team the weekly digest: one task a week that the Sentinel schedules, and from it one a person."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from sqlmodel import Session
 
 from core import clock, db, queue
 from core.config import settings
+from jobs import team_mail
 from services.analytics import digest
 from services.audit import service as audit
 from services.identity import service as identity
-from services.integrations.resend import (
-    EmailKeyUsedError,
-    EmailLaterError,
-    EmailRefusedError,
-    EmailSender,
-    EmailUnknownError,
-    OutgoingEmail,
-    sender_for,
-)
 from services.merchants import service as merchants
+from services.messaging.team_mail import TeamMail
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
 
-BUSY_PAUSE = timedelta(minutes=5)
-_TAGS = {"phantom_kind": "digest"}
+DIGEST = "digest"
 
 
 def run(task: ClaimedTask) -> dict[str, Any]:
@@ -51,10 +43,6 @@ def _address(merchant_id: str, slot: int) -> dict[str, Any]:
         written = _written(session, merchant_id, week.until)
         if written is None:
             return {"people": 0, "reason": "nothing to tell"}
-        if _sender() is None:
-            said = f"Weekly digest sent to nobody: no sender is configured. {written.subject}."
-            audit.log_event(session, merchant_id, "digest.not_sent", said)
-            return {"people": 0, "reason": "no sender is configured"}
         people = digest.address(session, merchant_id, week)
     queue.announce_work()
     return {"people": people}
@@ -69,27 +57,23 @@ def _send(task: ClaimedTask) -> dict[str, Any]:
         connected = merchants.get_merchant(session, merchant_id).is_connected
         address = identity.team_addresses(session, merchant_id).get(user_id)
         written = _written(session, merchant_id, date.fromisoformat(task.payload["until"]))
-    sender = _sender()
-    if not connected or address is None or written is None or sender is None:
-        raise Discard("the account, the person, the sender or what there was to tell is gone")
-    mail = OutgoingEmail(settings().email_from, address, written.subject, written.html, written.plain, tags=_TAGS)
-    try:
-        sender.send(mail, idempotency_key=task.key or f"task-{task.id}")
-    except EmailKeyUsedError:
-        pass  # an earlier try did reach the provider, and what is open has changed since
-    except EmailRefusedError as error:
-        return {"sent": False, "reason": error.code}
-    except (EmailLaterError, EmailUnknownError) as error:
-        raise Retry(after=BUSY_PAUSE, reason=error.code) from error
+    if not connected or address is None or written is None:
+        raise Discard("the account, the person or what there was to tell is gone")
+    name = task.key or f"task-{task.id}"
+    mail = TeamMail(name, DIGEST, address, written.subject, written.html, written.plain)
+    done = team_mail.carry(merchant_id, mail)
     with db.tenant_session(merchant_id) as session:
-        audit.log_event(session, merchant_id, "digest.sent", f"Weekly digest sent to one person. {written.subject}.")
-    return {"sent": True}
+        _tell(session, merchant_id, done, written.subject)
+    return done
+
+
+def _tell(session: Session, merchant_id: str, done: dict[str, Any], subject: str) -> None:
+    if done["sent"]:
+        audit.log_event(session, merchant_id, "digest.sent", f"Weekly digest sent to one person. {subject}.")
+    elif done.get("reason") == team_mail.OUTBOX:
+        said = f"Weekly digest written to the outbox: no sender is configured. {subject}."
+        audit.log_event(session, merchant_id, "digest.not_sent", said)
 
 
 def _written(session: Session, merchant_id: str, until: date) -> digest.Digest | None:
     return digest.weekly(session, merchant_id, until, f"{settings().public_url}/dashboard")
-
-
-def _sender() -> EmailSender | None:
-    configured = settings().resend_api_key
-    return sender_for(configured.get_secret_value() if configured else None)

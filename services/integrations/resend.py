@@ -7,7 +7,7 @@ and our HTTP client puts it on the request: two threads can never send with each
 import contextvars
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import requests
 import resend
@@ -68,15 +68,6 @@ class OutgoingEmail:
     reply_to: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
-
-
-class EmailSender(Protocol):
-    """Whoever carries mail away. Returns the provider's id of the message."""
-
-    @property
-    def name(self) -> str: ...
-
-    def send(self, email: OutgoingEmail, *, idempotency_key: str) -> str: ...
 
 
 class _KeyedClient(resend.RequestsClient):
@@ -176,8 +167,3 @@ def _translated(error: ResendError) -> Exception:
 
 def _header(error: ResendError, name: str) -> str | None:
     return next((str(value) for key, value in error.headers.items() if key.lower() == name), None)
-
-
-def sender_for(api_key: str | None) -> EmailSender | None:
-    """The sender for a key; None when there is none, and messages stay in the outbox."""
-    return ResendSender(api_key) if api_key else None

@@ -14,23 +14,19 @@ from sqlmodel import col, select
 from core import clock as core_clock
 from core import db, queue
 from core.clock import ManualClock
-from jobs import runner, send_weekly_digest
+from jobs import runner, team_mail
 from models.audit import SystemLog
 from models.ghost import FoundVia
 from models.identity import Role, User
 from models.work import ScheduledTask
 from services.analytics import digest
 from services.identity import repository as identity
-from services.integrations import resend
-from services.integrations.resend import (
-    EmailKeyUsedError,
-    EmailLaterError,
-    EmailRefusedError,
-    EmailUnknownError,
-    OutgoingEmail,
-)
+from services.integrations.resend import EmailKeyUsedError, EmailLaterError, EmailRefusedError, EmailUnknownError
 from services.integrations.stripe.parsing import parse_invoice
 from services.merchants import service as merchants
+from services.messaging import service as messaging
+from services.messaging.senders import service as senders
+from services.messaging.senders.schemas import OutgoingMessage
 from services.recovery.observe import observe
 from services.recovery.work import merchant_context
 from services.tasks import service as tasks
@@ -42,15 +38,17 @@ from tests.support.factories import make_merchant, raw_invoice
 class Post:
     """A provider: one mail a key, other contents under it a 409; refuses, is unwell, or takes so many at a time."""
 
-    name = "post"
+    name = key_print = "post"
+    rate, paused = 0.0, ""
+    own, repeats_safely = False, True
 
     def __init__(self) -> None:
-        self.taken: dict[str, OutgoingEmail] = {}
+        self.taken: dict[str, OutgoingMessage] = {}
         self.refuses: set[str] = set()
         self.unheard: set[str] = set()  # takes their mail, and the answer is lost
         self.room = 1000
 
-    def send(self, email: OutgoingEmail, *, idempotency_key: str) -> str:
+    def send(self, email: OutgoingMessage, *, idempotency_key: str) -> str:
         if not self.room:
             raise EmailLaterError
         self.room -= 1
@@ -69,7 +67,7 @@ class Post:
 @pytest.fixture
 def post(monkeypatch: pytest.MonkeyPatch) -> Post:
     post = Post()
-    monkeypatch.setattr(send_weekly_digest, "sender_for", lambda _key: post)
+    monkeypatch.setattr(senders, "platform_sender", lambda _channel: post)
     return post
 
 
@@ -291,7 +289,7 @@ class TestWhom:
         for _ in range(3):
             post.room = 1
             work()
-            clock.advance(send_weekly_digest.BUSY_PAUSE)
+            clock.advance(team_mail.BUSY_PAUSE)
         assert post.reached() == ["a@x.example", "o@x.example"]
 
     @pytest.mark.usefixtures("ghost")
@@ -308,7 +306,7 @@ class TestWhom:
         post.unheard = {"o@x.example"}
         work()
         see(merchant, id="in_2", customer={"id": "cus_2", "email": "b@example.com", "name": "B"})
-        clock.advance(send_weekly_digest.BUSY_PAUSE)
+        clock.advance(team_mail.BUSY_PAUSE)
         work()
         assert post.reached() == ["a@x.example", "o@x.example"]
         assert self.results(merchant) == [{"people": 2}, {"sent": True}, {"sent": True}]
@@ -348,7 +346,7 @@ class TestWhom:
         [first] = post.reached()
         with db.tenant_session(merchant) as session:
             session.execute(text("delete from memberships where user_id = :who"), {"who": f"usr_{first}"})
-        clock.advance(send_weekly_digest.BUSY_PAUSE)
+        clock.advance(team_mail.BUSY_PAUSE)
         post.room = 10
         work()
         assert post.reached() == ["a@x.example", "o@x.example"]
@@ -359,15 +357,34 @@ class TestWhom:
         work()
         with db.tenant_session(merchant) as session:
             session.execute(text("delete from memberships where user_id = 'usr_o@x.example'"))
-        clock.advance(send_weekly_digest.BUSY_PAUSE)
+        clock.advance(team_mail.BUSY_PAUSE)
         post.room = 10
         work()
         assert post.reached() == ["a@x.example"]
 
     @pytest.mark.usefixtures("ghost")
-    def test_without_a_sender_the_log_has_it(self, merchant: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(send_weekly_digest, "sender_for", lambda _key: resend.sender_for(None))
+    def test_without_a_sender_it_lies_in_the_outbox_and_the_log_says_so(
+        self, merchant: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(senders, "platform_sender", lambda _channel: None)
         work()
-        assert self.results(merchant) == [{"people": 0, "reason": "no sender is configured"}]
+        assert self.results(merchant) == [{"people": 2}, *[{"sent": False, "reason": "outbox"}] * 2]
         with db.tenant_session(merchant) as session:
             assert session.exec(select(SystemLog.event).where(SystemLog.event == "digest.not_sent")).all()
+            lying = messaging.outbox(session, merchant)
+        assert sorted(letter.recipient for letter in lying) == ["a@x.example", "o@x.example"]
+
+    @pytest.mark.usefixtures("ghost")
+    def test_a_team_of_many_goes_out_at_the_platforms_rate(self, merchant: str, clock: ManualClock, post: Post) -> None:
+        for number in range(8):
+            member(merchant, f"n{number}@x.example")
+        post.rate = 2.0
+        work()
+        assert len(post.taken) == 1
+        for _ in range(8):
+            clock.advance(timedelta(seconds=0.5))
+            work()
+        assert 8 <= len(post.taken) <= 9
+        clock.advance(timedelta(seconds=2))
+        work()
+        assert len(post.reached()) == 10

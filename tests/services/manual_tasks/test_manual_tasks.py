@@ -13,11 +13,11 @@ from jobs import notify_action_required, send_message
 from models.audit import AuditLog
 from models.ghost import ManualTask, ManualTaskState
 from models.identity import Role
-from models.messaging import Message
+from models.messaging import Message, MessageState
 from models.work import ScheduledTask
 from services.identity import people
 from services.identity import repository as identity_repository
-from services.integrations.resend import EmailKeyUsedError, EmailUnknownError, OutgoingEmail
+from services.integrations.resend import EmailKeyRefusedError, EmailKeyUsedError, EmailUnknownError
 from services.manual_tasks import service
 from services.manual_tasks.errors import (
     BadManualTaskError,
@@ -25,7 +25,11 @@ from services.manual_tasks.errors import (
     ManualTaskNotFoundError,
     NothingToReleaseError,
 )
+from services.messaging import service as messaging
+from services.messaging import team_mail
+from services.messaging.senders import pace
 from services.messaging.senders import service as senders
+from services.messaging.senders.schemas import OutgoingMessage
 from services.recovery import service as recovery
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
@@ -36,15 +40,20 @@ LARGE = 250_000
 
 
 class Post:
-    """A provider that takes one mail a key."""
+    """A provider that takes one mail a key, at the platform's rate."""
 
-    name = "post"
+    name = key_print = "post"
+    paused = ""
+    own, repeats_safely = False, True
 
-    def __init__(self) -> None:
-        self.taken: dict[str, OutgoingEmail] = {}
-        self.silent = False
+    def __init__(self, rate: float = 0.0) -> None:
+        self.taken: dict[str, OutgoingMessage] = {}
+        self.silent = self.locked = False
+        self.rate = rate
 
-    def send(self, email: OutgoingEmail, *, idempotency_key: str) -> str:
+    def send(self, email: OutgoingMessage, *, idempotency_key: str) -> str:
+        if self.locked:
+            raise EmailKeyRefusedError("API key is invalid.")
         if self.taken.setdefault(idempotency_key, email) != email:
             raise EmailKeyUsedError
         if self.silent:
@@ -61,7 +70,7 @@ def shop(database: object, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) 
 @pytest.fixture
 def post(monkeypatch: pytest.MonkeyPatch) -> Post:
     office = Post()
-    monkeypatch.setattr(notify_action_required, "sender_for", lambda _key: office)
+    monkeypatch.setattr(senders, "platform_sender", lambda _channel: office)
     return office
 
 
@@ -340,3 +349,65 @@ class TestAlerts:
         assert len(post.taken) == 1
         with db.tenant_session(shop.merchant) as session:
             assert session.exec(select(ManualTask.alerted_at)).one() is not None
+
+    def mails(self, shop: Shop) -> list[ScheduledTask]:
+        """The tasks of people's mails, once what is new was gathered."""
+        waiting(shop)
+        for task in shop.rows(ScheduledTask):
+            if task.kind == "notify_action_required" and "user_id" not in task.payload:
+                notify_action_required.run(claimed(shop, task))
+        return [task for task in shop.rows(ScheduledTask) if "user_id" in task.payload]
+
+    def test_without_a_key_they_lie_in_the_outbox_with_one_line_each(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ):
+        monkeypatch.setattr(senders, "platform_sender", lambda _channel: None)
+        join(shop, "olga", Role.OWNER)
+        join(shop, "adam", Role.ADMIN)
+        mails = self.mails(shop)
+        with caplog.at_level("INFO", logger="jobs.team_mail"):
+            for task in (*mails, *mails):  # the second time as after a death before the task was settled
+                assert notify_action_required.run(claimed(shop, task)) == {"sent": False, "reason": "outbox"}
+        with db.tenant_session(shop.merchant) as session:
+            lying = messaging.outbox(session, shop.merchant)
+        assert sorted(letter.recipient for letter in lying) == ["adam@example.com", "olga@example.com"]
+        assert all("$2,500.00" in letter.subject and "/tasks" in letter.plain for letter in lying)
+        assert {letter.state for letter in lying} == {MessageState.OUTBOX}
+        lines = [record for record in caplog.records if record.message == "messaging.outbox"]
+        assert len(lines) == 2
+        assert all("olga@" not in str(record.__dict__) for record in lines)
+
+    def test_the_outbox_keeps_a_bounded_number_of_them(self, shop: Shop, clock: ManualClock):
+        for number in range(team_mail.KEPT + 3):
+            clock.current += timedelta(minutes=1)
+            mail = team_mail.TeamMail(f"alert:{number}", "alert", "olga@example.com", f"No. {number}", "", "")
+            with db.tenant_session(shop.merchant) as session:
+                assert team_mail.keep_in_outbox(session, shop.merchant, mail)
+        with db.tenant_session(shop.merchant) as session:
+            lying = messaging.outbox(session, shop.merchant, limit=100)
+        assert [letter.subject for letter in lying][:1] == [f"No. {team_mail.KEPT + 2}"]
+        assert len(lying) == team_mail.KEPT
+
+    def test_they_wait_in_the_same_line_as_other_mail_of_the_platforms_key(
+        self, shop: Shop, clock: ManualClock, redis_url: str, monkeypatch: pytest.MonkeyPatch
+    ):
+        post = Post(rate=2)
+        monkeypatch.setattr(senders, "platform_sender", lambda _channel: post)
+        join(shop, "olga", Role.OWNER)
+        (task,) = self.mails(shop)
+        assert pace.turn(post.key_print, "a customer's", post.rate, shop.merchant) == 0
+        with pytest.raises(Retry, match="sender_rate") as asked:
+            notify_action_required.run(claimed(shop, task))
+        assert asked.value.at == clock.now() + timedelta(seconds=0.5)
+        assert post.taken == {}
+        clock.current += timedelta(seconds=0.5)
+        assert notify_action_required.run(claimed(shop, task)) == {"sent": True}
+
+    def test_a_key_that_is_refused_makes_them_wait_and_keeps_them(self, shop: Shop, post: Post, redis_url: str):
+        join(shop, "olga", Role.OWNER)
+        (task,) = self.mails(shop)
+        post.locked = True
+        with pytest.raises(Retry):
+            notify_action_required.run(claimed(shop, task))
+        post.locked = False
+        assert notify_action_required.run(claimed(shop, task)) == {"sent": True}
