@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from cli.doctor import configuration, database, machine, running
+from cli.doctor import configuration, database, machine, running, senders
 from cli.doctor.findings import Check, Finding, Level, examine
 
 _SIGNS = {
@@ -38,6 +38,7 @@ def all_checks(folder: Path) -> list[Check]:
     return [
         *machine.checks(folder),
         *configuration.checks(),
+        *senders.checks(),
         *database.checks(),
         *configuration.checks_of_rows(),
         *running.checks(),

@@ -17,7 +17,6 @@ def checks() -> list[Check]:
         Check("public URL", public_url, (SETTINGS,)),
         Check("Stripe", stripe, (SETTINGS,)),
         Check("webhooks", webhooks, (SETTINGS,)),
-        Check("mail", mail, (SETTINGS,)),
         Check("vault", vault, (SETTINGS,)),
     ]
 
@@ -70,17 +69,6 @@ def webhooks() -> str:
     if missing:
         raise Warn("events of the platform's own account are refused (404)", remedy)
     return "both secrets are set"
-
-
-def mail() -> str:
-    configured = config.settings()
-    if configured.resend_api_key is None:
-        raise Warn("no sender: messages are written to the outbox and go nowhere", "set RESEND_API_KEY and EMAIL_FROM")
-    if configured.resend_webhook_secret is None:
-        raise Warn(
-            "bounces and complaints are not heard of", "set RESEND_WEBHOOK_SECRET to the endpoint's signing secret"
-        )
-    return configured.email_from
 
 
 def vault() -> str:

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from cli.__main__ import app
-from cli.doctor import configuration, database, machine, running
+from cli.doctor import configuration, database, machine, running, senders
 from cli.doctor.command import all_checks
 from cli.doctor.findings import Check, Finding, Level, Trouble, Warn, examine
 from core import db, queue
@@ -26,6 +26,8 @@ from core.locks import lock_key
 from jobs import janitor
 from models.merchant import Merchant
 from models.work import ProcessedEvent, ScheduledTask, TaskState
+from sandbox.stripe.world import Settings as WorldSettings
+from sandbox.stripe.world import World
 from services.tasks.schedules import SENTINEL_LOCK
 from services.vault import hash_keys
 from services.vault import service as vault
@@ -33,6 +35,7 @@ from services.vault.secret import Secret
 from tests.support import environment
 from tests.support.database import WorkerDatabase
 from tests.support.factories import make_merchant
+from tests.support.post_office import PostOffice
 
 Owner = psycopg.Connection[tuple[Any, ...]]
 
@@ -170,14 +173,6 @@ class TestConfiguration:
         with environment.changed(STRIPE_WEBHOOK_SECRET=""):
             assert "STRIPE_WEBHOOK_SECRET" in warning(configuration.webhooks).remedy
 
-    def test_no_sender(self) -> None:
-        with environment.changed(RESEND_API_KEY=""):
-            assert "outbox" in warning(configuration.mail).detail
-
-    def test_bounces_that_are_not_heard_of(self) -> None:
-        with environment.changed(RESEND_WEBHOOK_SECRET=""):
-            assert "RESEND_WEBHOOK_SECRET" in warning(configuration.mail).remedy
-
     def test_a_stored_secret_whose_key_is_gone(self, database: WorkerDatabase, clock: ManualClock) -> None:
         merchant_id = make_merchant()
         assert configuration.stored_keys() == "all there for 1 merchants"
@@ -219,6 +214,102 @@ class TestConfiguration:
             assert configuration.link_keys() == "version 2 since 2026-03-12"
         with environment.changed(**both):
             assert configuration.link_keys() == "version 2 since 2026-03-12; links need version 1 no longer"
+
+
+LIVE = {"PHANTOM_MODE": "live", "PHANTOM_CLOCK_FILE": "", "PHANTOM_DEMO_FILE": "", "PUBLIC_URL": "https://a.example"}
+TWILIO = {"TWILIO_ACCOUNT_SID": "AC" + "1" * 32, "TWILIO_AUTH_TOKEN": "2" * 32, "TWILIO_FROM": "+15005550006"}
+
+
+@pytest.fixture
+def office() -> Iterator[PostOffice]:
+    """Resend and Twilio, both of which know the keys of these tests."""
+    with PostOffice.of(World(WorldSettings())) as office:
+        office.outbox.set("keys", ["re_test_platform"])
+        office.outbox.set("twilio_accounts", {TWILIO["TWILIO_ACCOUNT_SID"]: TWILIO["TWILIO_AUTH_TOKEN"]})
+        yield office
+
+
+class TestSenders:
+    def test_no_key_for_mail(self) -> None:
+        with environment.changed(RESEND_API_KEY=""):
+            assert "outbox" in warning(senders.mail).detail
+
+    def test_a_key_that_resend_knows(self, office: PostOffice) -> None:
+        assert senders.mail() == "Resend knows the key; from PHANTOM <billing@phantom.example>"
+        assert office.calls == ["GET /emails"]  # looked at, nothing sent
+
+    def test_a_key_that_was_revoked(self, office: PostOffice) -> None:
+        office.outbox.set("keys", [])
+        found = problem(senders.mail)
+        assert "API key is invalid" in found.detail
+        assert "RESEND_API_KEY" in found.remedy
+
+    def test_a_provider_that_is_away(self) -> None:
+        found = warning(senders.mail)  # nobody listens where the tests' settings point
+        assert "does not answer" in found.detail
+        assert "RESEND_API_BASE" in found.remedy
+
+    @pytest.mark.parametrize(
+        ("name", "value", "said"),
+        [
+            ("RESEND_API_KEY", "sk_live_0123456789", "begins with re_"),
+            ("EMAIL_FROM", "Northwind", "no email address"),
+            ("RESEND_WEBHOOK_SECRET", "whsec_dGVzdC1yZXNlbmQtd2ViaG9vay1zZWNyZXQ=,other", "begins with whsec_"),
+        ],
+    )
+    def test_settings_that_cannot_be_what_they_should(
+        self, name: str, value: str, said: str, office: PostOffice
+    ) -> None:
+        with environment.changed(**{name: value}):
+            found = problem(senders.mail)
+        assert said in found.detail
+        assert name in found.remedy
+        assert value not in found.detail + found.remedy
+        assert office.calls == []
+
+    def test_the_example_of_an_address_in_live_mode(self, office: PostOffice) -> None:
+        with environment.changed(**LIVE):
+            assert "EMAIL_FROM" in problem(senders.mail).remedy
+        with environment.changed(**LIVE, EMAIL_FROM="Northwind <billing@northwind.com>"):
+            assert "northwind.com" in senders.mail()
+
+    def test_bounces_that_are_not_heard_of(self, office: PostOffice) -> None:
+        with environment.changed(RESEND_WEBHOOK_SECRET=""):
+            assert "RESEND_WEBHOOK_SECRET" in warning(senders.mail).remedy
+
+    def test_no_texts_are_no_finding(self) -> None:
+        assert "not set up" in senders.texts()
+
+    @pytest.mark.parametrize("missing", sorted(TWILIO))
+    def test_half_of_what_texts_need(self, missing: str) -> None:
+        with environment.changed(**{**TWILIO, missing: ""}):
+            found = problem(senders.texts)
+        assert found.detail.startswith(f"{missing} not set")
+        assert missing in found.remedy
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("TWILIO_ACCOUNT_SID", "SK" + "1" * 32), ("TWILIO_AUTH_TOKEN", "short"), ("TWILIO_FROM", "+1500555")],
+    )
+    def test_texts_settings_that_cannot_be_what_they_should(self, name: str, value: str, office: PostOffice) -> None:
+        with environment.changed(**{**TWILIO, name: value}):
+            assert name in problem(senders.texts).remedy
+        assert office.calls == []
+
+    def test_an_account_that_twilio_knows(self, office: PostOffice) -> None:
+        with environment.changed(**TWILIO):
+            assert senders.texts() == "Twilio knows the account; from +15005550006"
+        assert [call.split()[0] for call in office.calls] == ["GET"]
+
+    def test_a_token_that_was_changed(self, office: PostOffice) -> None:
+        with environment.changed(**{**TWILIO, "TWILIO_AUTH_TOKEN": "3" * 32}):
+            found = problem(senders.texts)
+        assert "TWILIO_AUTH_TOKEN" in found.remedy
+        assert "3" * 32 not in found.detail
+
+    def test_twilio_away(self) -> None:
+        with environment.changed(**TWILIO):
+            assert "TWILIO_API_BASE" in warning(senders.texts).remedy
 
 
 @pytest.mark.usefixtures("database")
