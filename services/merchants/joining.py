@@ -26,6 +26,9 @@ from services.merchants.errors import AccountTakenError, MerchantNotFoundError, 
 from services.tasks import service as tasks
 from services.vault import service as vault
 
+# Without what was billed, leakage has nothing to be a share of until 30 days of webhooks have come in.
+FIRST_HUNT = {"trigger": "connect", "backfill_billing": True}
+
 
 @dataclass(frozen=True, slots=True)
 class Joining:
@@ -126,7 +129,7 @@ def _attach(tenant: Session, merchant: Merchant, joining: Joining, user_id: str)
         kind="hunt",
         key=f"hunt:connect:{joining.flow}",
         merchant_id=merchant.id,
-        payload={"trigger": "connect"},
+        payload=FIRST_HUNT,
     )
     audit.log_event(
         tenant,

@@ -16,6 +16,7 @@ from cli.errors import CommandError
 from core import clock as core_clock
 from core import db, queue
 from jobs import hunt as job
+from models.merchant import BilledInvoice
 from models.work import Hunt, HuntState
 from services.hunter import service as hunter
 from services.hunter.schemas import HuntProgress, HuntRequest
@@ -26,6 +27,7 @@ from services.integrations.stripe.errors import (
     StripeRateLimitedError,
     StripeUnavailableError,
 )
+from services.merchants.joining import FIRST_HUNT
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
 from tests.support.factories import make_merchant, raw_invoice
@@ -41,12 +43,15 @@ class ThreePages:
         self.requests = 0
         self.refusal: StripeCallError | None = None
         self.others: list[dict[str, Any]] = []  # on the pages of what is joined with invoices
+        self.paid: list[dict[str, Any]] = []
 
     def raw_get(self, path: str, params: dict[str, Any]) -> dict[str, Any]:
         self.requests += 1
         if not path.endswith("/invoices"):
             joined = path.endswith("/invoice_payments") or params.get("status") in ("past_due", "unpaid")
             return {"data": self.others if joined else [], "has_more": False}
+        if params.get("status") == "paid":
+            return {"data": self.paid, "has_more": False}
         number = int(params.get("starting_after", "in_0").removeprefix("in_")) + 1
         if number == 2 and self.refusal is not None:
             refusal, self.refusal = self.refusal, None
@@ -138,6 +143,13 @@ class TestLoop:
             job.hunt(merchant, HuntRequest())
         assert [(found.state, found.found) for found in hunts(merchant)] == [(HuntState.RUNNING, 0)]
         assert job.hunt(merchant, HuntRequest()).found == 3
+
+    def test_the_hunt_after_connecting_counts_what_was_billed_before(self, merchant, account, told):
+        account.paid = [raw_invoice(number, status="paid", amount_remaining=0, amount_paid=4900) for number in (7, 8)]
+        job.run(ClaimedTask(1, "hunt", merchant, FIRST_HUNT, 1, 5, 0, "", "worker", core_clock.now()))
+        with db.tenant_session(merchant) as session:
+            billed = set(session.exec(select(BilledInvoice.id)))
+        assert billed == {"in_1", "in_2", "in_3", "in_7", "in_8"}
 
     def test_a_task_whose_hunt_another_took_over_is_discarded(self, merchant, account, told, monkeypatch):
         task = ClaimedTask(1, "hunt", merchant, {"trigger": "person"}, 1, 5, 0, "", "worker", core_clock.now())

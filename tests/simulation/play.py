@@ -22,6 +22,7 @@ from sandbox.stripe.cards import Attempt, Outcome
 from sandbox.stripe.store import Json, Space
 from sandbox.stripe.world import Settings, World
 from services.handshake.service import HANDLED_TYPES
+from services.merchants.joining import FIRST_HUNT
 from services.tasks import service as tasks
 from tests.simulation import judge, letters
 from tests.simulation.chance import Streams, seeded
@@ -146,7 +147,7 @@ class Play:
                 session,
                 kind="hunt",
                 merchant_id=self.merchant,
-                payload={"trigger": "connect", "backfill_billing": True},
+                payload=FIRST_HUNT,
             )
         self.wire = Wire(self.world, self.ledger, self.streams("wire"))
         self.wire.repeat = chance.choice((0.02, 0.05, 0.3))

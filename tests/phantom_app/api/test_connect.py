@@ -92,7 +92,7 @@ class TestTheStory:
         assert (user["email"], user["email_verified_at"], user["password_hash"]) == ("owner@shop.example", None, None)
         assert [row["role"] for row in rows["memberships"]] == ["owner"]
         task = rows["scheduled_tasks"][0]
-        assert (task["kind"], task["merchant_id"], task["payload"]) == ("hunt", merchant["id"], {"trigger": "connect"})
+        assert (task["kind"], task["merchant_id"], task["payload"]) == ("hunt", merchant["id"], joining.FIRST_HUNT)
         principal = resolve_session(browser.cookies["phantom_session"])
         assert principal is not None
         assert (principal.merchant_id, principal.role, principal.method) == (merchant["id"], Role.OWNER, "connect")
