@@ -6,7 +6,8 @@ sender, and what comes there is signed with that merchant's secret and can speak
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -22,6 +23,7 @@ from phantom_app.api.gathering import Gathering
 from phantom_app.api.sender_keys import SenderKeys
 from services.handshake import service, svix
 from services.handshake.errors import EndpointDisabledError, NotAnEventError, SignatureError
+from services.handshake.schemas import SenderEvent
 from services.integrations.twilio import is_genuine
 from services.messaging import suppression
 from services.messaging.addresses import BadAddressError, number
@@ -48,6 +50,7 @@ class _Told:
     merchant_id: str
     body: bytes
     number: str = ""
+    stops: bool = False
 
 
 @router.post(RESEND_PATH)
@@ -131,7 +134,8 @@ def _reply_told(sid: str, form: Mapping[str, Sequence[str]], merchant_id: str) -
     if not asked:
         return None
     body = _json({"from": sender, "asks": asked})
-    return _Told(service.TWILIO, f"{merchant_id or '-'}:{sid}:reply", texts.REPLY, merchant_id, body, sender)
+    name = f"{merchant_id or '-'}:{sid}:reply"
+    return _Told(service.TWILIO, name, texts.REPLY, merchant_id, body, sender, stops=asked == texts.STOP)
 
 
 def _one(form: Mapping[str, Sequence[str]], name: str) -> str:
@@ -167,27 +171,42 @@ async def _body(request: Request, longest: int) -> bytes:
 
 
 def _store(items: Sequence[_Told]) -> list[bool]:
-    """In one transaction, in the order of their ids: two processes with the same deliveries must not deadlock."""
-    new: dict[int, bool] = {}
+    """In one transaction for all, and one for each merchant somebody said STOP to: which takes effect here and now."""
     with db.system_session() as session:
-        for place in sorted(range(len(items)), key=lambda each: (items[each].source, items[each].delivery_id)):
-            told = items[place]
-            merchants = [told.merchant_id] if told.merchant_id else suppression.texted_merchants(session, told.number)
-            stored = [
-                service.store_sender_event(
-                    session,
-                    told.delivery_id if told.merchant_id else f"{told.delivery_id}:{merchant_id}",
-                    told.kind,
-                    merchant_id,
-                    told.body,
-                    told.source,
-                )
-                for merchant_id in merchants
-            ]
-            new[place] = any(stored)
-    if any(new.values()):
+        concerned = suppression.texted_merchants(session, {told.number for told in items if not told.merchant_id})
+        events = [_events(told, concerned.get(told.number, [])) for told in items]
+        is_new = service.store_sender_events(session, [each for of_one in events for each in of_one])
+    _hear_stops(
+        (told, each) for told, of_one in zip(items, events, strict=True) for each in of_one if each.id in is_new
+    )
+    new = {name for name, fresh in is_new.items() if fresh}
+    if is_new:
         queue.announce_work()
-    return [new[place] for place in range(len(items))]
+    return [_take(new, of_one) for of_one in events]
+
+
+def _events(told: _Told, concerned: Sequence[str]) -> list[SenderEvent]:
+    if told.merchant_id:
+        return [SenderEvent(told.source, told.delivery_id, told.kind, told.merchant_id, told.body)]
+    return [SenderEvent(told.source, f"{told.delivery_id}:{each}", told.kind, each, told.body) for each in concerned]
+
+
+def _hear_stops(waiting: Iterable[tuple[_Told, SenderEvent]]) -> None:
+    """Of events that nobody has handled yet: their tasks may wait behind thousands, and a text before them."""
+    numbers: dict[str, set[str]] = defaultdict(set)
+    for told, event in waiting:
+        if told.stops:
+            numbers[event.merchant_id].add(told.number)
+    for merchant_id, stopped in numbers.items():
+        with db.tenant_session(merchant_id) as session:
+            suppression.hear_stops(session, merchant_id, stopped)
+
+
+def _take(new: set[str], events: Sequence[SenderEvent]) -> bool:
+    """Whether one of these is new; of the same event twice in a batch the first alone."""
+    mine = {event.id for event in events} & new
+    new -= mine
+    return bool(mine)
 
 
 gathering: Gathering[_Told] = Gathering(_store)

@@ -42,18 +42,26 @@ order by id
 on conflict (key) do nothing
 """
 
-_STORE_ONE = text("""
-with fresh as (
+# Rows come sorted for the same reason. The last part reads what was there before this statement.
+_STORE_SENDERS = text("""
+with incoming as (
+    select * from unnest(cast(:ids as text[]), cast(:sources as text[]), cast(:types as text[]),
+        cast(:merchants as text[]), cast(:payloads as bytea[])) as event (id, source, type, merchant_id, payload)
+), fresh as (
     insert into processed_events (id, source, type, merchant_id, livemode, payload, received_at, outcome)
-    values (:id, :source, :type, :merchant_id, :livemode, :payload, :now, '')
+    select id, source, type, merchant_id, :livemode, payload, :now, '' from incoming order by id
     on conflict (id) do nothing
-    returning id
+    returning id, merchant_id
+), follow_ups as (
+    insert into scheduled_tasks (state, kind, key, merchant_id, payload, priority, run_at, correlation_id, created_at)
+    select 'pending', 'handle_event', 'event:' || id, merchant_id, jsonb_build_object('event_id', id), :priority, :now,
+        left(id, 64), :now
+    from fresh order by id
+    on conflict (key) do nothing
 )
-insert into scheduled_tasks (state, kind, key, merchant_id, payload, priority, run_at, correlation_id, created_at)
-select 'pending', 'handle_event', 'event:' || id, :merchant_id, jsonb_build_object('event_id', id), :priority, :now,
-    left(id, 64), :now
-from fresh
-on conflict (key) do nothing
+select id, true as is_new from fresh
+union all
+select known.id, false from processed_events known join incoming using (id) where known.handled_at is null
 """)
 
 _SWEEP = text("""
@@ -106,9 +114,9 @@ async def store(connection: AsyncConnection[Any], rows: Sequence[Row], now: date
     return cursor.rowcount
 
 
-def store_one(session: Session, values: dict[str, Any]) -> bool:
-    """Store one event with its task; False when it was known."""
-    return bool(session.execute(_STORE_ONE, values).rowcount)  # type: ignore[attr-defined]  # CursorResult
+def store_sender_events(session: Session, columns: dict[str, Any]) -> dict[str, bool]:
+    """Store events with their tasks; by id whether it is new, of those that nobody has handled yet."""
+    return {row.id: row.is_new for row in session.execute(_STORE_SENDERS, columns)}
 
 
 def get_event(session: Session, event_id: str) -> ProcessedEvent | None:

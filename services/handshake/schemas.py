@@ -20,3 +20,22 @@ class IncomingEvent:
     object: dict[str, Any] = field(default_factory=dict)
     previous_attributes: dict[str, Any] = field(default_factory=dict)
     api_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SenderEvent:
+    """What a provider tells of a merchant's messages; `body` is a JSON object whose `data` the handler gets.
+
+    `name` is the provider's, or made of the provider's: the same at each repetition. The body's signature was checked.
+    """
+
+    source: str
+    name: str
+    type: str
+    merchant_id: str
+    body: bytes = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        """Under which it is stored."""
+        return f"{self.source}:{self.name}"

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from core.config import settings
 from models.work import ProcessedEvent
 from services.handshake import repository
 from services.handshake.errors import NotAnEventError
-from services.handshake.schemas import IncomingEvent
+from services.handshake.schemas import IncomingEvent, SenderEvent
 
 EVENT_PRIORITY = 10
 SENDER_PRIORITY = 0  # what becomes of a mail may wait for what becomes of money
@@ -102,25 +103,22 @@ def read_envelope(raw: bytes) -> Envelope:
     return Envelope(identifier, kind, account, event.get("livemode") is True)
 
 
-def store_sender_event(
-    session: Session, delivery_id: str, kind: str, merchant_id: str, raw: bytes, source: str = RESEND
-) -> bool:
-    """Store what a provider tells of one of a merchant's messages, with its task; False for a repetition.
-
-    `raw` is a JSON object whose `data` the handler gets. System login only; the caller commits before it answers. The
-    body must have passed its signature.
+def store_sender_events(session: Session, events: Sequence[SenderEvent]) -> dict[str, bool]:
+    """Store what providers tell, each with its task, in one statement: by id, of those nobody has handled yet, whether
+    it is new. A repetition of what was handled is missing. System login only; the caller commits before it answers.
     """
-    values = {
-        "id": f"{source}:{delivery_id}",
-        "source": source,
-        "type": kind,
-        "merchant_id": merchant_id,
-        "livemode": settings().livemode,
-        "payload": raw,
-        "now": clock.now(),
-        "priority": SENDER_PRIORITY,
+    if not events:
+        return {}
+    ordered = sorted(events, key=lambda event: event.id)  # as all who store, so that nobody deadlocks
+    columns = {
+        "ids": [event.id for event in ordered],
+        "sources": [event.source for event in ordered],
+        "types": [event.type for event in ordered],
+        "merchants": [event.merchant_id for event in ordered],
+        "payloads": [event.body for event in ordered],
     }
-    return repository.store_one(session, values)
+    values = {"livemode": settings().livemode, "now": clock.now(), "priority": SENDER_PRIORITY}
+    return repository.store_sender_events(session, columns | values)
 
 
 def get_event(session: Session, event_id: str) -> ProcessedEvent | None:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, func, update
+from sqlalchemy import select as any_select  # SQLModel types four columns at most
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
@@ -14,6 +15,21 @@ from models.sending import Consent
 
 PROVIDER_MEMORY = timedelta(hours=24)
 """For how long a provider of mail knows an idempotency key."""
+STOP_HEARD = "stop_heard"
+"""The reason of a suppression whose STOP is stored and not yet acted on: no ghost of theirs says so yet."""
+class Unsettled(NamedTuple):
+    """A slot that is on its way, or that a provider refused. `taken`: the provider had accepted it before it failed."""
+
+    ghost_id: str
+    step: int
+    state: str
+    channel: str
+    taken: bool
+
+
+_UNSETTLED: tuple[Any, ...] = (
+    Message.ghost_id, Message.step, Message.state, Message.channel, Message.provider_message_id != "",
+)  # fmt: skip
 _NEVER_WENT = (MessageState.PLANNED, MessageState.SKIPPED, MessageState.FAILED)
 
 
@@ -66,12 +82,22 @@ def latest_text_to(session: Session, merchant_id: str, number: str) -> Message |
     ).first()
 
 
+def customers_texted(session: Session, merchant_id: str, number: str) -> list[str]:
+    """Whose ghosts text messages to a number were about, while it is known that they went there."""
+    statement = (
+        select(Message.customer_id)
+        .where(Message.merchant_id == merchant_id, Message.recipient == number, Message.channel == Channel.SMS)
+        .distinct()
+    )
+    return sorted(customer_id for customer_id in session.exec(statement) if customer_id)
+
+
 def delete_suppression(
-    session: Session, merchant_id: str, channel: Channel, address_hashes: Sequence[str], reason: str
+    session: Session, merchant_id: str, channel: Channel, address_hashes: Sequence[str], reasons: Sequence[str]
 ) -> bool:
-    """Lift a suppression of this reason; False where there was none."""
+    """Lift a suppression of one of these reasons; False where there was none."""
     own = (col(Suppression.merchant_id) == merchant_id, col(Suppression.channel) == channel)
-    wanted = (col(Suppression.address_hash).in_(address_hashes), col(Suppression.reason) == reason)
+    wanted = (col(Suppression.address_hash).in_(address_hashes), col(Suppression.reason).in_(reasons))
     gone = session.execute(delete(Suppression).where(*own, *wanted).returning(col(Suppression.address_hash)))
     return gone.first() is not None
 
@@ -92,7 +118,7 @@ def empty_of_ghosts(session: Session, merchant_id: str, ghost_ids: Sequence[str]
         delete(LinkToken).where(col(LinkToken.merchant_id) == merchant_id, col(LinkToken.message_id).in_(of_them))
     )
     session.connection().execute(
-        update(Message).where(*theirs).values(recipient=None, html="", plain="", unsubscribe_url="", reason="")
+        update(Message).where(*theirs).values(recipient=None, subject="", html="", plain="", unsubscribe_url="", reason="")
     )
 
 
@@ -177,24 +203,34 @@ def list_written(
     return [(customer_id, moment) for customer_id, moment in rows if moment > since]
 
 
-def list_slots(
-    session: Session, merchant_id: str, ghost_ids: Sequence[str], states: Sequence[MessageState]
-) -> list[tuple[str, int, str]]:
-    """(ghost, step, state) of these ghosts' messages that are in one of the states."""
+def list_unsettled(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> Sequence[Unsettled]:
+    """These ghosts' messages that are on their way, or that a provider refused."""
     if not ghost_ids:
         return []
-    rows = session.exec(
-        select(Message.ghost_id, Message.step, Message.state).where(
-            Message.merchant_id == merchant_id,
+    rows = session.execute(
+        any_select(*_UNSETTLED).where(
+            col(Message.merchant_id) == merchant_id,
             is_one_of(col(Message.ghost_id), ghost_ids),
-            col(Message.state).in_(states),
+            col(Message.state).in_((MessageState.FAILED, MessageState.SENDING)),
         )
     )
-    return [(ghost_id, step, state) for ghost_id, step, state in rows]
+    return list(map(Unsettled._make, rows))
 
 
 def add_suppression(session: Session, row: dict[str, Any]) -> bool:
-    """Suppress an address; False when it already was."""
+    """Suppress an address; False when it already was. A STOP that was only heard so far is new to who acts on it."""
     table = Suppression.__table__  # type: ignore[attr-defined]
-    statement = insert(Suppression).values(row).on_conflict_do_nothing().returning(table.c.merchant_id)
-    return session.execute(statement).first() is not None
+    statement = insert(Suppression).values(row)
+    statement = statement.on_conflict_do_update(
+        index_elements=[table.c.merchant_id, table.c.channel, table.c.address_hash],
+        set_={"reason": statement.excluded.reason},
+        where=col(Suppression.reason) == STOP_HEARD,
+    )
+    return session.execute(statement.returning(table.c.merchant_id)).first() is not None
+
+
+def add_heard_stops(session: Session, merchant_id: str, address_hashes: Sequence[str], now: datetime) -> None:
+    """Suppress these numbers where they are not yet; sorted, because others may add the same."""
+    values = {"merchant_id": merchant_id, "channel": Channel.SMS, "reason": STOP_HEARD, "created_at": now}
+    rows = [{**values, "address_hash": each} for each in sorted(set(address_hashes))]
+    session.execute(insert(Suppression).values(rows).on_conflict_do_nothing())

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Collection
 
 from sqlmodel import Session
 
@@ -19,7 +20,8 @@ def lift(session: Session, merchant_id: str, channel: Channel, address: str, rea
     """Write to an address again that was suppressed for this reason alone. False where it was not."""
     keys = lasting_keys(session, Purpose.SUPPRESSIONS)
     hashes = [links.address_hash(key, merchant_id, channel, address) for key in keys]
-    return repository.delete_suppression(session, merchant_id, channel, hashes, reason)
+    reasons = (reason, repository.STOP_HEARD) if channel is Channel.SMS else (reason,)  # whichever came first
+    return repository.delete_suppression(session, merchant_id, channel, hashes, reasons)
 
 
 def remember_texted(session: Session, merchant_id: str, number: str) -> None:
@@ -27,10 +29,24 @@ def remember_texted(session: Session, merchant_id: str, number: str) -> None:
     senders.add_texted(session, _number_hash(derive_key(Purpose.SUPPRESSIONS), number), merchant_id, clock.now())
 
 
-def texted_merchants(session: Session, number: str) -> list[str]:
-    """Whom a reply to the platform's number concerns: every merchant in whose name it wrote there. System session."""
-    keys = lasting_keys(session, Purpose.SUPPRESSIONS)
-    return senders.list_texted(session, [_number_hash(key, number) for key in keys])
+def texted_merchants(session: Session, numbers: Collection[str]) -> dict[str, list[str]]:
+    """Whom replies to the platform's number concern: by number, the merchants in whose name it wrote there.
+
+    System session.
+    """
+    keys = lasting_keys(session, Purpose.SUPPRESSIONS) if numbers else ()
+    whose = {_number_hash(key, number): number for number in numbers for key in keys}
+    found: dict[str, set[str]] = {number: set() for number in numbers}
+    for number_hash, merchant_id in senders.list_texted(session, list(whose)):
+        found[whose[number_hash]].add(merchant_id)
+    return {number: sorted(merchants) for number, merchants in found.items()}
+
+
+def hear_stops(session: Session, merchant_id: str, numbers: Collection[str]) -> None:
+    """Nobody at these numbers gets a text from this commit on; what else follows from a STOP is its event's task."""
+    key = derive_key(Purpose.SUPPRESSIONS)
+    hashes = [links.address_hash(key, merchant_id, Channel.SMS, number) for number in numbers]
+    repository.add_heard_stops(session, merchant_id, hashes, clock.now())
 
 
 def _number_hash(key: bytes, number: str) -> str:

@@ -14,6 +14,7 @@ from services.messaging import repository as messages
 from services.recovery import delivery, optout, outreach
 
 STATUS, REPLY = "sms.status", "sms.reply"
+STOP, START = "STOP", "START"
 # Twilio's default words (twilio.com/docs: "Twilio support for opt-out keywords"), case and full stops aside.
 STOP_WORDS = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"})
 START_WORDS = frozenset({"START", "UNSTOP", "YES"})
@@ -30,10 +31,10 @@ _EDGES = re.compile(r"^[\s\W_]+|[\s\W_]+$")
 def asks(body: str, opt_out_type: str = "") -> str:
     """`STOP` or `START` where a reply asks for it, else empty. Twilio names it itself where it has words of its own."""
     told = opt_out_type.strip().upper()
-    if told in ("STOP", "START"):
+    if told in (STOP, START):
         return told
     word = _EDGES.sub("", body).upper()
-    return "STOP" if word in STOP_WORDS else "START" if word in START_WORDS else ""
+    return STOP if word in STOP_WORDS else START if word in START_WORDS else ""
 
 
 def handle(merchant_id: str, kind: str, data: dict[str, Any]) -> str:
@@ -44,7 +45,7 @@ def handle(merchant_id: str, kind: str, data: dict[str, Any]) -> str:
 
 
 def _reply(merchant_id: str, number: str, asked: str) -> str:
-    act, word = (optout.stop_texts, "stopped") if asked == "STOP" else (optout.start_texts, "started")
+    act, word = (optout.stop_texts, "stopped") if asked == STOP else (optout.start_texts, "started")
     with db.tenant_session(merchant_id) as session:
         return word if act(session, merchant_id, number) else "already_known"
 

@@ -8,6 +8,7 @@ from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
+from core.rows import is_one_of
 from models.messaging import Channel
 from models.sending import MerchantSender, SenderAddress, SenderState, TextedNumber
 
@@ -74,7 +75,9 @@ def add_texted(session: Session, number_hash: str, merchant_id: str, now: dateti
     session.execute(insert(TextedNumber).values(values).on_conflict_do_nothing())
 
 
-def list_texted(session: Session, number_hashes: Sequence[str]) -> list[str]:
-    """The merchants that wrote to a number, each once."""
-    query = select(TextedNumber.merchant_id).where(col(TextedNumber.number_hash).in_(number_hashes)).distinct()
-    return sorted(session.exec(query).all())
+def list_texted(session: Session, number_hashes: Sequence[str]) -> list[tuple[str, str]]:
+    """(number, merchant) of those that merchants wrote to."""
+    if not number_hashes:
+        return []
+    query = select(TextedNumber.number_hash, TextedNumber.merchant_id)
+    return list(session.exec(query.where(is_one_of(col(TextedNumber.number_hash), number_hashes))).all())

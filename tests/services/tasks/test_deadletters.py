@@ -7,6 +7,7 @@ import pytest
 from core import db
 from jobs import janitor
 from services.handshake import service as handshake
+from services.handshake.schemas import SenderEvent
 from services.tasks import deadletters, service
 from services.tasks.errors import TaskNotFoundError
 from tests.services.tasks.support import claim, put, row, rows, states
@@ -78,8 +79,12 @@ class TestDeleting:
     @pytest.mark.parametrize("session_of", [lambda: db.tenant_session("m1"), db.system_session])
     def test_an_event_laid_aside_is_handled_emptied_and_never_comes_back(self, clock, session_of):
         with db.system_session() as session:
-            for name, merchant in (("mine", "m1"), ("other", "m2")):
-                handshake.store_sender_event(session, name, "email.bounced", merchant, b'{"to": "ada@example.com"}')
+            told = b'{"to": "ada@example.com"}'
+            events = [
+                SenderEvent("resend", name, "email.bounced", whose, told)
+                for name, whose in (("mine", "m1"), ("other", "m2"))
+            ]
+            handshake.store_sender_events(session, events)
         tasks = {task.payload["event_id"]: task for task in claim()}
         with db.system_session() as session:
             service.fail(session, tasks["resend:mine"], "it broke", chance=lambda: 0.5, final=True)
@@ -98,7 +103,7 @@ class TestDeleting:
 
     def test_a_merchant_cannot_touch_another_ones_event(self):
         with db.system_session() as session:
-            handshake.store_sender_event(session, "theirs", "email.bounced", "m2", b"{}")
+            handshake.store_sender_events(session, [SenderEvent("resend", "theirs", "email.bounced", "m2", b"{}")])
         task_id = put("handle_event", merchant_id="m1", payload={"event_id": "resend:theirs"}, priority=99)
         [task] = claim(1)
         with db.system_session() as session:
