@@ -6,6 +6,7 @@ from typing import Any
 
 from core import db, metrics
 from core.crash_points import crash_point
+from jobs.turns import await_turn
 from models.messaging import Channel
 from services.integrations.carriers import (
     KeyRefusedError,
@@ -23,14 +24,14 @@ from services.integrations.stripe.errors import (
     StripeRateLimitedError,
     StripeUnavailableError,
 )
-from services.integrations.stripe.parsing import INVOICE_EXPAND, UnreadableInvoiceError, parse_invoice
+from services.integrations.stripe.parsing import UnreadableInvoiceError
 from services.messaging import suppression
 from services.messaging.addresses import masked
 from services.messaging.senders import pace
 from services.messaging.senders import service as senders
 from services.messaging.senders.carriers import Carrier
 from services.messaging.senders.schemas import OutgoingMessage
-from services.recovery import handover, outreach
+from services.recovery import fresh, handover, outreach
 from services.tasks.errors import Retry
 from services.tasks.schemas import ClaimedTask
 
@@ -42,18 +43,19 @@ log = logging.getLogger(__name__)
 
 
 def run(task: ClaimedTask) -> dict[str, Any]:
-    """The task of kind `send_message`: `{"ghost_id", "step"}`."""
+    """The task of kind `send_message`: `{"ghost_id", "step", "channel"}`; step 0: of a charge that has not failed."""
     merchant_id, ghost_id, step = task.tenant, str(task.payload["ghost_id"]), int(task.payload["step"])
-    channel, who = Channel.EMAIL, f"{merchant_id}:{ghost_id}:{step}"  # most are mails; what it is, planning says
+    who = f"{merchant_id}:{ghost_id}:{step}"
+    channel = Channel(task.payload.get("channel", Channel.EMAIL))  # as it was planned; whether it still is, planning says below
     try:
         with db.tenant_session(merchant_id) as session:
-            invoice_id = outreach.invoice_of(session, merchant_id, ghost_id)
-            carrier = senders.sender_for(session, merchant_id, channel) if invoice_id else None
-            stripe = client_for(session, merchant_id) if invoice_id else None
-        if invoice_id is None or stripe is None:
+            subject = fresh.subject_of(session, merchant_id, ghost_id, step)
+            carrier = senders.sender_for(session, merchant_id, channel) if subject else None
+            stripe = client_for(session, merchant_id) if subject else None
+        if subject is None or stripe is None:
             return _held(merchant_id, ghost_id, step, "the ghost takes no message any more")
-        _await_turn(carrier, who)
-        fresh = parse_invoice(stripe.retrieve_invoice(invoice_id, INVOICE_EXPAND))
+        await_turn(carrier, merchant_id, who)
+        seen = fresh.look(stripe, subject)
     except (StripeRateLimitedError, StripeUnavailableError) as error:
         raise Retry(after=BUSY_PAUSE, reason=error.code) from error
     except (
@@ -65,7 +67,7 @@ def run(task: ClaimedTask) -> dict[str, Any]:
     ) as error:
         return _held(merchant_id, ghost_id, step, error.title.lower())
     with db.tenant_session(merchant_id) as session:
-        prepared = outreach.prepare(session, merchant_id, ghost_id, step, fresh)
+        prepared = outreach.prepare(session, merchant_id, ghost_id, step, seen)
     if prepared.not_before is not None:
         raise Retry(at=prepared.not_before, reason="quiet_hours")
     if prepared.message is None:
@@ -90,23 +92,13 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         return _held(merchant_id, ghost_id, step, NOT_TWICE)
 
 
-def _await_turn(carrier: Carrier | None, who: str) -> None:
-    """Come back later while the sender is paused or its provider's rate is used up: no worker stands and waits."""
-    if carrier is None:
-        return
-    if carrier.paused:
-        raise Retry(after=senders.LOOK_AGAIN, reason=senders.PAUSED)
-    seconds = pace.turn(carrier.key_print, who, carrier.rate)
-    if seconds > 0:
-        raise Retry(after=timedelta(seconds=seconds), reason="sender_rate")
-
-
 def _await_turn_of(prepared: outreach.Prepared, message: OutgoingMessage, carrier: Carrier | None, who: str) -> None:
-    """The same once planning chose another channel: the slot is free again while it waits."""
+    """The turn, once planning chose another channel: the slot is free again while it waits."""
     try:
-        _await_turn(carrier, who)
-    except Retry as asked:
-        _postpone(prepared, message, asked.after or timedelta(), asked.reason)
+        await_turn(carrier, message.merchant_id, who)
+    except Retry:
+        _take_back(prepared, message)
+        raise
 
 
 def _carrier_of(message: OutgoingMessage) -> Carrier | None:
@@ -176,11 +168,16 @@ def _pause_sender(message: OutgoingMessage, carrier: Carrier, reason: str) -> No
 
 
 def _postpone(prepared: outreach.Prepared, message: OutgoingMessage, pause: timedelta, reason: str) -> None:
-    """Certainly not sent: an intent of this very run is undone, so that any sender may take it up. Always raises."""
+    """Certainly not sent, and to be tried again. Always raises."""
+    _take_back(prepared, message)
+    raise Retry(after=pause, reason=reason)
+
+
+def _take_back(prepared: outreach.Prepared, message: OutgoingMessage) -> None:
+    """Undo the intent of this very run, which nobody has seen: any sender may take the message up then."""
     if prepared.fresh:
         with db.tenant_session(message.merchant_id) as session:
             handover.take_back(session, message.merchant_id, message.message_id)
-    raise Retry(after=pause, reason=reason)
 
 
 def _refused(message: OutgoingMessage, error: MessageRefusedError) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from core.errors import NotFoundError
 from models.messaging import Channel
 from phantom_app import live, routes, runtime
 from phantom_app.guard import allow, principal
-from phantom_app.state import formats
+from phantom_app.state import formats, words
 from phantom_app.state.access import as_tenant, identifier
 from phantom_app.state.paging import Numbered, turned_by
 from services.identity.permissions import Permission
@@ -50,7 +50,7 @@ def coming_view(ghost_id: str, message: ahead.Coming) -> ComingView:
         ghost_id=ghost_id,
         step=message.step,
         subject=message.subject,
-        about=f"Message {message.step} · {_CHANNELS[message.channel]} · {message.recipient}",
+        about=f"{words.plain(message.name)} · {_CHANNELS[message.channel]} · {message.recipient}",
         when=formats.local(message.local),
         zone=str(message.local.tzinfo).rpartition("/")[2].replace("_", " "),
         reason=message.reason,

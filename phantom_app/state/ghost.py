@@ -16,6 +16,7 @@ from phantom_app.state.recoveries import NOBODY, GhostView, ghost_view
 from services.identity.permissions import Permission
 from services.manual_tasks import service as manual_tasks
 from services.messaging.schemas import MessageView
+from services.messaging.wording import called
 from services.recovery import charges
 from services.recovery import service as recovery
 from services.recovery.charges import CardAttempts
@@ -63,7 +64,7 @@ def letter(message: MessageView, now: datetime) -> Letter:
         ghost_id=message.ghost_id,
         subject=message.subject or "(no subject)",
         recipient=message.recipient or "recipient removed",
-        about=f"Message {message.step} · {words.plain(message.channel)} · {about}",
+        about=f"{words.plain(called(message.template, message.step))} · {words.plain(message.channel)} · {about}",
         state=state,
         tone=tone,
         reason=message.reason,

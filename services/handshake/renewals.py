@@ -15,13 +15,14 @@ from models.ghost import FoundVia
 from services.handshake.schemas import IncomingEvent
 from services.integrations.stripe.client import ScopedStripe, client_for
 from services.integrations.stripe.parsing import subscription_of
-from services.integrations.stripe.reading import identifier, money
+from services.integrations.stripe.reading import identifier, mapping, money
 from services.integrations.stripe.renewals import RENEWAL_EXPAND, RenewalFacts, parse_renewal
 from services.recovery import impending, impending_repository
 from services.recovery.work import merchant_context
 
 _OF_ONE_CUSTOMER = {"limit": 100, "expand": [f"data.{path}" for path in RENEWAL_EXPAND]}
 _NEAR = timedelta(days=1)
+_GIVEN = timedelta(days=1)
 
 
 def upcoming(event: IncomingEvent) -> str:
@@ -52,7 +53,47 @@ def look_again(event: IncomingEvent) -> str:
     if not subscription_ids:
         return "no_ghost"
     client = _client(event.merchant_id)
+    _prefer_new_card(event, client)
     return _watch(event.merchant_id, [_read(client, each) for each in subscription_ids])
+
+
+def _prefer_new_card(event: IncomingEvent, client: ScopedStripe) -> None:
+    """Put a card that a customer gave after a message about a coming charge where Stripe looks for it first.
+
+    The portal makes it the customer's default, and a subscription with a card of its own would still be charged from
+    that one. Only for who followed the message's link within the last day: any other new card may be meant for
+    anything.
+    """
+    customer_id, method_id = _given(event)
+    if customer_id is None or method_id is None:
+        return
+    with db.tenant_session(event.merchant_id) as session:
+        since = clock.now() - _GIVEN
+        asked = impending_repository.followed_of_customer(session, event.merchant_id, customer_id, since)
+    for subscription_id in asked:
+        _prefer(client, subscription_id, method_id)
+
+
+def _given(event: IncomingEvent) -> tuple[str | None, str | None]:
+    """Customer and card, where one was saved or made the default."""
+    if event.type == "payment_method.attached":
+        return identifier(event.object.get("customer")), identifier(event.object)
+    if event.type == "customer.updated":
+        chosen = mapping(event.object.get("invoice_settings")).get("default_payment_method")
+        return identifier(event.object), identifier(chosen)
+    return None, None
+
+
+def _prefer(client: ScopedStripe, subscription_id: str, method_id: str) -> None:
+    """Safe to repeat. A late event names a card that is the customer's default no longer: then nothing is changed."""
+    found = client.retrieve_subscription(subscription_id, ("customer",))
+    own = identifier(found.get("default_payment_method"))
+    settings = mapping(mapping(found.get("customer")).get("invoice_settings"))
+    if own in (None, method_id) or identifier(settings.get("default_payment_method")) != method_id:
+        return
+    client.set_subscription_default_payment_method(
+        subscription_id, method_id, idempotency_key=f"prefer:{subscription_id}:{own}:{method_id}"
+    )
 
 
 def _at_risk(event: IncomingEvent) -> list[str]:

@@ -1,10 +1,11 @@
-"""Where a message finds its place: inside the allowed hours, at the preferred one, and within the week's limit. Pure."""
+"""Where a message finds its place: inside allowed hours, at the preferred one, within the week's limit. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from services.merchants.policies import RecoveryPolicy
 from services.messaging.advice import Hour
+from services.messaging.history import HOLD, History
 from services.messaging.hours import at_hour, within_hours, zones_for
 
 WEEK = timedelta(days=7)
@@ -47,3 +48,36 @@ def in_words(at: datetime, country: str, default_zone: str, hour: Hour | None) -
     if hour is not None and at.astimezone(zones[0]).hour == hour.hour:
         return hour.why
     return "when it is daytime in the whole country" if len(zones) > 1 else "in the customer's daytime"
+
+
+def within_limits(
+    at: datetime, why: str, history: History, policy: RecoveryPolicy, now: datetime
+) -> tuple[datetime, str, bool]:
+    """`at` put off while a fresh look holds it, and until the week has a place; why, and whether it had none."""
+    if history.held:
+        at, why = max(at, now + HOLD), f"Held: {history.held}."
+    place = free(at, history.week, policy.messages_per_customer_week)
+    limited = place > at
+    if limited and not history.held:
+        most = policy.messages_per_customer_week
+        why = (
+            f"This customer gets at most {most} {'message' if most == 1 else 'messages'} a week: it waits for a place."
+        )
+    return place, why, limited
+
+
+def by_day(
+    at: datetime,
+    why: str,
+    history: History,
+    policy: RecoveryPolicy,
+    now: datetime,
+    default_zone: str,
+    hour: Hour | None,
+) -> tuple[datetime, str]:
+    """`at` moved to where a message may be read, and why in a sentence."""
+    due = now if history.planned_at is not None and history.planned_at <= now else None
+    at = settled(at, history.country, history.week, policy, due, default_zone, hour.hour if hour else None)
+    words = in_words(at, history.country, default_zone, hour)
+    ending = f" Then {words}." if why.endswith(".") else f", {words}."
+    return at, why + ending

@@ -17,6 +17,8 @@ PROVIDER_MEMORY = timedelta(hours=24)
 """For how long a provider of mail knows an idempotency key."""
 STOP_HEARD = "stop_heard"
 """The reason of a suppression whose STOP is stored and not yet acted on: no ghost of theirs says so yet."""
+
+
 class Unsettled(NamedTuple):
     """A slot that is on its way, or that a provider refused. `taken`: the provider had accepted it before it failed."""
 
@@ -92,6 +94,16 @@ def customers_texted(session: Session, merchant_id: str, number: str) -> list[st
     return sorted(customer_id for customer_id in session.exec(statement) if customer_id)
 
 
+def customers_texted(session: Session, merchant_id: str, number: str) -> list[str]:
+    """Whose ghosts text messages to a number were about, while it is known that they went there."""
+    statement = (
+        select(Message.customer_id)
+        .where(Message.merchant_id == merchant_id, Message.recipient == number, Message.channel == Channel.SMS)
+        .distinct()
+    )
+    return sorted(customer_id for customer_id in session.exec(statement) if customer_id)
+
+
 def delete_suppression(
     session: Session, merchant_id: str, channel: Channel, address_hashes: Sequence[str], reasons: Sequence[str]
 ) -> bool:
@@ -118,7 +130,9 @@ def empty_of_ghosts(session: Session, merchant_id: str, ghost_ids: Sequence[str]
         delete(LinkToken).where(col(LinkToken.merchant_id) == merchant_id, col(LinkToken.message_id).in_(of_them))
     )
     session.connection().execute(
-        update(Message).where(*theirs).values(recipient=None, subject="", html="", plain="", unsubscribe_url="", reason="")
+        update(Message)
+        .where(*theirs)
+        .values(recipient=None, subject="", html="", plain="", unsubscribe_url="", reason="")
     )
 
 

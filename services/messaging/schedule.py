@@ -3,78 +3,53 @@
 What decides, in this order: consent and suppression · fresh state · the merchant's pause · holdout · caps · quiet
 hours · Golden Hour, or the hold the merchant set · the Oracle's hour. The first that says no gives the reason; those
 that only make it later add theirs. `together` does the same for the ghosts of one customer, who share the week's
-places, and `forward` plays it on as if nothing else happened.
+places, and `forward` plays it on as if nothing else happened. What is said once and no more, before a charge that may
+fail and to who told their bank to stop, is in `once`.
 """
 
 from bisect import insort
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from models.ghost import GhostState, Strategy
 from models.messaging import Channel
 from services.merchants.policies import RecoveryPolicy
+from services.messaging import once, places
 from services.messaging.advice import Hour, Oracle, morning
-from services.messaging.hours import at_hour, within_hours, zones_for
+from services.messaging.history import (
+    CHASED,
+    EXHAUST,
+    HOLD,
+    NO_EMAIL,
+    PROTECTION_STEP,
+    SEND,
+    SMS_IS_OFF,
+    Action,
+    Charge,
+    History,
+)
+from services.messaging.hours import within_hours
+from services.messaging.places import WEEK
 
-SEND = "send_message"
-EXHAUST = "exhaust"
-HOLD = timedelta(hours=6)
-"""How long something waits that only another look at Stripe can free."""
-WEEK = timedelta(days=7)
-CHASED = (GhostState.OPEN, GhostState.CONTACTED, GhostState.CLICKED)
-NO_EMAIL = "Stripe knows no email address of this customer."
-SMS_IS_OFF = "Messages by SMS are off in the recovery policy."
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """What happened so far to a ghost, and what may be done about it. Times are aware UTC.
-
-    `no_email` and `no_sms` say why a channel is closed to this customer; empty where it is open.
-    """
-
-    state: GhostState
-    strategy: Strategy
-    decline_group: str
-    country: str
-    failed_at: datetime
-    """When the charge failed: grace counts from here."""
-    found_at: datetime
-    messages_sent: int
-    last_message_at: datetime | None
-    ghost_id: str = ""
-    no_email: str = ""
-    no_sms: str = SMS_IS_OFF
-    held_out: bool = False
-    held: str = ""
-    """Why a fresh look says that it must wait, though nothing is over: a payment is under way."""
-    released_at: datetime | None = None
-    """When a person released the draft of a message that is theirs to decide."""
-    week: tuple[datetime, ...] = ()
-    """When this customer was written to, about whatever, oldest first; at least the last seven days."""
-    step_refused: bool = False
-    """The provider refused the next step for good: nobody got it, and its slot stays taken."""
-    under_way: bool = False
-    """The next step was handed over, and what came of it is not written down yet."""
-    planned_at: datetime | None = None
-    """When the message that is next stood planned before."""
-
-    @property
-    def step(self) -> int:
-        """The number of the next message."""
-        return self.messages_sent + (2 if self.step_refused else 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """The next thing to do, when, and the sentence that explains it. `name` is empty when nothing is next."""
-
-    name: str
-    at: datetime | None
-    reason: str
-    step: int = 0
-    channel: Channel = Channel.EMAIL
+__all__ = [
+    "CHASED",
+    "EXHAUST",
+    "HOLD",
+    "NO_EMAIL",
+    "PROTECTION_STEP",
+    "SEND",
+    "SMS_IS_OFF",
+    "WEEK",
+    "Action",
+    "Charge",
+    "History",
+    "channel_of",
+    "forward",
+    "may_go",
+    "next_action",
+    "together",
+]
 
 
 def next_action(
@@ -82,17 +57,18 @@ def next_action(
 ) -> Action:
     """What follows for a ghost; never before `now`. `default_zone` is the merchant's, for who has no country."""
     if history.state not in CHASED:
-        return Action("", None, _WHY_NOTHING.get(history.state, "This ghost is closed."))
+        said = once.next_action(history, policy, now, default_zone, oracle)
+        return said or Action("", None, _WHY_NOTHING.get(history.state, "This ghost is closed."))
     ends = history.found_at + policy.window
     silent = _silent(history)
     if silent:
         return Action(EXHAUST, max(ends, now), silent)
-    if nothing := _not_ours(history) or (policy.paused and "Messages are paused in the recovery policy."):
+    if nothing := _not_ours(history) or (policy.paused and once.PAUSED):
         return Action("", None, nothing)
     if history.held_out:
-        return Action(EXHAUST, max(ends, now), "Held out: without messages, to learn what they are worth.")
+        return Action(EXHAUST, max(ends, now), once.HELD_OUT)
     if history.under_way and not history.held:
-        return Action(SEND, max(history.planned_at or now, now), "It is being sent.", history.step, channel_of(history))
+        return Action(SEND, max(history.planned_at or now, now), once.UNDER_WAY, history.step, channel_of(history))
     if history.messages_sent >= policy.messages_per_ghost:
         after = (history.last_message_at or history.found_at) + policy.cooldown
         return Action(EXHAUST, max(min(after, ends), now), "After the last message's cooldown PHANTOM stops asking.")
@@ -156,10 +132,15 @@ def forward(
         played[index].append(actions[index])
         week = tuple(sorted((*present[index].week, now)))
         present = [replace(each, week=week) for each in present]
-        present[index] = replace(
-            present[index], state=GhostState.CONTACTED, messages_sent=actions[index].step, last_message_at=now,
-            step_refused=False, under_way=False, planned_at=None, held="",
-        )  # fmt: skip
+        present[index] = _written(present[index], actions[index].step, now)
+
+
+def _written(history: History, step: int, at: datetime) -> History:
+    """The history of a ghost after this message."""
+    state = GhostState.CONTACTED if history.state in CHASED else history.state
+    return replace(
+        history, state=state, messages_sent=step, last_message_at=at, under_way=False, planned_at=None, held="",
+    )  # fmt: skip
 
 
 def channel_of(history: History) -> Channel:
@@ -168,23 +149,35 @@ def channel_of(history: History) -> Channel:
 
 
 def may_go(
-    channel: Channel, step: int, country: str, policy: RecoveryPolicy, now: datetime, default_zone: str = "UTC"
+    channel: Channel,
+    step: int,
+    country: str,
+    policy: RecoveryPolicy,
+    now: datetime,
+    default_zone: str = "UTC",
+    *,
+    by_day: bool = False,
 ) -> datetime:
-    """When a message that was begun may be handed over, counting quiet hours alone: `now`, or the next daytime."""
-    return within_hours(now, country, policy, default_zone) if _obeys_hours(channel, step, policy) else now
+    """When a message that was begun may be handed over, counting quiet hours alone: `now`, or the next daytime.
+
+    `by_day`: it waits for the day whatever its step and channel.
+    """
+    obeys = by_day or _obeys_hours(channel, step, policy)
+    return within_hours(now, country, policy, default_zone) if obeys else now
 
 
 def _silent(history: History) -> str:
     """Why this customer cannot be written to at all; empty where a way is open."""
     if history.no_email and history.no_sms:
-        # Where SMS was never a question, mail's reason is all there is to say.
-        return history.no_email if history.no_sms == SMS_IS_OFF else f"{history.no_email} {history.no_sms}"
+        # Where SMS was never a question, or is closed for the same reason, mail's is all there is to say.
+        same = history.no_sms in (SMS_IS_OFF, history.no_email)
+        return history.no_email if same else f"{history.no_email} {history.no_sms}"
     return ""
 
 
 def _not_ours(history: History) -> str:
     if history.strategy is Strategy.HIGH_VALUE_MANUAL and not _is_released(history):
-        return "A person decides: it is above the high-value line."
+        return once.A_PERSON_DECIDES
     if history.strategy in (Strategy.STOPPED, Strategy.NONE):
         return "No message: there is nothing to ask for."
     return ""
@@ -208,59 +201,12 @@ def _message(history: History, policy: RecoveryPolicy, now: datetime, default_zo
     else:
         begins = last + policy.cooldown
         why = f"Message {step} of {policy.messages_per_ghost}, {_hours(policy.cooldown)} after the last one"
-    at = max(begins, now)
-    if history.held:
-        at, why = max(at, now + HOLD), f"Held: {history.held}."
-    free = _place(at, history.week, policy.messages_per_customer_week)
-    limited = free > at
-    if limited:
-        most = policy.messages_per_customer_week
-        why = (
-            f"This customer gets at most {most} {'message' if most == 1 else 'messages'} a week: it waits for a place."
-        )
-    at = free
+    at, why, limited = places.within_limits(max(begins, now), why, history, policy, now)
     if first and not limited and not _obeys_hours(channel, step, policy):
         return Action(SEND, at, why + _by(channel, history), step, channel)
-    hour = None if first and not limited else oracle(history.decline_group, history.country)
-    due = history.planned_at is not None and history.planned_at <= now
-    at = _settled(at, history, policy, now if due else None, default_zone, hour.hour if hour else None)
-    words = _when(at, history, default_zone, hour)
-    ending = f" Then {words}." if why.endswith(".") else f", {words}."
-    return Action(SEND, at, why + ending + _by(channel, history), step, channel)
-
-
-def _when(at: datetime, history: History, default_zone: str, hour: Hour | None) -> str:
-    """What is special about the moment, in words: the preferred hour, where it could be had."""
-    zones = zones_for(history.country, default_zone)
-    if hour is not None and at.astimezone(zones[0]).hour == hour.hour:
-        return hour.why
-    return "when it is daytime in the whole country" if len(zones) > 1 else "in the customer's daytime"
-
-
-def _settled(
-    at: datetime, history: History, policy: RecoveryPolicy, due: datetime | None, default_zone: str, hour: int | None
-) -> datetime:
-    """`at` moved into the allowed hours, to the preferred one, and to where the week has a place still.
-
-    A message whose planned moment has come (`due`) was at its hour, whatever made its task late.
-    """
-    cap = policy.messages_per_customer_week
-    while True:
-        legal = within_hours(at, history.country, policy, default_zone)
-        if hour is not None and (due is None or legal > due):
-            legal = at_hour(legal, hour, history.country, policy, default_zone)
-        at = _place(legal, history.week, cap)
-        if at == legal:
-            return at
-
-
-def _place(at: datetime, taken: Sequence[datetime], most: int) -> datetime:
-    """The first moment from `at` on at whose end of seven days fewer than `most` of `taken` (ascending) lie."""
-    while True:
-        inside = [each for each in taken if at - WEEK < each <= at]
-        if len(inside) < most:
-            return at
-        at = inside[-most] + WEEK
+    hour: Hour | None = None if first and not limited else oracle(history.decline_group, history.country)
+    at, why = places.by_day(at, why, history, policy, now, default_zone, hour)
+    return Action(SEND, at, why + _by(channel, history), step, channel)
 
 
 def _obeys_hours(channel: Channel, step: int, policy: RecoveryPolicy) -> bool:

@@ -54,6 +54,7 @@ TEMPLATE_OF_GROUP: dict[str, Template] = {
 # One message and no more; the first two are about a payment that has not failed.
 AHEAD_TEMPLATES = frozenset({Template.CARD_EXPIRES, Template.AHEAD})
 SINGLE_TEMPLATES = AHEAD_TEMPLATES | {Template.STOP}
+_PROTECTION = "the protection message"
 # After two refusals without a reason the strategy turns to another card (FACTS §1), whatever the group says.
 _OF_STRATEGY: dict[tuple[str, str], Template] = {
     ("funds", "card_refresh"): Template.DECLINED,
@@ -105,6 +106,18 @@ def moment_of(step: int, last_step: int) -> Moment:
     if step <= 1:
         return Moment.FIRST
     return Moment.LAST if step >= last_step else Moment.REMINDER
+
+
+def called(template: str, step: int) -> str:
+    """A message as a merchant reads of it in a sentence; what is said once has a name and no number."""
+    return _CALLED.get(template) or f"message {step}"
+
+
+_CALLED = {
+    Template.CARD_EXPIRES.value: _PROTECTION,
+    Template.AHEAD.value: _PROTECTION,
+    Template.STOP.value: "the polite note",
+}
 
 
 def wording(template: Template, moment: Moment, language: str = DEFAULT_LANGUAGE) -> Wording:

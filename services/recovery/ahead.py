@@ -19,6 +19,7 @@ from services.messaging.own import OwnWords
 from services.messaging.own_service import own_words
 from services.messaging.reach import address_of
 from services.messaging.schedule import SEND, Action
+from services.messaging.wording import called
 from services.recovery import plan_repository, planning, repository
 from services.recovery.composing import Composed, compose
 from services.recovery.work import MerchantContext, merchant_context
@@ -36,6 +37,7 @@ class Coming:
     """A message as it would go out. `local` is the recipient's own time, which carries its zone."""
 
     step: int
+    name: str
     channel: Channel
     at: datetime
     local: datetime
@@ -78,10 +80,12 @@ class NothingComingError(NotFoundError):
 def dry_run(session: Session, merchant_id: str, page: int = 1) -> DryRun:
     """A page of what would go out within the next two weeks, the latest ghost found first."""
     now, merchant = clock.now(), merchant_context(session, merchant_id)
-    total = plan_repository.count_open(session, merchant_id)
+    total = plan_repository.count_plannable(session, merchant_id, merchant.policy, now)
     pages = max(1, -(-total // PAGE_SIZE))
     page = min(max(1, page), pages)
-    ghosts = plan_repository.list_open_page(session, merchant_id, (page - 1) * PAGE_SIZE, PAGE_SIZE)
+    ghosts = plan_repository.list_plannable_page(
+        session, merchant_id, merchant.policy, now, (page - 1) * PAGE_SIZE, PAGE_SIZE
+    )
     actions = _play(session, merchant, ghosts, now)
     own = own_words(session, merchant_id)
     messages, silent = _count(session, merchant, total, now)
@@ -131,7 +135,7 @@ def _count(session: Session, merchant: MerchantContext, total: int, now: datetim
         return 0, total
     if total > COUNTED:
         return None, None
-    rows = plan_repository.list_open(session, merchant.id)
+    rows = plan_repository.list_plannable(session, merchant.id, merchant.policy, now)
     others = plan_repository.list_chased_of_customers
     played = planning.ahead(session, _switched_on(merchant), rows, now, now + HORIZON, others)
     numbers = [len(_sends(played[row.id], now)) for row in rows]
@@ -162,6 +166,7 @@ def _coming(merchant: MerchantContext, ghost: GhostTarget, action: Action, own: 
     composed = _composed(merchant, ghost, action, own)
     return Coming(
         step=action.step,
+        name=called(composed.template, action.step),
         channel=action.channel,
         at=action.at,
         local=action.at.astimezone(zone),

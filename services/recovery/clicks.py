@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from core import clock, ids
 from core.errors import GoneError
-from models.ghost import UNPAID_STATES, GhostState, GhostTarget, Strategy
+from models.ghost import UNPAID_STATES, GhostKind, GhostState, GhostTarget, Strategy
 from models.messaging import Click, ConfirmedBy
 from services.integrations.stripe.client import ScopedStripe
 from services.integrations.stripe.errors import StripeCallError, StripeNotFoundError
@@ -21,6 +21,7 @@ from services.messaging import repository as messages
 from services.messaging.brands import brand_of
 from services.messaging.languages import locale_of
 from services.messaging.links import Link, LinkNotFoundError
+from services.messaging.wording import Template
 from services.recovery import evidence_repository, neighbours, repository
 from services.recovery.lifecycle import Trigger
 from services.recovery.work import Work, merchant_context
@@ -90,7 +91,7 @@ def landing(session: Session, link: Link) -> Landing:
     ghost = _ghost(session, link)
     merchant = merchants.get_merchant(session, link.merchant_id)
     brand = brand_of(merchant.brand, merchant.name)
-    standing = standing_of(ghost)
+    standing = standing_of(ghost, by_note=_is_from_note(session, link))
     return Landing(
         merchant_name=brand.name,
         accent=brand.accent,
@@ -103,14 +104,19 @@ def landing(session: Session, link: Link) -> Landing:
     )
 
 
-def standing_of(ghost: GhostTarget) -> Standing:
-    """What can be done about a ghost by who follows its link."""
+def _is_from_note(session: Session, link: Link) -> bool:
+    message = messages.get_message(session, link.merchant_id, link.message_id)
+    return message is not None and message.template == Template.STOP
+
+
+def standing_of(ghost: GhostTarget, *, by_note: bool = False) -> Standing:
+    """What can be done about a ghost by who follows its link; the polite note's leads on, if it was an oversight."""
     if ghost.state == GhostState.RECOVERED:
         return Standing.PAID
     if ghost.state == GhostState.PROTECTED:
         return Standing.SAFE
     if ghost.state == GhostState.STOPPED or (ghost.state in UNPAID_STATES and ghost.strategy == Strategy.STOPPED):
-        return Standing.STOPPED
+        return Standing.PAY if by_note and ghost.subscription_status != "canceled" else Standing.STOPPED
     if ghost.state not in UNPAID_STATES - {GhostState.LOST} | {GhostState.IMPENDING}:
         return Standing.CLOSED
     return Standing.CARD if place_for(ghost) is Place.PORTAL else Standing.PAY
@@ -127,7 +133,7 @@ def confirm(session: Session, link: Link, by: ConfirmedBy = ConfirmedBy.BUTTON) 
     now = clock.now()
     work = _work(session, link, now)
     ghost = _ghost(session, link, lock=True)
-    standing = standing_of(ghost)
+    standing = standing_of(ghost, by_note=_is_from_note(session, link))
     if standing not in (Standing.PAY, Standing.CARD):
         raise LinkClosedError("It was paid already." if standing is Standing.PAID else None)
     known = evidence_repository.click_of_message(session, link.merchant_id, ghost.id, link.message_id)
@@ -148,7 +154,7 @@ def confirm(session: Session, link: Link, by: ConfirmedBy = ConfirmedBy.BUTTON) 
 
 
 def _count(work: Work, ghost: GhostTarget, link: Link, by: ConfirmedBy) -> None:
-    if ghost.click_count == 0:
+    if ghost.click_count == 0 and ghost.kind == GhostKind.FAILED:  # the funnel is of what failed
         work.changes.day(ghost.found_on, ghost.currency, cohort_clicked_count=1)
     work.changes.day(work.now.date(), ghost.currency, clicks_count=1)
     ghost.click_count, ghost.last_clicked_at = ghost.click_count + 1, work.now

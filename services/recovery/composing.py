@@ -5,9 +5,11 @@ from datetime import datetime
 from typing import Protocol
 
 from core.money import Money
+from models.ghost import GhostState
 from models.messaging import Channel
 from services.messaging.own import NO_WORDS, OwnWords
 from services.messaging.render import Occasion, render_mail, render_sms
+from services.recovery.risk import group_of_risk
 from services.recovery.work import MerchantContext
 
 
@@ -32,6 +34,10 @@ class About(Protocol):
     def card_last4(self) -> str: ...
     @property
     def original_invoice_date(self) -> datetime: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def risk(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,7 @@ def compose(
 ) -> Composed:
     """The message of a ghost's step on a channel, in the merchant's `own` words where it has some."""
     about = Occasion(
-        decline_group=ghost.decline_group,
+        decline_group=_group_of(ghost),
         step=step,
         last_step=merchant.policy.messages_per_ghost,
         amount=Money(ghost.amount_cents, ghost.currency),
@@ -73,3 +79,8 @@ def compose(
         return Composed(text.template, text.language, text.text)
     mail = render_mail(about, brand=merchant.brand, pay_url=pay_url, unsubscribe_url=unsubscribe_url, own=own)
     return Composed(mail.template, mail.language, mail.plain, mail.subject, mail.html)
+
+
+def _group_of(ghost: About) -> str:
+    """What the words go by: the bank's refusal, or what is wrong with a charge that has not failed."""
+    return group_of_risk(ghost.risk) if ghost.state == GhostState.IMPENDING else ghost.decline_group

@@ -17,7 +17,8 @@ from services.audit import service as audit
 from services.messaging import links, provider_text
 from services.messaging import repository as messages
 from services.messaging.reach import WHY_SILENT
-from services.recovery import neighbours, outreach, repository
+from services.messaging.wording import called
+from services.recovery import neighbours, optout, outreach, repository
 from services.recovery.work import Work, merchant_context
 
 MESSAGE_TAG, MERCHANT_TAG = "phantom_message", "phantom_merchant"
@@ -90,7 +91,9 @@ def note(session: Session, merchant_id: str, message_id: str, told: Report) -> s
     if not message.provider_message_id:  # it was uncertain until now
         message.provider, message.provider_message_id = told.provider, told.provider_id
         message.sent_at = message.sent_at or message.intent_at
-    text = _SAID[state].format(step=message.step, who="mail" if message.channel == Channel.EMAIL else "text message")
+    who = "mail" if message.channel == Channel.EMAIL else "text message"
+    text = _SAID[state].format(it=called(message.template, message.step), who=who)
+    text = text[:1].upper() + text[1:]
     work.event(ghost, f"message_{state.value}", text, message_id=message.id)
     if state in (MessageState.BOUNCED, MessageState.COMPLAINED):
         _suppress(work, ghost, message, WHY_SILENT[state])
@@ -99,11 +102,11 @@ def note(session: Session, merchant_id: str, message_id: str, told: Report) -> s
 
 
 _SAID = {
-    MessageState.SENT: "The {who} provider has sent message {step}.",
-    MessageState.DELIVERED: "Message {step} was delivered.",
-    MessageState.FAILED: "The {who} provider could not send message {step}.",
-    MessageState.BOUNCED: "Message {step} came back: the address does not work.",
-    MessageState.COMPLAINED: "The customer marked message {step} as spam.",
+    MessageState.SENT: "The {who} provider has sent {it}.",
+    MessageState.DELIVERED: "{it} was delivered.",
+    MessageState.FAILED: "The {who} provider could not send {it}.",
+    MessageState.BOUNCED: "{it} came back: the address does not work.",
+    MessageState.COMPLAINED: "The customer marked {it} as spam.",
 }
 
 
@@ -124,7 +127,7 @@ def _suppress(work: Work, ghost: GhostTarget, message: Message, why: str) -> Non
     if not message.recipient:
         return
     links.suppress(work.session, ghost.merchant_id, Channel.EMAIL, message.recipient, message.state)
-    for each in repository.list_unpaid_of_customer(work.session, ghost.merchant_id, ghost.customer_id or "") or [ghost]:
+    for each in optout.all_of_customer(work.session, ghost):
         work.plan(each)
     audit.log_event(
         work.session,

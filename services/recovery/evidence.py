@@ -41,6 +41,21 @@ def of_payment(session: Session, ghost: GhostTarget, facts: InvoiceFacts, paid_a
     return Evidence(context, click is not None and click.returned_at is not None)
 
 
+def of_safety(session: Session, ghost: GhostTarget, at: datetime) -> PaymentContext:
+    """What happened before a charge was made safe at `at` (aware UTC); nothing was charged yet. Reads only."""
+    click = evidence_repository.last_click(session, ghost.merchant_id, ghost.id, at + STRIPE_GRANULARITY)
+    message = evidence_repository.last_message(session, ghost.merchant_id, ghost.id, at)
+    return PaymentContext(
+        paid_at=at,
+        own_attempt_succeeded=False,
+        last_click_at=click.confirmed_at if click else None,
+        last_message_at=message[1] if message else None,
+        stripe_retry_due_at=None,
+        clicked_message_id=click.message_id if click else None,
+        last_message_id=message[0] if message else None,
+    )
+
+
 def _retry_due_at(ghost: GhostTarget) -> datetime | None:
     """When Stripe was to charge again; a schedule that makes no charge deserves no merit."""
     decline = DeclineFacts(decline_code=ghost.decline_code)

@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from core import ids
-from models.ghost import FoundVia, GhostKind, GhostState, GhostTarget, Strategy
+from models.ghost import FoundVia, GhostKind, GhostState, GhostTarget, Mechanism, Strategy
 from models.money import RecoveryKind
 from services.analytics import shards
 from services.audit import service as audit
 from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.renewals import RenewalFacts
-from services.recovery import impending_repository, repository, tombstones
-from services.recovery.attribution import PaymentContext, mechanism_of
+from services.recovery import evidence, impending_repository, repository, tombstones
+from services.recovery.attribution import Credit, credit_of
 from services.recovery.lifecycle import Trigger, can
 from services.recovery.risk import Assessment, Outlook, RiskKind, assess
 from services.recovery.work import MerchantContext, Work
@@ -155,13 +155,17 @@ def _update(work: Work, ghost: GhostTarget, renewal: RenewalFacts, seen: Assessm
     if _is_past(ghost, renewal, work.now):
         if renewal.status != "active" or work.now < _charge_at(ghost) + SETTLING:
             return False
-        return protect(work, ghost, "The charge went through.")
+        return protect(work, ghost, "The charge went through.", by_customer=_has_another_card(ghost, renewal))
     if seen.outlook is Outlook.NO_CHARGE:
         return dismiss(work, ghost, seen.reason)
     if seen.outlook is Outlook.SAFE:
         if ghost.risk == RiskKind.ABOVE_LINE:
             return dismiss(work, ghost, "The next charge is not above your alert line any more.")
-        return protect(work, ghost, _made_safe(ghost, renewal))
+        by_customer = _has_another_card(ghost, renewal)
+        reason = (
+            "There is another card for the next charge." if by_customer else "The card was renewed before the charge."
+        )
+        return protect(work, ghost, reason, by_customer=by_customer)
     if seen.outlook is Outlook.NOT_IN_SIGHT:
         return False
     former = ghost.amount_cents
@@ -173,6 +177,7 @@ def _update(work: Work, ghost: GhostTarget, renewal: RenewalFacts, seen: Assessm
     if changed:
         ghost.updated_at = work.now
         work.event(ghost, "risk_changed", seen.reason, risk=ghost.risk, amount=ghost.amount_cents)
+        work.plan(ghost)
     return changed
 
 
@@ -185,34 +190,37 @@ def _is_past(ghost: GhostTarget, renewal: RenewalFacts, now: datetime) -> bool:
     return now >= _charge_at(ghost) and renewal.charge_at > _charge_at(ghost)
 
 
-def _made_safe(ghost: GhostTarget, renewal: RenewalFacts) -> str:
-    method = renewal.method.card.payment_method_id if renewal.method else None
-    if method and method != ghost.payment_method_id:
-        return "There is another card for the next charge."
-    return "The card was renewed before the charge."
+def _has_another_card(ghost: GhostTarget, renewal: RenewalFacts) -> bool:
+    """Whether somebody did something: what a network renews keeps its id, and what nobody touched does too."""
+    return _is_another(renewal.method.card.payment_method_id if renewal.method else None, ghost)
 
 
-def protect(work: Work, ghost: GhostTarget, reason: str, at: datetime | None = None) -> bool:
-    """Made safe before it failed: one row of the ledger, and the day's sums. False when it was not at risk any more."""
+def _is_another(card: str | None, ghost: GhostTarget) -> bool:
+    return card is not None and card != ghost.payment_method_id
+
+
+def protect(work: Work, ghost: GhostTarget, reason: str, *, by_customer: bool, at: datetime | None = None) -> bool:
+    """Made safe before it failed: one row of the ledger, and the day's sums. False when it was not at risk any more.
+
+    Only what the customer did can be a click's merit or a message's: a card that the network renewed, and a charge
+    that went through from the same card, came by themselves, whoever was written to.
+    """
     if not can(GhostState(ghost.state), Trigger.MADE_SAFE):
         return False
     at = at or work.now
-    context = PaymentContext(
-        paid_at=at,
-        own_attempt_succeeded=False,
-        last_click_at=ghost.last_clicked_at,
-        last_message_at=ghost.contacted_at,
-        stripe_retry_due_at=None,
-    )
-    ghost.mechanism = mechanism_of(context)
-    work.move(ghost, Trigger.MADE_SAFE, reason, at=at, amount=ghost.amount_cents)
+    credit = credit_of(evidence.of_safety(work.session, ghost, at)) if by_customer else Credit(Mechanism.ORGANIC)
+    ghost.mechanism = credit.mechanism
+    proof = {"mechanism": credit.mechanism, "message_id": credit.message_id}
+    work.move(ghost, Trigger.MADE_SAFE, reason, at=at, amount=ghost.amount_cents, **proof)
     ghost.closed_at = at
-    _enter(work, ghost, ghost.amount_cents, ghost.invoice_id, at)
+    _enter(work, ghost, ghost.amount_cents, ghost.invoice_id, at, credit.message_id)
     audit.log_event(work.session, work.merchant.id, "recovery.protected", reason, facts={"ghost_id": ghost.id})
     return True
 
 
-def _enter(work: Work, ghost: GhostTarget, amount: int, source_id: str, at: datetime) -> None:
+def _enter(
+    work: Work, ghost: GhostTarget, amount: int, source_id: str, at: datetime, message_id: str | None = None
+) -> None:
     """A row of the ledger with its sums; a negative one when what was thought safe failed after all."""
     repository.add_recovery(
         work.session,
@@ -225,7 +233,7 @@ def _enter(work: Work, ghost: GhostTarget, amount: int, source_id: str, at: date
             "amount_cents": amount,
             "currency": ghost.currency,
             "mechanism": ghost.mechanism,
-            "message_id": None,
+            "message_id": message_id,
             "found_at": ghost.found_at,
             "occurred_at": at,
             "recorded_at": work.now,
@@ -263,7 +271,12 @@ def paid(session: Session, merchant: MerchantContext, facts: InvoiceFacts, now: 
         return False
     work = Work.begin(session, merchant, now, shards.of_customer(facts.customer.id))
     ghosts = impending_repository.lock_impending(session, merchant.id, [facts.subscription_id])
-    done = [protect(work, ghost, "The charge went through.", facts.paid_at) for ghost in ghosts if _is_of(ghost, facts)]
+    card = facts.card.payment_method_id
+    done = [
+        protect(work, ghost, "The charge went through.", by_customer=_is_another(card, ghost), at=facts.paid_at)
+        for ghost in ghosts
+        if _is_of(ghost, facts)
+    ]
     work.finish()
     return any(done)
 
@@ -306,5 +319,7 @@ def charge_failed(work: Work, ghost: GhostTarget, reason: str) -> None:
         _enter(work, ghost, -protected, f"failed:{ghost.invoice_id}"[:64], work.now)
     ghost.kind, ghost.state = GhostKind.FAILED, GhostState.OPEN
     ghost.closed_at, ghost.close_reason, ghost.mechanism = None, "", ""
-    ghost.contacted_at = None
+    # What was said before the failure, and clicked, is no part of the failed one's funnel.
+    ghost.contacted_at = ghost.clicked_at = ghost.last_clicked_at = None
+    ghost.messages_sent = ghost.click_count = 0
     work.event(ghost, Trigger.CHARGE_FAILED.value, reason, former=former)

@@ -37,6 +37,31 @@ def watched_of_customer(session: Session, merchant_id: str, customer_id: str) ->
     return [subscription_id for subscription_id in found if subscription_id]
 
 
+def followed_of_customer(session: Session, merchant_id: str, customer_id: str, since: datetime) -> list[str]:
+    """Those of a customer's subscriptions at risk of whose coming charge the link was followed since."""
+    found = session.exec(
+        select(GhostTarget.subscription_id)
+        .where(
+            GhostTarget.merchant_id == merchant_id,
+            GhostTarget.customer_id == customer_id,
+            GhostTarget.state == GhostState.IMPENDING,
+            col(GhostTarget.last_clicked_at) >= since,
+        )
+        .order_by(col(GhostTarget.id))
+    )
+    return [subscription_id for subscription_id in found if subscription_id]
+
+
+def list_of_customer(session: Session, merchant_id: str, customer_id: str) -> list[GhostTarget]:
+    """The ghosts of a customer whose charge stands at risk."""
+    statement = select(GhostTarget).where(
+        GhostTarget.merchant_id == merchant_id,
+        GhostTarget.customer_id == customer_id,
+        GhostTarget.state == GhostState.IMPENDING,
+    )
+    return list(session.exec(statement.order_by(col(GhostTarget.id))))
+
+
 def lock_impending(session: Session, merchant_id: str, subscription_ids: Sequence[str]) -> list[GhostTarget]:
     """What never failed of these subscriptions, at risk and made safe, the latest charge first; locked."""
     statement = (

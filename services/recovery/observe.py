@@ -260,6 +260,9 @@ def _update(work: Work, ghost: GhostTarget, facts: InvoiceFacts, verdict: Classi
         return False
     if verdict.verdict in (Verdict.LOST, Verdict.STOPPED):
         trigger = Trigger.LOST if verdict.verdict is Verdict.LOST else Trigger.STOPPED
+        if facts.subscription_status and facts.subscription_status != ghost.subscription_status:
+            ghost.subscription_status = facts.subscription_status
+            work.plan(ghost)  # who told the bank to stop and then cancels gets no note
         return settle.lose(work, ghost, verdict.reason, trigger, still_open=facts.status == "open")
     if facts.status != "open":
         return False

@@ -2,8 +2,8 @@
 
 The boundary (jobs/send_message.py) runs three steps, each safe to repeat:
 
-1. `facts` are read fresh from Stripe, outside any transaction.
-2. `prepare` brings the ghost up to date with them and, if it is still to be written to, fills the message's slot
+1. What the message depends on is read fresh from Stripe (`fresh`), outside any transaction.
+2. `prepare` brings the ghost up to date with it and, if it is still to be written to, fills the message's slot
    with the rendered text and commits the intent and its idempotency key.
 3. The message is handed to the provider; `settle_sent` or `settle_failed` writes down what came of it.
 
@@ -13,26 +13,25 @@ A crash after step 2 finds the slot in `sending` and repeats step 3 with the sam
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlmodel import Session
 
 from core import clock, ids
-from models.ghost import FoundVia, GhostState, GhostTarget
+from models.ghost import GhostKind, GhostState, GhostTarget
 from models.messaging import Channel, LinkPurpose, Message, MessageState
 from services.audit import service as audit
-from services.integrations.stripe.facts import InvoiceFacts
 from services.messaging import links, provider_text, schedule
 from services.messaging import repository as messages
 from services.messaging.own_service import own_words
 from services.messaging.reach import address_of
 from services.messaging.senders import service as senders
 from services.messaging.senders.schemas import OutgoingMessage
-from services.recovery import neighbours, planning, repository
-from services.recovery.classify import Verdict, classify
+from services.messaging.wording import SINGLE_TEMPLATES, Template, called
+from services.recovery import fresh, neighbours, planning, repository
 from services.recovery.composing import compose
-from services.recovery.lifecycle import Trigger, can
-from services.recovery.observe import observe
-from services.recovery.work import MerchantContext, Work, merchant_context
+from services.recovery.lifecycle import Trigger
+from services.recovery.work import Work, merchant_context
 
 QUIET = "Held for the customer's daytime."
 _SAFETY = timedelta(minutes=10)  # clocks differ; a key about to expire is treated as expired
@@ -54,19 +53,11 @@ class Prepared:
     """Which sender's key it was begun with; empty where there was none, so that it was never handed to anybody."""
 
 
-def invoice_of(session: Session, merchant_id: str, ghost_id: str) -> str | None:
-    """The invoice to read fresh before a message; None when the ghost is gone or no message can follow."""
-    ghost = repository.get_ghost(session, merchant_id, ghost_id)
-    if ghost is None or not can(GhostState(ghost.state), Trigger.MESSAGE_SENT):
-        return None
-    return ghost.invoice_id
-
-
-def prepare(session: Session, merchant_id: str, ghost_id: str, step: int, fresh: InvoiceFacts) -> Prepared:
-    """Step 2: bring the ghost up to date with `fresh`, then fill the slot or say why not. The caller commits."""
+def prepare(session: Session, merchant_id: str, ghost_id: str, step: int, seen: fresh.Seen) -> Prepared:
+    """Step 2: bring the ghost up to date with what was seen, then fill the slot or say why not. The caller commits."""
     now = clock.now()
     merchant = merchant_context(session, merchant_id)
-    observe(session, merchant, [fresh], FoundVia.WEBHOOK, now)
+    fresh.take(session, merchant, seen, now)
     work = Work.begin(session, merchant, now, neighbours.of_ghosts(session, merchant_id, [ghost_id]))
     ghost = repository.get_ghost(session, merchant_id, ghost_id, lock=True)
     if ghost is None:
@@ -77,9 +68,10 @@ def prepare(session: Session, merchant_id: str, ghost_id: str, step: int, fresh:
         work.plan(ghost)
         work.finish()
         return Prepared(slot.id, None, "", f"the slot is {slot.state}")
-    action = work.plan_now(ghost, held=_why_not(fresh, merchant))
+    held = fresh.against(seen, merchant, now)
+    action = work.plan_now(ghost, held=held)
     if slot is not None:
-        prepared = _repeat(work, ghost, slot, _refusal(action, slot))
+        prepared = _repeat(work, ghost, slot, _refusal(ghost, action, slot) or held)
     elif action.name == schedule.SEND and action.at is not None and action.at <= now and action.step == step:
         prepared = _handed(work, _fill_slot(work, ghost, action), fresh=True)
     else:
@@ -109,19 +101,16 @@ def hold(session: Session, merchant_id: str, ghost_id: str, step: int, reason: s
 def _give_up(work: Work, ghost: GhostTarget, slot: Message, reason: str) -> None:
     slot.state, slot.reason = MessageState.UNCERTAIN, reason
     _count_message(work, ghost, slot, slot.intent_at or work.now)
-    work.event(ghost, "message_uncertain", f"It is not known whether message {slot.step} went out.", step=slot.step)
+    name = called(slot.template, slot.step)
+    work.event(ghost, "message_uncertain", f"It is not known whether {name} went out.", step=slot.step)
 
 
-def _why_not(fresh: InvoiceFacts, merchant: MerchantContext) -> str:
-    """Why the invoice as it is now is not to be written about; empty when it is."""
-    seen = classify(fresh, merchant.policy)
-    return "" if seen.verdict is Verdict.GHOST else seen.reason.rstrip(".").lower()
-
-
-def _refusal(action: schedule.Action, slot: Message) -> str:
+def _refusal(ghost: GhostTarget, action: schedule.Action, slot: Message) -> str:
     """Why a message that was begun may not be handed over any more; caps and hours had their say before."""
     if action.name != schedule.SEND or action.reason.startswith(planning.HELD):
         return action.reason
+    if action.step != slot.step or (ghost.state == GhostState.STOPPED and slot.template != Template.STOP):
+        return "what it says holds no longer"
     return "" if action.channel == slot.channel else "the customer is not written to on this channel any more"
 
 
@@ -136,8 +125,9 @@ def _repeat(work: Work, ghost: GhostTarget, slot: Message, refusal: str) -> Prep
     if not unknown:
         country = ghost.customer_country or ghost.country_code
         daytime = schedule.may_go(
-            Channel(slot.channel), slot.step, country, work.merchant.policy, work.now, work.merchant.timezone
-        )
+            Channel(slot.channel), slot.step, country, work.merchant.policy, work.now, work.merchant.timezone,
+            by_day=slot.template in SINGLE_TEMPLATES,
+        )  # fmt: skip
         if daytime > work.now:
             return Prepared(slot.id, None, "", QUIET, daytime)
         return _handed(work, slot, fresh=False)
@@ -228,10 +218,12 @@ def settle_sent(session: Session, merchant_id: str, message_id: str, provider: s
     ghost = repository.get_ghost(session, merchant_id, slot.ghost_id, lock=True)
     assert ghost is not None  # noqa: S101  # a message belongs to a ghost
     _count_message(work, ghost, slot, now)
-    text = f"Message {slot.step} sent: {slot.template.replace('_', ' ')}."
-    if not work.move(ghost, Trigger.MESSAGE_SENT, text, message_id=slot.id, step=slot.step):
-        work.event(ghost, "message_sent", text, message_id=slot.id, step=slot.step)
-    ghost.last_action, ghost.last_action_at = f"message {slot.step} sent", now
+    name = called(slot.template, slot.step)
+    text = f"{name.capitalize()} sent: {slot.template.replace('_', ' ')}."
+    facts: dict[str, Any] = {"message_id": slot.id, "step": slot.step}
+    if slot.step == schedule.PROTECTION_STEP or not work.move(ghost, Trigger.MESSAGE_SENT, text, **facts):
+        work.event(ghost, "message_sent", text, **facts)
+    ghost.last_action, ghost.last_action_at = f"{name} sent", now
     work.plan(ghost)
     work.finish()
     if provider:
@@ -240,7 +232,7 @@ def settle_sent(session: Session, merchant_id: str, message_id: str, provider: s
         session,
         merchant_id,
         "recovery.message_sent",
-        text if provider else f"Message {slot.step} written to the outbox: no sender is configured.",
+        text if provider else f"{name.capitalize()} written to the outbox: no sender is configured.",
         facts={"ghost_id": ghost.id, "message_id": slot.id},
     )
     return True
@@ -248,9 +240,13 @@ def settle_sent(session: Session, merchant_id: str, message_id: str, provider: s
 
 def _count_message(work: Work, ghost: GhostTarget, slot: Message, at: datetime) -> None:
     """An uncertain message counts too: the customer may have it."""
+    work.changes.day(at.date(), ghost.currency, messages_count=1)
+    if slot.step == schedule.PROTECTION_STEP:
+        # Of a charge that failed meanwhile it says nothing: what follows the failure begins anew.
+        ghost.contacted_at = at if ghost.kind == GhostKind.IMPENDING else ghost.contacted_at
+        return
     if ghost.messages_sent == 0:
         work.changes.day(ghost.found_on, ghost.currency, cohort_messaged_count=1)
-    work.changes.day(at.date(), ghost.currency, messages_count=1)
     ghost.messages_sent = max(ghost.messages_sent, slot.step)
     ghost.contacted_at = at
 

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, String, exists, func, tuple_
+from sqlalchemy import ARRAY, ColumnElement, String, and_, exists, func, or_, tuple_
 from sqlalchemy import cast as sql_cast
 from sqlmodel import Session, col, select
 
 from core.rows import is_one_of
-from models.ghost import OPEN_STATES, GhostState, GhostTarget, ManualTask
-from services.recovery.schemas import PlanRow
+from models.ghost import OPEN_STATES, GhostState, GhostTarget, ManualTask, Strategy
+from services.merchants.policies import RecoveryPolicy
+from services.messaging.history import SEND
+from services.recovery.schemas import Apart, PlanRow
 
 _CHASED = (GhostState.OPEN, GhostState.CONTACTED, GhostState.CLICKED)
 _COLUMNS: tuple[Any, ...] = tuple(getattr(GhostTarget, name) for name in PlanRow._fields)
@@ -81,8 +83,15 @@ def _chased_of(merchant_id: str, customer_ids: Sequence[str], asked: Sequence[st
     return (
         GhostTarget.merchant_id == merchant_id,
         is_one_of(col(GhostTarget.customer_id), customer_ids),
-        col(GhostTarget.state).in_(_CHASED),
+        or_(col(GhostTarget.state).in_(_CHASED), _planned_apart()),
         ~exists(select(known.c.id).where(known.c.id == GhostTarget.id)),
+    )
+
+
+def _planned_apart() -> ColumnElement[bool]:
+    """Not chased, and yet a message of theirs stands planned, which takes a place of the customer's week."""
+    return and_(
+        col(GhostTarget.state).in_((GhostState.IMPENDING, GhostState.STOPPED)), col(GhostTarget.next_action) == SEND
     )
 
 
@@ -90,21 +99,42 @@ def _open_of(merchant_id: str) -> tuple[Any, ...]:
     return GhostTarget.merchant_id == merchant_id, col(GhostTarget.state).in_(OPEN_STATES)
 
 
+def _plannable_of(merchant_id: str, policy: RecoveryPolicy, now: datetime) -> tuple[Any, ...]:
+    """Open ghosts, and those others to which something may be said once, or was to be said until the policy changed."""
+    ways = [col(GhostTarget.state).in_(OPEN_STATES), _planned_apart()]
+    if policy.protection_mails:
+        ways.append(col(GhostTarget.state) == GhostState.IMPENDING)
+    if policy.polite_note:
+        stopped = (col(GhostTarget.state) == GhostState.STOPPED, col(GhostTarget.strategy) == Strategy.STOPPED)
+        ways.append(
+            and_(*stopped, col(GhostTarget.messages_sent) == 0, col(GhostTarget.found_at) > now - policy.window)
+        )
+    return GhostTarget.merchant_id == merchant_id, or_(*ways)
+
+
 def count_open(session: Session, merchant_id: str) -> int:
     """How many ghosts are open, paused ones included."""
     return session.exec(select(func.count()).select_from(GhostTarget).where(*_open_of(merchant_id))).one()
 
 
-def list_open(session: Session, merchant_id: str) -> list[PlanRow]:
-    """What the plans of all open ghosts are made from; for a merchant who has few."""
-    return _rows(session, select(*_COLUMNS).where(*_open_of(merchant_id)))
+def count_plannable(session: Session, merchant_id: str, policy: RecoveryPolicy, now: datetime) -> int:
+    """How many ghosts the schedule has something to say of under this policy: open ones, and those apart."""
+    plannable = _plannable_of(merchant_id, policy, now)
+    return session.exec(select(func.count()).select_from(GhostTarget).where(*plannable)).one()
 
 
-def list_open_page(session: Session, merchant_id: str, offset: int, limit: int) -> list[GhostTarget]:
-    """Open ghosts, the latest found first."""
+def list_plannable(session: Session, merchant_id: str, policy: RecoveryPolicy, now: datetime) -> list[PlanRow]:
+    """What the plans of all of these are made from; for a merchant who has few."""
+    return _rows(session, select(*_COLUMNS).where(*_plannable_of(merchant_id, policy, now)))
+
+
+def list_plannable_page(
+    session: Session, merchant_id: str, policy: RecoveryPolicy, now: datetime, offset: int, limit: int
+) -> list[GhostTarget]:
+    """A page of these, the latest found first."""
     statement = (
         select(GhostTarget)
-        .where(*_open_of(merchant_id))
+        .where(*_plannable_of(merchant_id, policy, now))
         .order_by(col(GhostTarget.found_at).desc(), col(GhostTarget.id))
         .offset(offset)
         .limit(limit)
@@ -112,15 +142,28 @@ def list_open_page(session: Session, merchant_id: str, offset: int, limit: int) 
     return list(session.exec(statement))
 
 
-def list_open_after(session: Session, merchant_id: str, after: str, limit: int) -> list[PlanRow]:
-    """What the plans of open ghosts are made from, in the order of their ids, after the given one."""
+def list_plannable_after(
+    session: Session, merchant_id: str, policy: RecoveryPolicy, now: datetime, after: str, limit: int
+) -> list[PlanRow]:
+    """What their plans are made from, in the order of their ids, after the given one."""
     statement = (
         select(*_COLUMNS)
-        .where(*_open_of(merchant_id), col(GhostTarget.id) > after)
+        .where(*_plannable_of(merchant_id, policy, now), col(GhostTarget.id) > after)
         .order_by(col(GhostTarget.id))
         .limit(limit)
     )
     return _rows(session, statement)
+
+
+def read_apart(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> dict[str, Apart]:
+    """What is needed besides of these ghosts, which are not chased, by their ids."""
+    if not ghost_ids:
+        return {}
+    columns: tuple[Any, ...] = tuple(getattr(GhostTarget, name) for name in Apart._fields)
+    statement = select(GhostTarget.id, *columns).where(
+        GhostTarget.merchant_id == merchant_id, is_one_of(col(GhostTarget.id), ghost_ids)
+    )
+    return {row[0]: Apart(*row[1:]) for row in session.execute(statement)}
 
 
 def list_released(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> dict[str, datetime]:

@@ -11,16 +11,18 @@ from typing import Protocol, TypeVar
 
 from sqlmodel import Session
 
-from models.ghost import GhostState, Strategy
-from models.messaging import MessageState
+from models.ghost import GhostState, GhostTarget, Strategy
+from models.messaging import Channel, MessageState
 from services.merchants.policies import RecoveryPolicy
 from services.messaging import repository as messages
 from services.messaging import schedule
 from services.messaging.advice import Holdout, nobody
-from services.messaging.reach import Closed, closed
-from services.messaging.schedule import CHASED, Action, History
+from services.messaging.history import PROTECTION_STEP
+from services.messaging.reach import Closed, closed, opted_out
+from services.messaging.schedule import CHASED, Action, Charge, History
 from services.recovery import plan_repository as repository
-from services.recovery.schemas import Planned
+from services.recovery.risk import group_of_risk
+from services.recovery.schemas import Apart, Planned
 
 FIRST_CHARGE = timedelta(hours=1)
 """How long after making a recurring invoice Stripe charges it."""
@@ -122,12 +124,13 @@ def read_histories(
     holdout: Holdout = nobody,
 ) -> Iterator[list[History]]:
     """What the schedule must know of each ghost, a family (the ghosts of one customer) at a time."""
-    chased = [ghost for family in families for ghost in family if GhostState(ghost.state) in CHASED]
-    ways = dict(zip([ghost.id for ghost in chased], _ways(session, merchant, chased), strict=True))
-    refused, under_way = _slots(session, merchant.id, chased)
-    written = _weeks(session, merchant.id, chased, now)
+    spoken = [ghost for family in families for ghost in family if _may_be_spoken_to(ghost, merchant.policy)]
+    ways = dict(zip([ghost.id for ghost in spoken], _ways(session, merchant, spoken), strict=True))
+    refused, last_refused, under_way = _slots(session, merchant.id, spoken)
+    written = _weeks(session, merchant.id, spoken, now)
+    charges, wants_none = _apart(session, merchant, spoken)
     released = repository.list_released(session, merchant.id, [
-        ghost.id for ghost in chased if ghost.strategy == Strategy.HIGH_VALUE_MANUAL
+        ghost.id for ghost in spoken if ghost.strategy == Strategy.HIGH_VALUE_MANUAL
     ])  # fmt: skip
     for family in families:
         yield [
@@ -141,18 +144,50 @@ def read_histories(
                 messages_sent=ghost.messages_sent,
                 last_message_at=ghost.contacted_at,
                 ghost_id=ghost.id,
-                no_email=PROVIDER_REFUSED if ghost.id in refused else _way(ways, ghost).no_email,
-                no_sms=_way(ways, ghost).no_sms,
+                no_email=refused.get((ghost.id, Channel.EMAIL), "") or _way(ways, ghost).no_email,
+                no_sms=refused.get((ghost.id, Channel.SMS), "") or _way(ways, ghost).no_sms,
                 held_out=holdout(merchant.id, ghost.customer_id or ""),
                 held=held.get(ghost.id, "") or ("" if merchant.active else DISCONNECTED),
                 released_at=released.get(ghost.id),
                 week=written.get(ghost.customer_id or "", ()),
-                step_refused=ghost.id in refused,
+                refused_step=last_refused.get(ghost.id, 0),
                 under_way=ghost.id in under_way,
                 planned_at=ghost.next_action_at if ghost.next_action == schedule.SEND else None,
+                charge=charges.get(ghost.id),
+                wants_none=wants_none.get(ghost.id, ""),
             )
             for ghost in family
         ]
+
+
+def _may_be_spoken_to(ghost: Planned, policy: RecoveryPolicy) -> bool:
+    """Whether a message may follow at all, by its state: of those that are not chased, few ghosts are worth a look."""
+    if ghost.state == GhostState.STOPPED:
+        return policy.polite_note and ghost.strategy == Strategy.STOPPED and not ghost.messages_sent
+    return ghost.state in CHASED or (ghost.state == GhostState.IMPENDING and policy.protection_mails)
+
+
+def _apart(session: Session, merchant: Merchant, ghosts: Sequence[Planned]) -> tuple[dict[str, Charge], dict[str, str]]:
+    """What only those need that are not chased: the charges of impending ones, and why the stopped get no note."""
+    seen = _facts_apart(session, merchant.id, [ghost for ghost in ghosts if ghost.state not in CHASED])
+    impending = {ghost.id for ghost in ghosts if ghost.state == GhostState.IMPENDING}
+    charges, ended = {}, {}
+    for ghost_id, facts in seen.items():
+        if facts.charge_at is not None and ghost_id in impending:
+            line = merchant.policy.high_value_line(facts.currency)
+            is_high = line is not None and facts.amount_cents >= line
+            charges[ghost_id] = Charge(facts.charge_at, group_of_risk(facts.risk), is_high)
+        if facts.subscription_status == "canceled":
+            ended[ghost_id] = "The subscription is over: there is nothing left to say."
+    stopped = [ghost for ghost in ghosts if ghost.state == GhostState.STOPPED]
+    asked = opted_out(session, merchant.id, stopped) if stopped else []
+    return charges, ended | {ghost.id: why for ghost, why in zip(stopped, asked, strict=True) if why}
+
+
+def _facts_apart(session: Session, merchant_id: str, ghosts: Sequence[Planned]) -> dict[str, Apart]:
+    """Read where only a plan's columns are at hand; a ghost that is not written yet is nowhere to be read."""
+    known = {ghost.id: Apart.of(ghost) for ghost in ghosts if isinstance(ghost, GhostTarget)}
+    return known | repository.read_apart(session, merchant_id, [ghost.id for ghost in ghosts if ghost.id not in known])
 
 
 _UNKNOWN = Closed(schedule.NO_EMAIL, schedule.SMS_IS_OFF)
@@ -166,15 +201,28 @@ def _ways(session: Session, merchant: Merchant, ghosts: Sequence[Planned]) -> li
     return closed(session, merchant.id, ghosts, sms=merchant.policy.sms) if ghosts else []
 
 
-def _slots(session: Session, merchant_id: str, ghosts: Iterable[Planned]) -> tuple[set[str], set[str]]:
-    """Those whose next step the provider refused for good, and those whose next step is on its way."""
-    sent = {ghost.id: ghost.messages_sent for ghost in ghosts}
-    slots = messages.list_slots(session, merchant_id, list(sent), (MessageState.FAILED, MessageState.SENDING))
-    following = [(ghost_id, state) for ghost_id, step, state in slots if step > sent[ghost_id]]
-    return (
-        {ghost_id for ghost_id, state in following if state == MessageState.FAILED},
-        {ghost_id for ghost_id, state in following if state == MessageState.SENDING},
-    )
+def _slots(
+    session: Session, merchant_id: str, ghosts: Iterable[Planned]
+) -> tuple[dict[tuple[str, str], str], dict[str, int], set[str]]:
+    """The channels that a provider refused for good, the last step it did so at, and whose next step is on its way.
+
+    What it took at first and could not deliver is no refusal, unless that is all that is known of the step.
+    """
+    sent = {ghost.id: _last_step(ghost) for ghost in ghosts}
+    slots = messages.list_unsettled(session, merchant_id, list(sent))
+    failed = [each for each in slots if each.state == MessageState.FAILED]
+    refused = [each for each in failed if not each.taken or each.step > sent[each.ghost_id]]
+    last: dict[str, int] = {}
+    for each in refused:
+        last[each.ghost_id] = max(each.step, last.get(each.ghost_id, 0))
+    closed_ways = {(each.ghost_id, each.channel): PROVIDER_REFUSED for each in refused}
+    return closed_ways, last, {
+        each.ghost_id for each in slots if each.state == MessageState.SENDING and each.step > sent[each.ghost_id]
+    }  # fmt: skip
+
+
+def _last_step(ghost: Planned) -> int:
+    return PROTECTION_STEP - 1 if ghost.state == GhostState.IMPENDING else ghost.messages_sent
 
 
 def _weeks(

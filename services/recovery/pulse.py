@@ -87,13 +87,15 @@ def _settle(
 
 
 def replan(session: Session, merchant_id: str, now: datetime, after: str) -> str | None:
-    """Plan one page of all open ghosts anew, in the caller's transaction: those whose ids come after the given one.
+    """Plan one page of all open ghosts anew, and of those apart to which something may be said once, in the caller's
+    transaction: those whose ids come after the given one.
 
     The id to go on after, None when none is left.
     """
-    rows = plan_repository.list_open_after(session, merchant_id, after, REPLANNED)
+    merchant = merchant_context(session, merchant_id)
+    rows = plan_repository.list_plannable_after(session, merchant_id, merchant.policy, now, after, REPLANNED)
     held = shards.of_customers(ghost.customer_id for ghost in rows)
-    work = Work.begin(session, merchant_context(session, merchant_id), now, held)
+    work = Work.begin(session, merchant, now, held)
     for ghost in plan_repository.lock_ghosts(session, merchant_id, [ghost.id for ghost in rows]):
         work.plan(ghost)
     work.finish()

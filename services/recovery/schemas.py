@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
-from models.ghost import GhostKind, GhostState, Strategy
+from models.ghost import GhostKind, GhostState, GhostTarget, Strategy
 from services.messaging.schemas import MessageView
 
 
@@ -161,3 +161,17 @@ class PlanRow(NamedTuple):
     next_action: str
     next_action_at: datetime | None
     next_action_reason: str
+
+
+class Apart(NamedTuple):
+    """What a plan needs to know besides of ghosts that are not chased; read of those alone, for they are few."""
+
+    charge_at: datetime | None
+    risk: str
+    amount_cents: int
+    currency: str
+    subscription_status: str
+
+    @classmethod
+    def of(cls, ghost: GhostTarget) -> "Apart":
+        return cls(*(getattr(ghost, name) for name in cls._fields))

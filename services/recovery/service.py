@@ -176,8 +176,8 @@ def replan_open(session: Session, merchant_id: str) -> int:
     A few at once; of many in pages, by a pulse: nobody waits while a hundred thousand are planned, and none of them is
     sent by the old plan meanwhile, because a message is decided anew before it goes.
     """
-    number = plan_repository.count_open(session, merchant_id)
-    if number <= REPLANNED_AT_ONCE:
+    number, policy = plan_repository.count_open(session, merchant_id), merchants.get_policy(session, merchant_id)
+    if plan_repository.count_plannable(session, merchant_id, policy, clock.now()) <= REPLANNED_AT_ONCE:
         shards.hold(session, merchant_id, shards.ALL)
         after: str | None = ""
         while after is not None:

@@ -10,11 +10,13 @@ import pytest
 from core import crash_points, db
 from core.clock import ManualClock
 from jobs import send_message
+from models.ghost import GhostEvent
 from models.messaging import Channel, Message, MessageState, Suppression
 from sandbox.stripe.faults import Fault
 from services.messaging import consents, links
 from services.messaging.senders import pace, service
 from services.messaging.senders.given import OwnText
+from services.recovery import service as recovery
 from services.recovery import texts
 from services.tasks.errors import Retry
 from services.tasks.schemas import ClaimedTask
@@ -72,7 +74,7 @@ class Texting:
 
 @pytest.fixture
 def texting(database: object, redis_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Texting]:
-    monkeypatch.setattr(pace, "_alone", pace.Line())
+    monkeypatch.setattr(pace, "_alone", pace.Lines())
     shop = Shop.open(clock, monkeypatch, paused=False, sms=True)
     with PostOffice.of(shop.world) as office:
         yield Texting(shop, office)
@@ -198,3 +200,43 @@ def test_what_twilio_could_not_deliver_has_failed(agreed: Texting, status: str) 
     assert agreed.message.reason == "Twilio's error 30003."
     late = {**data, "status": "sent", "error": ""}
     assert texts.handle(agreed.shop.merchant, texts.STATUS, late) == "already_known"
+
+
+def reply(texting: Texting, word: str) -> str:
+    return texts.handle(texting.shop.merchant, texts.REPLY, {"from": ADA, "asks": word})
+
+
+def test_after_start_what_stands_open_is_planned_anew(agreed: Texting) -> None:
+    assert agreed.send()["sent"]
+    assert reply(agreed, "STOP") == "stopped"
+    agreed.shop.clock.advance(timedelta(days=1))
+    (silent,) = agreed.shop.ghosts
+    assert silent.next_action == "exhaust"  # and no pulse looks at it before its time is over
+    assert reply(agreed, "START") == "started"
+    (ghost,) = agreed.shop.ghosts
+    assert ghost.next_action == "send_message"
+    assert ghost.next_action_at < silent.next_action_at
+    assert "By SMS" in ghost.next_action_reason
+    assert [event.name for event in agreed.shop.rows(GhostEvent)].count("texts_resumed") == 1
+    assert reply(agreed, "START") == "already_known"
+
+
+def test_start_is_no_consent(agreed: Texting) -> None:
+    assert agreed.send()["sent"]
+    reply(agreed, "STOP")
+    agreed.shop.clock.advance(timedelta(seconds=1))
+    agreed.agree("withdrawn")
+    assert reply(agreed, "START") == "started"
+    (ghost,) = agreed.shop.ghosts
+    assert ghost.next_action == "exhaust"
+    assert "has not agreed to messages by SMS" in ghost.next_action_reason
+
+
+def test_start_opens_nothing_that_is_closed(agreed: Texting) -> None:
+    assert agreed.send()["sent"]
+    reply(agreed, "STOP")
+    with db.tenant_session(agreed.shop.merchant) as session:
+        recovery.mark_lost(session, agreed.shop.merchant, [agreed.shop.ghosts[0].id], "usr_1")
+    assert reply(agreed, "START") == "started"
+    (ghost,) = agreed.shop.ghosts
+    assert (ghost.state, ghost.next_action) == ("lost", "")

@@ -138,6 +138,46 @@ class TestRenewedAndFailedBothSent:
         assert send(shop, 2)["sent"] is False
         assert mails(shop) == 1
 
+    def test_a_card_that_was_renewed_is_not_said_to_end(self, shop: Shop):
+        subscription = self.coming(shop)
+        shop.actions.automatically_update_card(shop.account, self.card(shop, subscription), exp_month=3, exp_year=2030)
+        assert send(shop, 0)["sent"] is False
+        assert (mails(shop), shop.ghosts[0].state) == (0, GhostState.PROTECTED)
+
+    def test_a_charge_that_went_through_is_not_said_to_come(self, shop: Shop):
+        self.coming(shop)
+        shop.world.clockwork.advance_to(shop.world.now() + int(timedelta(days=8).total_seconds()))
+        assert send(shop, 0)["sent"] is False  # no webhook has been delivered
+        assert mails(shop) == 0
+
+    def test_a_charge_that_failed_is_not_said_to_come(self, shop: Shop):
+        subscription = self.coming(shop)
+        shop.actions.set_card_behaviour(shop.account, self.card(shop, subscription), decline_code="expired_card")
+        shop.world.clockwork.advance_to(shop.world.now() + int(timedelta(days=8).total_seconds()))
+        assert send(shop, 0)["sent"] is False
+        assert mails(shop) == 0
+        shop.deliver()
+        assert send(shop, 1)["sent"] is True
+        assert mails(shop) == 1
+
+    @staticmethod
+    def coming(shop: Shop) -> Any:
+        """A charge at risk whose customer is to be told now; messages before a charge are on."""
+        with db.tenant_session(shop.merchant) as session:
+            merchants.change_policy(session, shop.merchant, {"protection_mails": True}, actor_id="usr_1")
+        subscription = shop.subscriber()
+        card = shop.actions.create_card(shop.account, exp_month=3, exp_year=2026)
+        shop.actions.attach_payment_method(shop.account, card["id"], subscription["customer"], default=True)
+        shop.pass_time(days=24, hours=10)
+        assert [ghost.next_action for ghost in shop.ghosts] == ["send_message"]
+        shop.clock.current = shop.ghosts[0].next_action_at
+        return subscription
+
+    @staticmethod
+    def card(shop: Shop, subscription: Any) -> str:
+        customer = shop.world.space(shop.account).table("customer").objects[subscription["customer"]]
+        return str(customer["invoice_settings"]["default_payment_method"])
+
 
 class TestOffByOneAttempt:
     """The second mail was worded as the third, and a card was given up an attempt too early."""
@@ -213,6 +253,32 @@ class TestDunningAfterCancelling:
         shop.clock.advance(timedelta(days=4))
         assert send(shop, 2)["sent"] is False
         assert mails(shop) == 1
+
+    def test_who_told_the_bank_to_stop_hears_once_and_no_more(self, shop: Shop):
+        shop.subscriber(decline_code="stop_payment_order")
+        shop.pass_time(days=31, hours=2)
+        assert shop.ghosts[0].state == GhostState.STOPPED
+        shop.clock.current = shop.ghosts[0].next_action_at  # by day
+        assert send(shop)["sent"] is True
+        for step in (1, 2, 3):
+            shop.clock.advance(timedelta(days=4))
+            assert send(shop, step)["sent"] is False
+        assert mails(shop) == 1
+
+    def test_who_told_the_bank_and_cancelled_hears_nothing(self, shop: Shop):
+        subscription = shop.subscriber(decline_code="stop_payment_order")
+        shop.pass_time(days=31, hours=2)
+        shop.clock.current = shop.ghosts[0].next_action_at
+        shop.actions.cancel_subscription(shop.account, subscription["id"])
+        assert send(shop)["sent"] is False
+        assert (mails(shop), shop.ghosts[0].next_action) == (0, "")
+
+    @pytest.mark.parametrize("at_period_end", [True, False])
+    def test_who_cancelled_hears_nothing_of_a_charge_that_will_not_come(self, shop: Shop, at_period_end: bool):
+        subscription = TestRenewedAndFailedBothSent.coming(shop)
+        shop.actions.cancel_subscription(shop.account, subscription["id"], at_period_end=at_period_end)
+        assert send(shop, 0)["sent"] is False
+        assert (mails(shop), shop.ghosts[0].next_action) == (0, "")
 
 
 class TestWeWillRetryOnTheLastMessage:

@@ -1,0 +1,85 @@
+"""What the schedule must know of a ghost, and what it answers: frozen values, nothing decided here."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from models.ghost import GhostState, Strategy
+from models.messaging import Channel
+
+SEND = "send_message"
+EXHAUST = "exhaust"
+PROTECTION_STEP = 0
+"""The slot of the one message about a charge that has not failed: what follows if it fails counts from 1."""
+HOLD = timedelta(hours=6)
+"""How long something waits that only another look at Stripe can free."""
+CHASED = (GhostState.OPEN, GhostState.CONTACTED, GhostState.CLICKED)
+NO_EMAIL = "Stripe knows no email address of this customer."
+SMS_IS_OFF = "Messages by SMS are off in the recovery policy."
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A charge that has not failed, as far as a message depends on it. `at` is when it is due, aware UTC.
+
+    `group` names the words that fit, empty where none do; `is_high` that it is above the merchant's high-value line.
+    """
+
+    at: datetime
+    group: str
+    is_high: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What happened so far to a ghost, and what may be done about it. Times are aware UTC.
+
+    `no_email` and `no_sms` say why a channel is closed to this customer; empty where it is open.
+    """
+
+    state: GhostState
+    strategy: Strategy
+    decline_group: str
+    country: str
+    failed_at: datetime
+    """When the charge failed: grace counts from here."""
+    found_at: datetime
+    messages_sent: int
+    last_message_at: datetime | None
+    ghost_id: str = ""
+    no_email: str = ""
+    no_sms: str = SMS_IS_OFF
+    held_out: bool = False
+    held: str = ""
+    """Why a fresh look says that it must wait, though nothing is over: a payment is under way."""
+    released_at: datetime | None = None
+    """When a person released the draft of a message that is theirs to decide."""
+    week: tuple[datetime, ...] = ()
+    """When this customer was written to, about whatever, oldest first; at least the last seven days."""
+    refused_step: int = 0
+    """The last step that the provider refused for good: nobody got it, and its slot stays taken."""
+    under_way: bool = False
+    """The next step was handed over, and what came of it is not written down yet."""
+    planned_at: datetime | None = None
+    """When the message that is next stood planned before."""
+    charge: Charge | None = None
+    """Of a ghost whose charge has not failed: that charge."""
+    wants_none: str = ""
+    """Why who told their bank to stop gets not even a note: they asked for no messages, or the subscription is over."""
+
+    @property
+    def step(self) -> int:
+        """The number of the next message."""
+        if self.state is GhostState.IMPENDING:
+            return PROTECTION_STEP
+        return max(self.messages_sent, self.refused_step) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """The next thing to do, when, and the sentence that explains it. `name` is empty when nothing is next."""
+
+    name: str
+    at: datetime | None
+    reason: str
+    step: int = 0
+    channel: Channel = Channel.EMAIL
