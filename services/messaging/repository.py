@@ -94,16 +94,6 @@ def customers_texted(session: Session, merchant_id: str, number: str) -> list[st
     return sorted(customer_id for customer_id in session.exec(statement) if customer_id)
 
 
-def customers_texted(session: Session, merchant_id: str, number: str) -> list[str]:
-    """Whose ghosts text messages to a number were about, while it is known that they went there."""
-    statement = (
-        select(Message.customer_id)
-        .where(Message.merchant_id == merchant_id, Message.recipient == number, Message.channel == Channel.SMS)
-        .distinct()
-    )
-    return sorted(customer_id for customer_id in session.exec(statement) if customer_id)
-
-
 def delete_suppression(
     session: Session, merchant_id: str, channel: Channel, address_hashes: Sequence[str], reasons: Sequence[str]
 ) -> bool:
