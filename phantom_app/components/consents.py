@@ -51,7 +51,7 @@ def import_panel() -> rx.Component:
                 rx.el.button("Import", type="submit", class_name="button", data_testid="consents-import"),
                 to=routes.IMPORT_CONSENTS,
                 enc_type="multipart/form-data",
-                class_name="stack",
+                class_name="stack import-form",
             ),
             rx.el.p("An owner or admin can import them.", class_name="faint small"),
         ),
@@ -117,17 +117,20 @@ def _row(line: ConsentLine) -> rx.Component:
     return rx.el.tr(
         rx.el.td(
             rx.el.span(line.customer, class_name="cell-main mono"),
-            rx.el.span(line.channel, class_name="cell-sub"),
+            rx.el.span(line.channel, class_name="cell-sub nowrap"),
         ),
         rx.el.td(badge(line.state, line.tone), data_label="State"),
-        rx.el.td(line.given, class_name="number", data_label="Said"),
+        rx.el.td(
+            rx.el.span(line.given, class_name="cell-line number nowrap"),
+            rx.el.span("Recorded ", line.recorded, class_name="cell-sub"),
+            data_label="Said",
+        ),
         rx.el.td(
             rx.el.span(line.source, class_name="cell-line"),
             rx.cond(line.version != "", rx.el.span("Wording ", line.version, class_name="cell-sub")),
             data_label="Source",
         ),
-        rx.el.td(rx.el.span(line.recorded, class_name="faint"), data_label="Recorded"),
-        rx.el.td(_withdraw(line)),
+        rx.el.td(_withdraw(line), class_name="consent-acts"),
         data_testid="consent",
     )
 
@@ -152,7 +155,7 @@ def consents_list() -> rx.Component:
             rx.fragment(
                 table(
                     "Consents, newest first",
-                    ("Customer", "State", "Said", "Source", "Recorded", ""),
+                    ("Customer", "State", "Said", "Source", ""),
                     rx.foreach(Consents.rows, _row),
                     test_id="consents",
                 ),

@@ -33,7 +33,9 @@ def _key(line: KeyLine) -> rx.Component:
 
 def _tick(scope: str, words: str) -> rx.Component:
     return rx.el.label(
-        rx.el.input(type="checkbox", name=scope, default_checked=True), f" May {words}", class_name="small"
+        rx.el.input(type="checkbox", name=scope, default_checked=True),
+        rx.el.span(f"May {words}"),
+        class_name="tick small",
     )
 
 

@@ -51,6 +51,7 @@ def _number(name: str, under: str = "") -> rx.Component:
         input_mode="numeric",
         auto_complete="off",
         aria_describedby=f"{_id(name, 'help')} {_id(name, 'wrong')}",
+        aria_invalid=rx.cond(Rules.problems[name] != "", "true", "false"),
         class_name="input short number",
     )
     return _field(name, control, under)
@@ -145,10 +146,13 @@ def _reach() -> rx.Component:
         "Which charges are found, and which messages exist at all",
         rx.el.div(
             _group("Failed charges for", *[_switch(f"billing_reasons.{reason}") for reason in REASONS_FOUND]),
-            _switch("unpaid_has_access", "Off: where Stripe calls it unpaid, there is no access left to lose."),
-            _switch("sms", "Where a mail cannot go, to customers who agreed to texts."),
-            _switch("protection_mails", "Off: banks and card networks renew most cards by themselves."),
-            _switch("polite_note", "Nothing follows it, whatever they do."),
+            rx.el.div(
+                _switch("unpaid_has_access", "Off: where Stripe calls it unpaid, there is no access left to lose."),
+                _switch("sms", "Where a mail cannot go, to customers who agreed to texts."),
+                _switch("protection_mails", "Off: banks and card networks renew most cards by themselves."),
+                _switch("polite_note", "Nothing follows it, whatever they do."),
+                class_name="rule-switches",
+            ),
             class_name="stack",
         ),
         test_id="reach-panel",
@@ -208,6 +212,7 @@ def _amount(row: LineRow, line: str, label: str, value: Any, wrong: Any, placeho
             auto_complete="off",
             disabled=~Rules.may_edit,
             aria_describedby=named + "-wrong",
+            aria_invalid=rx.cond(wrong != "", "true", "false"),
             class_name="input short number",
             data_testid=f"rule-{line}.{row.code}",
         ),
@@ -306,7 +311,11 @@ def _save() -> rx.Component:
 def rules_form() -> rx.Component:
     """All of it under one button, so that what belongs together is kept together."""
     return rx.el.form(
-        rx.el.div(_first(), _pace(), _day(), _reach(), _retries(), _lines(), class_name="columns even stretch"),
+        rx.el.div(
+            rx.el.div(_first(), _pace(), _day(), class_name="stack"),
+            rx.el.div(_reach(), _retries(), _lines(), class_name="stack"),
+            class_name="columns even",
+        ),
         _save(),
         on_submit=Rules.save,
         class_name="stack",

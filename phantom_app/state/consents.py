@@ -51,7 +51,7 @@ def consent_line(view: ConsentView) -> ConsentLine:
         id=view.id,
         customer=view.customer_id or "Not named",
         channel=_CHANNELS[view.channel],
-        state=state if view.current else f"{state}, replaced since",
+        state=state if view.current else f"{state} before",
         tone=(Tone.RECOVERED if yes and view.current else Tone.NEUTRAL).value,
         given=formats.moment(view.happened_at),
         source=view.source or formats.NONE,

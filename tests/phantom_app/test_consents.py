@@ -119,7 +119,7 @@ class TestWords:
         )  # fmt: skip
         assert yes.recorded.endswith(" by a program")
         assert (no.state, no.may_withdraw, no.recorded.endswith(" by a member")) == ("Withdrawn", False, True)
-        assert (then.state, then.tone, then.may_withdraw) == ("Agreed, replaced since", "neutral", False)
+        assert (then.state, then.tone, then.may_withdraw) == ("Agreed before", "neutral", False)
 
 
 pytestmark = pytest.mark.usefixtures("database")
