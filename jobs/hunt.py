@@ -7,10 +7,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
+
 from core import db, metrics, queue
 from core.config import settings
 from core.crash_points import crash_point
 from core.memory import rare_collections
+from jobs.limits import TaskTimeout
 from services.hunter import service as hunter
 from services.hunter.errors import HuntOverError, HuntTakenOverError
 from services.hunter.pace import Lister, Pace, PacedLister
@@ -21,6 +24,7 @@ from services.integrations.stripe import transport
 from services.integrations.stripe.client import MerchantNotConnectedError, client_for
 from services.integrations.stripe.errors import (
     StripeAuthenticationError,
+    StripeNotFoundError,
     StripePermissionError,
     StripeRateLimitedError,
     StripeUnavailableError,
@@ -29,6 +33,7 @@ from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
 
 BUSY_PAUSE = timedelta(minutes=1)
+PASSING = (StripeRateLimitedError, StripeUnavailableError, HuntOverError, HuntTakenOverError)  # no try is counted
 TRIGGERS = frozenset({"schedule", "connect", "person", "audit", "command"})  # a label has few values
 
 
@@ -43,7 +48,7 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         backfill_billing=bool(payload.get("backfill_billing")),
     )
     try:
-        return as_figures(hunt(task.tenant, request))
+        return as_figures(hunt(task.tenant, request, last_try=task.attempts >= task.max_attempts))
     except MerchantNotConnectedError:
         raise Discard("the account is disconnected") from None
     except HuntTakenOverError:
@@ -55,25 +60,31 @@ def run(task: ClaimedTask) -> dict[str, Any]:
 
 
 def hunt(
-    merchant_id: str, request: HuntRequest, on_progress: Callable[[HuntProgress], None] | None = None
+    merchant_id: str,
+    request: HuntRequest,
+    on_progress: Callable[[HuntProgress], None] | None = None,
+    *,
+    last_try: bool = False,
 ) -> HuntProgress:
     """Hunt to the end, one transaction a page; `on_progress` hears of each page that is stored.
 
     A page is fetched while the one before it is stored, as fast as Stripe's rate limit and this machine allow.
 
     Raises `HuntTakenOverError` when another worker started it since, `HuntOverError` when it was ended from elsewhere,
-    and the Stripe client's typed errors. Only one that a person has to act on ends the hunt; after every other
-    one the same request goes on from the cursor.
+    and the Stripe client's typed errors. One that a person has to act on ends the hunt, as does a place in a list that
+    is gone, and on the `last_try` whatever it dies of; after every other one the same request goes on from the cursor.
     """
     with metrics.timed(metrics.HUNTS, _trigger(request)), rare_collections():
-        return _hunt(merchant_id, request, on_progress)
+        return _hunt(merchant_id, request, on_progress, last_try)
 
 
 def _trigger(request: HuntRequest) -> str:
     return request.trigger if request.trigger in TRIGGERS else "other"
 
 
-def _hunt(merchant_id: str, request: HuntRequest, on_progress: Callable[[HuntProgress], None] | None) -> HuntProgress:
+def _hunt(
+    merchant_id: str, request: HuntRequest, on_progress: Callable[[HuntProgress], None] | None, last_try: bool
+) -> HuntProgress:
     with db.tenant_session(merchant_id) as session:
         client = client_for(session, merchant_id)
         under_way = hunter.start(session, merchant_id, request)
@@ -90,13 +101,30 @@ def _hunt(merchant_id: str, request: HuntRequest, on_progress: Callable[[HuntPro
                 queue.announce_change(merchant_id)
                 if on_progress is not None:
                     on_progress(progress)
-    except (StripeAuthenticationError, StripePermissionError) as error:
-        with db.tenant_session(merchant_id) as session:
-            under_way.fail(session, f"{error.title}: connect the Stripe account again.")
-        queue.announce_change(merchant_id)
+    except (Exception, TaskTimeout) as error:
+        reason = _ends_with(error, last_try)
+        if reason:
+            with db.tenant_session(merchant_id) as session:
+                under_way.fail(session, reason)
+            queue.announce_change(merchant_id)
         raise
     queue.announce_work()
     return under_way.progress
+
+
+def _ends_with(error: BaseException, last_try: bool) -> str:
+    """Why the hunt is over after this error, for a person to read; empty while it can be gone on with.
+
+    A hunt that nobody ends would be gone on with by the next one of its trigger, and meet the same error each time.
+    """
+    if isinstance(error, StripeAuthenticationError | StripePermissionError):
+        return f"{error.title}: connect the Stripe account again."
+    if isinstance(error, StripeNotFoundError):  # what is read by its id may be gone; this was the cursor
+        return "Stripe no longer knows where this hunt had got to. The next one begins anew."
+    passes = isinstance(error, PASSING) or (isinstance(error, DBAPIError) and db.is_passing(error))
+    if last_try and not passes:
+        return "It met an error each time it was tried. The next hunt begins anew."
+    return ""
 
 
 @contextlib.contextmanager

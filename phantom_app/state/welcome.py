@@ -11,7 +11,7 @@ from phantom_app.state.access import as_tenant, change_as_tenant
 from services.analytics import service as analytics
 from services.analytics.schemas import Dashboard as Figures
 from services.hunter import service as hunter
-from services.hunter.asking import ask_for_hunt
+from services.hunter.asking import ask_for_hunt, is_under_way
 from services.hunter.schemas import HuntProgress
 from services.identity.permissions import Permission
 from services.merchants import service as merchants
@@ -46,11 +46,15 @@ class Welcome(rx.State):
         # the page tells of the hunt somebody asked for; one of the schedule would hide what that found
         latest = next((hunt for hunt in hunts if hunt.trigger != "schedule"), hunts[0] if hunts else None)
         state = latest.state if latest else ""
-        self.running = state == HuntState.RUNNING
+        self.running = latest is not None and await as_tenant(
+            lambda session, merchant_id: is_under_way(session, merchant_id, latest)
+        )
         # one that was asked for stands in the queue until a worker takes it; the one before it is not it
         self.waiting = not self.running and is_queued(queue)
         self.finished = state == HuntState.DONE and not self.waiting
-        self.failed = state == HuntState.FAILED and not self.waiting
+        # one that says it runs although nobody works on it was left behind: it can be started again
+        left_behind = state == HuntState.RUNNING and not self.running
+        self.failed = (state == HuntState.FAILED or left_behind) and not self.waiting
         self._count(None if self.waiting else latest)
         if self.finished:
             self._sum(await as_tenant(analytics.dashboard))

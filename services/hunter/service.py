@@ -18,7 +18,7 @@ import secrets
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session
@@ -44,6 +44,7 @@ from services.recovery.work import merchant_context
 Plain = dict[str, Any]
 _FAR = 2**63
 _AT_ONCE = sweeps.PAGE * 10
+RESUMED_FOR = timedelta(days=1)
 
 
 @dataclass
@@ -289,12 +290,13 @@ class HuntRun:
 def start(session: Session, merchant_id: str, request: HuntRequest) -> HuntRun:
     """Begin a hunt, or go on with the unfinished one of the same trigger and window. The caller commits.
 
-    Whoever ran it until now is out: its next `store` is refused.
+    Whoever ran it until now is out: its next `store` is refused. One that began more than a day ago is not gone on
+    with: what it joins invoices with is as old, and whatever stopped it until now would stop it again.
     """
     now = clock.now()
     hunt = repository.get_running(session, merchant_id, request.trigger)
-    if hunt is not None and (hunt.since, hunt.until) != (request.since, request.until):
-        hunt.state, hunt.error, hunt.finished_at = HuntState.FAILED, "Superseded by another window.", now
+    if hunt is not None and (over := _over(hunt, request, now)):
+        hunt.state, hunt.error, hunt.finished_at = HuntState.FAILED, over, now
         repository.clear_spool(session, merchant_id, hunt.id)
         hunt = None
     if hunt is None:
@@ -327,6 +329,15 @@ def start(session: Session, merchant_id: str, request: HuntRequest) -> HuntRun:
     hunt.cursor = run._cursor()
     run.look_for_missing(session)
     return run
+
+
+def _over(hunt: Hunt, request: HuntRequest, now: datetime) -> str:
+    """Why an unfinished hunt is not the one to go on with; empty when it is."""
+    if (hunt.since, hunt.until) != (request.since, request.until):
+        return "Superseded by another window."
+    if now - hunt.started_at > RESUMED_FOR:
+        return "Abandoned: nobody went on with it for a day."
+    return ""
 
 
 def recent_hunts(session: Session, merchant_id: str, limit: int = 20) -> tuple[HuntProgress, ...]:

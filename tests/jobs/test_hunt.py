@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg.errors import LockNotAvailable
 from rich.console import Console
+from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 from typer.testing import CliRunner
 
@@ -16,6 +18,7 @@ from cli.errors import CommandError
 from core import clock as core_clock
 from core import db, queue
 from jobs import hunt as job
+from jobs.limits import TaskInterrupted, TaskTimeout
 from models.merchant import BilledInvoice
 from models.work import Hunt, HuntState
 from services.hunter import service as hunter
@@ -23,6 +26,8 @@ from services.hunter.schemas import HuntProgress, HuntRequest
 from services.hunter.service import HuntRun, Page
 from services.integrations.stripe.errors import (
     StripeCallError,
+    StripeMeterError,
+    StripeNotFoundError,
     StripePermissionError,
     StripeRateLimitedError,
     StripeUnavailableError,
@@ -189,6 +194,32 @@ class TestLoop:
         [found] = hunts(merchant)
         assert (found.state, found.found) == (HuntState.FAILED, 1)
         assert "connect the Stripe account again" in found.error
+
+    def test_a_place_that_is_gone_ends_it_and_the_next_begins_anew(self, merchant, account, told):
+        account.refusal = StripeNotFoundError()
+        with pytest.raises(StripeNotFoundError):
+            job.hunt(merchant, HuntRequest())
+        assert [(found.state, found.found) for found in hunts(merchant)] == [(HuntState.FAILED, 1)]
+        assert job.hunt(merchant, HuntRequest()).listed == 3
+        assert sorted(found.state for found in hunts(merchant)) == [HuntState.DONE, HuntState.FAILED]
+
+    @pytest.mark.parametrize(("attempt", "state"), [(4, HuntState.RUNNING), (5, HuntState.FAILED)])
+    def test_what_dies_of_anything_else_ends_with_its_last_try(self, merchant, account, told, attempt, state):
+        account.refusal = StripeMeterError(reason="nothing a list is refused for")
+        with pytest.raises(StripeMeterError):
+            job.run(ClaimedTask(1, "hunt", merchant, {}, attempt, 5, 0, "", "worker", core_clock.now()))
+        assert [found.state for found in hunts(merchant)] == [state]
+
+    @pytest.mark.parametrize("error", [TaskTimeout(), TaskInterrupted(), OperationalError("", {}, LockNotAvailable())])
+    def test_what_costs_no_try_ends_nothing(self, merchant, account, told, monkeypatch, error):
+        def broken(*_: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(HuntRun, "store", broken)
+        with pytest.raises(type(error)):
+            job.run(ClaimedTask(1, "hunt", merchant, {}, 5, 5, 0, "", "worker", core_clock.now()))
+        over = isinstance(error, TaskTimeout)
+        assert [found.state for found in hunts(merchant)] == [HuntState.FAILED if over else HuntState.RUNNING]
 
 
 class TestCommand:

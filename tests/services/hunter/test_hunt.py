@@ -264,6 +264,17 @@ class TestTwoRunners:
         with pytest.raises(HuntOverError):
             step(merchant, former, account(1))
 
+    @pytest.mark.parametrize(("hours", "goes_on"), [(23, True), (25, False)])
+    def test_one_that_nobody_went_on_with_for_a_day_is_begun_anew(
+        self, merchant: str, clock: ManualClock, hours: int, goes_on: bool
+    ):
+        former = begin(merchant)
+        clock.advance(timedelta(hours=hours))
+        later = begin(merchant)
+        assert (later.hunt_id == former.hunt_id) is goes_on
+        assert later.now == (former.now if goes_on else clock.now())
+        assert len([hunt for hunt in rows(merchant, Hunt) if hunt.state == "running"]) == 1
+
     def test_hunts_of_two_triggers_do_not_meet(self, merchant: str):
         one, other = begin(merchant, "schedule"), begin(merchant, "person")
         stripe = account(3)
