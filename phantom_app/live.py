@@ -21,7 +21,7 @@ from phantom_app import runtime
 log = logging.getLogger(__name__)
 
 TICK = 0.1
-"""Seconds between two refreshes of one tab, at the least: a burst of changes is one refresh."""
+"""Seconds between two refreshes of one tab, at the least, and none begins before the one before it is done."""
 EVERYONE = "*"
 # A subscription only listens: without these it would never find out that the host of Redis is gone.
 _NETWORK = {
@@ -42,6 +42,9 @@ class Tab:
 
 _tabs: dict[str, Tab] = {}  # by tab token; this process only, because a socket's worker handles its events
 _dirty: set[str] = set()
+# A tab's events run one after the other: refreshes that wait for each other would be in the way of a person's clicks.
+_refreshing: dict[str, asyncio.Future[Any]] = {}
+_late: set[str] = set()  # tabs whose merchant changed while their last refresh was under way
 
 
 def watch(state: rx.State, merchant_id: str, refresh: Any) -> None:
@@ -52,6 +55,8 @@ def watch(state: rx.State, merchant_id: str, refresh: Any) -> None:
 def forget(token: str) -> None:
     """Stop refreshing a tab: it changed hands or closed."""
     _tabs.pop(token, None)
+    _refreshing.pop(token, None)
+    _late.discard(token)
 
 
 def mark_changed(merchant_id: str) -> None:
@@ -60,15 +65,22 @@ def mark_changed(merchant_id: str) -> None:
 
 
 async def refresh_changed(app: rx.App) -> int:
-    """Queue one refresh for every tab of this worker whose merchant changed; returns how many."""
-    changed, tabs = _dirty.copy(), list(_tabs.items()) if _dirty else []
+    """Queue one refresh for every tab of this worker whose merchant changed; returns how many.
+
+    A tab that is still at its last one has its turn at the first tick after it.
+    """
+    changed, tabs = _dirty.copy(), list(_tabs.items()) if _dirty or _late else []
     _dirty.clear()
     refreshed = 0
     for token, tab in tabs:
         if not runtime.owns_tab(app, token):
             forget(token)
-        elif tab.merchant_id in changed or EVERYONE in changed:
-            await runtime.send_event(app, token, tab.handler, tab.router_data)
+        elif not changed.isdisjoint({tab.merchant_id, EVERYONE}) or token in _late:
+            if token in _refreshing and not _refreshing[token].done():
+                _late.add(token)
+                continue
+            _late.discard(token)
+            _refreshing[token] = await runtime.send_event(app, token, tab.handler, tab.router_data)
             refreshed += 1
     return refreshed
 

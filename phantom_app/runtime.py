@@ -145,9 +145,12 @@ def owns_tab(app: rx.App, token: str) -> bool:
     return record is not None and record.instance_id == manager.instance_id
 
 
-async def send_event(app: rx.App, token: str, name: str, router_data: Mapping[str, Any]) -> None:
-    """Queue an ordinary event for a tab, as if its browser had sent it; it passes the guard like any other."""
-    await app.event_processor.enqueue(token, Event(name=name, payload={}, router_data=dict(router_data)))
+async def send_event(app: rx.App, token: str, name: str, router_data: Mapping[str, Any]) -> "asyncio.Future[Any]":
+    """Queue an ordinary event for a tab, as if its browser had sent it; it passes the guard like any other.
+
+    What is returned is done when its handler is.
+    """
+    return await app.event_processor.enqueue(token, Event(name=name, payload={}, router_data=dict(router_data)))
 
 
 def hydrate_event() -> Event:

@@ -14,11 +14,12 @@ from phantom_app import live, runtime
 
 @pytest.fixture(autouse=True)
 def _clean() -> Iterator[None]:
-    live._tabs.clear()
-    live._dirty.clear()
+    kept = (live._tabs, live._dirty, live._refreshing, live._late)
+    for each in kept:
+        each.clear()
     yield
-    live._tabs.clear()
-    live._dirty.clear()
+    for each in kept:
+        each.clear()
 
 
 @pytest.fixture
@@ -26,8 +27,12 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Events that were queued: (tab, handler). Tabs whose name starts with `gone` belong to no socket here."""
     events: list[tuple[str, str]] = []
 
-    async def send(_app: Any, token: str, name: str, _data: Any) -> None:
+    async def send(_app: Any, token: str, name: str, _data: Any) -> asyncio.Future[None]:
         events.append((token, name))
+        handled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not token.startswith("slow"):
+            handled.set_result(None)
+        return handled
 
     monkeypatch.setattr(runtime, "send_event", send)
     monkeypatch.setattr(runtime, "owns_tab", lambda _app, token: not token.startswith("gone"))
@@ -56,6 +61,25 @@ class TestRefresh:
         await live.refresh_changed(APP)
         await live.refresh_changed(APP)
         assert len(sent) == 1
+
+    async def test_a_tab_that_is_still_at_its_last_one_is_left_to_finish_it(self, sent: list[tuple[str, str]]) -> None:
+        show("slow", "mer_1")
+        show("b", "mer_1")
+        for _ in range(20):
+            live.mark_changed("mer_1")
+            await live.refresh_changed(APP)
+        assert [sent.count((token, f"{token}.refresh")) for token in ("slow", "b")] == [1, 20]
+        live._refreshing["slow"].set_result(None)
+        assert await live.refresh_changed(APP) == 1  # what changed meanwhile
+        assert await live.refresh_changed(APP) == 0
+
+    async def test_one_that_left_during_its_refresh_is_forgotten(self, sent: list[tuple[str, str]]) -> None:
+        show("slow", "mer_1")
+        for _ in range(2):
+            live.mark_changed("mer_1")
+            await live.refresh_changed(APP)
+        live.forget("slow")
+        assert (live._refreshing, live._late) == ({}, set())
 
     async def test_tabs_that_left_are_forgotten(self, sent: list[tuple[str, str]]) -> None:
         show("gone", "mer_1")
