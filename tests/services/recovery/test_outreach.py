@@ -62,7 +62,7 @@ class Story:
 
     @property
     def messages(self) -> list[Message]:
-        return self.rows(Message)
+        return sorted(self.rows(Message), key=lambda message: message.step)  # PostgreSQL promises no order
 
 
 @pytest.fixture
@@ -220,6 +220,15 @@ class TestCrashes:
             outreach.hold(session, story.merchant, story.ghost.id, 1, "paid")
         assert (story.messages[0].state, story.ghost.messages_sent) == (MessageState.UNCERTAIN, 1)
         assert sum(day.messages_count for day in story.rows(DailyMetrics)) == 1
+
+    def test_a_payment_under_way_stops_a_repeat_whatever_the_week_has_room_for(
+        self, database: object, clock: ManualClock
+    ):
+        story = Story(clock, messages_per_customer_week=1)
+        story.prepare()  # its own slot takes the week's one place
+        repeat = story.prepare(replace(FAILED, payment_status="processing"))
+        assert repeat.message is None
+        assert story.messages[0].state == MessageState.UNCERTAIN
 
     def test_paid_between_crash_and_repeat_means_no_message(self, story: Story):
         story.prepare()
