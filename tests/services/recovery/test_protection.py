@@ -19,7 +19,7 @@ from sandbox.outbox.store import outbox_of
 from sandbox.stripe.store import Json
 from services.merchants import service as merchants
 from services.messaging.links import Link
-from services.recovery import ahead, clicks, optout, service
+from services.recovery import ahead, clicks, optout, outreach, service
 from services.tasks.schemas import ClaimedTask
 from tests.sandbox.visiting import InProcess
 from tests.support.recount import assert_sums_agree
@@ -302,6 +302,20 @@ class TestNeverTwice:
         (ghost,) = shop.ghosts
         assert (ghost.state, ghost.messages_sent, ghost.contacted_at) == (GhostState.OPEN, 0, None)
         assert ghost.next_action == "send_message"
+
+    def test_what_the_provider_refuses_is_not_tried_again(self, shop: Shop):
+        at_risk(shop)
+        due(shop)
+        die_while_sending(shop, "message.intended")
+        (message,) = shop.rows(Message)
+        with db.tenant_session(shop.merchant) as session:
+            outreach.settle_failed(session, shop.merchant, message.id, "no such domain")
+        (ghost,) = shop.ghosts
+        assert (ghost.state, ghost.next_action) == (GhostState.IMPENDING, "")
+        assert "The provider refused the message" in ghost.next_action_reason
+        shop.clock.advance(timedelta(days=1))
+        assert send(shop)["sent"] is False
+        assert mails(shop) == 0
 
 
 class TestWhoseMerit:
