@@ -51,12 +51,13 @@ def _outlook(view: OutlookView) -> rx.Component:
     return rx.el.li(
         rx.el.div(
             link(view.customer, to=view.link, class_name="cell-main"),
-            rx.el.span(view.amount, class_name="number strong"),
+            rx.cond(view.standing != "", badge(view.standing, view.tone, data_testid="standing")),
+            rx.el.span(view.amount, class_name="number strong outlook-amount"),
             class_name="outlook-head",
         ),
         rx.cond(
             view.silent,
-            rx.el.p(badge("No message", "neutral"), " ", view.ending, class_name="soft small outlook-none"),
+            rx.el.p(view.ending, class_name="soft small outlook-none"),
             rx.fragment(
                 rx.el.ol(rx.foreach(view.messages, _coming), class_name="letters"),
                 rx.el.p("Then: ", view.ending, class_name="faint tiny outlook-none"),

@@ -11,10 +11,17 @@ from phantom_app.guard import allow, principal
 from phantom_app.state import formats, words
 from phantom_app.state.access import as_tenant, identifier
 from phantom_app.state.paging import Numbered, turned_by
+from phantom_app.theme import Tone
 from services.identity.permissions import Permission
 from services.recovery import ahead
 
 _CHANNELS = {Channel.EMAIL: "Email", Channel.SMS: "SMS"}
+STANDINGS = {
+    ahead.Standing.PAUSED: ("Paused", Tone.NEUTRAL),
+    ahead.Standing.PERSON: ("A person decides", Tone.AT_RISK),
+    ahead.Standing.HELD: ("Held", Tone.IN_RECOVERY),
+}
+NONE = "No message"
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,8 @@ class OutlookView:
     amount: str
     ending: str
     silent: bool
+    standing: str = ""
+    tone: str = Tone.NEUTRAL.value
     messages: list[ComingView] = field(default_factory=list)
 
 
@@ -58,6 +67,9 @@ def coming_view(ghost_id: str, message: ahead.Coming) -> ComingView:
 
 
 def outlook_view(outlook: ahead.Outlook) -> OutlookView:
+    standing, tone = (
+        STANDINGS[outlook.standing] if outlook.standing else ("" if outlook.messages else NONE, Tone.NEUTRAL)
+    )
     return OutlookView(
         ghost_id=outlook.ghost_id,
         link=routes.ghost(outlook.ghost_id),
@@ -65,6 +77,8 @@ def outlook_view(outlook: ahead.Outlook) -> OutlookView:
         amount=formats.money(outlook.amount, outlook.currency),
         ending=outlook.ending,
         silent=not outlook.messages,
+        standing=standing,
+        tone=tone.value,
         messages=[coming_view(outlook.ghost_id, each) for each in outlook.messages],
     )
 

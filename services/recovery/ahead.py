@@ -6,15 +6,17 @@ written and Stripe is not asked. The ghosts of one customer are played together,
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from sqlmodel import Session
 
 from core import clock
 from core.config import settings
 from core.errors import NotFoundError
-from models.ghost import GhostTarget
+from models.ghost import GhostState, GhostTarget, Strategy
 from models.messaging import Channel
 from services.messaging.hours import zones_for
+from services.messaging.once import A_PERSON_DECIDES
 from services.messaging.own import OwnWords
 from services.messaging.own_service import own_words
 from services.messaging.reach import address_of
@@ -46,6 +48,15 @@ class Coming:
     reason: str
 
 
+class Standing(StrEnum):
+    """What a ghost waits for that no hour brings, so that it does not look due."""
+
+    FREE = ""
+    PAUSED = "paused"  # by a person
+    PERSON = "person"  # who decides
+    HELD = "held"  # for another look at Stripe
+
+
 @dataclass(frozen=True, slots=True)
 class Outlook:
     """A ghost's fortnight: its messages, and why none comes (any more) within it. Money in minor units."""
@@ -56,6 +67,7 @@ class Outlook:
     currency: str
     messages: tuple[Coming, ...]
     ending: str
+    standing: Standing = Standing.FREE
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +168,23 @@ def _outlook(
         amount=ghost.amount_cents,
         currency=ghost.currency,
         messages=tuple(_coming(merchant, ghost, each, own) for each in sends),
-        ending=actions[-1].reason,
+        ending=_ending(ghost, actions[-1]),
+        standing=_standing(ghost, actions, now),
     )
+
+
+def _standing(ghost: GhostTarget, actions: list[Action], now: datetime) -> Standing:
+    if ghost.state == GhostState.PAUSED:
+        return Standing.PAUSED
+    if actions[0].reason == A_PERSON_DECIDES:  # and not after a message that was released
+        return Standing.PERSON
+    return Standing.HELD if planning.why_held(ghost, now) else Standing.FREE
+
+
+def _ending(ghost: GhostTarget, last: Action) -> str:
+    """What comes after the messages; why a person decides is the ghost's own affair, and not always its amount."""
+    by_hand = last.reason == A_PERSON_DECIDES and ghost.strategy == Strategy.HIGH_VALUE_MANUAL
+    return ghost.strategy_reason if by_hand else last.reason
 
 
 def _coming(merchant: MerchantContext, ghost: GhostTarget, action: Action, own: OwnWords) -> Coming:

@@ -76,10 +76,14 @@ def plans(
 def ahead(
     session: Session, merchant: Merchant, ghosts: Sequence[Ghost], now: datetime, until: datetime, others: Others[Ghost]
 ) -> dict[str, list[Action]]:
-    """What each of these ghosts gets until then if nothing else happens, and last what follows; nothing is written."""
+    """What each of these ghosts gets until then if nothing else happens, and last what follows; nothing is written.
+
+    What is held for a fresh look at Stripe is played on as held.
+    """
     families = _families(session, merchant.id, ghosts, now, others)
     found: dict[str, list[Action]] = {}
-    for family, histories in zip(families, read_histories(session, merchant, families, now), strict=True):
+    held = {ghost.id: why for ghost in ghosts if (why := why_held(ghost, now))}
+    for family, histories in zip(families, read_histories(session, merchant, families, now, held), strict=True):
         played = schedule.forward(histories, merchant.policy, now, until, merchant.timezone)
         found |= {ghost.id: actions for ghost, actions in zip(family, played, strict=True)}
     return found
@@ -113,6 +117,11 @@ def _waits(ghost: Planned, now: datetime) -> bool:
     """Whether it is held for what only another look can free."""
     at = ghost.next_action_at
     return ghost.next_action_reason.startswith(HELD) and at is not None and at > now
+
+
+def why_held(ghost: Planned, now: datetime) -> str:
+    """What the last look at Stripe found that lets it wait for the next one; empty where it waits for none."""
+    return ghost.next_action_reason.removeprefix(HELD).partition(". ")[0].rstrip(".") if _waits(ghost, now) else ""
 
 
 def read_histories(

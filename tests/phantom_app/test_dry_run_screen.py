@@ -6,6 +6,8 @@ from playwright.sync_api import BrowserContext, Page, expect
 from core import clock, db
 from models.ghost import FoundVia
 from services.integrations.stripe.parsing import parse_invoice
+from services.recovery import ahead, outreach
+from services.recovery import service as recovery
 from services.recovery.observe import observe
 from services.recovery.work import merchant_context
 from tests.phantom_app.served import Person, Served
@@ -63,3 +65,20 @@ def test_from_the_preview_to_the_start_and_the_next_hour(page: Page, served: Ser
     expect(page.get_by_test_id("next-message")).to_have_count(5)
     page.goto(served.url + "/recoveries")
     expect(page.get_by_test_id("ghost-row").first).to_contain_text("Golden Hour")
+
+
+def test_what_waits_says_so_instead_of_looking_due(page: Page, served: Served, member: Person) -> None:
+    with db.tenant_session(member.merchant_id) as session:
+        first, second = ahead.dry_run(session, member.merchant_id).outlooks[:2]
+    with db.tenant_session(member.merchant_id) as session:
+        recovery.start_messages(session, member.merchant_id, "usr_1")
+        recovery.pause(session, member.merchant_id, [first.ghost_id], "usr_1")
+    with db.tenant_session(member.merchant_id) as session:
+        outreach.hold(session, member.merchant_id, second.ghost_id, 1, "the payment is still under way at the bank")
+    page.goto(served.url + "/dry-run")
+    rows = page.get_by_test_id("outlook")
+    expect(rows.nth(0).get_by_test_id("standing")).to_have_text("Paused")
+    expect(rows.nth(0)).to_contain_text("Paused by a person.")
+    expect(rows.nth(1).get_by_test_id("standing")).to_have_text("Held")
+    expect(rows.nth(1)).to_contain_text("Held: the payment is still under way at the bank.")
+    expect(rows.nth(2).get_by_test_id("standing")).to_have_count(0)

@@ -9,15 +9,17 @@ from sqlmodel import select
 
 from core import db
 from core.clock import ManualClock
-from models.ghost import FoundVia, GhostTarget
+from models.ghost import FoundVia, GhostTarget, ManualTask
 from models.messaging import LinkToken, Message
 from models.work import ScheduledTask
 from services.integrations.stripe.parsing import parse_invoice
+from services.manual_tasks import service as manual_tasks
 from services.merchants import service as merchants
 from services.recovery import ahead, outreach, service
+from services.recovery.ahead import Standing
 from services.recovery.observe import observe
 from services.recovery.work import merchant_context
-from tests.support.factories import make_merchant, raw_invoice
+from tests.support.factories import make_merchant, raw_intent, raw_invoice
 
 FAILED = parse_invoice(raw_invoice())
 
@@ -159,6 +161,59 @@ class TestBadInput:
         endings = {outlook.ending for outlook in shop.look().outlooks}
         assert endings == {
             "Stripe knows no email address of this customer.",
-            "A person decides: it is above the high-value line.",
+            "Not enough funds or a limit reached; the same card usually works after payday. "
+            "It is above your high-value line, so a person decides.",
         }
         assert shop.look().silent == 2
+
+
+class TestWhatWaits:
+    """What no hour frees says so, and does not look due."""
+
+    def ghost(self, shop: Shop) -> GhostTarget:
+        (found,) = shop.rows(GhostTarget)
+        return found
+
+    def test_paused_by_a_person(self, shop: Shop):
+        shop.find(german())
+        with db.tenant_session(shop.merchant) as session:
+            service.pause(session, shop.merchant, [self.ghost(shop).id], "usr_1")
+        (outlook,) = shop.look().outlooks
+        assert (outlook.standing, outlook.messages, outlook.ending) == (Standing.PAUSED, (), "Paused by a person.")
+
+    @pytest.mark.parametrize("amount", [500_000, 4900])
+    def test_with_a_person_and_why(self, shop: Shop, amount: int):
+        """Above the line, or because the bank refuses the amount itself: then the line is not the reason."""
+        refused = parse_invoice(raw_invoice(intent=raw_intent("invalid_amount" if amount == 4900 else "do_not_honor")))
+        shop.find(replace(refused, amount_remaining=amount))
+        (outlook,) = shop.look().outlooks
+        assert (outlook.standing, outlook.messages) == (Standing.PERSON, ())
+        assert ("above your high-value line" in outlook.ending) == (amount == 500_000)
+
+    def test_released_by_a_person_it_is_free(self, shop: Shop):
+        shop.find(replace(german(), amount_remaining=500_000))
+        with db.tenant_session(shop.merchant) as session:
+            service.start_messages(session, shop.merchant, "usr_1")
+            (task,) = session.exec(select(ManualTask)).all()
+        with db.tenant_session(shop.merchant) as session:
+            manual_tasks.release(session, shop.merchant, task.id, actor_id="usr_1")
+        (outlook,) = shop.look().outlooks
+        assert (len(outlook.messages), outlook.standing) == (1, Standing.FREE)
+        assert outlook.ending.endswith("so a person decides.")
+
+    def test_held_for_another_look_at_stripe(self, shop: Shop, clock: ManualClock):
+        shop.find(german())
+        with db.tenant_session(shop.merchant) as session:
+            service.start_messages(session, shop.merchant, "usr_1")
+        with db.tenant_session(shop.merchant) as session:
+            outreach.hold(session, shop.merchant, self.ghost(shop).id, 1, "the payment is still under way at the bank")
+        (outlook,) = shop.look().outlooks
+        assert outlook.standing is Standing.HELD
+        assert outlook.messages[0].reason.startswith("Held: the payment is still under way at the bank.")
+        assert outlook.messages[0].at >= clock.now() + timedelta(hours=6)
+        clock.advance(timedelta(hours=7))
+        assert shop.look().outlooks[0].standing is Standing.FREE  # the look is due
+
+    def test_nothing_waits(self, shop: Shop):
+        shop.find(german())
+        assert shop.look().outlooks[0].standing is Standing.FREE
