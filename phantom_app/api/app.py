@@ -13,7 +13,8 @@ def create_api(*, headless: bool = False) -> FastAPI:
     api.state.headless = headless
     api.add_middleware(Correlation)
     errors.install(api)
-    for router in (health.router, metrics.router, connect.router, links.router, senders.router, consents.router):
+    # Routes are tried one after the other: what comes in thousands stands first.
+    for router in (senders.router, health.router, metrics.router, connect.router, links.router, consents.router):
         api.include_router(router)
     for router in (connect.start_router,) if headless else (auth.router, export.router, consents_upload.router):
         api.include_router(router)

@@ -5,6 +5,7 @@ idempotency key: what was not answered is not known, and is never tried again.
 """
 
 import functools
+import hmac
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -203,11 +204,14 @@ def is_genuine(auth_token: str, url: str, form: Mapping[str, Sequence[str]], sig
     """
     if not auth_token or not signature.isascii() or len(signature) > 128:
         return False
-    return bool(RequestValidator(auth_token).validate(url, _Fields(form), signature))
+    validator, fields = RequestValidator(auth_token), _Fields(form)
+    # The address as it was told is what nearly all are signed for; the SDK then tries it with and without its port.
+    told = validator.compute_signature(url, fields)
+    return hmac.compare_digest(told, signature) or bool(validator.validate(url, fields, signature))
 
 
 class _Fields(dict[str, Sequence[str]]):
     """A form for the SDK's check, which asks for all values of a name in this way."""
 
-    def getlist(self, name: str) -> Sequence[str]:
+    def getall(self, name: str) -> Sequence[str]:
         return self[name]
