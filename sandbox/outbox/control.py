@@ -47,7 +47,7 @@ class Control:
             Route("/_sandbox/outbox", self._safe(self.clear), methods=["DELETE"]),
             Route("/_sandbox/outbox/faults", self._safe(self.add_faults), methods=["POST"]),
             Route("/_sandbox/outbox/faults", self._safe(self.clear_faults), methods=["DELETE"]),
-            Route("/_sandbox/outbox/limits", self._safe(self.limits), methods=["POST"]),
+            Route("/_sandbox/outbox/limits", self._safe(self.limits), methods=["GET", "POST"]),
             Route("/_sandbox/outbox/settings", self._safe(self.settings), methods=["GET", "POST"]),
             Route("/_sandbox/outbox/replies", self._safe(self.reply), methods=["POST"]),
             Route("/_sandbox/outbox/deliveries", self._safe(self.deliveries)),
@@ -150,7 +150,13 @@ class Control:
         return answer([])
 
     async def limits(self, request: Request) -> Response:
-        """POST `{"rate": 5}` requests per second and key (null: none); `"vendor": "twilio"` for the other one."""
+        """POST `{"rate": 5}` requests per second and key (null: none); `"vendor": "twilio"` for the other one.
+
+        GET [?vendor=twilio]: `{"rate", "refused"}`, how many requests were above it so far.
+        """
+        if request.method == "GET":
+            limits = self._vendor(request.query_params.get("vendor", "resend")).limits
+            return answer({"rate": limits.rate, "refused": limits.refused})
         given = await _given(request)
         vendor = self._vendor(given.get("vendor", "resend"))
         vendor.limits.configure(given.get("rate"), None)
