@@ -1,14 +1,15 @@
-"""Pay a ghost's invoice: with a card the customer has just added (services/recovery/paying.py), or with the one that
-failed, when its time has come and a fresh look agrees (services/recovery/retrying.py). Intent, charge, outcome.
+"""Pay a ghost's invoice: with a card the customer has just added (services/recovery/new_cards.py), or with the one that
+failed, when its time has come (services/recovery/retrying.py). A fresh look, intent, charge, outcome.
 """
 
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from core import db
+from core import clock, db
 from core.crash_points import crash_point
-from services.integrations.stripe.cards import CARDS_EXPAND, cards_on_file
-from services.integrations.stripe.client import MerchantNotConnectedError, ScopedStripe, client_for
+from services.integrations.stripe.cards import CARDS_EXPAND, SavedCard, attached, cards_on_file
+from services.integrations.stripe.client import PAGE, MerchantNotConnectedError, ScopedStripe, client_for
 from services.integrations.stripe.errors import (
     StripeAuthenticationError,
     StripeInvoiceClosedError,
@@ -17,9 +18,10 @@ from services.integrations.stripe.errors import (
     StripeRateLimitedError,
     StripeUnavailableError,
 )
+from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import UnreadableInvoiceError, parse_invoice
-from services.recovery import paying, retrying
-from services.recovery.paying import Charge
+from services.recovery import new_cards, paying, retrying
+from services.recovery.paying import Begun, Charge
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
 
@@ -35,57 +37,70 @@ _BUSY = (StripeRateLimitedError, StripeUnavailableError)
 
 
 def run(task: ClaimedTask) -> dict[str, Any]:
-    """The task of kind `dunning_retry`: `{"ghost_id", "payment_method_id", "renewal"}` for a new card.
+    """The task of kind `dunning_retry`: `{"ghost_id", "payment_method_id", "renewal", "came"}` for a new card.
 
-    With the ghost alone it is an own retry: which card is charged, and whether at all, a fresh look decides.
+    With the ghost alone it is an own retry. Which card is charged, and whether at all, a fresh look decides.
     """
-    if "payment_method_id" in task.payload:
-        return _carry_out(task.tenant, _with_new_card(task))
-    return _retry(task.tenant, str(task.payload["ghost_id"]))
-
-
-def _with_new_card(task: ClaimedTask) -> Charge:
-    with db.tenant_session(task.tenant) as session:
-        planned = paying.begin(
-            session,
-            task.tenant,
-            str(task.payload["ghost_id"]),
-            str(task.payload["payment_method_id"]),
-            str(task.payload.get("renewal", "")),
-        )
-    if isinstance(planned, paying.Later):
-        raise Retry(at=planned.at, reason="card_limits")
-    if planned is None:
-        raise Discard("there is nothing to pay with this card any more")
-    return planned
-
-
-def _retry(merchant_id: str, ghost_id: str) -> dict[str, Any]:
+    ghost_id = str(task.payload["ghost_id"])
+    news = new_cards.News.of(task.payload) if "payment_method_id" in task.payload else None
     try:
-        with db.tenant_session(merchant_id) as session:
-            invoice_id = retrying.invoice_of(session, merchant_id, ghost_id)
-            stripe = client_for(session, merchant_id) if invoice_id else None
-        if invoice_id is None or stripe is None:
-            raise Discard("there is nothing to charge for any more")
-        fresh = stripe.retrieve_invoice(invoice_id, CARDS_EXPAND)
-        facts = parse_invoice(fresh)
+        look = _look(task.tenant, ghost_id, news)
     except _BUSY as error:
         raise Retry(after=BUSY_PAUSE, reason=error.code) from error
     except (*_OUT_OF_REACH, UnreadableInvoiceError) as error:
+        if news is not None:  # what a crash left as started
+            with db.tenant_session(task.tenant) as session:
+                new_cards.give_up(session, task.tenant, ghost_id, news)
         return {"attempt": "held", "reason": error.code}
+    begun = _begin(task.tenant, ghost_id, news, look)
+    if begun.charge is not None:
+        return _carry_out(task.tenant, begun.charge, look.stripe)
+    if news is not None and begun.again_at is not None:  # an own retry keeps its next moment with the ghost
+        raise Retry(at=begun.again_at, reason=begun.reason)
+    return {"attempt": "held", "reason": begun.reason}
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What Stripe says right now."""
+
+    stripe: ScopedStripe
+    facts: InvoiceFacts
+    cards: retrying.Cards
+
+
+def _look(merchant_id: str, ghost_id: str, news: new_cards.News | None) -> _Look:
+    """The invoice and the customer's cards; no transaction is open meanwhile."""
     with db.tenant_session(merchant_id) as session:
-        begun = retrying.begin(session, merchant_id, ghost_id, facts, cards_on_file(fresh))
-    if begun.charge is None:
-        return {"attempt": "held", "reason": begun.reason}
-    return _carry_out(merchant_id, begun.charge, stripe)
+        if news is None:
+            invoice_id = retrying.invoice_of(session, merchant_id, ghost_id)
+        else:
+            invoice_id = paying.invoice_of(session, merchant_id, ghost_id, news.key(ghost_id))
+        stripe = client_for(session, merchant_id) if invoice_id else None
+    if invoice_id is None or stripe is None:
+        raise Discard("there is nothing to charge for any more")
+    asked_at = clock.now()
+    fresh = stripe.retrieve_invoice(invoice_id, CARDS_EXPAND)
+    facts = replace(parse_invoice(fresh), read_at=asked_at)
+    return _Look(stripe, facts, retrying.Cards(cards_on_file(fresh), _attached(stripe, facts.customer.id)))
 
 
-def _carry_out(merchant_id: str, planned: Charge, stripe: ScopedStripe | None = None) -> dict[str, Any]:
+def _attached(stripe: ScopedStripe, customer_id: str | None) -> tuple[SavedCard, ...]:
+    if customer_id is None:
+        return ()
+    return attached(stripe.raw_get("/v1/payment_methods", {"customer": customer_id, "limit": PAGE}))
+
+
+def _begin(merchant_id: str, ghost_id: str, news: new_cards.News | None, look: _Look) -> Begun:
+    with db.tenant_session(merchant_id) as session:
+        if news is None:
+            return retrying.begin(session, merchant_id, ghost_id, look.facts, look.cards)
+        return new_cards.begin(session, merchant_id, ghost_id, news, look.facts, look.cards.attached)
+
+
+def _carry_out(merchant_id: str, planned: Charge, stripe: ScopedStripe) -> dict[str, Any]:
     crash_point("charge.intended")
     try:
-        if stripe is None:
-            with db.tenant_session(merchant_id) as session:
-                stripe = client_for(session, merchant_id)
         outcome = paying.charge(stripe, planned)
     except _OUT_OF_REACH as error:
         with db.tenant_session(merchant_id) as session:

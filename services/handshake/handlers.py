@@ -4,7 +4,7 @@ So a repeated, late or shuffled event can only make us look again, never move a 
 its own tenant sessions, with no transaction open while Stripe is asked, and is safe to run twice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ from services.handshake import renewals
 from services.handshake.schemas import IncomingEvent
 from services.hunter.billing import record_billed
 from services.integrations.stripe import returns
-from services.integrations.stripe.client import MerchantNotConnectedError, ScopedStripe, client_for
+from services.integrations.stripe.client import PAGE, MerchantNotConnectedError, ScopedStripe, client_for
 from services.integrations.stripe.errors import (
     StripeAuthenticationError,
     StripeNotFoundError,
@@ -30,7 +30,8 @@ from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import INVOICE_EXPAND, UnreadableInvoiceError, parse_invoice
 from services.integrations.stripe.reading import identifier
 from services.merchants import service as merchants
-from services.recovery import impending, neighbours, paying, repository, reversals
+from services.recovery import impending, neighbours, new_cards, repository, reversals
+from services.recovery.new_cards import Came, News
 from services.recovery.observe import observe
 from services.recovery.work import merchant_context
 from services.tasks.errors import Retry
@@ -69,7 +70,8 @@ def _client(merchant_id: str) -> ScopedStripe:
 
 
 def _fresh(client: ScopedStripe, invoice_id: str) -> InvoiceFacts:
-    return parse_invoice(client.retrieve_invoice(invoice_id, INVOICE_EXPAND))
+    asked_at = clock.now()
+    return replace(parse_invoice(client.retrieve_invoice(invoice_id, INVOICE_EXPAND)), read_at=asked_at)
 
 
 def _observe(session: Session, merchant_id: str, facts: InvoiceFacts) -> str:
@@ -152,13 +154,13 @@ def _look_again(merchant_id: str, invoice_ids: list[str]) -> str:
 def _card_added(event: IncomingEvent) -> str:
     """A customer added a card: their open invoices are paid with it at once."""
     customer_id, method_id = identifier(event.object.get("customer")), identifier(event.object)
-    return _pay_with(event.merchant_id, customer_id, method_id)
+    return _pay_with(event, customer_id, method_id, Came.SAVED)
 
 
 def _card_renewed(event: IncomingEvent) -> str:
     """The network gave a saved card new data: the same card, which is worth one more charge."""
     customer_id, method_id = identifier(event.object.get("customer")), identifier(event.object)
-    return _pay_with(event.merchant_id, customer_id, method_id, renewal=event.id)
+    return _pay_with(event, customer_id, method_id, Came.RENEWED)
 
 
 def _customer_deleted(event: IncomingEvent) -> str:
@@ -178,76 +180,81 @@ def _finalization_failed(event: IncomingEvent) -> str:
     return "noted"
 
 
-def _dispute_opened(event: IncomingEvent) -> str:
-    _note(event, "handshake.dispute_opened", "A customer disputes a payment. It counts until the dispute is lost.")
-    return "noted"
-
-
 def _customer_changed(event: IncomingEvent) -> str:
     """A customer's default card changed, which is how some portals set a card that was attached before."""
     settings = event.object.get("invoice_settings")
     before = event.previous_attributes.get("invoice_settings")
     if not isinstance(settings, dict) or not isinstance(before, dict) or "default_payment_method" not in before:
         return "no_new_card"
-    return _pay_with(event.merchant_id, identifier(event.object), identifier(settings.get("default_payment_method")))
+    method_id = identifier(settings.get("default_payment_method"))
+    return _pay_with(event, identifier(event.object), method_id, Came.CHOSEN)
 
 
-def _pay_with(merchant_id: str, customer_id: str | None, method_id: str | None, *, renewal: str = "") -> str:
+def _pay_with(event: IncomingEvent, customer_id: str | None, method_id: str | None, came: Came) -> str:
     if customer_id is None or method_id is None:
         return "no_id"
-    with db.tenant_session(merchant_id) as session:
-        scheduled = paying.schedule_for_new_card(session, merchant_id, customer_id, method_id, renewal=renewal)
+    news = News(method_id, came, event.id if came is Came.RENEWED else "")
+    with db.tenant_session(event.merchant_id) as session:
+        scheduled = new_cards.schedule(session, event.merchant_id, customer_id, news, event.created)
     return "payment_scheduled" if scheduled else "no_ghost"
 
 
 def _charge_refunded(event: IncomingEvent) -> str:
+    """Every refund of the charge, whichever this event was about."""
     charge_id = identifier(event.object)
     if charge_id is None:
         return "no_id"
-    back = returns.full_refund(_client(event.merchant_id).retrieve_charge(charge_id))
-    return _reverse(event, back) if back else "partial_refund"
+    asked = {"charge": charge_id, "expand": ["data.charge"]}
+    client = _client(event.merchant_id)
+    read = [returns.refund_of(item) for page in client.pages("/v1/refunds", asked) for item in page["data"]]
+    return _take_back(event, client, [back for back in read if back is not None])
 
 
-def _dispute_closed(event: IncomingEvent) -> str:
+def _dispute_changed(event: IncomingEvent) -> str:
+    """Opened, or decided. What a bank takes back by itself, as it may with a debit, is lost when it is opened."""
     dispute_id = identifier(event.object)
     if dispute_id is None:
         return "no_id"
-    back = returns.lost_dispute(_client(event.merchant_id).retrieve_dispute(dispute_id))
-    return _reverse(event, back) if back else "dispute_not_lost"
+    client = _client(event.merchant_id)
+    dispute = client.retrieve_dispute(dispute_id)
+    if event.type == "charge.dispute.created" and returns.is_open(dispute):
+        _note(event, "handshake.dispute_opened", "A customer disputes a payment. It counts until the dispute is lost.")
+        return "noted"
+    back = returns.lost_dispute(dispute)
+    if back is None:
+        return "dispute_not_lost"
+    return _take_back(event, client, [replace(back, at=max(event.created, back.at or event.created))])
 
 
-def _reverse(event: IncomingEvent, back: returns.MoneyBack) -> str:
-    """Take a recovery back. A payment whose own event is late or lost is recorded first, else it could never be."""
-    if back.payment_intent_id is None:
+def _take_back(event: IncomingEvent, client: ScopedStripe, backs: Sequence[returns.MoneyBack]) -> str:
+    """Take recoveries back. A payment whose own event is late or lost is recorded first, else it could never be."""
+    intents = {back.payment_intent_id for back in backs if back.payment_intent_id}
+    if not intents:
         return "no_payment_intent"
-    invoice_id = _invoice_of_intent(event.merchant_id, back.payment_intent_id)
-    if invoice_id is None:
-        return "no_recovery"
-    facts = _fresh(_client(event.merchant_id), invoice_id)
-    dated = replace(back, at=max(event.created, back.at or event.created))
+    invoices = {intent: _invoices_of_intent(event.merchant_id, client, intent) for intent in intents}
+    facts = [_fresh(client, invoice) for invoice in sorted({each for found in invoices.values() for each in found})]
+    returned = [
+        reversals.Returned(back, tuple(invoices[back.payment_intent_id])) for back in backs if back.payment_intent_id
+    ]
     with db.tenant_session(event.merchant_id) as session:
-        _observe(session, event.merchant_id, facts)
+        neighbours.take(session, event.merchant_id, facts)
+        for each in facts:
+            _observe(session, event.merchant_id, each)
         merchant = merchant_context(session, event.merchant_id)
-        done = reversals.take_back(session, merchant, {invoice_id: dated}, clock.now())
+        done = reversals.take_back(session, merchant, returned, clock.now()) if facts else 0
     return "reversed" if done else "no_recovery"
 
 
-def _invoice_of_intent(merchant_id: str, intent_id: str) -> str | None:
-    """The invoice of a known ghost that this payment belongs to.
+def _invoices_of_intent(merchant_id: str, client: ScopedStripe, intent_id: str) -> list[str]:
+    """The invoices of known ghosts that this payment paid, in whole or in part: Stripe is asked which it was put to.
 
-    A payment that succeeded may be another than the one that failed; then Stripe is asked whose it is.
+    A payment that succeeded may be another than the one that failed, and may have paid several.
     """
+    asked = {"payment": {"type": "payment_intent", "payment_intent": intent_id}, "limit": PAGE}
+    paid = [identifier(each.get("invoice")) for each in client.raw_get("/v1/invoice_payments", asked)["data"]]
     with db.tenant_session(merchant_id) as session:
-        ghost = repository.get_by_payment_intent(session, merchant_id, intent_id)
-        if ghost is not None:
-            return ghost.invoice_id
-    asked = {"payment": {"type": "payment_intent", "payment_intent": intent_id}, "limit": 1}
-    for payment in _client(merchant_id).raw_get("/v1/invoice_payments", asked)["data"]:
-        invoice_id = identifier(payment.get("invoice"))
-        with db.tenant_session(merchant_id) as session:
-            if invoice_id and repository.has_ghost(session, merchant_id, invoice_id):
-                return invoice_id
-    return None
+        known = repository.invoices_of_intent(session, merchant_id, intent_id)
+        return sorted({*known, *(each for each in paid if each and repository.has_ghost(session, merchant_id, each))})
 
 
 def _and_at_risk(handler: Handler) -> Handler:
@@ -310,7 +317,7 @@ HANDLERS: dict[str, Handler] = {
     "payment_method.detached": renewals.card_may_fail,
     "payment_method.updated": renewals.look_again,
     "charge.refunded": _charge_refunded,
-    "charge.dispute.created": _dispute_opened,
-    "charge.dispute.closed": _dispute_closed,
+    "charge.dispute.created": _dispute_changed,
+    "charge.dispute.closed": _dispute_changed,
     "account.application.deauthorized": _deauthorized,
 }

@@ -19,7 +19,7 @@ from services.integrations.stripe import returns
 from services.integrations.stripe.parsing import UnreadableInvoiceError
 from services.integrations.stripe.reading import identifier, mapping, moment
 from services.recovery import repository as recoveries
-from services.recovery.reversals import take_back
+from services.recovery.reversals import Returned, take_back
 from services.recovery.work import MerchantContext
 
 OVERLAP = timedelta(days=1)
@@ -52,7 +52,7 @@ def store(
     now: datetime,
     unreadable: list[UnreadableInvoiceError],
 ) -> tuple[int, datetime | None]:
-    """Reverse what a page of refunds or disputes takes back: how many, and the oldest dispute that is still open.
+    """Take back what a page of refunds or disputes did: of how many recoveries, and the oldest dispute still open.
 
     Adds to `unreadable` what cannot be read. Only disputes over recovered ghosts are waited for.
     """
@@ -60,11 +60,10 @@ def store(
     if name == DISPUTES:
         open_ones = [mapping(item) for item in items if returns.is_open(item)]
     intents = [back.payment_intent_id for back in backs] + [identifier(one.get("payment_intent")) for one in open_ones]
-    known = recoveries.recovered_by_intents(session, merchant.id, sorted({intent for intent in intents if intent}))
-    returned: dict[str, returns.MoneyBack] = {}
-    for back in backs:
-        if back.payment_intent_id in known:
-            returned.setdefault(known[back.payment_intent_id], back)
+    known = recoveries.paid_by_intents(session, merchant.id, sorted({intent for intent in intents if intent}))
+    returned = [
+        Returned(back, tuple(known[back.payment_intent_id])) for back in backs if back.payment_intent_id in known
+    ]
     waiting = [moment(one.get("created")) for one in open_ones if identifier(one.get("payment_intent")) in known]
     done = take_back(session, merchant, returned, now) if returned else 0
     return done, min((each for each in waiting if each), default=None)
@@ -73,18 +72,12 @@ def store(
 def _read(name: str, items: Sequence[Any], unreadable: list[UnreadableInvoiceError]) -> Iterator[returns.MoneyBack]:
     for item in items:
         try:
-            back = _of_refund(mapping(item)) if name == REFUNDS else _of_dispute(item)
+            back = returns.refund_of(item) if name == REFUNDS else _of_dispute(item)
         except UnreadableInvoiceError as error:
             unreadable.append(error)
             continue
         if back is not None:
             yield back
-
-
-def _of_refund(refund: dict[str, Any]) -> returns.MoneyBack | None:
-    """The charge decides, and the refund says when: the listed one that made it whole is the newest, which is first."""
-    back = returns.full_refund(refund.get("charge"))
-    return back and replace(back, at=moment(refund.get("created")) or back.at)
 
 
 def _of_dispute(dispute: Any) -> returns.MoneyBack | None:

@@ -156,6 +156,8 @@ def trim_subscription(subscription: Plain) -> Plain:
         "status": _scalar(subscription.get("status")),
         "default_payment_method": identifier(subscription.get("default_payment_method")),
         "cancellation_details": _scalars(mapping(subscription.get("cancellation_details")), "reason"),
+        "cancel_at_period_end": bool(subscription.get("cancel_at_period_end")),
+        "cancel_at": _scalar(subscription.get("cancel_at")),
         "items": {"data": [_trim_item(item) for item in mappings(mapping(subscription.get("items")).get("data"))]},
     }
 

@@ -23,6 +23,8 @@ class Classification:
     reason: str
 
 
+BY_THE_CUSTOMER = "cancellation_requested"  # of Stripe's reasons the one that is no doing of its own
+
 _ACCESS = frozenset({"active", "past_due"})
 _ENDED_IN_WORDS = {"void": "The invoice was voided.", "uncollectible": "The invoice was marked uncollectible."}
 
@@ -36,13 +38,28 @@ def classify(facts: InvoiceFacts, policy: RecoveryPolicy) -> Classification:
     if facts.status != "open":
         return Classification(Verdict.NOT_A_GHOST, f"The invoice is {facts.status}.")
     if facts.subscription_status == "canceled":
-        if facts.subscription_end == "cancellation_requested":
+        if facts.subscription_end == BY_THE_CUSTOMER:
             return Classification(Verdict.STOPPED, "The customer cancelled the subscription.")
         return Classification(Verdict.LOST, "The subscription ended for non-payment.")
+    if facts.is_ending and facts.subscription_end == BY_THE_CUSTOMER:
+        return Classification(Verdict.STOPPED, "The customer cancelled: the subscription ends with its period.")
     reason = _why_not(facts, policy)
     if reason:
         return Classification(Verdict.NOT_A_GHOST, reason)
     return Classification(Verdict.GHOST, "The charge failed and the customer still has access.")
+
+
+def why_not_payable(facts: InvoiceFacts) -> str:
+    """Why a new card is not charged for this invoice; empty where it may be.
+
+    Whether there is access left to lose is no matter: who adds a card wants to pay, and of an unpaid subscription's
+    invoice Stripe alone never collects.
+    """
+    if facts.status != "open" or facts.amount_remaining <= 0:
+        return "There is nothing left to pay."
+    if facts.collection_method == "send_invoice":
+        return "It is paid by bank transfer on an invoice, not charged."
+    return "The payment is still under way at the bank." if facts.payment_status == "processing" else ""
 
 
 def _why_not(facts: InvoiceFacts, policy: RecoveryPolicy) -> str:

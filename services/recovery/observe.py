@@ -214,7 +214,7 @@ def _take_facts(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     values["requires_3ds"] = facts.decline.requires_3ds
     if facts.default_card_ids:
         failed = facts.card.payment_method_id or ghost.payment_method_id
-        values["spare_card_id"] = next((card for card in facts.default_card_ids if card != failed), None)
+        values["spare_card_id"] = next((card for card in facts.default_card_ids if card != failed), ghost.spare_card_id)
     # Attempts only ever grow: an older snapshot must not turn the count back.
     if facts.attempt_count >= (ghost.attempt_count or 0):
         values |= {"attempt_count": facts.attempt_count, "next_payment_attempt": facts.next_payment_attempt}
@@ -253,10 +253,10 @@ def _last_decline(ghost: GhostTarget, facts: InvoiceFacts) -> DeclineFacts:
 
 
 def _update(work: Work, ghost: GhostTarget, facts: InvoiceFacts, verdict: Classification) -> bool:
-    state = GhostState(ghost.state)
     if verdict.verdict is Verdict.PAID:
         return settle.recover(work, ghost, facts)
-    if state not in UNPAID_STATES:
+    reopened = _is_open_again(ghost, facts, verdict) and settle.reopen(work, ghost, facts)
+    if GhostState(ghost.state) not in UNPAID_STATES:
         return False
     if verdict.verdict in (Verdict.LOST, Verdict.STOPPED):
         trigger = Trigger.LOST if verdict.verdict is Verdict.LOST else Trigger.STOPPED
@@ -266,7 +266,18 @@ def _update(work: Work, ghost: GhostTarget, facts: InvoiceFacts, verdict: Classi
         return settle.lose(work, ghost, verdict.reason, trigger, still_open=facts.status == "open")
     if facts.status != "open":
         return False
-    return _refresh_open(work, ghost, facts)
+    return _refresh_open(work, ghost, facts) or reopened
+
+
+def _is_open_again(ghost: GhostTarget, facts: InvoiceFacts, verdict: Classification) -> bool:
+    """Whether Stripe was asked after the ghost had ended, and says that its invoice is owed again.
+
+    What a list or an event showed may be older than the end itself, and proves nothing.
+    """
+    if verdict.verdict is not Verdict.GHOST or facts.read_at is None or facts.read_at <= ghost.updated_at:
+        return False
+    stopped = ghost.state == GhostState.STOPPED and ghost.strategy != Strategy.STOPPED
+    return stopped or ghost.state == GhostState.RECOVERED
 
 
 def _refresh_open(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:

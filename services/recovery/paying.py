@@ -1,36 +1,34 @@
-"""Paying an open invoice with a card the customer has just added: at once, once.
+"""Paying an open invoice with one of the customer's cards: once, whatever dies in the middle.
 
-Stripe alone waits for its next retry, or never pays. Three steps, each safe to repeat: the attempt is
-committed as started; the card is put where Stripe looks first and the invoice is paid, both under the attempt's
-idempotency key; the outcome is settled. A crash in between repeats the call with the same key.
+Three steps, each safe to repeat: the attempt is committed as started (`new_cards` and `retrying` decide on it); the
+card is put where Stripe looks first and the invoice is paid, both under the attempt's idempotency key; the outcome is
+settled. A crash in between repeats the call with the same key.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session
 
 from core import clock, ids
 from core.config import settings
-from core.locks import wait_transaction_lock
 from models.ghost import UNPAID_STATES, FoundVia, GhostState, GhostTarget
 from models.money import AttemptSource, AttemptState, PaymentAttempt
 from services.audit import service as audit
+from services.integrations.stripe.cards import SavedCard
 from services.integrations.stripe.client import ScopedStripe
 from services.integrations.stripe.errors import StripeAlreadyPaidError, StripeCardDeclinedError
-from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
+from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import INVOICE_EXPAND, parse_invoice
-from services.recovery import attempts_repository, budget, neighbours, repository
+from services.recovery import budget, card_turns, neighbours, repository
 from services.recovery.charges import values_of
 from services.recovery.observe import observe
-from services.recovery.retries import why_card_is_done
-from services.recovery.strategy import group_of
 from services.recovery.work import Work, merchant_context
-from services.tasks import service as tasks
 
 AUTHENTICATION_WANTED = "authentication_required"
+LIMITS = "The card networks' limit for this card is reached."
+DONE = "This card was declined for good."
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +48,12 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
-    """A charge that the card networks' limits allow from `at` (UTC) on."""
+class Begun:
+    """What to charge, or why nothing is charged now and from when on (UTC) it is worth asking again."""
 
-    at: datetime
+    charge: Charge | None
+    reason: str = ""
+    again_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,103 +65,70 @@ class Outcome:
     decline_code: str = ""
 
 
-def schedule_for_new_card(
-    session: Session, merchant_id: str, customer_id: str, payment_method_id: str, *, renewal: str = ""
-) -> int:
-    """Have all open invoices of a customer paid with a new card. Returns how many tasks were made.
-
-    `renewal` names the event by which a card that failed before got new data: it is worth a charge of its own. A
-    customer who told the bank to stop is left alone, and so is what was written off.
-    """
-    scheduled = 0
-    for ghost in repository.list_unpaid_of_customer(session, merchant_id, customer_id):
-        if ghost.state in (GhostState.STOPPED, GhostState.LOST):
-            continue
-        if ghost.payment_method_id == payment_method_id and not renewal:
-            continue
-        task = tasks.schedule(
-            session,
-            kind="dunning_retry",
-            merchant_id=merchant_id,
-            key=_key(ghost.id, payment_method_id, renewal),
-            payload={"ghost_id": ghost.id, "payment_method_id": payment_method_id, "renewal": renewal},
-            priority=10,
-        )
-        scheduled += task is not None
-    return scheduled
+def key_of(ghost_id: str, payment_method_id: str) -> str:
+    """The idempotency key of charging a card that came as a new one: one charge a ghost and card."""
+    return f"pay:{ghost_id}:{payment_method_id}"
 
 
-def _key(ghost_id: str, payment_method_id: str, renewal: str) -> str:
-    """One charge a ghost and card, and one more for each renewal of that card."""
-    return f"pay:{ghost_id}:{payment_method_id}" + (f":{renewal}" if renewal else "")
-
-
-def begin(
-    session: Session, merchant_id: str, ghost_id: str, payment_method_id: str, renewal: str = ""
-) -> Charge | Later | None:
-    """Commit the intent to charge; None when there is nothing to pay or this card was tried and settled.
-
-    A customer may have many open invoices: a card that was declined for one of them for good is not tried on the
-    next, and `Later` says when the networks' limits allow another try.
-    An attempt that a crash left as started is gone on with even if the webhook of its success was faster and the
-    ghost is recovered: else nobody would ever write down what came of it.
-    """
-    ghost = repository.get_ghost(session, merchant_id, ghost_id, lock=True)
+def invoice_of(session: Session, merchant_id: str, ghost_id: str, key: str) -> str | None:
+    """The invoice to read fresh before a charge under this key; None when there is nothing to charge for any more."""
+    ghost = repository.get_ghost(session, merchant_id, ghost_id)
     if ghost is None:
         return None
-    key = _key(ghost.id, payment_method_id, renewal)
-    attempt = repository.get_attempt(session, merchant_id, key)
-    unpaid = ghost.state in UNPAID_STATES
-    if attempt is not None and attempt.state != AttemptState.STARTED:
-        return None
-    if attempt is None:
-        if not unpaid:
-            return None
-        made = _charges_on(session, merchant_id, payment_method_id)
-        if not renewal and _is_done(made):
-            return None
-        if later := _later(made):
-            return later
-        session.add(_started(ghost, payment_method_id, key))
-    return Charge(
-        ghost.id, ghost.invoice_id, ghost.subscription_id, ghost.customer_id, payment_method_id, key, not unpaid
+    open_still = ghost.state in UNPAID_STATES - {GhostState.LOST, GhostState.STOPPED}
+    attempt = None if open_still else repository.get_attempt(session, merchant_id, key)
+    begun = attempt is not None and attempt.state == AttemptState.STARTED
+    return ghost.invoice_id if open_still or begun else None
+
+
+def intend(work: Work, ghost: GhostTarget, card: SavedCard, key: str, *, is_renewed: bool = False) -> Begun:
+    """Commit the intent to charge a card that is new to this ghost, or say why not.
+
+    A customer may have many open invoices and the same card under many ids: one that was declined for good is not tried
+    again, whatever for, and all its charges share the networks' limits.
+    """
+    made = card_turns.take(work.session, ghost.merchant_id, card, work.now)
+    if not is_renewed and card_turns.is_done(ghost, card, made):
+        return Begun(None, DONE)
+    free = budget.free_from(card.brand, values_of(made), work.now, settings().card_limits)
+    if free > work.now:
+        return Begun(None, LIMITS, free)
+    start(work, ghost, card, key)
+    return Begun(charge_of(ghost, card.id, key))
+
+
+def start(work: Work, ghost: GhostTarget, card: SavedCard, key: str) -> None:
+    """Write down that a charge is about to be made; the caller commits before it is."""
+    work.session.add(
+        PaymentAttempt(
+            merchant_id=ghost.merchant_id,
+            id=ids.new_id("pa"),
+            ghost_id=ghost.id,
+            invoice_id=ghost.invoice_id,
+            source=AttemptSource.PHANTOM,
+            state=AttemptState.STARTED,
+            idempotency_key=key,
+            payment_method_id=card.id,
+            card_brand=card.brand,
+            card_fingerprint=card.fingerprint,
+            attempted_at=work.now,
+        )
     )
 
 
-def _charges_on(session: Session, merchant_id: str, payment_method_id: str) -> Sequence[PaymentAttempt]:
-    """What was charged to this card of late; until the transaction ends nobody else begins to charge it."""
-    wait_transaction_lock(session, f"card:{merchant_id}:{payment_method_id}")
-    since = clock.now() - timedelta(days=max(limit.days for limit in settings().card_limits))
-    return attempts_repository.list_of_card(session, merchant_id, payment_method_id, "", since)
-
-
-def _is_done(made: Sequence[PaymentAttempt]) -> bool:
-    """Whether the card was declined in a way that holds for every invoice."""
-    declines = [
-        DeclineFacts(decline_code=one.decline_code)
-        for one in made
-        if one.source == AttemptSource.PHANTOM and one.state == AttemptState.DECLINED
-    ]
-    return any(why_card_is_done(decline, group_of(decline), "") for decline in declines)
-
-
-def _later(made: Sequence[PaymentAttempt]) -> Later | None:
-    now, brand = clock.now(), next((one.card_brand for one in reversed(made) if one.card_brand), "")
-    free = budget.free_from(brand, values_of(made), now, settings().card_limits)
-    return Later(free) if free > now else None
-
-
-def _started(ghost: GhostTarget, payment_method_id: str, key: str) -> PaymentAttempt:
-    return PaymentAttempt(
-        merchant_id=ghost.merchant_id,
-        id=ids.new_id("pa"),
+def charge_of(
+    ghost: GhostTarget, card_id: str, key: str, *, repeats_after: bool = False, is_retry: bool = False
+) -> Charge:
+    """A committed attempt as what is to be called."""
+    return Charge(
         ghost_id=ghost.id,
         invoice_id=ghost.invoice_id,
-        source=AttemptSource.PHANTOM,
-        state=AttemptState.STARTED,
+        subscription_id=ghost.subscription_id,
+        customer_id=ghost.customer_id,
+        payment_method_id=card_id,
         idempotency_key=key,
-        payment_method_id=payment_method_id,
-        attempted_at=clock.now(),
+        is_repeat_after_paying=repeats_after,
+        is_retry=is_retry,
     )
 
 

@@ -148,22 +148,44 @@ def list_of_customer(session: Session, merchant_id: str, customer_id: str) -> li
     return list(session.exec(statement))
 
 
-def get_by_payment_intent(session: Session, merchant_id: str, payment_intent_id: str) -> GhostTarget | None:
-    return session.exec(
-        select(GhostTarget).where(
-            GhostTarget.merchant_id == merchant_id, GhostTarget.payment_intent_id == payment_intent_id
-        )
-    ).first()
-
-
-def recovered_by_intents(session: Session, merchant_id: str, payment_intent_ids: Sequence[str]) -> dict[str, str]:
-    """Of the recovered ghosts, those that these payments paid: the invoice by the payment."""
-    statement = select(GhostTarget.payment_intent_id, GhostTarget.invoice_id).where(
-        GhostTarget.merchant_id == merchant_id,
-        is_one_of(GhostTarget.payment_intent_id, payment_intent_ids),
-        GhostTarget.state == GhostState.RECOVERED,
+def invoices_of_intent(session: Session, merchant_id: str, payment_intent_id: str) -> Sequence[str]:
+    """The invoices of the ghosts for which this payment was the last one heard of."""
+    statement = select(GhostTarget.invoice_id).where(
+        GhostTarget.merchant_id == merchant_id, GhostTarget.payment_intent_id == payment_intent_id
     )
-    return {str(intent): invoice for intent, invoice in session.exec(statement)}
+    return session.exec(statement).all()
+
+
+def paid_by_intents(session: Session, merchant_id: str, payment_intent_ids: Sequence[str]) -> dict[str, list[str]]:
+    """The invoices of ghosts that these payments paid, by payment; one payment can have paid several.
+
+    Only payments of which something is still recovered: what went back as a whole cannot go back again.
+    """
+    statement = (
+        select(GhostTarget.payment_intent_id, GhostTarget.invoice_id, GhostTarget.state)
+        .where(
+            GhostTarget.merchant_id == merchant_id,
+            is_one_of(GhostTarget.payment_intent_id, payment_intent_ids),
+            col(GhostTarget.state).in_((GhostState.RECOVERED, GhostState.REVERSED)),
+        )
+        .order_by(col(GhostTarget.id))
+    )
+    found: dict[str, list[str]] = {}
+    left = set()
+    for intent, invoice, state in session.exec(statement):
+        found.setdefault(str(intent), []).append(invoice)
+        if state == GhostState.RECOVERED:
+            left.add(str(intent))
+    return {intent: invoices for intent, invoices in found.items() if intent in left}
+
+
+def list_recoveries(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> Sequence[Recovery]:
+    """The ledger's rows of these ghosts, in the order of their keys."""
+    return session.exec(
+        select(Recovery)
+        .where(Recovery.merchant_id == merchant_id, is_one_of(Recovery.ghost_id, ghost_ids))
+        .order_by(col(Recovery.id))
+    ).all()
 
 
 def shadow_carriers(session: Session, merchant_id: str, subscription_ids: Iterable[str]) -> set[str]:
@@ -258,6 +280,19 @@ def end_manual_task(session: Session, merchant_id: str, ghost_id: str, reason: s
             col(ManualTask.state) == ManualTaskState.OPEN,
         )
         .values(state=ManualTaskState.DONE, closed_reason=reason, closed_by=None, closed_at=at)
+    )
+
+
+def empty_manual_tasks(session: Session, merchant_id: str, ghost_ids: Sequence[str], reason: str, at: datetime) -> None:
+    """Close what still waits for a person about these ghosts, and forget what persons wrote when they closed one."""
+    theirs = (col(ManualTask.merchant_id) == merchant_id, col(ManualTask.ghost_id).in_(ghost_ids))
+    session.execute(
+        update(ManualTask)
+        .where(*theirs, col(ManualTask.state) == ManualTaskState.OPEN)
+        .values(state=ManualTaskState.DONE, closed_reason=reason, closed_by=None, closed_at=at)
+    )
+    session.execute(
+        update(ManualTask).where(*theirs, col(ManualTask.closed_by).is_not(None)).values(closed_reason=reason)
     )
 
 

@@ -15,7 +15,7 @@ from services.integrations.stripe.facts import DeclineFacts
 from services.merchants.policies import OwnRetries, RecoveryPolicy
 from services.messaging.advice import Holdout, nobody
 from services.messaging.hours import zones_for
-from services.recovery.strategy import DeclineGroup, retried_by_stripe
+from services.recovery.strategy import DeclineGroup, group_of, retried_by_stripe
 
 APART = timedelta(hours=24)  # from any other attempt, Stripe's next one included
 PERSON_PAYING = timedelta(hours=1)
@@ -29,6 +29,14 @@ ONE_ATTEMPT_COUNTRIES = frozenset({"in"})  # India's rules want each charge anno
 _CHARGEABLE = frozenset({GhostState.OPEN, GhostState.CONTACTED, GhostState.CLICKED, GhostState.EXHAUSTED})
 _SOFT = frozenset({DeclineGroup.FUNDS, DeclineGroup.ISSUER_VAGUE, DeclineGroup.UNKNOWN})
 _FINAL_ADVICE = frozenset({"do_not_try_again", "confirm_card_data"})
+# What is wrong with the number itself: the same card typed in once more is declined once more.
+_ENDED_GROUPS = frozenset({DeclineGroup.LOST_STOLEN_FRAUD, DeclineGroup.CUSTOMER_STOPPED})
+_ENDED_CODES = frozenset(
+    {
+        *("incorrect_number", "invalid_number", "invalid_account", "do_not_try_again"),
+        *("card_not_supported", "transaction_not_allowed"),
+    }
+)
 
 SPARE_CARD = "The customer has a newer card on file: it is charged at once."
 
@@ -124,7 +132,7 @@ def next_retry(
     policy: RecoveryPolicy, case: Case, now: datetime, default_zone: str = "UTC", timing: Timing = ten_oclock
 ) -> Retry:
     """When the next own charge of a ghost is due, and why then or why never."""
-    if case.has_spare_card and not _untouchable(policy, case):
+    if case.has_spare_card and not why_untouchable(policy, case):
         at = _after_a_person(case, now)
         return Retry(at, SPARE_CARD, at)
     if why := why_never(policy, case):
@@ -163,10 +171,10 @@ def may_charge(policy: RecoveryPolicy, case: Case, now: datetime) -> str:
 
 def why_never(policy: RecoveryPolicy, case: Case) -> str:
     """Why PHANTOM does not charge this card again, whatever the time; empty when it may."""
-    if why := _untouchable(policy, case):
+    if why := why_untouchable(policy, case):
         return why
     if case.state not in _CHARGEABLE:
-        return "Paused by a person." if case.state is GhostState.PAUSED else "There is nothing to charge."
+        return "There is nothing to charge."
     if policy.own_retries is OwnRetries.OFF:
         return "Own retries are switched off in the recovery policy."
     if case.strategy is Strategy.HIGH_VALUE_MANUAL:
@@ -193,6 +201,16 @@ def why_card_is_done(decline: DeclineFacts, decline_group: str, card_country: st
     return ""
 
 
+def why_number_is_done(decline: DeclineFacts) -> str:
+    """Why a card that was declined like this is not charged again even if its owner saves it once more, under a new id.
+
+    What new data mend (a date, a CVC, a confirmation) and what passes (funds) is not among it.
+    """
+    if group_of(decline) in _ENDED_GROUPS or decline.decline_code in _ENDED_CODES:
+        return "The bank has ended this card: saving it again does not mend it."
+    return ""
+
+
 def clear_from(case: Case, now: datetime) -> datetime:
     """The first moment from `now` on with 24 hours to every other attempt, and nobody in the middle of paying."""
     at = _after_a_person(case, now)
@@ -204,10 +222,12 @@ def clear_from(case: Case, now: datetime) -> datetime:
     return at
 
 
-def _untouchable(policy: RecoveryPolicy, case: Case) -> str:
-    """What forbids any charge of ours, a newer card's too."""
+def why_untouchable(policy: RecoveryPolicy, case: Case) -> str:
+    """What forbids any charge of ours, whichever card it would be made to; empty when nothing does."""
     if policy.paused:
         return "Recovery is paused in the policy."
+    if case.state is GhostState.PAUSED:
+        return "Paused by a person."
     if case.state not in UNPAID_STATES - {GhostState.STOPPED, GhostState.LOST}:
         return "There is nothing to charge."
     if case.held_out:

@@ -11,18 +11,17 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
-from core import clock, ids
+from core import clock
 from core.config import settings
-from core.locks import wait_transaction_lock
-from models.ghost import UNPAID_STATES, FoundVia, GhostState, GhostTarget
+from models.ghost import FoundVia, GhostState, GhostTarget
 from models.money import AttemptSource, AttemptState, PaymentAttempt
 from services.integrations.stripe.cards import SavedCard
 from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
-from services.recovery import attempts_repository, budget, neighbours, paying, repository, retries
+from services.recovery import budget, card_turns, choosing, neighbours, paying, repository, retries
 from services.recovery.charges import values_of
 from services.recovery.classify import Verdict, classify
 from services.recovery.observe import observe
-from services.recovery.paying import Charge
+from services.recovery.paying import LIMITS, Begun, Charge
 from services.recovery.strategy import group_of
 from services.recovery.work import Work, merchant_context
 
@@ -30,30 +29,23 @@ KEY_MEMORY = timedelta(hours=23)  # Stripe keeps a key for 24; clocks differ
 CHANGED = "The open amount has just changed: not today."
 OTHER_CARD = "The card on file is not the one that failed, and how it fares is not known."
 NO_CARD = "The customer has no card on file."
-LIMITS = "The card networks' limit for this card is reached."
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """What to charge, or why nothing is charged now."""
+class Cards:
+    """A customer's cards as a fresh look found them: the default ones in Stripe's order, and all that are attached."""
 
-    charge: Charge | None
-    reason: str = ""
+    on_file: tuple[SavedCard, ...]
+    attached: tuple[SavedCard, ...] = ()
 
 
 def invoice_of(session: Session, merchant_id: str, ghost_id: str) -> str | None:
     """The invoice to read fresh before a charge; None when there is nothing to charge for any more."""
     ghost = repository.get_ghost(session, merchant_id, ghost_id)
-    if ghost is None:
-        return None
-    begun = repository.get_attempt(session, merchant_id, _key(ghost))
-    open_still = ghost.state in UNPAID_STATES - {GhostState.LOST, GhostState.STOPPED}
-    return ghost.invoice_id if open_still or begun is not None else None
+    return paying.invoice_of(session, merchant_id, ghost_id, _key(ghost)) if ghost is not None else None
 
 
-def begin(
-    session: Session, merchant_id: str, ghost_id: str, fresh: InvoiceFacts, on_file: tuple[SavedCard, ...]
-) -> Begun:
+def begin(session: Session, merchant_id: str, ghost_id: str, fresh: InvoiceFacts, cards: Cards) -> Begun:
     """Bring the ghost up to date with the fresh look, then commit the intent to charge or say why not."""
     now = clock.now()
     merchant = merchant_context(session, merchant_id)
@@ -74,7 +66,7 @@ def begin(
     elif former != ghost.amount_cents:
         begun = _not(ghost, CHANGED, now + retries.LOOK_AGAIN)
     else:
-        begun = _decide(work, ghost, fresh, on_file)
+        begun = _decide(work, ghost, fresh, cards)
     work.finish()
     return begun
 
@@ -91,19 +83,16 @@ def _go_on(work: Work, ghost: GhostTarget, attempt: PaymentAttempt, is_ghost: bo
     return Begun(None, "it is not known any more whether this charge was made")
 
 
-def _decide(work: Work, ghost: GhostTarget, fresh: InvoiceFacts, on_file: tuple[SavedCard, ...]) -> Begun:
+def _decide(work: Work, ghost: GhostTarget, fresh: InvoiceFacts, cards: Cards) -> Begun:
     if retries.case_of(ghost).has_spare_card:
-        spare = _fit(ghost, fresh, on_file, work.now)
+        spare = choosing.newer_card(cards.attached, fresh, work.now)
         if spare is not None:
             return _charge_spare(work, ghost, spare)
         ghost.passed_over_card_id = ghost.spare_card_id
-    if not on_file:
+    if not cards.on_file:
         return _not(ghost, NO_CARD)
-    card = on_file[0]
-    wait_transaction_lock(work.session, f"card:{ghost.merchant_id}:{card.fingerprint or card.id}")
-    made = attempts_repository.list_of_card(
-        work.session, ghost.merchant_id, card.id, card.fingerprint, work.now - _longest_window()
-    )
+    card = cards.on_file[0]
+    made = card_turns.take(work.session, ghost.merchant_id, card, work.now)
     case = _case_with(ghost, card, made)
     if case is None:
         return _not(ghost, OTHER_CARD)
@@ -115,11 +104,19 @@ def _charge_spare(work: Work, ghost: GhostTarget, spare: SavedCard) -> Begun:
     due = retries.next_retry(work.merchant.policy, retries.case_of(ghost), work.now)
     if due.at is None or due.at > work.now:
         return _not(ghost, due.reason, due.look_at)
-    begun = paying.begin(work.session, ghost.merchant_id, ghost.id, spare.id)
-    if isinstance(begun, Charge):
-        return Begun(begun)
-    ghost.passed_over_card_id = None if begun else spare.id
-    return _not(ghost, LIMITS if begun else "This card was tried before.", begun.at if begun else None)
+    key = paying.key_of(ghost.id, spare.id)
+    former = repository.get_attempt(work.session, ghost.merchant_id, key)
+    if former is None:
+        begun = paying.intend(work, ghost, spare, key)
+    elif former.state == AttemptState.STARTED:
+        begun = Begun(paying.charge_of(ghost, spare.id, key))
+    else:
+        begun = Begun(None, "This card was tried before.")
+    if begun.charge is not None:
+        return begun
+    # The newest is what the marked one stands for: without it nothing newer is left to try.
+    ghost.passed_over_card_id = None if begun.again_at else ghost.spare_card_id
+    return _not(ghost, begun.reason, begun.again_at)
 
 
 def _within_limits(
@@ -131,32 +128,8 @@ def _within_limits(
     free = budget.free_from(card.brand, values_of(made), work.now, settings().card_limits, reserved=reserved)
     if free > work.now:
         return _not(ghost, LIMITS, free)
-    attempt = PaymentAttempt(
-        merchant_id=ghost.merchant_id,
-        id=ids.new_id("pa"),
-        ghost_id=ghost.id,
-        invoice_id=ghost.invoice_id,
-        source=AttemptSource.PHANTOM,
-        state=AttemptState.STARTED,
-        idempotency_key=_key(ghost),
-        payment_method_id=card.id,
-        card_brand=card.brand,
-        card_fingerprint=card.fingerprint,
-        attempted_at=work.now,
-    )
-    work.session.add(attempt)
-    return Begun(_charge(ghost, card.id, attempt.idempotency_key))
-
-
-def _fit(ghost: GhostTarget, fresh: InvoiceFacts, on_file: tuple[SavedCard, ...], now: datetime) -> SavedCard | None:
-    """The spare card, if it was added after the one that failed and has not run out."""
-    failed_at = fresh.card.added_at
-    for card in on_file:
-        if card.id != ghost.spare_card_id or card.is_over(now):
-            continue
-        if failed_at is not None and card.added_at is not None and card.added_at > failed_at:
-            return card
-    return None
+    paying.start(work, ghost, card, _key(ghost))
+    return Begun(_charge(ghost, card.id, _key(ghost)))
 
 
 def _case_with(ghost: GhostTarget, card: SavedCard, made: Sequence[PaymentAttempt]) -> retries.Case | None:
@@ -196,22 +169,9 @@ def _not(ghost: GhostTarget, why: str, at: datetime | None = None) -> Begun:
 
 
 def _charge(ghost: GhostTarget, card_id: str, key: str, *, repeats_after: bool = False) -> Charge:
-    return Charge(
-        ghost_id=ghost.id,
-        invoice_id=ghost.invoice_id,
-        subscription_id=ghost.subscription_id,
-        customer_id=ghost.customer_id,
-        payment_method_id=card_id,
-        idempotency_key=key,
-        is_repeat_after_paying=repeats_after,
-        is_retry=True,
-    )
+    return paying.charge_of(ghost, card_id, key, repeats_after=repeats_after, is_retry=True)
 
 
 def _key(ghost: GhostTarget) -> str:
     """One charge each number: settling counts up, so a key that is there and begun is a crash's."""
     return f"retry:{ghost.id}:{ghost.own_retries + 1}"
-
-
-def _longest_window() -> timedelta:
-    return timedelta(days=max(limit.days for limit in settings().card_limits))

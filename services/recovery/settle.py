@@ -3,14 +3,18 @@
 from datetime import datetime, timedelta
 
 from core import ids
-from models.ghost import GIVEN_UP, GhostKind, GhostState, GhostTarget
+from models.ghost import GIVEN_UP, GhostKind, GhostState, GhostTarget, Strategy
 from models.money import RecoveryKind
 from services.audit import service as audit
 from services.integrations.stripe.facts import InvoiceFacts
-from services.recovery import evidence, repository
+from services.recovery import evidence, manual, repository
 from services.recovery.attribution import STRIPE_GRANULARITY, credit_of
 from services.recovery.lifecycle import Trigger, can
 from services.recovery.work import Work
+
+REOPENED = "reopened"  # what such a row of the ledger stands for, with the moment
+UNDONE = "The payment was undone: the invoice is open again."
+TAKEN_BACK = "The customer took the cancellation back."
 
 _MERIT = {
     "own_attempt": "PHANTOM charged the card",
@@ -40,8 +44,7 @@ def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     proof = {"mechanism": mechanism, "message_id": credit.message_id, "came_back": found.came_back}
     work.move(ghost, Trigger.PAID, f"Paid: {_MERIT[mechanism]}.", at=shown_at, amount=amount, **proof)
     row = _ledger_row(work, ghost, RecoveryKind.RECOVERED, facts.id, amount, paid_at, credit.message_id)
-    added = repository.add_recovery(work.session, row)
-    if added:
+    if _enter(work, row, facts.id, paid_at):
         work.changes.day(paid_at.date(), ghost.currency, recovered_count=1, recovered_cents=amount)
         work.changes.day(ghost.found_on, ghost.currency, cohort_recovered_count=1, cohort_recovered_cents=amount)
         work.changes.total(ghost.currency, recovered_cents=amount)
@@ -90,25 +93,78 @@ def lose(work: Work, ghost: GhostTarget, reason: str, trigger: Trigger, *, still
 
 
 def reverse(work: Work, ghost: GhostTarget, source_id: str, amount: int, reason: str, at: datetime) -> bool:
-    """A refund or a lost dispute takes a recovery back, as a new, negative ledger row. Once per source."""
-    if not can(GhostState(ghost.state), Trigger.REVERSED):
-        return False
+    """A refund or a lost dispute takes a recovery back, or a part of it: a new, negative ledger row. Once per source.
+
+    Never more than is left of it; the ghost is reversed when nothing is.
+    """
     taken = min(amount, ghost.recovered_cents)
-    added = repository.add_recovery(
-        work.session, _ledger_row(work, ghost, RecoveryKind.REVERSED, source_id, -taken, at)
-    )
-    if not added:
+    if taken <= 0 or not can(GhostState(ghost.state), Trigger.REVERSED):
         return False
-    work.move(ghost, Trigger.REVERSED, reason, at=at, amount=taken)
-    work.changes.day(at.date(), ghost.currency, reversed_count=1, reversed_cents=taken)
+    if not _take(work, ghost, source_id, taken, at):
+        return False
     work.changes.day(ghost.found_on, ghost.currency, cohort_reversed_cents=taken)
+    if ghost.recovered_cents == 0:
+        work.move(ghost, Trigger.REVERSED, reason, at=at, amount=taken)
+    else:
+        work.event(ghost, "partly_reversed", f"{reason[:-1]} in part.", at=at, amount=taken)
+        ghost.updated_at = work.now
+    audit.log_event(work.session, work.merchant.id, "recovery.reversed", reason, facts={"ghost_id": ghost.id})
+    return True
+
+
+def _take(work: Work, ghost: GhostTarget, source_id: str, taken: int, at: datetime) -> bool:
+    """The negative row and the day's sums; False when the source has its row."""
+    row = _ledger_row(work, ghost, RecoveryKind.REVERSED, source_id, -taken, at)
+    if not repository.add_recovery(work.session, row):
+        return False
+    ghost.recovered_cents -= taken
+    work.changes.day(at.date(), ghost.currency, reversed_count=1, reversed_cents=taken)
     work.changes.total(ghost.currency, recovered_cents=-taken)
     work.money("reversed", ghost.currency, taken, ghost.mechanism)
     audit.record_usage(
         work.session, work.merchant.id, "recovery.reversed", -taken, currency=ghost.currency, reference=ghost.id
     )
-    audit.log_event(work.session, work.merchant.id, "recovery.reversed", reason, facts={"ghost_id": ghost.id})
     return True
+
+
+def reopen(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
+    """An ended ghost's invoice is owed again: a cancellation was taken back, or a payment undone that had counted.
+
+    What was recovered is taken back with it: it counts as found and not recovered, until it is paid again. The caller
+    has made sure that `facts` are newer than the end.
+    """
+    was_paid = ghost.state == GhostState.RECOVERED
+    if not can(GhostState(ghost.state), Trigger.REOPENED):
+        return False
+    if was_paid:
+        work.changes.total(ghost.currency, leakage_cents=ghost.amount_cents)
+        _unpay(work, ghost)
+    ghost.closed_at, ghost.close_reason, ghost.mechanism = None, "", ""
+    why = UNDONE if was_paid else TAKEN_BACK
+    work.move(ghost, Trigger.REOPENED, why)
+    wanted = [ghost.subscription_id] if ghost.subscription_id else []
+    if wanted and not repository.shadow_carriers(work.session, work.merchant.id, wanted):
+        ghost.shadow_cents = facts.monthly_value
+        work.changes.total(ghost.currency, shadow_leakage_cents=ghost.shadow_cents)
+    if ghost.strategy == Strategy.HIGH_VALUE_MANUAL:
+        manual.open_task(work.session, ghost, work.now)
+    audit.log_event(work.session, work.merchant.id, "recovery.reopened", why, facts={"ghost_id": ghost.id})
+    return True
+
+
+def _unpay(work: Work, ghost: GhostTarget) -> None:
+    taken = ghost.recovered_cents
+    if taken:
+        _take(work, ghost, f"{REOPENED}:{int(work.now.timestamp())}", taken, work.now)
+    work.changes.day(ghost.found_on, ghost.currency, cohort_recovered_count=-1, cohort_recovered_cents=-taken)
+
+
+def _enter(work: Work, row: dict[str, object], invoice_id: str, paid_at: datetime) -> bool:
+    """Add a recovery's row. An invoice that was paid, undone and paid again has one for each time."""
+    if repository.add_recovery(work.session, row):
+        return True
+    again = f"{invoice_id}:{int(paid_at.timestamp())}"[-64:]
+    return repository.add_recovery(work.session, row | {"source_id": again})
 
 
 def _ledger_row(

@@ -115,12 +115,17 @@ def _ghosts_ended(play: "Play", ghosts: list[dict[str, Any]]) -> None:
 
 def _money_is_right(play: "Play", ghosts: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
     recovered = {row["ghost_id"]: row for row in rows if row["kind"] == "recovered"}
-    reversed_ = {row["ghost_id"]: row for row in rows if row["kind"] == "reversed"}
-    if len(recovered) + len(reversed_) != len(rows):
-        play.ledger.violated("one recovery and one reversal an invoice at most", str(Counter(r["kind"] for r in rows)))
+    kinds, went_back = Counter(row["kind"] for row in rows), Counter[str]()
+    for row in rows:
+        if row["kind"] == "reversed":  # one for each refund, and none of nothing
+            went_back[row["ghost_id"]] -= row["amount_cents"]
+    if len(recovered) + kinds["reversed"] != len(rows):
+        play.ledger.violated("one recovery an invoice at most", str(kinds))
+    if any(row["amount_cents"] >= 0 for row in rows if row["kind"] == "reversed"):
+        play.ledger.violated("what goes back is taken off", str(kinds))
     for ghost in ghosts:
         invoice = play.space.table("invoice").objects[ghost["invoice_id"]]
-        mine, back = recovered.get(ghost["id"]), reversed_.get(ghost["id"])
+        mine, back = recovered.get(ghost["id"]), went_back[ghost["id"]]
         collected = invoice["amount_paid"] if invoice["status"] == "paid" else 0
         if (mine["amount_cents"] if mine else 0) != collected:
             play.ledger.violated(
@@ -128,12 +133,16 @@ def _money_is_right(play: "Play", ghosts: list[dict[str, Any]], rows: list[dict[
                 f"{ghost['id']}: Stripe {collected}, PHANTOM {mine and mine['amount_cents']}, {ghost['state']}",
             )
         taken = _taken_back(play, invoice) if mine else 0
-        if -(back["amount_cents"] if back else 0) != taken:
+        if back != taken:
             play.ledger.violated(
                 "reversals are what Stripe gave back",
-                f"{ghost['id']}: Stripe {taken}, PHANTOM {back and back['amount_cents']}, {ghost['state']}",
+                f"{ghost['id']}: Stripe {taken}, PHANTOM {back}, {ghost['state']}",
             )
-        expected = {"paid": "reversed" if taken else "recovered", "void": "lost", "uncollectible": "lost"}
+        expected = {
+            "paid": "reversed" if taken and taken == collected else "recovered",
+            "void": "lost",
+            "uncollectible": "lost",
+        }
         wanted = expected.get(invoice["status"])
         if wanted and ghost["state"] != wanted:
             play.ledger.violated(
@@ -142,15 +151,15 @@ def _money_is_right(play: "Play", ghosts: list[dict[str, Any]], rows: list[dict[
 
 
 def _taken_back(play: "Play", invoice: dict[str, Any]) -> int:
-    """What a full refund or a lost dispute took from a paid invoice."""
+    """What refunds and lost disputes took from a paid invoice, never more than it brought."""
+    taken = paid = 0
     for charge in play.charges_of(invoice["id"]):
-        if charge["status"] != "succeeded":
-            continue
-        if charge["refunded"]:
-            return int(charge["amount"])
-        if any(one["status"] == "lost" for one in play.space.table("dispute").where("charge", charge["id"])):
-            return int(charge["amount"])
-    return 0
+        if charge["status"] == "succeeded":
+            disputes = play.space.table("dispute").where("charge", charge["id"])
+            lost = sum(one["amount"] for one in disputes if one["status"] == "lost")
+            paid += charge["amount"]
+            taken += charge["amount_refunded"] + lost
+    return min(taken, paid)
 
 
 def _nothing_missed(play: "Play", ghosts: list[dict[str, Any]]) -> None:

@@ -122,6 +122,9 @@ def _count_entry(sums: Sums, entry: Recovery, ghost: GhostTarget) -> None:
     sums.add(MerchantTotals, (entry.currency,), recovered_cents=entry.amount_cents)
     if entry.kind == RecoveryKind.REVERSED:
         sums.add(DailyMetrics, on, reversed_count=1, reversed_cents=-entry.amount_cents)
+        if entry.source_id.startswith("reopened:"):  # owed again: not recovered, which is more than given back
+            sums.add(DailyMetrics, found, cohort_recovered_count=-1, cohort_recovered_cents=entry.amount_cents)
+            return
         sums.add(DailyMetrics, found, cohort_reversed_cents=-entry.amount_cents)
     else:
         sums.add(DailyMetrics, on, recovered_count=1, recovered_cents=entry.amount_cents)

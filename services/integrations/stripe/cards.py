@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from services.integrations.stripe.parsing import INVOICE_EXPAND, default_methods, subscription_of
-from services.integrations.stripe.reading import identifier, mapping, moment, number, text, word
+from services.integrations.stripe.reading import Plain, identifier, mapping, mappings, moment, number, text, word
 
 # Four levels, which is Stripe's limit: whoever is about to charge sees the cards themselves in the same request.
 CARDS_EXPAND = (
@@ -46,13 +46,28 @@ def _card(method: Any) -> Iterator[SavedCard]:
     details, card_id = mapping(method), identifier(method)
     card = mapping(details.get("card"))
     if card and card_id:
-        yield SavedCard(
-            id=card_id,
-            brand=word(card.get("brand"), 32),
-            fingerprint=text(card.get("fingerprint"), 64),
-            country=word(card.get("country"), 2),
-            added_at=moment(details.get("created")),
-            exp_month=number(card.get("exp_month"), 1, 12) or 0,
-            exp_year=number(card.get("exp_year"), 2000, 2199) or 0,
-            customer_id=identifier(details.get("customer")),
-        )
+        yield _saved(details, card_id)
+
+
+def attached(listed: Any) -> tuple[SavedCard, ...]:
+    """What a customer has on file, of every kind, in the order of the list. Only a card has a brand and an end."""
+    return tuple(
+        _saved(method, method_id)
+        for method in mappings(mapping(listed).get("data"))
+        if (method_id := identifier(method))
+    )
+
+
+def _saved(details: Plain, method_id: str) -> SavedCard:
+    data = mapping(details.get(text(details.get("type"), 64) or "card"))
+    card = mapping(details.get("card"))
+    return SavedCard(
+        id=method_id,
+        brand=word(card.get("brand"), 32),
+        fingerprint=text(data.get("fingerprint"), 64),
+        country=word(data.get("country"), 2),
+        added_at=moment(details.get("created")),
+        exp_month=number(card.get("exp_month"), 1, 12) or 0,
+        exp_year=number(card.get("exp_year"), 2000, 2199) or 0,
+        customer_id=identifier(details.get("customer")),
+    )

@@ -228,6 +228,7 @@ def parse_invoice(invoice: Any, *, payments: list[Plain] | None = None, subscrip
         paid_at=moment(mapping(invoice.get("status_transitions")).get("paid_at")),
         paid_out_of_band=bool(invoice.get("paid_out_of_band")),
         subscription_end=text(mapping(known.get("cancellation_details")).get("reason"), 48),
+        is_ending=bool(known.get("cancel_at_period_end")) or moment(known.get("cancel_at")) is not None,
         default_card_ids=_default_card_ids(invoice, known),
         customer=parse_customer(invoice),
         decline=parse_decline(details),

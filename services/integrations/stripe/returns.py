@@ -1,4 +1,4 @@
-"""Refunds and disputes as plain dicts: which of them take a whole payment back, and which are not decided yet."""
+"""Refunds and disputes as plain dicts: how much of a payment went back, and which of them are not decided yet."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,14 +9,16 @@ from services.integrations.stripe.reading import Plain, identifier, mapping, mom
 
 # What ends a dispute, by the SDK's own list of states (stripe.Dispute.status).
 _ENDED = frozenset({"won", "lost", "warning_closed", "prevented"})
+_CAME_TO_NOTHING = frozenset({"failed", "canceled"})  # refunds whose money stayed (stripe.Refund.status)
 
 
 @dataclass(frozen=True, slots=True)
 class MoneyBack:
-    """A payment that went back as a whole, by refund or by a lost dispute. `amount` is in minor units of the charge.
+    """What one refund or one lost dispute took from a payment. Amounts are in minor units of the charge.
 
-    `source_id` is the charge or the dispute: whoever hears of the same again, by event or by list, names the same one.
-    `at` is the latest moment Stripe gives for it, None when it gives none.
+    `source_id` is the refund or the dispute: whoever hears of the same again, by event or by list, names the same one.
+    `at` is the latest moment Stripe gives for it, None when it gives none. `charged` is all that the payment brought,
+    0 where that is not known.
     """
 
     payment_intent_id: str | None
@@ -24,28 +26,31 @@ class MoneyBack:
     amount: int
     reason: str
     at: datetime | None
+    charged: int = 0
 
 
-def full_refund(charge: Any) -> MoneyBack | None:
-    """What a charge says of its refunds: the whole payment went back, at once or piece by piece; else None.
+def refund_of(refund: Any) -> MoneyBack | None:
+    """What a refund took back; None for one that came to nothing. Its charge, where expanded, says how much there was.
 
-    A partial refund is a gesture, not a reversal: the customer still pays. Raises `UnreadableInvoiceError`.
+    Raises `UnreadableInvoiceError`.
     """
-    found = mapping(charge)
-    charge_id = identifier(found)
-    if charge_id is None or found.get("refunded") is not True:
+    found = mapping(refund)
+    refund_id = identifier(found)
+    if refund_id is None or found.get("status") in _CAME_TO_NOTHING:
         return None
+    charge = mapping(found.get("charge"))
     return MoneyBack(
-        payment_intent_id=identifier(found.get("payment_intent")),
-        source_id=charge_id,
-        amount=_amount(found, "amount_refunded"),
+        payment_intent_id=identifier(found.get("payment_intent")) or identifier(charge.get("payment_intent")),
+        source_id=refund_id,
+        amount=_amount(found, "amount"),
         reason="The payment was refunded.",
         at=moment(found.get("created")),
+        charged=_amount(charge, "amount"),
     )
 
 
 def lost_dispute(dispute: Any) -> MoneyBack | None:
-    """The payment that a lost dispute took back; None for one that is won or open. Raises `UnreadableInvoiceError`.
+    """What a lost dispute took back; None for one that is won or open. Raises `UnreadableInvoiceError`.
 
     Stripe does not say when it was decided, so `at` is when it was opened.
     """

@@ -37,6 +37,12 @@ class TestTable:
     def test_only_a_recovered_ghost_is_reversed(self):
         assert [state for state in S if can(state, T.REVERSED)] == [S.RECOVERED]
 
+    def test_what_is_owed_again_is_chased_again_and_nothing_else_is(self):
+        assert {state: after(state, T.REOPENED) for state in S if can(state, T.REOPENED)} == {
+            S.STOPPED: S.OPEN,
+            S.RECOVERED: S.OPEN,
+        }
+
     def test_nothing_leaves_reversed(self):
         assert not [trigger for trigger in T if can(S.REVERSED, trigger)]
 
@@ -55,6 +61,7 @@ class TestHistories:
         state, recoveries = S.OPEN, 0
         for trigger in triggers:
             if (state, trigger) in TRANSITIONS:
+                recoveries -= state is S.RECOVERED and trigger is T.REOPENED
                 state = after(state, trigger)
                 recoveries += state is S.RECOVERED
         assert recoveries <= 1

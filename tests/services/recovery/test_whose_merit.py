@@ -8,9 +8,13 @@ from sqlmodel import select
 
 from core import db
 from core.clock import ManualClock
-from models.ghost import FoundVia, GhostState
+from jobs.hunt import hunt
+from models.audit import UsageLog
+from models.ghost import FoundVia, GhostEvent, GhostState
+from models.merchant import MerchantTotals
 from models.messaging import LinkPurpose, Message, MessageState
 from models.money import Recovery
+from services.hunter.schemas import HuntRequest
 from services.integrations.stripe.parsing import parse_invoice
 from services.messaging.links import Link
 from services.recovery import clicks
@@ -142,19 +146,155 @@ class TestBugsOfOthers:
         shop.deliver()
         shop.actions.close_dispute(shop.account, dispute["id"], won=False)
         shop.deliver()
-        stored = {**shop.world.space(shop.account).table("charge").objects[charge], "refunded": True}
-        shop.actions.edit_object(shop.account, "charge", charge, {"refunded": True, "amount_refunded": 4900})
-        shop.actions.send_event(shop.account, "charge.refunded", stored)
+        shop.actions.refund(shop.account, charge)
         shop.deliver()
         assert [row[:2] for row in ledger(shop)] == [("recovered", 4900), ("reversed", -4900)]
         assert_sums_agree(shop.merchant)
 
-    def test_a_partial_refund_reverses_nothing(self, shop: Shop):
+    def test_what_a_bank_takes_back_by_itself_is_lost_when_it_is_told_of(self, shop: Shop):
+        """A debit that was paid and then returned is a dispute nobody can win: it is never open."""
+        pay(shop)
+        shop.deliver()
+        dispute = shop.actions.open_dispute(shop.account, charge_of(shop))
+        shop.actions.edit_object(shop.account, "dispute", dispute["id"], {"status": "lost"})
+        told = [each for each in shop.take() if each.type == "charge.dispute.created"]
+        assert [shop.handle(each) for each in told * 2] == ["reversed", "no_recovery"]
+        assert shop.ghosts[0].state == GhostState.REVERSED
+        assert_sums_agree(shop.merchant)
+
+
+class TestInPart:
+    def test_each_partial_refund_takes_its_part_and_the_last_one_the_rest(self, shop: Shop):
+        pay(shop)
+        shop.deliver()
+        charge = charge_of(shop)
+        for amount, left, state in ((1000, 3900, "recovered"), (900, 3000, "recovered"), (3000, 0, "reversed")):
+            shop.actions.refund(shop.account, charge, amount)
+            told = [each for each in shop.take() if each.type == "charge.refunded"]
+            assert [shop.handle(each) for each in (*told, *told)] == ["reversed", "no_recovery"]
+            assert [(ghost.state, ghost.recovered_cents) for ghost in shop.ghosts] == [(state, left)]
+            assert sum(row.recovered_cents for row in shop.rows(MerchantTotals)) == left
+            assert_sums_agree(shop.merchant)
+        assert [row[:2] for row in ledger(shop)] == [
+            ("recovered", 4900), ("reversed", -1000), ("reversed", -900), ("reversed", -3000)
+        ]  # fmt: skip
+        names = [event.name for event in shop.rows(GhostEvent)]
+        assert (names.count("partly_reversed"), names.count("reversed")) == (2, 1)
+
+    def test_one_event_about_several_refunds_finds_them_all(self, shop: Shop):
+        pay(shop)
+        shop.deliver()
+        refunds = [shop.actions.refund(shop.account, charge_of(shop), amount)["id"] for amount in (1000, 900)]
+        told = [each for each in shop.take() if each.type == "charge.refunded"]
+        assert [shop.handle(each) for each in reversed(told)] == ["reversed", "no_recovery"]
+        assert {row.source_id for row in shop.rows(Recovery) if row.kind == "reversed"} == set(refunds)
+        assert shop.ghosts[0].recovered_cents == 3000
+
+    def test_a_refund_that_came_to_nothing_takes_nothing(self, shop: Shop):
+        pay(shop)
+        shop.deliver()
+        refund = shop.actions.refund(shop.account, charge_of(shop), 1000)
+        shop.actions.edit_object(shop.account, "refund", refund["id"], {"status": "failed"})
+        shop.deliver()
+        assert [row[0] for row in ledger(shop)] == ["recovered"]
+
+    def test_a_refund_in_part_and_a_dispute_of_all_take_no_more_than_there_was(self, shop: Shop):
+        pay(shop)
+        shop.deliver()
+        shop.actions.refund(shop.account, charge_of(shop), 1000)
+        dispute = shop.actions.open_dispute(shop.account, charge_of(shop))
+        shop.actions.close_dispute(shop.account, dispute["id"], won=False)
+        shop.deliver()
+        assert [row[:2] for row in ledger(shop)] == [("recovered", 4900), ("reversed", -1000), ("reversed", -3900)]
+        assert shop.ghosts[0].state == GhostState.REVERSED
+        assert_sums_agree(shop.merchant)
+
+    def test_usage_follows(self, shop: Shop):
         pay(shop)
         shop.deliver()
         shop.actions.refund(shop.account, charge_of(shop), 1000)
         shop.deliver()
-        assert [row[0] for row in ledger(shop)] == ["recovered"]
+        kinds = ("recovery.recovered", "recovery.reversed")
+        rows = sorted((row.kind, row.quantity) for row in shop.rows(UsageLog) if row.kind in kinds)
+        assert rows == [("recovery.recovered", 4900), ("recovery.reversed", -1000)]
+
+
+class TestOnePaymentOfTwoGhosts:
+    """Two open invoices of a customer, paid by one payment (Stripe: `invoice_payments` of one PaymentIntent)."""
+
+    @pytest.fixture
+    def shop(self, database: object, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Shop:
+        shop = Shop.open(clock, monkeypatch)
+        shop.actions.set_rules(shop.account, retry_days=[])
+        customer = shop.subscriber()["customer"]
+        price = shop.actions.create_price(shop.account, unit_amount=901, currency="usd")
+        shop.actions.create_subscription(shop.account, customer, price["id"])
+        bad = shop.actions.create_card(shop.account, decline_code="expired_card")
+        shop.actions.attach_payment_method(shop.account, bad["id"], customer, default=True)
+        shop.pass_time(days=31, hours=2)
+        return shop
+
+    @pytest.fixture
+    def charge(self, shop: Shop) -> str:
+        """The payment's charge; its ghosts have brought 4900 and 901."""
+        first, second = (ghost.invoice_id for ghost in sorted(shop.ghosts, key=lambda ghost: -ghost.amount_cents))
+        card = shop.actions.create_card(shop.account, "visa")
+        shop.actions.pay_invoice(shop.account, first, card["id"])
+        return self._paid_with(shop, first, second)
+
+    def _paid_with(self, shop: Shop, first: str, second: str) -> str:
+        """Put the payment that paid the first invoice to the second one too."""
+        space = shop.world.space(shop.account)
+        payments = {each["invoice"]: each for each in space.table("invoice_payment").objects.values()}
+        intent = payments[first]["payment"]["payment_intent"]
+        charge = next(
+            each for each in space.table("charge").objects.values() if each["payment_intent"] == intent and each["paid"]
+        )
+        edit, account = shop.actions.edit_object, shop.account
+        paid = {"amount": 5801, "amount_captured": 5801}
+        edit(account, "charge", charge["id"], paid)
+        edit(account, "invoice_payment", payments[second]["id"], {
+            "payment": {"payment_intent": intent, "type": "payment_intent"}, "status": "paid", "amount_paid": 901,
+        })  # fmt: skip
+        edit(account, "invoice", second, {"status": "paid", "amount_paid": 901, "amount_remaining": 0})
+        shop.actions.send_event(account, "invoice.paid", space.table("invoice").objects[second])
+        shop.deliver()
+        found = {ghost.invoice_id: (ghost.state, ghost.recovered_cents) for ghost in shop.ghosts}
+        assert (found[first], found[second]) == (("recovered", 4900), ("recovered", 901))
+        return str(charge["id"])
+
+    def test_a_full_refund_reverses_both_and_once(self, shop: Shop, charge: str):
+        shop.actions.refund(shop.account, charge)
+        told = [each for each in shop.take() if each.type == "charge.refunded"]
+        assert [shop.handle(each) for each in (*told, *told)] == ["reversed", "no_recovery"]
+        assert [ghost.state for ghost in shop.ghosts] == [GhostState.REVERSED] * 2
+        assert sorted(row.amount_cents for row in shop.rows(Recovery)) == [-4900, -901, 901, 4900]
+        assert_sums_agree(shop.merchant)
+
+    @pytest.mark.parametrize("by", ["webhook", "hunt"])
+    def test_refunds_in_part_fall_on_both_and_sum_up_exactly(self, shop: Shop, charge: str, by: str):
+        taken = 0
+        for amount in (1, 1000, 333, 4467):
+            shop.actions.refund(shop.account, charge, amount)
+            taken += amount
+            if by == "webhook":
+                shop.deliver()
+            else:
+                shop.take()
+                shop.pass_time(hours=13)
+                hunt(shop.merchant, HuntRequest())
+                hunt(shop.merchant, HuntRequest())
+            back = [row.amount_cents for row in shop.rows(Recovery) if row.kind == "reversed"]
+            assert (sum(back), max(back) < 0) == (-taken, True)
+            assert all(ghost.recovered_cents >= 0 for ghost in shop.ghosts)
+            assert_sums_agree(shop.merchant)
+        assert [ghost.state for ghost in shop.ghosts] == [GhostState.REVERSED] * 2
+
+    def test_a_lost_dispute_reverses_both(self, shop: Shop, charge: str):
+        dispute = shop.actions.open_dispute(shop.account, charge)
+        shop.actions.close_dispute(shop.account, dispute["id"], won=False)
+        shop.deliver()
+        assert [ghost.state for ghost in shop.ghosts] == [GhostState.REVERSED] * 2
         assert_sums_agree(shop.merchant)
 
 
