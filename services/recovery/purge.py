@@ -21,6 +21,7 @@ from services.recovery.work import Work, merchant_context
 from services.tasks import service as tasks
 from services.tasks.schedules import PURGE
 
+REMOVED = "The customer's personal data was removed."
 ON_REQUEST = "The customer's personal data was removed on request."
 KEEP = timedelta(days=90)
 PAGE = 200
@@ -84,7 +85,8 @@ def forget(work: Work, ghost: GhostTarget, why: str) -> None:
 
 
 def finish(work: Work, ghosts: Sequence[GhostTarget]) -> None:
-    """Forget what was written to the people of these ghosts, and keep their invoices away."""
-    merchant_id = work.merchant.id
-    messages.empty_of_ghosts(work.session, merchant_id, [ghost.id for ghost in ghosts])
+    """Forget what was written to the people of these ghosts and about them, and keep their invoices away."""
+    merchant_id, ghost_ids = work.merchant.id, [ghost.id for ghost in ghosts]
+    messages.empty_of_ghosts(work.session, merchant_id, ghost_ids)
+    repository.empty_manual_tasks(work.session, merchant_id, ghost_ids, REMOVED, work.now)
     tombstones.bury(work.session, merchant_id, TombstoneKind.INVOICE, [ghost.invoice_id for ghost in ghosts], work.now)

@@ -10,15 +10,20 @@ from core import db, true_time
 from core.clock import ManualClock
 from core.config import Mode, settings
 from jobs import purge_pii, runner
-from models.ghost import FoundVia, GhostEvent, GhostState, GhostTarget
+from models.audit import AuditLog, SystemLog
+from models.ghost import FoundVia, GhostEvent, GhostState, GhostTarget, ManualTask
 from models.messaging import LinkToken, Message
 from models.money import Recovery
 from models.privacy import Tombstone
 from models.work import ScheduledTask, TaskState
 from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import parse_invoice
+from services.manual_tasks import service as manual_tasks
+from services.manual_tasks.errors import BadManualTaskError
 from services.merchants import service as merchants
-from services.recovery import outreach, purge
+from services.messaging import own_service
+from services.messaging.lint import Source
+from services.recovery import manual, outreach, purge
 from services.recovery.observe import Observed, observe
 from services.recovery.work import merchant_context
 from services.tasks.errors import Retry
@@ -43,6 +48,22 @@ class Files:
         with db.tenant_session(self.merchant) as session:
             return observe(session, merchant_context(session, self.merchant), batch, via, self.clock.now())
 
+    def address_by_name(self) -> None:
+        """The merchant's own words have the customer's name in the subject too."""
+        target = own_service.target_of("*", "first", "email", "en")
+        words = Source("{{ name | default('Hello') }}, about {{ merchant }}", "A word", "It is {{ amount }}.", "Go")
+        with db.tenant_session(self.merchant) as session:
+            own_service.save(session, self.merchant, target, words, based_on=0, actor_id="usr_1")
+
+    def wait_for_a_person(self, *, closed_because: str = "") -> None:
+        """A task about each ghost, and what a person wrote when they closed it."""
+        for ghost in self.rows(GhostTarget):
+            with db.tenant_session(self.merchant) as session:
+                manual.open_task(session, ghost, self.clock.now())
+                task_id = manual_tasks.task_of_ghost(session, self.merchant, ghost.id)
+                if closed_because:
+                    manual_tasks.close(session, self.merchant, task_id, closed_because, actor_id="usr_1")
+
     def write_to(self, ghost: GhostTarget) -> None:
         with db.tenant_session(self.merchant) as session:
             prepared = outreach.prepare(session, self.merchant, ghost.id, 1, facts())
@@ -66,7 +87,7 @@ class Files:
 
     def everything(self) -> str:
         """All that is kept of the merchant's ghosts and messages, as one text."""
-        kept = (GhostTarget, GhostEvent, Message, Tombstone, LinkToken)
+        kept = (GhostTarget, GhostEvent, Message, Tombstone, LinkToken, ManualTask, AuditLog, SystemLog)
         return " ".join(str(vars(row)) for table in kept for row in self.rows(table))
 
 
@@ -77,9 +98,12 @@ def files(database: object, clock: ManualClock) -> Files:
 
 class TestAfterNinetyDays:
     def test_nothing_personal_is_left_anywhere(self, files: Files) -> None:
+        files.address_by_name()
         files.see(facts())
         files.write_to(files.ghost)
-        person = (files.ghost.customer_email, files.ghost.customer_name)
+        files.wait_for_a_person(closed_because="She pays by wire, said Countess Lovelace")
+        person = (files.ghost.customer_email, files.ghost.customer_name, "Lovelace")
+        assert (files.ghost.customer_name or "") in files.rows(Message)[0].subject
         assert all(word and word in files.everything() for word in person)
         files.clock.advance(90 * DAY + timedelta(seconds=1))
 
@@ -87,6 +111,17 @@ class TestAfterNinetyDays:
         assert not any(word in files.everything() for word in person if word)
         assert files.rows(LinkToken) == []
         assert files.purge() == 0
+
+    def test_what_still_waits_for_a_person_is_closed_for_good(self, files: Files) -> None:
+        files.see(facts())
+        files.wait_for_a_person()
+        files.clock.advance(91 * DAY)
+        files.purge()
+
+        (task,) = files.rows(ManualTask)
+        assert (task.state, task.closed_reason) == ("done", purge.REMOVED)
+        with db.tenant_session(files.merchant) as session, pytest.raises(BadManualTaskError, match="was removed"):
+            manual_tasks.reopen(session, files.merchant, task.id, actor_id="usr_1")
 
     def test_not_a_day_earlier(self, files: Files) -> None:
         files.see(facts())
