@@ -46,7 +46,7 @@ def run(task: ClaimedTask) -> dict[str, Any]:
     """The task of kind `send_message`: `{"ghost_id", "step", "channel"}`; step 0: of a charge that has not failed."""
     merchant_id, ghost_id, step = task.tenant, str(task.payload["ghost_id"]), int(task.payload["step"])
     who = f"{merchant_id}:{ghost_id}:{step}"
-    channel = Channel(task.payload.get("channel", Channel.EMAIL))  # as it was planned; whether it still is, planning says below
+    channel = Channel(task.payload.get("channel", Channel.EMAIL))  # as it was planned; if it still is, planning says
     try:
         with db.tenant_session(merchant_id) as session:
             subject = fresh.subject_of(session, merchant_id, ghost_id, step)

@@ -22,7 +22,6 @@ from services.messaging.addresses import BadAddressError, normal
 from services.messaging.links import address_hash
 from services.tasks import service as tasks
 from services.tasks.schedules import slot_key, slot_of
-from services.vault.hash_keys import lasting_keys
 from services.vault.keys import Purpose, derive_key
 
 FUTURE = timedelta(minutes=5)  # clocks differ; nobody agrees tomorrow
@@ -146,7 +145,8 @@ def record(session: Session, merchant_id: str, given: Sequence[NewConsent], reco
         for each in given
     ]
     new = repository.add(session, rows)
-    if new:
+    ways = {each.channel for each, row in zip(given, rows, strict=True) if row["id"] in new}
+    if Channel.EMAIL in ways or (ways and merchants.get_policy(session, merchant_id).sms):
         _have_planned(session, merchant_id)
     return [str(row["id"]) if row["id"] in new else None for row in rows]
 
@@ -156,8 +156,6 @@ def _have_planned(session: Session, merchant_id: str) -> None:
 
     What is planned already asks again before it is sent, so nothing depends on this being quick.
     """
-    if not merchants.get_policy(session, merchant_id).sms:
-        return
     share = slot_of(clock.now(), MINUTE)
     tasks.schedule(
         session,
@@ -167,13 +165,6 @@ def _have_planned(session: Session, merchant_id: str) -> None:
         payload={"replan": True},
         run_at=clock.from_timestamp((share + 1) * MINUTE.total_seconds() + 5),
     )
-
-
-def allows(session: Session, merchant_id: str, channel: Channel, address: str) -> bool:
-    """Whether the last word on this address was yes; `address` in its one spelling (`addresses.normal`)."""
-    keys = lasting_keys(session, Purpose.SUPPRESSIONS)
-    hashes = [address_hash(key, merchant_id, channel, address) for key in keys]
-    return repository.latest_state(session, merchant_id, channel, hashes) == ConsentState.GRANTED
 
 
 def page(

@@ -36,19 +36,6 @@ def add(session: Session, rows: Sequence[dict[str, Any]]) -> set[str]:
     return new
 
 
-def latest_state(session: Session, merchant_id: str, channel: Channel, address_hashes: Sequence[str]) -> str | None:
-    return session.exec(
-        select(Consent.state)
-        .where(
-            Consent.merchant_id == merchant_id,
-            Consent.channel == channel,
-            col(Consent.address_hash).in_(address_hashes),
-        )
-        .order_by(col(Consent.happened_at).desc(), col(Consent.state).desc())
-        .limit(1)
-    ).first()
-
-
 def latest_of(session: Session, merchant_id: str, channel: str, address_hash: str) -> Consent | None:
     return session.exec(
         select(Consent)

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from services.merchants.policies import RecoveryPolicy
 
+TEXTS_FROM, TEXTS_UNTIL = 8, 21  # when text messages may be sent at all, by the recipient's clock
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _QUARTER = timedelta(minutes=15)
 _HOUR = timedelta(hours=1)
@@ -69,6 +70,24 @@ def at_hour(moment: datetime, hour: int, country: str, policy: RecoveryPolicy, d
     begins = _floor(moment)
     found = _quarter_at_hour(begins, hour, *_rules(country, policy, default_zone))
     return max(moment, found)
+
+
+def by_law(policy: RecoveryPolicy, country: str, default_zone: str, moment: datetime) -> RecoveryPolicy:
+    """The policy as it holds for texts around `moment`: within 8 to 21 o'clock, whatever the merchant chose for mail.
+
+    Where that leaves no hour, or none that is one in all zones of the country, texts have the legal hours as they are.
+    """
+    begins, ends = max(policy.quiet_until_hour, TEXTS_FROM), min(policy.quiet_from_hour, TEXTS_UNTIL)
+    if begins >= ends or not _have_common(zones_for(country, default_zone), begins, ends, moment.year):
+        begins, ends = TEXTS_FROM, TEXTS_UNTIL
+    return policy.model_copy(update={"quiet_until_hour": begins, "quiet_from_hour": ends})
+
+
+@functools.lru_cache(maxsize=4096)
+def _have_common(zones: tuple[ZoneInfo, ...], from_hour: int, to_hour: int, year: int) -> bool:
+    """Whether all zones have a moment of the day in common between these hours, in summer and in winter."""
+    days = (datetime(year, 1, 15, tzinfo=UTC), datetime(year, 7, 15, tzinfo=UTC))
+    return all(any(_is_legal(day + n * _QUARTER, zones, from_hour, to_hour) for n in range(96)) for day in days)
 
 
 def _rules(country: str, policy: RecoveryPolicy, default_zone: str) -> tuple[tuple[ZoneInfo, ...], int, int]:

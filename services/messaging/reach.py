@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from sqlmodel import Session
@@ -25,6 +26,8 @@ WHY_SILENT = {
     "complained": "The customer marked a message as spam.",
     "stopped": "The customer answered STOP to a text message.",
 }
+WITHDRAWN = "The customer took their consent to messages by email back."
+_TO_ALL = (ASKED, WHY_SILENT["complained"])  # the page of the link says: no more messages, not: no more mail
 
 
 class Reachable(Protocol):
@@ -62,31 +65,64 @@ def _number(phone: str, country: str) -> str:
         return ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Of a channel's addresses: why they are suppressed, and when each last had a say, and what."""
+
+    shut: dict[str, str]
+    words: dict[str, tuple[datetime, str]]
+
+    def taken_back(self, address: str) -> datetime | None:
+        """When the consent of an address was taken back; None while it stands, or none was ever spoken of."""
+        last = self.words.get(address)
+        return last[0] if last is not None and last[1] == ConsentState.WITHDRAWN else None
+
+
 def closed(session: Session, merchant_id: str, customers: Sequence[Reachable], *, sms: bool) -> list[Closed]:
     """Which channels are closed to each of these, and why; `sms` is the merchant's switch.
 
-    Suppressions are looked for under all keys they may have been hashed with, so who unsubscribed stays unsubscribed.
+    Mail needs no consent, because it is about what the customer bought, but ends with one that is taken back. Who
+    unsubscribed or complained gets no text instead; who took their consent to mail back gets one only if they agreed
+    to texts after that.
     """
-    keys = lasting_keys(session, Purpose.SUPPRESSIONS)
     ways = (Channel.EMAIL, Channel.SMS) if sms else (Channel.EMAIL,)
     addresses = {way: [address_of(way, each) for each in customers] for way in ways}
-    hashes = {way: _hashes(keys, merchant_id, way, set(found)) for way, found in addresses.items()}
-    shut = {way: _shut(session, merchant_id, way, found) for way, found in hashes.items()}
-    mails = [shut[Channel.EMAIL].get(each, "") if each else NO_EMAIL for each in addresses[Channel.EMAIL]]
+    known = {way: _known(session, merchant_id, way, set(found)) for way, found in addresses.items()}
+    mails = [_no_email(each, known[Channel.EMAIL]) for each in addresses[Channel.EMAIL]]
     if not sms:
         return [Closed(mail, SMS_IS_OFF) for mail in mails]
-    words = repository.list_last_words(session, merchant_id, Channel.SMS, _all(hashes[Channel.SMS]))
+    return [
+        Closed(no_email, _no_sms(number, known[Channel.SMS], no_email, known[Channel.EMAIL].taken_back(mail)))
+        for no_email, mail, number in zip(mails, addresses[Channel.EMAIL], addresses[Channel.SMS], strict=True)
+    ]
 
-    def no_text(phone: str) -> str:
-        if not phone:
-            return NO_PHONE
-        # Under whichever key they were recorded: the latest word holds, and at one moment a no.
-        last = max((words[each] for each in hashes[Channel.SMS][phone] if each in words), default=None)
-        agreed = last is not None and last[1] == ConsentState.GRANTED
-        return shut[Channel.SMS].get(phone, "") or ("" if agreed else NO_CONSENT)
 
-    texts = [no_text(phone) for phone in addresses[Channel.SMS]]
-    return [Closed(mail, text) for mail, text in zip(mails, texts, strict=True)]
+def _no_email(address: str, known: _Known) -> str:
+    if not address:
+        return NO_EMAIL
+    return known.shut.get(address, "") or (WITHDRAWN if known.taken_back(address) else "")
+
+
+def _no_sms(number: str, known: _Known, no_email: str, no_mail_since: datetime | None) -> str:
+    if no_email in _TO_ALL:
+        return no_email
+    if not number:
+        return NO_PHONE
+    last = known.words.get(number)
+    agreed = last is not None and last[1] == ConsentState.GRANTED and (no_mail_since is None or last[0] > no_mail_since)
+    return known.shut.get(number, "") or ("" if agreed else NO_CONSENT)
+
+
+def _known(session: Session, merchant_id: str, channel: Channel, addresses: Collection[str]) -> _Known:
+    """Looked for under all keys they may have been hashed with, so who unsubscribed stays unsubscribed."""
+    keys = lasting_keys(session, Purpose.SUPPRESSIONS)
+    hashes = _hashes(keys, merchant_id, channel, addresses)
+    words = repository.list_last_words(session, merchant_id, channel, _all(hashes))
+    said = {address: [words[each] for each in all_of if each in words] for address, all_of in hashes.items()}
+    # The latest word holds, and at one moment a no.
+    return _Known(
+        _shut(session, merchant_id, channel, hashes), {address: max(each) for address, each in said.items() if each}
+    )
 
 
 def _shut(session: Session, merchant_id: str, channel: Channel, hashes: dict[str, tuple[str, ...]]) -> dict[str, str]:
@@ -119,10 +155,10 @@ def opted_out(session: Session, merchant_id: str, customers: Sequence[Reachable]
 
     Stricter than `closed`: for what nobody has to be told, a STOP to a text message is a no to mail as well.
     """
-    keys = lasting_keys(session, Purpose.SUPPRESSIONS)
     found = [""] * len(customers)
     for way in Channel:
         addresses = [address_of(way, each) for each in customers]
-        shut = _shut(session, merchant_id, way, _hashes(keys, merchant_id, way, set(addresses)))
-        found = [said or shut.get(address, "") for said, address in zip(found, addresses, strict=True)]
+        known = _known(session, merchant_id, way, set(addresses))
+        said = [known.shut.get(each, "") or (ASKED if known.taken_back(each) else "") for each in addresses]
+        found = [former or now for former, now in zip(found, said, strict=True)]
     return found

@@ -26,11 +26,13 @@ class Unsettled(NamedTuple):
     step: int
     state: str
     channel: str
+    recipient: str | None
     taken: bool
 
 
 _UNSETTLED: tuple[Any, ...] = (
-    Message.ghost_id, Message.step, Message.state, Message.channel, Message.provider_message_id != "",
+    Message.ghost_id, Message.step, Message.state, Message.channel, Message.recipient,
+    Message.provider_message_id != "",
 )  # fmt: skip
 _NEVER_WENT = (MessageState.PLANNED, MessageState.SKIPPED, MessageState.FAILED)
 
@@ -72,16 +74,6 @@ def list_recent(session: Session, merchant_id: str, limit: int) -> Sequence[Mess
         .order_by(col(Message.created_at).desc(), col(Message.id))
         .limit(limit)
     ).all()
-
-
-def latest_text_to(session: Session, merchant_id: str, number: str) -> Message | None:
-    """The last text message to a number, while it is known that it went there."""
-    return session.exec(
-        select(Message)
-        .where(Message.merchant_id == merchant_id, Message.recipient == number, Message.channel == Channel.SMS)
-        .order_by(col(Message.created_at).desc())
-        .limit(1)
-    ).first()
 
 
 def customers_texted(session: Session, merchant_id: str, number: str) -> list[str]:

@@ -29,7 +29,7 @@ from services.messaging.history import (
     Charge,
     History,
 )
-from services.messaging.hours import within_hours
+from services.messaging.hours import by_law, within_hours
 from services.messaging.places import WEEK
 
 __all__ = [
@@ -163,7 +163,8 @@ def may_go(
     `by_day`: it waits for the day whatever its step and channel.
     """
     obeys = by_day or _obeys_hours(channel, step, policy)
-    return within_hours(now, country, policy, default_zone) if obeys else now
+    hours = by_law(policy, country, default_zone, now) if channel is Channel.SMS else policy
+    return within_hours(now, country, hours, default_zone) if obeys else now
 
 
 def _silent(history: History) -> str:
@@ -205,7 +206,8 @@ def _message(history: History, policy: RecoveryPolicy, now: datetime, default_zo
     if first and not limited and not _obeys_hours(channel, step, policy):
         return Action(SEND, at, why + _by(channel, history), step, channel)
     hour: Hour | None = None if first and not limited else oracle(history.decline_group, history.country)
-    at, why = places.by_day(at, why, history, policy, now, default_zone, hour)
+    hours = by_law(policy, history.country, default_zone, at) if channel is Channel.SMS else policy
+    at, why = places.by_day(at, why, history, hours, now, default_zone, hour)
     return Action(SEND, at, why + _by(channel, history), step, channel)
 
 

@@ -55,12 +55,8 @@ TEMPLATE_OF_GROUP: dict[str, Template] = {
 AHEAD_TEMPLATES = frozenset({Template.CARD_EXPIRES, Template.AHEAD})
 SINGLE_TEMPLATES = AHEAD_TEMPLATES | {Template.STOP}
 _PROTECTION = "the protection message"
-# After two refusals without a reason the strategy turns to another card (FACTS §1), whatever the group says.
-_OF_STRATEGY: dict[tuple[str, str], Template] = {
-    ("funds", "card_refresh"): Template.DECLINED,
-    ("unknown", "card_refresh"): Template.DECLINED,
-    ("technical", "card_refresh"): Template.DECLINED,
-}
+# Where a person decides, the refused amount (`invalid_amount`) stands in a group of cards: no other card would mend it.
+_OF_STRATEGY: dict[tuple[str, str], Template] = {("not_usable", "high_value_manual"): Template.FUNDS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,5 +22,6 @@ def take_back(session: Session, merchant_id: str, message_id: str) -> bool:
 
 def opted_out(session: Session, merchant_id: str, message_id: str, number: str, reason: str) -> None:
     """The provider lets nothing through to this number any more: the message failed, and none follows."""
+    optout.hold_texted(session, merchant_id, message_id, number)
     outreach.settle_failed(session, merchant_id, message_id, reason)
     optout.stop_texts(session, merchant_id, number)

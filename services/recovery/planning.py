@@ -18,7 +18,7 @@ from services.messaging import repository as messages
 from services.messaging import schedule
 from services.messaging.advice import Holdout, nobody
 from services.messaging.history import PROTECTION_STEP
-from services.messaging.reach import Closed, closed, opted_out
+from services.messaging.reach import Closed, address_of, closed, opted_out
 from services.messaging.schedule import CHASED, Action, Charge, History
 from services.recovery import plan_repository as repository
 from services.recovery.risk import group_of_risk
@@ -215,16 +215,22 @@ def _slots(
 ) -> tuple[dict[tuple[str, str], str], dict[str, int], set[str]]:
     """The channels that a provider refused for good, the last step it did so at, and whose next step is on its way.
 
-    What it took at first and could not deliver is no refusal, unless that is all that is known of the step.
+    What it took at first and could not deliver is no refusal, unless that is all that is known of the step. Another
+    address opens the channel again.
     """
-    sent = {ghost.id: _last_step(ghost) for ghost in ghosts}
+    known = {ghost.id: ghost for ghost in ghosts}
+    sent = {ghost_id: _last_step(ghost) for ghost_id, ghost in known.items()}
     slots = messages.list_unsettled(session, merchant_id, list(sent))
     failed = [each for each in slots if each.state == MessageState.FAILED]
     refused = [each for each in failed if not each.taken or each.step > sent[each.ghost_id]]
     last: dict[str, int] = {}
     for each in refused:
         last[each.ghost_id] = max(each.step, last.get(each.ghost_id, 0))
-    closed_ways = {(each.ghost_id, each.channel): PROVIDER_REFUSED for each in refused}
+    closed_ways = {
+        (each.ghost_id, each.channel): PROVIDER_REFUSED
+        for each in refused
+        if each.recipient == address_of(Channel(each.channel), known[each.ghost_id])
+    }
     return closed_ways, last, {
         each.ghost_id for each in slots if each.state == MessageState.SENDING and each.step > sent[each.ghost_id]
     }  # fmt: skip

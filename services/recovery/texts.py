@@ -59,6 +59,8 @@ def _status(merchant_id: str, data: dict[str, Any]) -> str:
         message = messages.get_message(session, merchant_id, message_id)
         if message is None or message.channel != Channel.SMS:
             return "unknown_message"
+        if code == str(UNSUBSCRIBED) and message.recipient:
+            optout.hold_texted(session, merchant_id, message_id, message.recipient)
         if state is not MessageState.FAILED and message.state == MessageState.SENDING:
             outreach.settle_sent(session, merchant_id, message_id, "twilio", sid[:128])
         reason = f"Twilio's error {code}." if code.isdecimal() else ""

@@ -10,18 +10,25 @@ import pytest
 from core import crash_points, db
 from core.clock import ManualClock
 from jobs import send_message
-from models.ghost import GhostEvent
+from models.ghost import FoundVia, GhostEvent
 from models.messaging import Channel, Message, MessageState, Suppression
+from models.work import ScheduledTask
 from sandbox.stripe.faults import Fault
-from services.messaging import consents, links
+from services.analytics import shards
+from services.integrations.stripe.parsing import parse_invoice
+from services.integrations.twilio import OutgoingText, TextRefusedError, TwilioSender
+from services.messaging import consents, links, suppression
 from services.messaging.senders import pace, service
-from services.messaging.senders.given import OwnText
+from services.messaging.senders.given import OwnMail, OwnText
+from services.recovery import pulse, texts
 from services.recovery import service as recovery
-from services.recovery import texts
+from services.recovery.observe import observe
+from services.recovery.work import merchant_context
 from services.tasks.errors import Retry
 from services.tasks.schemas import ClaimedTask
 from tests.jobs.test_send_message import Death
 from tests.support import environment
+from tests.support.factories import raw_invoice
 from tests.support.post_office import PostOffice
 from tests.support.shop import Shop
 
@@ -48,10 +55,27 @@ class Texting:
     def fail_to_pay(self) -> None:
         self.shop.pass_time(days=31, hours=11)  # daytime from New York to Honolulu
 
-    def send(self) -> dict[str, Any]:
-        payload = {"ghost_id": self.shop.ghosts[0].id, "step": 1}
+    def send(self, step: int = 1, channel: Channel = Channel.SMS) -> dict[str, Any]:
+        payload = {"ghost_id": self.shop.ghosts[0].id, "step": step, "channel": channel.value}
         now = self.shop.clock.now()
         return send_message.run(ClaimedTask(1, "send_message", self.shop.merchant, payload, 1, 5, 0, "", "t", now))
+
+    def text_a_double(self) -> None:
+        """Another customer with the same number, in another shard, who gets a text an hour later."""
+        mine, now = self.shop.ghosts[0].customer_id, self.shop.clock.now()
+        apart = (
+            f"cus_double{n}" for n in range(99) if shards.of_customer(f"cus_double{n}") != shards.of_customer(mine)
+        )
+        with db.tenant_session(self.shop.merchant) as session:
+            merchant = merchant_context(session, self.shop.merchant)
+            observe(session, merchant, [parse_invoice(raw_invoice(2, customer=next(apart)))], FoundVia.WEBHOOK, now)
+        (ghost,) = [each for each in self.shop.ghosts if each.customer_id != mine]
+        with db.tenant_session(self.shop.merchant) as session:
+            session.add(Message(
+                merchant_id=self.shop.merchant, id="msg_double", ghost_id=ghost.id, customer_id=ghost.customer_id or "",
+                step=1, channel=Channel.SMS, state=MessageState.SENT, recipient=ADA, idempotency_key="double",
+                due_at=now, intent_at=now, sent_at=now, created_at=now + timedelta(hours=1),
+            ))  # fmt: skip
 
     def call_back(self) -> list[str]:
         """Hand what Twilio posts to the handler that its task calls."""
@@ -169,6 +193,67 @@ def test_who_stopped_at_twilio_is_suppressed(agreed: Texting) -> None:
         ("sms", "stopped"),
     }
     assert agreed.shop.ghosts[0].next_action != "send_message"
+
+
+def test_a_number_that_is_refused_is_let_alone_and_mail_goes_where_it_can(
+    agreed: Texting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def refuse(_: TwilioSender, text: OutgoingText) -> str:
+        asked.append(text.recipient)
+        raise TextRefusedError("21614: not a mobile number")
+
+    monkeypatch.setattr(TwilioSender, "send", refuse)
+    assert agreed.send() == {"sent": False, "reason": "text_refused"}
+    assert (agreed.message.state, agreed.shop.ghosts[0].next_action) == (MessageState.FAILED, "exhaust")
+    assert agreed.send(step=2)["sent"] is False
+    assert (asked, len(agreed.shop.rows(Message))) == ([ADA], 1)
+    with db.tenant_session(agreed.shop.merchant) as session:
+        assert suppression.lift(session, agreed.shop.merchant, Channel.EMAIL, "ada@example.com", "bounced")
+        pulse.replan(session, agreed.shop.merchant, agreed.shop.clock.now(), "")
+    assert agreed.shop.ghosts[0].next_action == "send_message"
+    assert agreed.send(step=2, channel=Channel.EMAIL)["sent"]
+    assert [(each.step, each.channel) for each in agreed.shop.rows(Message)] == [(1, "sms"), (2, "email")]
+
+
+def test_a_paused_mail_sender_holds_no_text(agreed: Texting) -> None:
+    with db.tenant_session(agreed.shop.merchant) as session:
+        mail = OwnMail.read("re_northwind_0123456789", "a@northwind.example")
+        service.set_mail(session, agreed.shop.merchant, mail, "usr_1")
+        carrier = service.sender_for(session, agreed.shop.merchant, Channel.EMAIL)
+        assert carrier is not None
+        service.pause(session, agreed.shop.merchant, Channel.EMAIL, carrier, "API key is invalid")
+    assert agreed.send()["sent"]
+    assert agreed.accepted() == 1
+
+
+def test_what_was_planned_as_a_mail_and_is_a_text_now_takes_a_turn_as_a_text(agreed: Texting) -> None:
+    assert agreed.send(channel=Channel.EMAIL)["sent"]
+    assert agreed.accepted() == 1
+
+
+def test_each_task_names_the_channel_its_message_is_planned_on(agreed: Texting) -> None:
+    tasks = [task for task in agreed.shop.rows(ScheduledTask) if task.kind == "send_message"]
+    assert [task.payload["channel"] for task in tasks] == ["sms"]
+
+
+@pytest.mark.parametrize("told", ["when it is sent", "by a callback"])
+def test_one_number_of_two_customers_is_stopped_for_both(agreed: Texting, told: str) -> None:
+    """Stripe keeps duplicates of a person; whose text is refused is not always who was written to last."""
+    if told == "when it is sent":
+        agreed.text_a_double()
+        agreed.office.outbox.set("opted_out", [[ADA, ACME]])
+        assert agreed.send() == {"sent": False, "reason": "opted_out"}
+    else:
+        assert agreed.send()["sent"]
+        data = {"message": agreed.message.id, "status": "undelivered", "sid": "SM1", "error": "21610"}
+        agreed.text_a_double()
+        assert texts.handle(agreed.shop.merchant, texts.STATUS, data) == "failed"
+    assert ("sms", "stopped") in {(row.channel, row.reason) for row in agreed.shop.rows(Suppression)}
+    concerned = {event.ghost_id for event in agreed.shop.rows(GhostEvent) if event.name == "unsubscribed"}
+    assert concerned == {ghost.id for ghost in agreed.shop.ghosts}
+    assert len(concerned) == 2
 
 
 def test_after_stop_nothing_goes_and_the_ghost_says_why(agreed: Texting) -> None:

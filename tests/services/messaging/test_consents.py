@@ -1,5 +1,6 @@
 """Consents: the latest word holds, history is not rewritten, and a file gives its good rows whatever the bad ones."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from core.clock import ManualClock
 from core.errors import BadRequestError
 from models.messaging import Channel
 from models.sending import Consent, ConsentState
-from services.messaging import consents, consents_csv, consents_repository
+from services.messaging import consents, consents_csv, consents_repository, reach
 from services.messaging.addresses import BadAddressError, masked, normal
 from services.messaging.consents import BadConsentError, ConsentNotFoundError, NewConsent
 from services.messaging.consents_csv import BadFileError, BadRow, Sheet, read_sheet
@@ -37,9 +38,19 @@ def record(merchant: str, *given: NewConsent) -> list[str | None]:
         return consents.record(session, merchant, list(given), "usr_1")
 
 
+@dataclass(frozen=True)
+class Phone:
+    """A customer of whom a number is known and nothing else."""
+
+    customer_phone: str | None
+    customer_email: str | None = None
+    customer_country: str = ""
+
+
 def allowed(merchant: str, address: str = ADA) -> bool:
     with db.tenant_session(merchant) as session:
-        return consents.allows(session, merchant, Channel.SMS, address)
+        (found,) = reach.closed(session, merchant, [Phone(address)], sms=True)
+    return not found.no_sms
 
 
 class TestLatestWord:

@@ -184,7 +184,7 @@ class TestChannel:
         [
             ("", SMS_IS_OFF, Channel.EMAIL),
             ("", "", Channel.EMAIL),  # mail first, however much was agreed to
-            (ASKED, "", Channel.SMS),
+            ("Mail to the customer's address comes back.", "", Channel.SMS),
             (NO_EMAIL, "", Channel.SMS),
         ],
     )
@@ -197,12 +197,26 @@ class TestChannel:
 
     def test_a_refused_mail_leaves_its_step_to_nobody(self):
         """SMS takes the next step: a step never has two messages."""
-        refused = replace(
-            NEW, no_email="The provider refused the message: see the outbox.", no_sms="", step_refused=True
-        )
+        refused = replace(NEW, no_email="The provider refused the message: see the outbox.", no_sms="", refused_step=1)
         action = next_action(refused, POLICY, FOUND)
         assert (action.step, action.channel) == (2, Channel.SMS)
         assert action.reason.endswith("By SMS: the provider refused the message: see the outbox.")
+
+    def test_a_refused_text_leaves_mail_open(self):
+        refused = replace(NEW, no_sms="The provider refused the message: see the outbox.", refused_step=1)
+        action = next_action(refused, POLICY, FOUND)
+        assert (action.name, action.step, action.channel) == (SEND, 2, Channel.EMAIL)
+
+    def test_where_both_were_refused_it_is_said_once(self):
+        refused = "The provider refused the message: see the outbox."
+        action = next_action(replace(NEW, no_email=refused, no_sms=refused, refused_step=2), POLICY, FOUND)
+        assert (action.name, action.reason) == (EXHAUST, refused)
+
+    def test_a_text_keeps_to_the_legal_hours_where_the_merchants_own_fit_no_zone_together(self):
+        early = POLICY.model_copy(update={"quiet_until_hour": 8, "quiet_from_hour": 9})
+        noon = datetime(2026, 3, 2, 13, 30, tzinfo=UTC)  # 8:30 in New York, 3:30 in Honolulu
+        assert may_go(Channel.SMS, 1, "us", early, noon) == datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
+        assert may_go(Channel.SMS, 1, "de", early, noon) == datetime(2026, 3, 3, 7, 0, tzinfo=UTC)
 
     def test_what_was_begun_is_handed_over_in_the_day_alone(self):
         night = datetime(2026, 3, 2, 23, 0, tzinfo=UTC)
@@ -217,6 +231,10 @@ class TestHeld:
         action = next_action(replace(NEW, held="a payment is under way"), POLICY, FOUND)
         assert (action.name, action.at) == (SEND, FOUND + 6 * HOUR)
         assert action.reason.startswith("Held: a payment is under way.")
+
+    def test_is_the_reason_even_where_the_week_has_no_place(self):
+        full = replace(NEW, held="a payment is under way", week=(FOUND - 3 * DAY, FOUND - DAY))
+        assert next_action(full, POLICY, FOUND).reason.startswith("Held: a payment is under way.")
 
 
 class TestOneCustomersGhosts:
@@ -316,7 +334,7 @@ def histories(draw: st.DrawFn) -> tuple[History, datetime]:
         held_out=draw(st.booleans()),
         held=draw(st.sampled_from(["", "a payment is under way"])),
         week=tuple(sorted(draw(st.lists(ago, max_size=5)))),
-        step_refused=draw(st.booleans()),
+        refused_step=draw(st.integers(0, sent + 1)),
         under_way=draw(st.booleans()),
         planned_at=draw(st.none() | ago),
     )
@@ -356,6 +374,19 @@ class TestWhateverTheHistory:
             hours = {action.at.astimezone(zone).hour for zone in zones_for(history.country, "UTC")}
             assert all(policy.quiet_until_hour <= hour < policy.quiet_from_hour for hour in hours)
         assert not (history.no_email and history.no_sms)
+
+    @given(histories(), policies, st.integers(0, 23), st.integers(1, 24))
+    def test_a_text_is_read_between_eight_and_nine_whatever_hours_the_merchant_chose(
+        self, given: tuple[History, datetime], policy: RecoveryPolicy, begins: int, ends: int
+    ):
+        history, now = given
+        chosen = policy.model_copy(update={"quiet_until_hour": min(begins, ends - 1), "quiet_from_hour": ends})
+        texted = replace(history, state=GhostState.OPEN, no_email=NO_EMAIL, no_sms="", under_way=False)
+        action = next_action(texted, chosen, now)
+        begun = may_go(Channel.SMS, 1, history.country, chosen, now)
+        for at in (begun, action.at if action.name == SEND else None):
+            if at is not None:
+                assert all(8 <= at.astimezone(zone).hour < 21 for zone in zones_for(history.country, "UTC"))
 
     @given(histories(), policies)
     def test_what_is_planned_stands_when_its_moment_has_come(

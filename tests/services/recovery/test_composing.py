@@ -10,13 +10,16 @@ from core import db
 from core.clock import ManualClock
 from models.ghost import FoundVia, GhostTarget
 from models.messaging import Channel, Message
+from services.integrations.stripe.facts import DeclineFacts
 from services.integrations.stripe.parsing import parse_invoice
-from services.messaging import own_service
+from services.messaging import own_service, wording
 from services.messaging.lint import Source
 from services.messaging.own import NO_WORDS, OwnWords
+from services.messaging.wording import Template, template_of
 from services.recovery import outreach, repository
 from services.recovery.composing import Composed, compose
 from services.recovery.observe import observe
+from services.recovery.strategy import GROUP_OF_CODE, decide
 from services.recovery.work import merchant_context
 from tests.support.factories import make_merchant, raw_invoice
 
@@ -107,3 +110,21 @@ class TestSent:
             assert message is not None
             assert message.subject == "From Aurora"
             assert "$49.00, card 0341, March 1, 2026." in message.plain
+
+
+class TestWhereAPersonDecides:
+    def test_a_refused_amount_asks_for_no_other_card(self) -> None:
+        """FACTS: the bank refuses the amount itself, so nothing is wrong with the card."""
+        refused = decide(DeclineFacts(decline_code="invalid_amount"), attempts=1, amount=4900, high_value_line=None)
+        assert template_of(refused.group, refused.strategy) is Template.FUNDS
+
+    def test_words_by_strategy_are_those_of_pairs_that_occur(self) -> None:
+        lines = (None, 1)
+        decided = [
+            decide(DeclineFacts(decline_code=code), attempts=tries, amount=4900, high_value_line=line)
+            for code in GROUP_OF_CODE
+            for tries in (1, 9)
+            for line in lines
+        ]
+        pairs = {(each.group.value, each.strategy.value) for each in decided}
+        assert set(wording._OF_STRATEGY) <= pairs

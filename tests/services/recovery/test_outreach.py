@@ -147,6 +147,18 @@ class TestSending:
         story.clock.advance(timedelta(days=28))
         assert story.pulse().exhausted == 1
 
+    def test_another_address_than_the_one_refused_is_written_to(self, story: Story):
+        prepared = story.prepare()
+        with db.tenant_session(story.merchant) as session:
+            outreach.settle_failed(session, story.merchant, prepared.message_id, "invalid address")
+        moved = replace(FAILED, customer=replace(FAILED.customer, email="ada@new.example"))
+        assert story.prepare(moved, step=2).message is None  # it is night there
+        assert story.ghost.next_action_at is not None
+        story.clock.current = story.ghost.next_action_at
+        again = story.prepare(moved, step=2)
+        assert again.message is not None
+        assert again.message.recipient == "ada@new.example"
+
     def test_a_send_that_died_is_tried_again_some_hours_later(self, story: Story):
         assert [task.kind for task in story.rows(ScheduledTask)] == ["send_message"]  # made with the ghost
         assert (story.pulse().messages, story.pulse().messages) == (0, 0)

@@ -1,0 +1,110 @@
+"""Which ways to a customer are open: what was asked for, taken back or agreed to, and on which channel it counts."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+from sqlmodel import select
+
+from core import db
+from core.clock import ManualClock
+from models.messaging import Channel
+from models.work import ScheduledTask
+from services.messaging import consents, links, reach
+from services.messaging.consents_csv import read_sheet
+from services.messaging.consents_import import record_sheet
+from services.messaging.reach import ASKED, NO_CONSENT, WHY_SILENT, WITHDRAWN, Closed
+from services.messaging.schedule import SMS_IS_OFF
+from tests.support.factories import make_merchant
+
+EMAIL, PHONE = "Ada@Example.com", "+12025550143"
+
+
+@dataclass(frozen=True)
+class Customer:
+    customer_email: str | None = EMAIL
+    customer_phone: str | None = PHONE
+    customer_country: str = "US"
+
+
+@pytest.fixture
+def merchant(database: object, clock: ManualClock) -> str:
+    return make_merchant(policy={"sms": True})
+
+
+def closed(merchant: str, *, sms: bool = True) -> Closed:
+    with db.tenant_session(merchant) as session:
+        (found,) = reach.closed(session, merchant, [Customer()], sms=sms)
+    return found
+
+
+def suppress(merchant: str, channel: Channel, address: str, reason: str) -> None:
+    with db.tenant_session(merchant) as session:
+        links.suppress(session, merchant, channel, address, reason)
+
+
+def say(merchant: str, clock: ManualClock, channel: Channel, state: str) -> None:
+    """One word on a channel, an hour after whatever was said before."""
+    clock.advance(timedelta(hours=1))
+    address = EMAIL if channel is Channel.EMAIL else PHONE
+    given = consents.read(channel=channel, address=address, happened_at=clock.now(), state=state)
+    with db.tenant_session(merchant) as session:
+        consents.record(session, merchant, [given], "usr_1")
+
+
+class TestTakenBack:
+    def test_a_row_of_a_file_ends_mail(self, merchant: str) -> None:
+        assert closed(merchant).no_email == ""
+        sheet = read_sheet(b"email,date,state\nada@example.com,2026-01-15,withdrawn\n")
+        with db.tenant_session(merchant) as session:
+            record_sheet(session, merchant, sheet, "usr_1")
+        assert closed(merchant) == Closed(WITHDRAWN, NO_CONSENT)
+        assert closed(merchant, sms=False) == Closed(WITHDRAWN, SMS_IS_OFF)
+
+    def test_and_a_later_yes_opens_it_again(self, merchant: str, clock: ManualClock) -> None:
+        say(merchant, clock, Channel.EMAIL, "withdrawn")
+        say(merchant, clock, Channel.EMAIL, "granted")
+        assert closed(merchant).no_email == ""
+
+    def test_a_text_goes_instead_only_to_who_agreed_to_texts_after_it(self, merchant: str, clock: ManualClock) -> None:
+        say(merchant, clock, Channel.SMS, "granted")
+        say(merchant, clock, Channel.EMAIL, "withdrawn")
+        assert closed(merchant) == Closed(WITHDRAWN, NO_CONSENT)
+        say(merchant, clock, Channel.SMS, "granted")
+        assert closed(merchant) == Closed(WITHDRAWN, "")
+
+    @pytest.mark.parametrize("channel", list(Channel))
+    def test_on_whichever_channel_it_was_nothing_needless_is_said(
+        self, merchant: str, clock: ManualClock, channel: Channel
+    ) -> None:
+        say(merchant, clock, channel, "withdrawn")
+        with db.tenant_session(merchant) as session:
+            assert reach.opted_out(session, merchant, [Customer(), Customer("b@example.com", None)]) == [ASKED, ""]
+
+    @pytest.mark.parametrize(("channel", "sms", "planned"), [("email", False, 1), ("sms", False, 0), ("sms", True, 1)])
+    def test_what_it_changes_is_planned_anew(
+        self, database: object, clock: ManualClock, channel: str, sms: bool, planned: int
+    ) -> None:
+        mine = make_merchant(policy={"sms": sms})
+        say(mine, clock, Channel(channel), "withdrawn")
+        with db.tenant_session(mine) as session:
+            pulses = session.exec(select(ScheduledTask).where(ScheduledTask.kind == "pulse")).all()
+        assert len(pulses) == planned
+
+
+class TestNoMore:
+    @pytest.mark.parametrize("reason", ["unsubscribed", "complained"])
+    def test_who_said_so_by_mail_gets_no_text_instead(self, merchant: str, clock: ManualClock, reason: str) -> None:
+        say(merchant, clock, Channel.SMS, "granted")
+        suppress(merchant, Channel.EMAIL, EMAIL, reason)
+        assert closed(merchant) == Closed(WHY_SILENT[reason], WHY_SILENT[reason])
+
+    def test_whose_address_is_dead_does(self, merchant: str, clock: ManualClock) -> None:
+        say(merchant, clock, Channel.SMS, "granted")
+        suppress(merchant, Channel.EMAIL, EMAIL, "bounced")
+        assert closed(merchant) == Closed(WHY_SILENT["bounced"], "")
+
+    def test_stop_ends_texts_alone(self, merchant: str, clock: ManualClock) -> None:
+        say(merchant, clock, Channel.SMS, "granted")
+        suppress(merchant, Channel.SMS, PHONE, "stopped")
+        assert closed(merchant) == Closed("", WHY_SILENT["stopped"])
