@@ -113,6 +113,10 @@ _CALLED = {
     Template.CARD_EXPIRES.value: _PROTECTION,
     Template.AHEAD.value: _PROTECTION,
     Template.STOP.value: "the polite note",
+    # Of no ghost: to members of the merchant's team.
+    "alert": "an alert to the team",
+    "digest": "the weekly digest",
+    "test_message": "a test",
 }
 
 
