@@ -2,6 +2,7 @@
 
 import contextlib
 import contextvars
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from core.config import settings
 from core.crash_points import crash_point
 from core.memory import rare_collections
 from jobs.limits import TaskTimeout
+from models.work import HuntState, TaskLane
 from services.hunter import service as hunter
 from services.hunter.errors import HuntOverError, HuntTakenOverError
 from services.hunter.pace import Lister, Pace, PacedLister
@@ -29,11 +31,15 @@ from services.integrations.stripe.errors import (
     StripeRateLimitedError,
     StripeUnavailableError,
 )
+from services.tasks import upkeep
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
 
 BUSY_PAUSE = timedelta(minutes=1)
-PASSING = (StripeRateLimitedError, StripeUnavailableError, HuntOverError, HuntTakenOverError)  # no try is counted
+TURN_SECONDS = 30.0  # how long a hunt keeps others of the long lane waiting, a page more or less
+OTHERS_TURN = "others' turn"
+# No try is counted.
+PASSING = (StripeRateLimitedError, StripeUnavailableError, HuntOverError, HuntTakenOverError, Retry)
 TRIGGERS = frozenset({"schedule", "connect", "person", "audit", "command"})  # a label has few values
 
 
@@ -48,7 +54,7 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         backfill_billing=bool(payload.get("backfill_billing")),
     )
     try:
-        return as_figures(hunt(task.tenant, request, last_try=task.attempts >= task.max_attempts))
+        return as_figures(hunt(task.tenant, request, _give_way(), last_try=task.attempts >= task.max_attempts))
     except MerchantNotConnectedError:
         raise Discard("the account is disconnected") from None
     except HuntTakenOverError:
@@ -57,6 +63,25 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         raise Discard("this hunt has ended already") from None
     except (StripeRateLimitedError, StripeUnavailableError) as error:
         raise Retry(after=BUSY_PAUSE, reason=error.code) from error
+
+
+def _give_way() -> Callable[[HuntProgress], None]:
+    """Between two pages, once a turn is over and others wait in the lane: `Retry`, and its place in the queue is last.
+
+    A hunt may take hours, and what it lists goes on from its cursor: nobody else's messages wait for its end.
+    """
+    until = time.monotonic() + TURN_SECONDS
+
+    def look(progress: HuntProgress) -> None:
+        nonlocal until
+        if time.monotonic() < until or progress.state != HuntState.RUNNING:
+            return
+        with db.queue_session() as session:
+            if upkeep.lanes_with_due(session, [TaskLane.LONG]):
+                raise Retry(reason=OTHERS_TURN)
+        until = time.monotonic() + TURN_SECONDS
+
+    return look
 
 
 def hunt(
@@ -86,7 +111,7 @@ def _hunt(
     merchant_id: str, request: HuntRequest, on_progress: Callable[[HuntProgress], None] | None, last_try: bool
 ) -> HuntProgress:
     with db.tenant_session(merchant_id) as session:
-        client = client_for(session, merchant_id)
+        client = client_for(session, merchant_id, patience=transport.BATCH)
         under_way = hunter.start(session, merchant_id, request)
     queue.announce_change(merchant_id)
     try:

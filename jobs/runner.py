@@ -32,6 +32,7 @@ from services.tasks.turns import Turns
 BATCH = 100
 SETTLE_SECONDS = 0.2  # how long a finished task may wait for company before it is written down as done
 SETTLE_PAUSE = 0.5
+TURN_SECONDS = 1.0  # how long a batch may keep those waiting who came after it was claimed
 PATIENCE_SECONDS, PATIENCE_WHEN_STOPPING = 120.0, 5.0  # with a database that cannot be written to
 DATABASE_PAUSE, LOCKED_PAUSE = timedelta(seconds=2), timedelta(minutes=1)
 
@@ -63,6 +64,7 @@ class Runner:
     stopping: threading.Event = field(default_factory=threading.Event)
     alarm: Alarm = field(default_factory=Alarm)
     turns: Turns = field(default_factory=Turns)
+    _portion: int = BATCH
     _batch: "_Batch | None" = None
     _deadline: float = 0.0
     _idle: threading.Event = field(default_factory=threading.Event)
@@ -105,7 +107,7 @@ class Runner:
     ) -> int:
         ran = 0
         while ran < limit and not self.stopping.is_set():
-            wanted = min(limit - ran, batch)
+            wanted = min(limit - ran, batch, self._portion)
             with db.queue_session() as session:
                 claimed = tasks.claim(session, self.owner, wanted, kinds, LEASE, lane=lane, turns=self.turns)
             if not claimed:
@@ -114,8 +116,10 @@ class Runner:
             if on_more and len(claimed) == wanted:
                 on_more()
             self._batch = _Batch(self, claimed)
-            self._batch.run()
-            ran += len(claimed)
+            begun = self._batch.run()
+            # What is claimed and given back is written twice for nothing: take about as many as a turn lasts for.
+            self._portion = min(BATCH, 2 * self._portion) if begun == len(claimed) else max(1, begun)
+            ran += begun
         return ran
 
     def stop(self, grace: float) -> None:
@@ -144,19 +148,31 @@ class _Batch:
         self._settled_at = time.monotonic()
         self._hopeless = False
 
-    def run(self) -> None:
+    def run(self) -> int:
+        """How many were begun. After a turn the others are given back as they were: whoever came since is served."""
+        begun, until = 0, time.monotonic() + TURN_SECONDS
         with self._keeper:
             try:
                 for task in self._claimed:
-                    if self._runner.stopping.is_set():
+                    if self._runner.stopping.is_set() or (begun and time.monotonic() > until):
                         break
-                    if not self._keeper.has_lost(task):
-                        self._run_one(task)
-                    if time.monotonic() - self._settled_at > SETTLE_SECONDS:
-                        self._settle()
+                    begun += 1
+                    self._take(task)
             finally:
                 self._settle()
                 self.give_back()
+        return begun
+
+    def _take(self, task: ClaimedTask) -> None:
+        if self._keeper.has_lost(task):
+            return
+        if task.suspect:  # if the process dies again, nothing else is open that it could have died of
+            self._settle()
+            with db.queue_session() as session:
+                tasks.begin(session, task)
+        self._run_one(task)
+        if task.suspect or time.monotonic() - self._settled_at > SETTLE_SECONDS:
+            self._settle()
 
     def _run_one(self, task: ClaimedTask) -> None:
         kind = task.kind if task.kind in registry.KINDS else "(unknown)"
@@ -260,8 +276,7 @@ class _Batch:
                 self._failed.pop()
             while self._delayed:
                 delay = self._delayed[-1]
-                moment = delay.asked.at or clock.now() + (delay.asked.after or timedelta())
-                tasks.postpone(session, delay.task, run_at=moment, reason=str(delay.asked))
+                tasks.put_off(session, delay.task, delay.asked, chance=self._runner.chance)
                 self._delayed.pop()
         for task in lost:
             log.warning("task.lease_lost", extra={"facts": _facts(task)})

@@ -4,7 +4,7 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from core import db, metrics
+from core import clock, db, metrics
 from core.crash_points import crash_point
 from jobs.turns import await_turn
 from models.messaging import Channel
@@ -170,6 +170,8 @@ def _pause_sender(message: OutgoingMessage, carrier: Carrier, reason: str) -> No
 def _postpone(prepared: outreach.Prepared, message: OutgoingMessage, pause: timedelta, reason: str) -> None:
     """Certainly not sent, and to be tried again. Always raises."""
     _take_back(prepared, message)
+    if reason == senders.PAUSED:  # until a person brings a new key: no outage that ends by itself
+        raise Retry(at=clock.now() + pause, reason=reason)
     raise Retry(after=pause, reason=reason)
 
 

@@ -18,9 +18,9 @@ def await_turn(carrier: Carrier | None, merchant_id: str, who: str) -> None:
     """
     if carrier is None:
         return
-    if carrier.paused:
-        raise Retry(after=senders.LOOK_AGAIN, reason=senders.PAUSED)
     now = clock.now()
+    if carrier.paused:  # until a person brings a new key: no outage that grows longer, and none that ends by itself
+        raise Retry(at=now + senders.LOOK_AGAIN, reason=senders.PAUSED)
     seconds = pace.turn(carrier.key_print, who, carrier.rate, merchant_id)
     if seconds > 0:
         # A moment, not a pause: what is put off is written down a little later, together with others.

@@ -56,6 +56,9 @@ class ScheduledTask(Table, table=True):
 
     `due` says that a pending task's moment has come. It is set when that is noticed and never taken back, so that
     claims walk past nothing that lies in the future, and a clock that jumps back delays nothing that was due.
+
+    `suspect` says that it lay in the hands of a process that died, perhaps of it. Of a suspect it is written down when
+    it begins (`begun`), so that the next death is counted to the one that ran.
     """
 
     __tablename__ = "scheduled_tasks"
@@ -76,6 +79,9 @@ class ScheduledTask(Table, table=True):
     attempts: int = count()
     max_attempts: int = Field(default=5, sa_column_kwargs={"server_default": "5"})
     deaths: int = count()  # times its process died under it
+    suspect: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    begun: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    put_off: int = count()  # times in a row that somebody it needs was away
     lease_owner: str | None = Field(default=None, max_length=64)
     leased_until: datetime | None = optional_utc()
     correlation_id: str = Field(default="", max_length=64)

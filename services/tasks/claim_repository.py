@@ -34,8 +34,9 @@ select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan'
 #   the start up to and with that one (lap 1). '-' stands for the platform's own tasks, '' is before everybody.
 # - candidates: the oldest tasks of each, locked for the length of this statement only; other claims take those behind
 #   them. Of a merchant as many as could be needed: four batches in all, less of lower priorities, which get less.
-# - fit: a task whose process died before (`deaths`) is taken alone, so that one that kills its process cannot drag a
-#   batch of innocents into the dead letters with it. It is taken when it is first, and in every eighth claim.
+# - fit: a task whose process died under it before (`deaths`) is taken alone, so that one that kills its process cannot
+#   drag a batch of innocents into the dead letters with it. It is taken when it is first, and in every other claim:
+#   it has waited for its dead process already, and alone it delays the others by itself only.
 # - chosen: strides (C. Waldspurger, "Stride Scheduling", 1995): each priority gets four times what the next lower one
 #   gets and none is starved; `number` carries fractions over from claim to claim, for batches as small as one.
 _CLAIM = """
@@ -88,7 +89,7 @@ with recursive ripe as materialized (
         row_number() over suspects_in_turn as place,
         first_value(deaths) over suspects_in_turn as first_deaths
     from ranked
-    window suspects_in_turn as (order by :number % 8 = 7 and deaths > 0 desc, priority desc, turn, visit)
+    window suspects_in_turn as (order by :number % 2 = 1 and deaths > 0 desc, priority desc, turn, visit)
 ), fit as (
     select *, row_number() over (partition by level order by turn, visit) as in_level
     from judged
@@ -102,7 +103,7 @@ with recursive ripe as materialized (
     set state = 'running', attempts = attempts + 1, lease_owner = :owner, leased_until = :until
     where id = any(array(select id from chosen))
     returning id, kind, merchant_id, payload, attempts, max_attempts, deaths, correlation_id, lease_owner, run_at, key,
-        priority
+        suspect, put_off, priority
 )
 select ripened.number as promoted, mine.*
 from (select count(*) as number from promoted) ripened

@@ -23,7 +23,7 @@ with chosen as materialized (
     where state = 'dead' and {_MINE} and (cast(:kind as text) is null or kind = :kind)
     order by id limit :limit for update skip locked)
 update scheduled_tasks task
-set state = 'pending', attempts = 0, deaths = 0, run_at = :now, due = true, finished_at = null
+set state = 'pending', attempts = 0, deaths = 0, put_off = 0, run_at = :now, due = true, finished_at = null
 from chosen where task.id = chosen.id
 returning task.id
 """)  # noqa: S608  # parts above, no input

@@ -28,7 +28,9 @@ class ResultTooLargeError(NotStorableError):
 class Retry(Exception):
     """Raised by a handler that must wait and has not failed: a rate limit, a vendor away, a worker stopping.
 
-    The attempt does not count. Give `at` (aware) or `after`; with neither it runs again as soon as possible.
+    The attempt does not count. Give `at` (aware) for a moment that is known; with nothing it runs again as soon as
+    possible. Give `after` while somebody is away: a pause that grows each time in a row, jittered, until the task is
+    given up for a person to see (`backoff.MOST_PAUSES`).
     """
 
     def __init__(self, *, at: datetime | None = None, after: timedelta | None = None, reason: str = "") -> None:
@@ -36,6 +38,11 @@ class Retry(Exception):
         self.at = at
         self.after = after
         self.reason = reason
+
+    @property
+    def at_least(self) -> timedelta:
+        """How long the vendor asked to be left alone, where it was raised from an error that knows (`retry_after`)."""
+        return timedelta(seconds=getattr(self.__cause__, "retry_after", None) or 0.0)
 
 
 class Discard(Exception):

@@ -2,8 +2,8 @@
 
 from models.work import TaskLane
 
-# Minutes or hours each. What is unknown runs in the quick lane, where that is found out.
-LONG_KINDS = frozenset({"hunt", "purge_pii", "report_usage"})
+# Seconds to hours each. What is unknown runs in the quick lane, where that is found out.
+LONG_KINDS = frozenset({"hunt", "pulse", "purge_pii", "report_usage"})
 
 
 def lane_of(kind: str) -> TaskLane:

@@ -45,7 +45,7 @@ _FAIL = text(f"""
 update scheduled_tasks task
 set state = case when :final or task.attempts >= task.max_attempts then 'dead' else 'pending' end,
     run_at = case when :final or task.attempts >= task.max_attempts then task.run_at else :run_at end,
-    due = false,
+    due = false, suspect = false, begun = false, put_off = 0,
     finished_at = case when :final or task.attempts >= task.max_attempts then cast(:now as timestamptz) end,
     last_error = :error, lease_owner = null, leased_until = null
 from {_MINE}
@@ -57,10 +57,30 @@ _GIVE_BACK = text(f"""
 update scheduled_tasks task
 set state = 'pending', attempts = greatest(task.attempts - 1, 0), run_at = coalesce(:run_at, task.run_at),
     due = cast(:run_at as timestamptz) is null or :run_at <= :now,
+    suspect = task.suspect and cast(:reason as text) is null, begun = false,
     last_error = coalesce(:reason, task.last_error), lease_owner = null, leased_until = null
 from {_MINE}
 where task.id = mine.id and {_HELD}
 returning task.id
+""")  # noqa: S608  # parts above, no input
+
+_PUT_OFF = text(f"""
+update scheduled_tasks task
+set state = case when task.put_off + 1 >= :most then 'dead' else 'pending' end,
+    run_at = case when task.put_off + 1 >= :most then task.run_at else :run_at end,
+    due = false, suspect = false, begun = false,
+    attempts = greatest(task.attempts - 1, 0), put_off = task.put_off + 1,
+    finished_at = case when task.put_off + 1 >= :most then cast(:now as timestamptz) end,
+    last_error = :reason, lease_owner = null, leased_until = null
+from {_MINE}
+where task.id = mine.id and {_HELD}
+returning task.state
+""")  # noqa: S608  # parts above, no input
+
+_BEGIN = text(f"""
+update scheduled_tasks task set begun = true
+from {_MINE}
+where task.id = mine.id and {_HELD}
 """)  # noqa: S608  # parts above, no input
 
 _EXTEND = text(f"""
@@ -72,7 +92,7 @@ returning task.id
 
 _REPLAY = text("""
 update scheduled_tasks
-set state = 'pending', attempts = 0, deaths = 0, run_at = :now, due = true, finished_at = null
+set state = 'pending', attempts = 0, deaths = 0, put_off = 0, run_at = :now, due = true, finished_at = null
 where id = :id and state = 'dead' and (cast(:merchant_id as text) is null or merchant_id = :merchant_id)
 returning id
 """)
@@ -106,6 +126,18 @@ def give_back(
 ) -> list[int]:
     """Ids that are pending again, the attempt not counted."""
     return list(session.execute(_GIVE_BACK, {**held, "run_at": run_at, "reason": reason, "now": now}).scalars())
+
+
+def put_off(
+    session: Session, held: dict[str, Any], *, run_at: datetime, reason: str, most: int, now: datetime
+) -> str | None:
+    """The state the task is in now, dead the `most`-th time; None when its lease was lost."""
+    parameters = {**held, "run_at": run_at, "reason": reason, "most": most, "now": now}
+    return session.execute(_PUT_OFF, parameters).scalar()
+
+
+def begin(session: Session, held: dict[str, Any]) -> None:
+    session.execute(_BEGIN, held)
 
 
 def extend(session: Session, held: dict[str, Any], until: datetime) -> list[int]:

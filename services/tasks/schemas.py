@@ -22,6 +22,8 @@ class ClaimedTask:
     lease_owner: str
     run_at: datetime
     key: str | None = None
+    suspect: bool = False
+    put_off: int = 0
 
     @property
     def tenant(self) -> str:

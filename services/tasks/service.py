@@ -19,8 +19,8 @@ from core import clock, logging
 from core.ids import new_correlation_id
 from models.work import TaskLane, TaskState
 from services.tasks import claim_repository, repository
-from services.tasks.backoff import backoff
-from services.tasks.errors import NotStorableError, ResultTooLargeError, TaskNotFoundError
+from services.tasks.backoff import MOST_PAUSES, backoff, pause
+from services.tasks.errors import NotStorableError, ResultTooLargeError, Retry, TaskNotFoundError
 from services.tasks.lanes import lane_of
 from services.tasks.schedules import Schedule, slot_key
 from services.tasks.schemas import ClaimedTask, NewTask, TaskResult
@@ -124,7 +124,7 @@ def claim(
     tasks one of them has; a claimer that keeps its `turns` goes on where it stopped, so with M merchants waiting
     each is served once in M ÷ `limit` claims. Between priorities: each gets four times what the next lower one gets,
     and what one leaves goes to the others, so urgent work passes a backlog and a flood of it starves nobody. Within
-    the batch the higher priority runs first. A task whose process died under it comes alone.
+    the batch the higher priority runs first. A task whose process died under it comes alone, in every other claim.
 
     Costs milliseconds whatever waits. A batch may be smaller than `limit` while more waits; only an empty one says
     that nothing is left to claim. Of `lane`, or with None of the first lane that has something. `kinds` restricts
@@ -184,6 +184,31 @@ def postpone(session: Session, task: ClaimedTask, *, run_at: datetime, reason: s
     return bool(repository.give_back(session, _held([task]), run_at=run_at, reason=readable, now=clock.now()))
 
 
+def put_off(session: Session, task: ClaimedTask, asked: Retry, *, chance: Callable[[], float]) -> TaskState | None:
+    """What a handler's `Retry` asks for, without counting the attempt; the new state, None when the lease was lost.
+
+    Dead, for a person to see, once somebody has been away too often in a row. `chance` as in `fail`.
+    """
+    now = clock.now()
+    if asked.after is None:
+        kept = postpone(session, task, run_at=asked.at or now, reason=str(asked))
+        return TaskState.PENDING if kept else None
+    state = repository.put_off(
+        session,
+        _held([task]),
+        run_at=now + pause(asked.after, task.put_off, chance(), asked.at_least),
+        reason=_readable(str(asked)),
+        most=MOST_PAUSES,
+        now=now,
+    )
+    return None if state is None else TaskState(state)
+
+
+def begin(session: Session, task: ClaimedTask) -> None:
+    """Write down that a suspect begins, so that its process' death is counted to it and to no other."""
+    repository.begin(session, _held([task]))
+
+
 def release(session: Session, tasks: Sequence[ClaimedTask]) -> int:
     """Give unfinished tasks back as they were, for others to claim at once; how many were still ours."""
     if not tasks:
@@ -238,6 +263,8 @@ def _claimed(row: Row[Any]) -> ClaimedTask:
         lease_owner=row.lease_owner,
         run_at=row.run_at,
         key=row.key,
+        suspect=row.suspect,
+        put_off=row.put_off,
     )
 
 

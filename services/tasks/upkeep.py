@@ -85,9 +85,11 @@ def list_expired(session: Session, limit: int = 500) -> list[ExpiredLease]:
 
 
 def rescue(session: Session, leases: Sequence[ExpiredLease]) -> int:
-    """Take these tasks from their dead processes: pending again, or dead after the third such death.
+    """Take these tasks from their dead processes: pending again in their old place, or dead after the third death.
 
-    The attempt is not counted, the death is. A lease that was renewed since it was listed is left alone.
+    The attempt is not counted; the death is, to the task that ran: the only one its process held, or a suspect that
+    had begun. Of several none is blamed yet: all are suspects, and the death counts to the one that is found to have
+    begun at the next. A lease that was renewed since it was listed is left alone.
     Returns how many were taken.
     """
     return repository.rescue(session, leases, max_deaths=MAX_DEATHS, now=clock.now()) if leases else 0

@@ -72,18 +72,29 @@ where state = 'running' and (leased_until < :now or leased_until > :absurd)
 order by leased_until limit :limit
 """)
 
+# Of whom a process died: of the only task it held, or of one that is known to have begun. Of several nobody knows, so
+# all of them become suspects, which are written down as they begin; who is one then is counted the death before, too.
+# They keep their place in the queue (`run_at`): it is theirs, and a process' end is not their fault.
 _RESCUE = text("""
 update scheduled_tasks task
-set deaths = task.deaths + 1,
+set deaths = task.deaths + verdict.deaths,
+    suspect = verdict.deaths = 0, begun = false,
     attempts = greatest(task.attempts - 1, 0),
-    state = case when task.deaths + 1 >= :max_deaths then 'dead' else 'pending' end,
-    run_at = case when task.deaths + 1 >= :max_deaths then task.run_at else :now end,
+    state = case when task.deaths + verdict.deaths >= :max_deaths then 'dead' else 'pending' end,
+    run_at = least(task.run_at, :now),
     due = true,
-    finished_at = case when task.deaths + 1 >= :max_deaths then cast(:now as timestamptz) end,
-    last_error = 'The process that ran this task died or stopped answering.',
+    finished_at = case when task.deaths + verdict.deaths >= :max_deaths then cast(:now as timestamptz) end,
+    last_error = 'The process that held this task died or stopped answering.',
     lease_owner = null, leased_until = null
 from unnest(cast(:ids as bigint[]), cast(:owners as text[]), cast(:untils as timestamptz[]))
-    as seen (id, owner, leased_until)
+        as seen (id, owner, leased_until)
+    join scheduled_tasks held on held.id = seen.id
+    join (
+        select lease_owner, count(*) as tasks from scheduled_tasks where state = 'running' group by lease_owner
+    ) batch on batch.lease_owner = seen.owner
+    cross join lateral (
+        select case when held.begun or batch.tasks = 1 then 1 + held.suspect::int else 0 end as deaths
+    ) verdict
 where task.id = seen.id and task.state = 'running'
     and task.lease_owner = seen.owner and task.leased_until = seen.leased_until
 returning task.id

@@ -35,6 +35,7 @@ from services.integrations.stripe.errors import (
 from services.merchants.joining import FIRST_HUNT
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
+from tests.services.tasks.support import put, row, rows
 from tests.support.factories import make_merchant, raw_invoice
 from tests.support.wait import wait_until
 
@@ -72,7 +73,7 @@ def merchant(database: object, clock: core_clock.ManualClock) -> str:
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> ThreePages:
     made = ThreePages()
-    monkeypatch.setattr(job, "client_for", lambda _session, _merchant: made)
+    monkeypatch.setattr(job, "client_for", lambda _session, _merchant, **_: made)
     return made
 
 
@@ -106,6 +107,33 @@ class TestLoop:
         assert [found.state for found in hunts(merchant)] == [HuntState.RUNNING]
         assert job.run(task)["found"] == 3
         assert [found.state for found in hunts(merchant)] == [HuntState.DONE]
+
+    def test_a_long_one_lets_others_of_its_lane_have_a_turn_between_two_pages(
+        self, merchant, account, told, monkeypatch
+    ):
+        monkeypatch.setattr(job, "TURN_SECONDS", 0.0)
+        task = ClaimedTask(1, "hunt", merchant, {}, 1, 5, 0, "", "worker", core_clock.now())
+        waiting = put("pulse", merchant_id="other")
+        for _ in range(3):  # a page each
+            with pytest.raises(Retry, match=job.OTHERS_TURN):
+                job.run(task)
+        rows("update scheduled_tasks set state = 'done' returning id")
+        assert job.run(task)["found"] == 3
+        [only] = hunts(merchant)
+        assert (only.state, only.found, row(waiting)["lane"]) == (HuntState.DONE, 3, "long")
+
+    def test_and_goes_on_while_nobody_waits(self, merchant, account, told, monkeypatch):
+        monkeypatch.setattr(job, "TURN_SECONDS", 0.0)
+        put("probe", merchant_id="other")
+        task = ClaimedTask(1, "hunt", merchant, {}, 5, 5, 0, "", "worker", core_clock.now())
+        assert job.run(task)["found"] == 3
+
+    def test_on_its_last_try_it_gives_way_and_does_not_end(self, merchant, account, told, monkeypatch):
+        monkeypatch.setattr(job, "TURN_SECONDS", 0.0)
+        put("pulse", merchant_id="other")
+        with pytest.raises(Retry):
+            job.run(ClaimedTask(1, "hunt", merchant, {}, 5, 5, 0, "", "worker", core_clock.now()))
+        assert [found.state for found in hunts(merchant)] == [HuntState.RUNNING]
 
     def test_an_empty_page_has_no_transaction_of_its_own(self, merchant, account, told, monkeypatch):
         stored, store = [], HuntRun.store

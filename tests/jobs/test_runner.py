@@ -1,5 +1,6 @@
 """Running tasks: every ending a handler can have, and nothing settled that is not ours."""
 
+import itertools
 import signal
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ from core import db, queue
 from jobs import leases, registry, runner
 from jobs.limits import Alarm
 from jobs.runner import Runner, run_due
+from services.integrations.stripe.errors import StripeRateLimitedError
 from services.tasks import service, upkeep
+from services.tasks.errors import Retry
 from tests.jobs import probe
 from tests.services.tasks.support import put, row, rows, states
 
@@ -64,13 +67,57 @@ class TestEndings:
         assert {row(task_id)["state"] for task_id in good} == {"done"}
 
     def test_a_rate_limit_is_no_failure(self, clock):
-        task_id = do("retry")
+        task_id, pauses = do("retry"), []
         for _ in range(8):
-            assert run_due() == 1
-            assert row(task_id)["run_at"] == clock.now() + timedelta(minutes=3)
-            clock.advance(timedelta(minutes=3))
+            assert Runner(chance=lambda: 0.5).run_due() == 1
+            pauses.append(row(task_id)["run_at"] - clock.now())
+            clock.advance(timedelta(minutes=10))
+        assert [pause.total_seconds() / 60 for pause in pauses] == [2.25, 4.5, *[7.5] * 6]
         assert (row(task_id)["attempts"], row(task_id)["state"]) == (0, "pending")
         assert row(task_id)["last_error"] == "rate limit"
+
+    def test_all_who_met_an_outage_do_not_come_back_together(self, clock):
+        met = [do("retry") for _ in range(50)]
+        run_due()
+        pauses = [(row(task_id)["run_at"] - clock.now()).total_seconds() for task_id in met]
+        assert 90 <= min(pauses) < 120 < 150 < max(pauses) <= 180
+
+    def test_what_a_vendor_asks_for_is_waited_for(self, clock):
+        def busy(task):
+            asked = StripeRateLimitedError(retry_after=120.0)
+            raise Retry(after=timedelta(seconds=30), reason="busy") from asked
+
+        probe.hooks["busy"] = busy
+        task_id = do("hook", payload={"hook": "busy"})
+        Runner(chance=lambda: 0.0).run_due()
+        assert row(task_id)["run_at"] == clock.now() + timedelta(seconds=135)
+
+    def test_an_outage_without_end_ends_in_front_of_a_person(self, clock, monkeypatch):
+        monkeypatch.setattr(service, "MOST_PAUSES", 3)
+        task_id = do("retry")
+        for _ in range(3):
+            assert row(task_id)["state"] == "pending"
+            run_due()
+            clock.advance(timedelta(minutes=10))
+        found = row(task_id)
+        assert (found["state"], found["attempts"], found["last_error"]) == ("dead", 0, "rate limit")
+        with db.system_session() as session:
+            service.replay(session, task_id)
+        run_due()
+        assert (row(task_id)["state"], row(task_id)["put_off"]) == ("pending", 1)
+
+    def test_a_moment_that_is_known_is_no_outage(self, clock, monkeypatch):
+        def appointed(task):
+            raise Retry(at=clock.now() + timedelta(hours=1), reason="quiet hours")
+
+        monkeypatch.setattr(service, "MOST_PAUSES", 2)
+        probe.hooks["appointed"] = appointed
+        task_id = do("hook", payload={"hook": "appointed"})
+        for _ in range(4):
+            assert run_due() == 1
+            assert row(task_id)["run_at"] == clock.now() + timedelta(hours=1)
+            clock.advance(timedelta(hours=1))
+        assert (row(task_id)["state"], row(task_id)["put_off"]) == ("pending", 0)
 
     def test_discarded(self):
         task_id = do("discard")
@@ -152,6 +199,138 @@ class TestRound:
             do()
         assert Runner().run_due(10, batch=2, on_more=lambda: asked.append(1)) == 5
         assert len(asked) == 2
+
+
+class TestFairness:
+    """What comes while a batch runs waits for a turn of it and not for its end."""
+
+    @pytest.fixture
+    def ticking(self, monkeypatch):
+        """Each look at the time is a fifth of a second later: a turn is some looks long, and nobody sleeps."""
+        seconds = itertools.count(0, 0.2)
+        monkeypatch.setattr(runner.time, "monotonic", lambda: next(seconds))
+
+    @pytest.mark.usefixtures("ticking")
+    @pytest.mark.parametrize("priority", [10, 0])
+    def test_ten_tasks_that_come_while_the_first_of_a_flood_runs(self, priority):
+        order = []
+
+        def flood(task):
+            if not order:
+                for _ in range(10):
+                    do("hook", payload={"hook": "small"}, merchant_id="small", priority=priority)
+            order.append("flood")
+
+        probe.hooks.update(flood=flood, small=lambda task: order.append("small"))
+        for _ in range(500):
+            do("hook", payload={"hook": "flood"}, merchant_id="flood")
+        assert Runner().run_due(1000) == 510
+        first, last = order.index("small"), len(order) - order[::-1].index("small")
+        assert first <= 10
+        assert last <= (20 if priority else 40)
+
+    @pytest.mark.usefixtures("ticking")
+    def test_what_is_given_back_is_as_it_was(self):
+        tasks = [do(run_at=None) for _ in range(30)]
+        before = [row(task_id) for task_id in tasks]
+        assert Runner().run_due(1) == 1
+        ran = len(probe.seen)
+        assert [row(task_id) for task_id in tasks[ran:]] == before[ran:]
+
+    @pytest.mark.usefixtures("ticking")
+    def test_one_that_is_slow_is_not_claimed_with_a_hundred_others_again(self, monkeypatch):
+        sizes, claim = [], service.claim
+
+        def counted(*arguments, **named):
+            claimed = claim(*arguments, **named)
+            sizes.append(len(claimed))
+            return claimed
+
+        monkeypatch.setattr(runner.tasks, "claim", counted)
+        for _ in range(150):
+            do()
+        assert Runner().run_due(1000) == 150
+        assert sizes[0] == 100
+        assert max(sizes[1:]) < 20
+
+    def test_a_quick_batch_runs_to_its_end(self, monkeypatch):
+        monkeypatch.setattr(runner, "TURN_SECONDS", 3600.0)
+        released = []
+        monkeypatch.setattr(runner.tasks, "release", lambda _, left: released.extend(left))
+        for _ in range(150):
+            do()
+        assert Runner().run_due(1000) == 150
+        assert released == []
+
+
+class TestDeaths:
+    """Of whom a process died is found out; whoever only lay in its hands keeps place and name."""
+
+    def _die_of(self, number):
+        """A process that dies of one of its tasks: nothing is written of what it held."""
+        held = {"dead": False}
+
+        def die(task):
+            held["dead"] = True
+            raise KeyboardInterrupt
+
+        def unless_dead(call):
+            return lambda *arguments, **named: None if held["dead"] else call(*arguments, **named)
+
+        probe.hooks["die"] = die
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(runner._Batch, "_settle", unless_dead(runner._Batch._settle))
+            patch.setattr(runner._Batch, "give_back", unless_dead(runner._Batch.give_back))
+            if number is not None:
+                patch.setitem(probe.hooks, "maybe", lambda task: die(task) if task.id == number else None)
+            with pytest.raises(KeyboardInterrupt):
+                Runner().run_due()
+
+    def _rescue(self, clock):
+        clock.advance(timedelta(minutes=2))
+        with db.system_session() as session:
+            return upkeep.rescue(session, upkeep.list_expired(session))
+
+    def test_the_one_that_kills_is_found_at_the_second_death_and_dead_at_the_third(self, clock):
+        batch = [do("hook", payload={"hook": "maybe"}, merchant_id="m1") for _ in range(6)]
+        killer = batch[3]
+        for deaths in ((0, 0, 0, 0, 0, 0), (0, 0, 0, 2, 0, 0)):
+            self._die_of(killer)
+            self._rescue(clock)
+            assert tuple(row(task_id)["deaths"] for task_id in batch) == deaths
+        self._die_of(killer)
+        self._rescue(clock)
+        assert (row(killer)["state"], row(killer)["deaths"]) == ("dead", 3)
+        probe.hooks["maybe"] = lambda task: None
+        run_due()
+        assert {row(task_id)["state"] for task_id in batch if task_id != killer} == {"done"}
+
+    def test_a_batch_of_a_hundred_comes_back_at_its_place_before_the_backlog(self, clock):
+        held = [do(merchant_id="m1") for _ in range(100)]
+        do("hook", payload={"hook": "die"}, merchant_id="m1", priority=1)
+        self._die_of(None)
+        for _ in range(1000):
+            do(merchant_id="m1")
+        clock.advance(timedelta(minutes=1))
+        assert self._rescue(clock) == 100
+        probe.hooks["die"] = lambda task: None
+        probe.seen.clear()
+        run_due(5000)
+        position = {task.id: place for place, task in enumerate(probe.seen)}
+        assert max(position[task_id] for task_id in held if task_id in position) <= 101
+
+    def test_one_alone_is_a_suspect_at_once_and_runs_next_behind_others_floods(self, clock):
+        alone = do("hook", payload={"hook": "die"}, merchant_id="m1")
+        self._die_of(None)
+        for merchant in range(40):
+            for _ in range(25):
+                do(merchant_id=f"other{merchant}", priority=10)
+        self._rescue(clock)
+        probe.hooks["die"] = lambda task: None
+        probe.seen.clear()
+        run_due(5000)
+        assert [task.id for task in probe.seen].index(alone) <= 100
+        assert row(alone)["deaths"] == 1
 
 
 class TestLeases:
@@ -260,7 +439,7 @@ class TestStopping:
         working = Runner()
         probe.hooks["stop"] = lambda task: working.stop(60)
         first, second = do("hook", payload={"hook": "stop"}), do()
-        assert working.run_due() == 2
+        assert working.run_due() == 1
         assert (row(first)["state"], row(second)["state"], row(second)["attempts"]) == ("done", "pending", 0)
         assert working.run_due() == 0
         assert run_due() == 1

@@ -164,7 +164,7 @@ class TestDying:
             running.end()
         assert (state(task_id), state(behind)) == ("running", "running")
         assert _rescue() == 2
-        assert (row(task_id)["deaths"], row(behind)["deaths"]) == (1, 1)
+        assert [(row(held)["deaths"], row(held)["suspect"]) for held in (task_id, behind)] == [(0, True)] * 2
         client.rpush(probe.GO, 1)
         with ready() as running:
             started(running)
@@ -181,7 +181,7 @@ class TestDying:
         with ready() as running:
             started(running)
             until(innocent, "done")
-        assert row(innocent)["deaths"] <= 1
+        assert row(innocent)["deaths"] == 0
 
     def test_a_task_that_never_returns_fails_and_the_worker_goes_on(self, client):
         hanging, good = put(payload={"do": "hang"}, priority=1), put()

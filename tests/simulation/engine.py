@@ -182,7 +182,8 @@ class Engine:
             mock.patch.object(hunt, "Pace", pace),
             mock.patch.object(janitor, "keep_partitions"),
             # Not by real time, which no seed repeats: a batch settles once, or in some seeds after each task.
-            mock.patch.object(runner, "SETTLE_SECONDS", -1.0 if self.chance.random() < 0.3 else math.inf),
+            mock.patch.object(runner, "SETTLE_SECONDS", -1.0 if (hasty := self.chance.random()) < 0.3 else math.inf),
+            mock.patch.object(runner, "TURN_SECONDS", -1.0 if hasty < 0.1 else math.inf),
             mock.patch.object(sentinel, "SCHEDULES", _Schedules(self)),
         ):
             yield

@@ -21,6 +21,7 @@ from services.integrations.stripe.errors import StripeCallError, translated
 from services.integrations.stripe.refusals import Refusals
 from services.integrations.stripe.transport import (
     BATCH,
+    TASK,
     CountingClient,
     Patience,
     shared_client,
@@ -192,8 +193,8 @@ class ScopedStripe:
         return answered
 
 
-def client_for(session: Session, merchant_id: str, *, patience: Patience = BATCH) -> ScopedStripe:
-    """Stripe as the account of `merchant_id`, by that merchant's credential mode.
+def client_for(session: Session, merchant_id: str, *, patience: Patience = TASK) -> ScopedStripe:
+    """Stripe as the account of `merchant_id`, by that merchant's credential mode, with the patience of a quick task.
 
     `session` is a tenant session of the same merchant. Raises `NotFoundError` for an unknown merchant,
     `MerchantNotConnectedError` without a connected account, `VaultError` when the credential cannot be trusted.

@@ -37,7 +37,10 @@ class Patience:
 
 
 BATCH = Patience()
-"""For jobs: better late than never."""
+"""For long tasks, before which nobody else's work waits: better late than never."""
+TASK = Patience(network_retries=1, busy_retries=2, longest_wait=1.0, connect_timeout=3.0, read_timeout=20.0)
+"""For quick tasks, which run one after another: who is told to wait goes back into the queue, and others go on. Stripe
+may take its time over a charge, and twice that is less than a task's limit."""
 INTERACTIVE = Patience(network_retries=1, busy_retries=2, longest_wait=1.0, connect_timeout=3.0, read_timeout=10.0)
 """While a person waits."""
 
@@ -45,7 +48,7 @@ INTERACTIVE = Patience(network_retries=1, busy_retries=2, longest_wait=1.0, conn
 def wait_before(retry: int, patience: Patience, asked: float | None, random: Callable[[], float]) -> float:
     """Seconds before the retry with this number (from 0): doubled each time, jittered into its upper half.
 
-    Without jitter all workers that were told 429 together come back together. Stripe's Retry-After is a floor, up to
+    Without jitter all workers that were told 429 together come back together. Stripe's Retry-After is a floor, within
     the caller's patience.
     """
     ceiling = min(patience.first_wait * 2.0**retry, patience.longest_wait)
@@ -59,11 +62,15 @@ def with_patience(
     sleep: Callable[[float], None] = time.sleep,
     random: Callable[[], float] = _random.random,
 ) -> Answer:
-    """What `call` returns, asking again while Stripe answers 429. Raises `StripeRateLimitedError` in the end."""
+    """What `call` returns, asking again while Stripe answers 429. Raises `StripeRateLimitedError` in the end, and at
+    once where Stripe asks for a longer wait than there is patience for.
+    """
     for retry in range(patience.busy_retries):
         try:
             return call()
         except StripeRateLimitedError as busy:
+            if (busy.retry_after or 0.0) > patience.longest_wait:
+                raise
             sleep(wait_before(retry, patience, busy.retry_after, random))
     return call()
 
@@ -151,5 +158,5 @@ def close_connections() -> None:
 
 def close_connections_of_thread() -> None:
     """Close what this thread opened, at its end: the SDK keeps a pool a thread."""
-    for patience in (BATCH, INTERACTIVE):
+    for patience in (BATCH, TASK, INTERACTIVE):
         shared_client(patience).close()  # type: ignore[no-untyped-call]  # closes the calling thread's session alone

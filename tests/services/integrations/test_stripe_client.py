@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from core import clock
 from core.db import tenant_session
 from core.errors import ConfigurationError, NotFoundError
+from jobs import registry
 from models.merchant import CredentialMode, Merchant, MerchantState
 from services.integrations.stripe import errors, transport
 from services.integrations.stripe.client import MerchantNotConnectedError, ScopedStripe, client_for
-from services.integrations.stripe.transport import BATCH, INTERACTIVE, Patience, wait_before
+from services.integrations.stripe.transport import BATCH, INTERACTIVE, TASK, Patience, wait_before
 from services.vault import service as vault
 from services.vault.secret import Secret
 from tests.phantom_app.api.fake_stripe import FakeStripe, serving
@@ -204,6 +205,20 @@ class TestPatience:
         assert scoped.requests == 4
         assert all(wait >= 7 for wait in waits)
 
+    def test_is_left_alone_at_once_when_it_asks_for_longer_than_there_is_patience(
+        self, fake: FakeStripe, waits: list[float]
+    ) -> None:
+        fake.answers["/v1/account"] = self.busy(9, **{"Retry-After": "2"})
+        hasty = ScopedStripe(Secret("sk_test_x"), "acct_1", header=True, patience=TASK, sleep=waits.append)
+        with pytest.raises(errors.StripeRateLimitedError) as caught:
+            hasty.retrieve_account()
+        assert (caught.value.retry_after, hasty.requests, waits) == (2.0, 1, [])
+
+    def test_keeps_no_lane_of_tasks_waiting(self) -> None:
+        longest = [wait_before(retry, TASK, TASK.longest_wait, lambda: 1.0) for retry in range(TASK.busy_retries)]
+        assert sum(longest) <= 2.0
+        assert (1 + TASK.network_retries) * TASK.read_timeout < registry.Kind("").limit.total_seconds()
+
     def test_repeats_a_change_with_the_same_key(self, scoped: ScopedStripe, fake: FakeStripe) -> None:
         fake.answers["/v1/invoices/in_1/pay"] = [*self.busy(1), (200, {"id": "in_1"})]
         scoped.pay_invoice("in_1", idempotency_key="k1")
@@ -219,7 +234,7 @@ class TestPatience:
 
     @given(st.integers(0, 30), st.floats(0, 1, exclude_max=True), st.none() | st.floats(0, 1000))
     def test_waits_are_jittered_and_bounded(self, retry: int, chance: float, asked: float | None) -> None:
-        for patience in (BATCH, INTERACTIVE):
+        for patience in (BATCH, TASK, INTERACTIVE):
             wait = wait_before(retry, patience, asked, lambda: chance)
             assert patience.first_wait / 2 <= wait <= patience.longest_wait
             assert asked is None or wait >= min(asked, patience.longest_wait)

@@ -1,5 +1,6 @@
 """Any order of anything that can happen to tasks, against real PostgreSQL, judged by a model that knows the rules."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -23,8 +24,8 @@ from core import clock as core_clock
 from core import db
 from models.work import TaskLane, TaskState
 from services.tasks import deadletters, service, upkeep
-from services.tasks.backoff import backoff
-from services.tasks.errors import TaskNotFoundError
+from services.tasks.backoff import backoff, pause
+from services.tasks.errors import Retry, TaskNotFoundError
 from services.tasks.schemas import ClaimedTask, TaskResult
 from services.tasks.turns import Turns
 from tests.services.tasks.support import rows
@@ -33,6 +34,7 @@ START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 OWNERS = ("first", "second", "third")
 LEASE = timedelta(seconds=6)
 LANES = st.sampled_from([TaskLane.QUICK] * 4 + [TaskLane.LONG])
+LIVED = {"suspect": False, "begun": False, "put_off": 0}
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,9 @@ class Known:
     max_attempts: int
     attempts: int = 0
     deaths: int = 0
+    suspect: bool = False
+    begun: bool = False
+    put_off: int = 0
     holder: str = ""
     until: datetime = START
     done: int = 0
@@ -56,6 +61,7 @@ class Queue(RuleBasedStateMachine):
     """Whoever claims holds `Lease`s; a lease is stale when its process was taken for dead."""
 
     leases: Bundle[ClaimedTask] = Bundle("leases")
+    most_pauses = 3
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,7 +84,7 @@ class Queue(RuleBasedStateMachine):
         return self.tasks[task.id].state == "running" and self.tasks[task.id].holder == task.lease_owner
 
     @initialize(count=st.integers(1, 6), attempts=st.sampled_from([1, 2, 5]))
-    def begin(self, count: int, attempts: int) -> None:
+    def first_tasks(self, count: int, attempts: int) -> None:
         assert rows("select id from scheduled_tasks") == []
         self.put("a", None, timedelta(), 0, TaskLane.QUICK, count, attempts)
 
@@ -151,6 +157,7 @@ class Queue(RuleBasedStateMachine):
         for task in claimed:
             known = self.tasks[task.id]
             assert (task.attempts, task.deaths) == (known.attempts + 1, known.deaths)
+            assert (task.suspect, task.put_off) == (known.suspect, known.put_off)
             self.change(task.id, state="running", attempts=task.attempts, holder=task.lease_owner, until=now + LEASE)
         return multiple(*claimed)
 
@@ -174,27 +181,60 @@ class Queue(RuleBasedStateMachine):
             assert state is None
         elif final or task.attempts >= self.tasks[task.id].max_attempts:
             assert state is TaskState.DEAD
-            self.change(task.id, state="dead", holder="")
+            self.change(task.id, state="dead", holder="", **LIVED)
         else:
             assert state is TaskState.PENDING
             run_at = self.clock.now() + backoff(task.attempts, chance)
-            self.change(task.id, state="pending", holder="", run_at=run_at, due=False)
+            self.change(task.id, state="pending", holder="", run_at=run_at, due=False, **LIVED)
+
+    @rule(task=leases)
+    def begin(self, task: ClaimedTask) -> None:
+        with db.system_session() as session:
+            service.begin(session, task)
+        if self.holds(task):
+            self.change(task.id, begun=True)
 
     @rule(task=consumes(leases), delay=st.sampled_from([timedelta(), timedelta(minutes=3)]))
     def ask_for_later(self, task: ClaimedTask, delay: timedelta) -> None:
         run_at = self.clock.now() + delay
         with db.system_session() as session:
-            kept = service.postpone(session, task, run_at=run_at, reason="rate limit")
-        assert kept == self.holds(task)
-        if kept:
+            state = service.put_off(session, task, Retry(at=run_at, reason="quiet hours"), chance=lambda: 0.5)
+        assert (state is TaskState.PENDING) == self.holds(task)
+        if state is not None:
             self.change(
                 task.id,
                 state="pending",
                 holder="",
                 attempts=task.attempts - 1,
+                suspect=False,
+                begun=False,
                 run_at=run_at,
                 due=delay <= timedelta(),
             )
+
+    @rule(task=consumes(leases), chance=st.sampled_from([0.0, 0.99]))
+    def meet_an_outage(self, task: ClaimedTask, chance: float) -> None:
+        asked = Retry(after=timedelta(seconds=30), reason="away")
+        with db.system_session() as session:
+            state = service.put_off(session, task, asked, chance=lambda: chance)
+        if not self.holds(task):
+            assert state is None
+            return
+        known = self.tasks[task.id]
+        dead = known.put_off + 1 >= self.most_pauses
+        assert state is (TaskState.DEAD if dead else TaskState.PENDING)
+        run_at = known.run_at if dead else self.clock.now() + pause(timedelta(seconds=30), known.put_off, chance)
+        self.change(
+            task.id,
+            state=state.value,
+            holder="",
+            attempts=task.attempts - 1,
+            run_at=run_at,
+            due=False,
+            suspect=False,
+            begun=False,
+            put_off=known.put_off + 1,
+        )
 
     @rule(task=consumes(leases))
     def give_back(self, task: ClaimedTask) -> None:
@@ -202,7 +242,7 @@ class Queue(RuleBasedStateMachine):
             kept = service.release(session, [task])
         assert kept == self.holds(task)
         if kept:
-            self.change(task.id, state="pending", holder="", attempts=task.attempts - 1)
+            self.change(task.id, state="pending", holder="", attempts=task.attempts - 1, begun=False)
 
     @rule(task=leases)
     def renew(self, task: ClaimedTask) -> None:
@@ -225,18 +265,23 @@ class Queue(RuleBasedStateMachine):
         over = [n for n, known in self.tasks.items() if known.state == "running" and not now <= known.until <= absurd]
         with db.system_session() as session:
             assert upkeep.rescue(session, upkeep.list_expired(session)) == len(over)
+        batches = Counter(known.holder for known in self.tasks.values() if known.state == "running")
         for task_id in over:
             known = self.tasks[task_id]
-            dead = known.deaths + 1 >= service.MAX_DEATHS
+            surely = known.begun or batches[known.holder] == 1
+            deaths = known.deaths + (1 + known.suspect if surely else 0)
             self.change(
                 task_id,
-                state="dead" if dead else "pending",
-                holder="",
-                deaths=known.deaths + 1,
+                state="dead" if deaths >= service.MAX_DEATHS else "pending",
+                deaths=deaths,
+                suspect=not surely,
+                begun=False,
                 attempts=known.attempts - 1,
-                run_at=known.run_at if dead else now,
+                run_at=min(known.run_at, now),
                 due=True,
             )
+        for task_id in over:
+            self.change(task_id, holder="")
 
     @rule(step=st.sampled_from([timedelta(seconds=7), timedelta(minutes=1), timedelta(hours=1)]))
     def time_passes(self, step: timedelta) -> None:
@@ -273,7 +318,7 @@ class Queue(RuleBasedStateMachine):
                     service.replay(session, task_id)
                 return
             service.replay(session, task_id)
-        self.change(task_id, state="pending", attempts=0, deaths=0, run_at=self.clock.now(), due=True)
+        self.change(task_id, state="pending", attempts=0, deaths=0, put_off=0, run_at=self.clock.now(), due=True)
 
     @precondition(lambda self: self.any_in("dead"))
     @rule(merchant=st.sampled_from(["a", "b"]))
@@ -283,21 +328,31 @@ class Queue(RuleBasedStateMachine):
             assert [view.id for view in deadletters.list_dead(session, merchant)] == sorted(dead, reverse=True)
             assert deadletters.replay_all(session, merchant) == len(dead)
         for task_id in dead:
-            self.change(task_id, state="pending", attempts=0, deaths=0, run_at=self.clock.now(), due=True)
+            self.change(task_id, state="pending", attempts=0, deaths=0, put_off=0, run_at=self.clock.now(), due=True)
 
     @invariant()
     def nothing_is_lost_or_done_twice(self) -> None:
         found = {
-            row["id"]: (row["state"], row["attempts"], row["deaths"], row["lease_owner"] or "", row["run_at"])
-            for row in rows("select id, state, attempts, deaths, lease_owner, run_at from scheduled_tasks")
+            row["id"]: (
+                *(row["state"], row["attempts"], row["deaths"], row["lease_owner"] or "", row["run_at"]),
+                *((row["suspect"], row["begun"], row["put_off"]) if row["state"] != "done" else ()),
+            )
+            for row in rows("select * from scheduled_tasks")
         }
-        known = {n: (k.state, k.attempts, k.deaths, k.holder, k.run_at) for n, k in self.tasks.items()}
+        known = {
+            n: (
+                *(k.state, k.attempts, k.deaths, k.holder, k.run_at),
+                *((k.suspect, k.begun, k.put_off) if k.state != "done" else ()),
+            )
+            for n, k in self.tasks.items()
+        }
         assert found == known
         assert all(task.done <= 1 for task in self.tasks.values())
 
 
 @pytest.mark.usefixtures("database")
-def test_the_queue() -> None:
+def test_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "MOST_PAUSES", Queue.most_pauses)
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Queue,
         settings=settings(

@@ -126,11 +126,13 @@ class TestClaim:
         assert [task.kind for task in claim()] == ["probe"]
 
     def test_lanes(self):
-        put("hunt")
+        put("hunt", priority=-10)
         put("pulse")
+        put("handle_event")
+        assert [task.kind for task in claim(1, lane=TaskLane.LONG)] == ["pulse"]
         assert [task.kind for task in claim(1, lane=TaskLane.LONG)] == ["hunt"]
         assert claim(lane=TaskLane.LONG) == []
-        assert [task.kind for task in claim()] == ["pulse"]
+        assert [task.kind for task in claim()] == ["handle_event"]
 
     def test_two_workers_never_share(self):
         for number in range(400):
