@@ -100,8 +100,8 @@ def workers() -> str:
 
 
 def waiting() -> str:
-    queued = _platform().queued
-    due, oldest = sum(each.due for each in queued), max((each.oldest_seconds for each in queued), default=0.0)
+    found = _platform()
+    due, oldest = sum(each.due for each in found.queued), max(found.oldest_seconds.values(), default=0.0)
     words = f"{due} tasks are due, the oldest for {oldest:.0f} s"
     remedy = "start more workers; if there are enough, look for task.failed in their logs"
     if oldest > STUCK:

@@ -11,22 +11,16 @@ from services.tasks.schedules import SENTINEL_LOCK
 
 _PATIENCE = text("set local statement_timeout = 2000")
 
-# Two halves, each with an index of its own. A clock that was set back leaves due tasks in the future.
-_QUEUED = text("""
-select kind, lane, count(*) as waiting, count(*) filter (where is_due) as due,
-    min(run_at) filter (where is_due) as oldest
-from (
-    select kind, lane, run_at, true as is_due from scheduled_tasks where state = 'pending' and due
-    union all
-    select kind, lane, run_at, run_at <= :now from scheduled_tasks where state = 'pending' and not due
-) pending group by kind, lane
-""")
+# No count goes on for ever: what says that much waits must not itself be late for it.
 _RUNNING = text("select kind, count(*) as tasks from scheduled_tasks where state = 'running' group by kind")
-_DEAD = text("select kind, count(*) as tasks from scheduled_tasks where state = 'dead' group by kind")
-
-_UNHANDLED = text(
-    "select count(*) as events, min(received_at) as oldest from processed_events where handled_at is null"
-)
+_DEAD = text("""
+select kind, count(*) as tasks from (select kind from scheduled_tasks where state = 'dead' limit :most) counted
+group by kind
+""")
+_UNHANDLED = text("""
+select count(*) as events, min(received_at) as oldest
+from (select received_at from processed_events where handled_at is null order by received_at limit :most) counted
+""")
 
 # The keys of the last slots' tasks are probes of a unique index, so this costs the same however much work is done
 # beside. An account without any of them done counts from when it was connected.
@@ -62,20 +56,17 @@ def limit_patience(session: Session) -> None:
     session.execute(_PATIENCE)
 
 
-def queued(session: Session, now: datetime) -> list[Row[Any]]:
-    return list(session.execute(_QUEUED, {"now": now}))
-
-
 def running(session: Session) -> dict[str, int]:
     return {row.kind: row.tasks for row in session.execute(_RUNNING)}
 
 
-def dead(session: Session) -> dict[str, int]:
-    return {row.kind: row.tasks for row in session.execute(_DEAD)}
+def dead(session: Session, most: int) -> dict[str, int]:
+    return {row.kind: row.tasks for row in session.execute(_DEAD, {"most": most})}
 
 
-def unhandled(session: Session) -> Row[Any]:
-    return session.execute(_UNHANDLED).one()
+def unhandled(session: Session, most: int) -> Row[Any]:
+    """How many events are not handled, at most `most`, and when the oldest came."""
+    return session.execute(_UNHANDLED, {"most": most}).one()
 
 
 def hunts(session: Session, slots: list[int], horizon: datetime) -> Row[Any]:

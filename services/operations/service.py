@@ -18,11 +18,16 @@ from core.metrics import Reading
 from models.work import TaskLane
 from services.operations import repository
 from services.operations.schemas import Platform, Queued
+from services.tasks import depth
 from services.tasks.schedules import HUNT, slot_of
 
 SLOTS = 4
+COUNTED = 10_000
+"""Of each thing that waits no more are counted: beyond it, "many" is all that a number would say."""
 MEMORY_SECONDS = 3.0
 """How long a reading of the database serves: several scrapers, and a page beside them, cost one reading."""
+
+_TOO_SLOW = "57014"  # a statement that was cancelled: by its time limit, here
 
 log = logging.getLogger(__name__)
 
@@ -32,25 +37,24 @@ def read_platform(session: Session) -> Platform:
 
     Hunt lag is the age of the longest unhunted merchant's last scheduled hunt, told by the tasks of the last four
     slots: where none of them is done it is the age of the connection, at most two days. Tenant tables, where each
-    hunt is written down, are not this login's to see.
+    hunt is written down, are not this login's to see. Of tasks and events at most `COUNTED` are counted of each sort.
     """
     now = clock.now()
     repository.limit_patience(session)
     present = slot_of(now, HUNT.every)
-    events = repository.unhandled(session)
+    events = repository.unhandled(session, COUNTED)
     hunts = repository.hunts(session, [present - back for back in range(SLOTS)], now - SLOTS * HUNT.every)
-    return Platform(
-        queued=tuple(
-            Queued(row.kind, row.lane, row.waiting, row.due, _age(row.oldest, now))
-            for row in repository.queued(session, now)
-        ),
-        running=repository.running(session),
-        dead=repository.dead(session),
+    running, dead, leaders = repository.running(session), repository.dead(session, COUNTED), repository.leaders(session)
+    return Platform(  # the queue last: its statements bind the rest of the transaction to indexes
+        queued=tuple(Queued(row.kind, row.lane, row.waiting, row.due) for row in depth.waiting(session, now, COUNTED)),
+        oldest_seconds={lane: _age(oldest, now) for lane, oldest in depth.oldest_due(session, now, COUNTED).items()},
+        running=running,
+        dead=dead,
         unhandled_events=events.events,
         intake_lag_seconds=_age(events.oldest, now),
         connected_accounts=hunts.accounts,
         hunt_lag_seconds=_age(hunts.oldest, now) if hunts.oldest else None,
-        leaders=repository.leaders(session),
+        leaders=leaders,
     )
 
 
@@ -83,7 +87,7 @@ _memory = _Memory()
 def exposition() -> bytes:
     """What is counted on this host and what PostgreSQL says now; without PostgreSQL only the first.
 
-    `phantom_database_up` tells which. Never raises for PostgreSQL's sake.
+    `phantom_database_up` and `phantom_readings_complete` tell which. Never raises for PostgreSQL's sake.
     """
     return metrics.render(_memory.readings())
 
@@ -105,19 +109,27 @@ def _readings() -> Iterator[Reading]:
         with db.system_session() as session:
             found = read_platform(session)
     except SQLAlchemyError as error:
-        log.warning("metrics.database_away", extra={"facts": {"error": type(error).__name__}})
-        yield Reading("phantom_database_up", "Whether PostgreSQL answered this scrape's questions", 0)
+        slow = getattr(getattr(error, "orig", None), "sqlstate", None) == _TOO_SLOW
+        event = "metrics.database_slow" if slow else "metrics.database_away"
+        log.warning(event, extra={"facts": {"error": type(error).__name__}})
+        yield from _state_of_database(up=slow, complete=False)
         return
-    yield Reading("phantom_database_up", "Whether PostgreSQL answered this scrape's questions", 1)
+    yield from _state_of_database(up=True, complete=True)
     yield from _of(found)
+
+
+def _state_of_database(*, up: bool, complete: bool) -> Iterator[Reading]:
+    """One that is slow is there: to call it away would send people to the wrong place."""
+    yield Reading("phantom_database_up", "Whether PostgreSQL answers", int(up))
+    yield Reading("phantom_readings_complete", "Whether it answered this scrape's questions in time", int(complete))
 
 
 def _of(found: Platform) -> Iterator[Reading]:
     for lane in TaskLane:
-        mine = [each for each in found.queued if each.lane == lane]
-        oldest = max((each.oldest_seconds for each in mine), default=0.0)
+        due = sum(each.due for each in found.queued if each.lane == lane)
+        oldest = found.oldest_seconds.get(lane, 0.0)
         label = {"lane": lane.value}
-        yield Reading("phantom_queue_due", "Tasks that are due and unclaimed", sum(each.due for each in mine), label)
+        yield Reading("phantom_queue_due", f"Tasks that are due and unclaimed, {COUNTED} or more as that", due, label)
         yield Reading("phantom_queue_oldest_seconds", "How long the oldest due task has waited", oldest, label)
     for each in found.queued:
         yield Reading("phantom_tasks_waiting", "Tasks to run, due or later", each.waiting, {"kind": each.kind})

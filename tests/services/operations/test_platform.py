@@ -2,18 +2,25 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any, LiteralString
 
+import psycopg
 import pytest
 from sqlalchemy import text
+from sqlmodel import Session
 
 from core import db
 from core.clock import ManualClock
 from core.embedded.process import free_port
 from core.locks import lock_key
+from services.operations import repository
 from services.operations import service as operations
+from services.tasks import depth
+from services.tasks.claim_repository import walk_indexes
 from services.tasks.schedules import HUNT, SENTINEL_LOCK, slot_key, slot_of
 from tests.services.handshake.support import ACCOUNT, MERCHANT, connect_account
 from tests.services.tasks.support import claim, put
+from tests.support.database import WorkerDatabase
 
 pytestmark = pytest.mark.usefixtures("database", "redis_url")
 
@@ -45,7 +52,7 @@ class TestQueue:
         found = read()
         by_kind = {each.kind: each for each in found.queued}
         assert (by_kind["handle_event"].waiting, by_kind["handle_event"].due) == (2, 1)
-        assert (by_kind["handle_event"].oldest_seconds, by_kind["hunt"].oldest_seconds) == (40, 10)
+        assert found.oldest_seconds == {"quick": 40, "long": 10}
         assert len(claim(1)) == 1
         run("update scheduled_tasks set state = 'dead' where kind = 'hunt'")
         found = read()
@@ -58,7 +65,94 @@ class TestQueue:
         assert 'phantom_queue_oldest_seconds{lane="long"} 5.0' in shown
         assert 'phantom_queue_due{lane="quick"} 0.0' in shown
         assert "phantom_database_up 1.0" in shown
+        assert "phantom_readings_complete 1.0" in shown
         assert "phantom_dead_letters 0.0" in shown
+
+
+def _pending(tasks: int, clock: ManualClock, *, merchants: int = 1, due: bool = True, late: float = 60) -> None:
+    run(
+        "insert into scheduled_tasks (state, kind, merchant_id, priority, run_at, due, created_at, correlation_id)"
+        " select 'pending', 'send_message', 'm' || n % :merchants, 10 * (n % 3), :run_at, :due, :now, ''"
+        " from generate_series(1, :tasks) n",
+        tasks=tasks,
+        merchants=merchants,
+        due=due,
+        run_at=clock.now() - timedelta(seconds=late),
+        now=clock.now(),
+    )
+
+
+class TestLongQueue:
+    """Metrics tell of a long queue just as fast as of a short one."""
+
+    @pytest.fixture(autouse=True)
+    def _few(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(operations, "COUNTED", 100)
+
+    def test_counts_end_and_the_oldest_is_found_all_the_same(self, clock: ManualClock) -> None:
+        _pending(3000, clock)
+        _pending(500, clock, due=False, late=-3600)
+        put("send_message", merchant_id="m9", run_at=clock.now() - timedelta(hours=1))
+        put("handle_event", merchant_id="z", run_at=clock.now() - timedelta(minutes=5), priority=-10)
+        found = read()
+        assert [(each.kind, each.waiting, each.due) for each in found.queued] == [("send_message", 200, 100)]
+        assert found.oldest_seconds == {"quick": 3600}
+
+    def test_what_is_due_and_was_not_noticed_counts(self, clock: ManualClock) -> None:
+        _pending(50, clock, due=False, late=90)
+        assert (read().queued[0].due, read().oldest_seconds) == (50, {"quick": 90})
+
+    def test_dead_letters_and_events_end_too(self, clock: ManualClock) -> None:
+        _pending(300, clock)
+        run("update scheduled_tasks set state = 'dead'")
+        run(
+            "insert into processed_events (id, source, type, livemode, received_at, outcome)"
+            " select 'evt_' || n, 'stripe', 'invoice.paid', false, :now - n * interval '1 second', ''"
+            " from generate_series(1, 300) n",
+            now=clock.now(),
+        )
+        found = read()
+        assert (found.dead, found.unhandled_events, found.intake_lag_seconds) == ({"send_message": 100}, 100, 300)
+
+    def test_no_statement_reads_more_than_it_tells(self, clock: ManualClock, database: WorkerDatabase) -> None:
+        _owner(database, "analyze scheduled_tasks")  # of an empty table: the planner expects nothing
+        _pending(20_000, clock, merchants=10)
+        _pending(20_000, clock, due=False, late=-3600)
+        read_rows = 0
+        for statement in (depth._WAITING, depth._OLDEST):
+            with db.system_session() as session:
+                walk_indexes(session)
+                values = {"lanes": ["quick", "long"], "now": clock.now(), "most": 100}
+                [plan] = session.execute(text(f"explain (analyze, format json) {statement.text}"), values).scalar_one()
+            for scan in _scans(plan["Plan"]):
+                assert scan.get("Rows Removed by Filter", 0) == 0
+                read_rows += scan["Actual Rows"] * scan["Actual Loops"]
+        assert 0 < read_rows < 400  # of 40,000
+
+    def test_a_question_that_took_too_long_is_no_database_away(
+        self, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def slow(session: Session, _most: int) -> None:
+            session.execute(text("set local statement_timeout = 1"))
+            session.execute(text("select pg_sleep(60)"))
+
+        monkeypatch.setattr(repository, "unhandled", slow)
+        shown = operations.exposition().decode()
+        assert "phantom_database_up 1.0" in shown
+        assert "phantom_readings_complete 0.0" in shown
+        assert "phantom_queue_due" not in shown
+
+
+def _owner(database: WorkerDatabase, statement: LiteralString) -> None:
+    with psycopg.connect(database.admin_url, autocommit=True) as owner:
+        owner.execute(statement)
+
+
+def _scans(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if plan.get("Relation Name") == "scheduled_tasks":
+        yield plan
+    for child in plan.get("Plans", ()):
+        yield from _scans(child)
 
 
 class TestIntake:
@@ -120,6 +214,7 @@ class TestWithoutPostgres:
         monkeypatch.setattr(db, "system_engine", lambda: nowhere)
         shown = operations.exposition().decode()
         assert "phantom_database_up 0.0" in shown
+        assert "phantom_readings_complete 0.0" in shown
         assert "phantom_info{" in shown
         assert "phantom_queue_due" not in shown
 
