@@ -6,6 +6,7 @@ from datetime import datetime
 import reflex as rx
 
 from core import clock
+from models.work import TaskState
 from phantom_app.state import formats, words
 from phantom_app.state.access import as_platform, as_tenant
 from phantom_app.theme import Tone
@@ -168,7 +169,7 @@ def schedule_row(view: ScheduleView, now: datetime) -> ScheduleRow:
         formats.distance(view.last_at, now),
         state,
         tone,
-        words.failure(view.error) if view.error else "",
+        words.failure(view.error) if view.state == TaskState.DEAD else words.waits(view.error),
     )
 
 

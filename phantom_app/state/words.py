@@ -1,6 +1,11 @@
 """Codes of the domain in the words and tones a person reads; the one place where both are decided."""
 
+import re
+
+from core.true_time import ClockAheadError
 from phantom_app.theme import Tone
+from services.integrations.stripe.errors import StripeRateLimitedError, StripeUnavailableError
+from services.tasks.errors import NotStorableError, ResultTooLargeError, UnknownKindError
 
 STATES: dict[str, tuple[str, Tone]] = {
     "open": ("Open", Tone.LEAKING),
@@ -91,10 +96,21 @@ FAILURES: tuple[tuple[str, str], ...] = (
     ("StripePermissionError", "Stripe no longer allows this: connect the account again."),
     ("StripeNotFoundError", "Stripe does not know the object any more."),
     ("MerchantNotConnectedError", "No Stripe account is connected."),
-    ("unknown_kind", "This version does not know how to do it."),
+    (UnknownKindError.code, "This version does not know how to do it."),
+    (NotStorableError.code, "What it needs or found out cannot be stored."),
+    (ResultTooLargeError.code, "What it found out is too large to keep."),
     ("OperationalError", "The database was not there when it was needed."),
     ("IntegrityError", "The database refused what it wanted to write."),
 )
+# What a task that waits gives as its reason, where that is a code and no sentence.
+WAITS: tuple[tuple[str, str], ...] = (
+    (StripeUnavailableError.code, "Stripe did not answer. It is tried again by itself."),
+    (StripeRateLimitedError.code, "Stripe asked us to slow down. It goes on by itself."),
+    (ClockAheadError.code, "The clock is ahead of the database's. It waits until they agree."),
+    ("database: ", "The database was away. It is tried again by itself."),
+)
+_AN_ERROR = re.compile(r"\w+: ")  # how the queue writes down what a handler raised
+_TRIED_AGAIN = "It met an error. It is tried again by itself."
 _UNFORESEEN = "It met something nobody foresaw. Run it again; if it comes back, the text below is for support."
 
 EVENT_OUTCOMES: dict[str, tuple[str, Tone]] = {
@@ -109,6 +125,17 @@ def failure(error: str) -> str:
     if not error:
         return "It gave no reason."
     return next((plain_words for begins, plain_words in FAILURES if error.startswith(begins)), _UNFORESEEN)
+
+
+def waits(reason: str) -> str:
+    """Why a task has not run to its end yet, for the same reader: nothing is asked of anybody."""
+    known = next((plain_words for begins, plain_words in WAITS if reason.startswith(begins)), "")
+    if known or not reason:
+        return known
+    is_error = _AN_ERROR.match(reason) or any(reason.startswith(begins) for begins, _ in FAILURES)
+    if is_error:
+        return _TRIED_AGAIN
+    return reason[:1].upper() + reason[1:] if " " in reason else plain(reason)
 
 
 def event_outcome(code: str) -> tuple[str, str]:

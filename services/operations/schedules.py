@@ -14,7 +14,7 @@ _SLOTS = 4
 
 @dataclass(frozen=True, slots=True)
 class ScheduleView:
-    """`last_at` is when the latest run began, or was due while it waits; None before the first. `state` is its task's.
+    """`last_at` is when the latest run ended, or was due while it waits; None before the first. `state` is its task's.
 
     `next_at` is when the coming period begins; None for a merchant without a connected account.
     """

@@ -9,6 +9,7 @@ from phantom_app import runtime
 from phantom_app.state.dead_letters import GONE, DeadLetters, dead_letter, number_of
 from phantom_app.state.words import failure
 from services.tasks import deadletters
+from services.tasks.errors import ResultTooLargeError, UnknownKindError
 from tests.phantom_app.served import Person, Served, Tab, sign_up
 from tests.phantom_app.test_served import answered
 from tests.services.tasks.support import put, row
@@ -70,7 +71,8 @@ class TestWords:
         [
             ("StripeUnavailableError: Stripe is not answering", "Stripe did not answer."),
             ("It took longer than 0:01:00.", "It took too long and was ended."),
-            ("unknown_kind: No handler", "This version does not know how to do it."),
+            (f"{UnknownKindError.code}: No handler", "This version does not know how to do it."),
+            (f"{ResultTooLargeError.code}: 50 MB", "What it found out is too large to keep."),
             ("KeyError: 'id'", "nobody foresaw"),
         ],
     )
