@@ -1,9 +1,11 @@
 """One page of a hunt, fetched from Stripe, and the place it leads to."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from core import clock
 from core.errors import NotFoundError
 from services.hunter import sweeps
 from services.hunter.pace import Lister
@@ -33,6 +35,7 @@ class Page:
     requests: int  # sent so far, this page's included
     gone: tuple[str, ...] = ()  # what was asked for by id and Stripe does not know any more
     refused: bool = False  # the account's key may not list this
+    read_at: datetime | None = None  # when Stripe was asked for it
 
 
 def fetch_list(client: Lister, sweep: sweeps.Sweep, here: Place, requests_before: int) -> Page:
@@ -43,6 +46,7 @@ def fetch_list(client: Lister, sweep: sweeps.Sweep, here: Place, requests_before
     params = {**sweep.params, "limit": sweeps.PAGE}
     if here.after:
         params["starting_after"] = here.after
+    asked_at = clock.now()
     try:
         answer = client.raw_get(sweep.path, params)
     except StripePermissionError as error:
@@ -54,13 +58,13 @@ def fetch_list(client: Lister, sweep: sweeps.Sweep, here: Place, requests_before
     last = next((found for item in reversed(items) if (found := identifier(item))), None)
     ends = not answer["has_more"] or last in (None, here.after)
     then = here.next_sweep if ends else replace(here, after=last)
-    return Page(sweep, items, then, requests_before + client.requests)
+    return Page(sweep, items, then, requests_before + client.requests, read_at=asked_at)
 
 
 def fetch_singly(client: Lister, sweep: sweeps.Sweep, wanted: list[str], then: Place, requests_before: int) -> Page:
     """Objects that were not listed, one by one, with the ids of those that are gone. Raises as `fetch_list`."""
     items, gone = [], []
-    refused = False
+    refused, asked_at = False, clock.now()
     for object_id in wanted:
         try:
             items.append(dict(client.raw_get(f"{sweep.path}/{quote(object_id, safe='')}", dict(sweep.params))))
@@ -71,4 +75,4 @@ def fetch_singly(client: Lister, sweep: sweeps.Sweep, wanted: list[str], then: P
                 raise
             refused = True
             break
-    return Page(sweep, items, then, requests_before + client.requests, tuple(gone), refused)
+    return Page(sweep, items, then, requests_before + client.requests, tuple(gone), refused, asked_at)

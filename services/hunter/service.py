@@ -232,7 +232,8 @@ class HuntRun:
             payment = spool.get(identifier(item) or "", {}).get("payment")
             subscription = spool.get(identifier(subscription_of(item)) or "", {}).get("subscription")
             try:
-                readable.append(parse_invoice(item, payments=[payment] if payment else None, subscription=subscription))
+                facts = parse_invoice(item, payments=[payment] if payment else None, subscription=subscription)
+                readable.append(replace(facts, read_at=page.read_at))
             except UnreadableInvoiceError as error:
                 odd.append(error)
         return readable

@@ -64,7 +64,7 @@ class InvoiceFacts:
     subscription_end: str = ""  # Stripe's cancellation_details.reason
     is_ending: bool = False  # cancelled for later: the subscription ends with its period, or on a date
     default_card_ids: tuple[str, ...] = ()  # in the order in which Stripe charges them: invoice's, subscription's, ...
-    read_at: datetime | None = None  # when Stripe was asked for it alone: nothing known before can be newer
+    read_at: datetime | None = None  # when Stripe was asked: what was known before is older
     customer: CustomerFacts = field(default_factory=CustomerFacts)
     decline: DeclineFacts = field(default_factory=DeclineFacts)
     card: CardFacts = field(default_factory=CardFacts)

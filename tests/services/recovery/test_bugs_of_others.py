@@ -17,12 +17,14 @@ from core import db
 from core.clock import ManualClock
 from core.money import Money
 from jobs import send_message
+from jobs.hunt import hunt
 from models.ghost import FoundVia, GhostState, GhostTarget, Strategy
 from models.merchant import StripeMails
 from models.messaging import Message
 from models.money import Recovery
 from sandbox.outbox.routes import resend_of
 from sandbox.outbox.store import outbox_of
+from services.hunter.schemas import HuntRequest
 from services.integrations.stripe.parsing import parse_invoice
 from services.merchants import service as merchants
 from services.messaging.brands import Brand
@@ -242,7 +244,7 @@ class TestDunningAfterCancelling:
         shop.actions.cancel_subscription(shop.account, subscription["id"])
         assert send(shop)["sent"] is False
         assert mails(shop) == 0
-        assert shop.ghosts[0].state in (GhostState.STOPPED, GhostState.LOST)
+        assert shop.ghosts[0].state == GhostState.STOPPED
 
     def test_nothing_follows_once_it_is_known(self, shop: Shop):
         subscription = failing(shop)
@@ -253,6 +255,61 @@ class TestDunningAfterCancelling:
         shop.clock.advance(timedelta(days=4))
         assert send(shop, 2)["sent"] is False
         assert mails(shop) == 1
+
+    def test_dunning_after_cancelling_at_the_periods_end(self, shop: Shop):
+        """How most people cancel: the subscription runs on to its end, and nobody is asked to pay for what follows."""
+        subscription = failing(shop)
+        assert send(shop)["sent"] is True
+        shop.actions.cancel_subscription(shop.account, subscription["id"], at_period_end=True)
+        shop.deliver()
+        ghost = shop.ghosts[0]
+        assert (ghost.state, ghost.subscription_status) == (GhostState.STOPPED, "past_due")
+        assert (ghost.next_action, ghost.next_action_at, ghost.next_retry_at) == ("", None, None)
+        shop.clock.advance(timedelta(days=4))
+        assert send(shop, 2)["sent"] is False
+        assert mails(shop) == 1
+        pay(shop, subscription)
+        shop.deliver()
+        assert shop.ghosts[0].state == GhostState.RECOVERED
+
+    def test_a_cancellation_at_the_periods_end_nobody_told_us_of_means_no_message(self, shop: Shop):
+        subscription = failing(shop)
+        shop.actions.cancel_subscription(shop.account, subscription["id"], at_period_end=True)
+        assert send(shop)["sent"] is False
+        assert (mails(shop), shop.ghosts[0].state) == (0, GhostState.STOPPED)
+
+    def test_who_had_cancelled_before_the_charge_failed_is_no_ghost(self, shop: Shop):
+        subscription = shop.subscriber(decline_code="expired_card")
+        shop.world.clockwork.advance_to(shop.world.now() + int(timedelta(days=31, hours=2).total_seconds()))
+        shop.actions.cancel_subscription(shop.account, subscription["id"], at_period_end=True)
+        shop.deliver()
+        hunt(shop.merchant, HuntRequest())
+        assert shop.ghosts == []
+
+    @pytest.mark.parametrize("reason", [None, "payment_failed", "payment_disputed", "canceled_by_retention_policy"])
+    def test_an_end_that_is_not_the_customers_doing_stops_nothing(self, shop: Shop, reason: str | None):
+        subscription = failing(shop)
+        ending = {"cancel_at": shop.world.now() + 864_000, "cancellation_details": {"reason": reason}}
+        shop.actions.edit_object(shop.account, "subscription", subscription["id"], ending)
+        assert send(shop)["sent"] is True
+
+    @pytest.mark.parametrize("told", [True, False])
+    def test_who_takes_it_back_is_asked_again(self, shop: Shop, told: bool):
+        subscription = failing(shop)
+        shop.actions.cancel_subscription(shop.account, subscription["id"], at_period_end=True)
+        shop.deliver()
+        shop.clock.advance(timedelta(hours=1))
+        shop.actions.keep_subscription(shop.account, subscription["id"])
+        if told:
+            shop.deliver()
+        else:
+            shop.take()
+            hunt(shop.merchant, HuntRequest())
+        ghost = shop.ghosts[0]
+        assert (ghost.state, ghost.next_action, ghost.close_reason) == (GhostState.OPEN, "send_message", "")
+        assert ghost.shadow_cents == 4900
+        assert send(shop)["sent"] is True
+        assert_sums_agree(shop.merchant)
 
     def test_who_told_the_bank_to_stop_hears_once_and_no_more(self, shop: Shop):
         shop.subscriber(decline_code="stop_payment_order")

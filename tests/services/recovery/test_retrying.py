@@ -261,8 +261,7 @@ class TestFreshLook:
         assert dunning_retry.run(task)["attempt"] == "held"
         assert len(charges(shop)) == before
 
-    def test_an_invoice_that_is_open_again_is_charged_again(self, shop: Shop):
-        """A person wrote it off and thought better of it: uncollectible is lost, and open is found by the next look."""
+    def test_what_is_written_off_at_stripe_is_lost_and_not_charged(self, shop: Shop):
         subscription, task = self.due(shop)
         invoice = shop.invoice(subscription)["id"]
         shop.actions.edit_object(shop.account, "invoice", invoice, {"status": "uncollectible"})
