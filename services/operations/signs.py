@@ -13,18 +13,16 @@ from sqlmodel import Session
 
 from core import clock, queue
 from core.config import settings
-from models.messaging import Channel, MessageState
+from models.messaging import Channel
 from models.sending import SenderState
 from services.hunter import service as hunter
 from services.merchants import service as merchants
-from services.messaging import service as messaging
 from services.messaging.senders import service as senders
-from services.operations import repository
+from services.operations import mail_repository, repository
 from services.outbound import usage
 
 SILENT = timedelta(seconds=45)
 """Workers tell Redis of themselves every ten seconds."""
-_LOOKED_AT = 50
 
 
 class Health(StrEnum):
@@ -109,9 +107,8 @@ def _of_stripe(session: Session, merchant_id: str) -> Sign:
 
 
 def _of_mail(session: Session, merchant_id: str) -> Sign:
-    letters = messaging.outbox(session, merchant_id, _LOOKED_AT)
-    good = max((each.sent_at for each in letters if each.state == MessageState.SENT and each.sent_at), default=None)
-    refused = next((each for each in letters if each.state == MessageState.FAILED), None)
+    good = mail_repository.mail_went_out_at(session, merchant_id)
+    refused = mail_repository.refused_mail(session, merchant_id)
     own = next((each for each in senders.senders_of(session, merchant_id) if each.channel is Channel.EMAIL), None)
     if own is None and settings().resend_api_key is None:
         return Sign("mail", Health.NOT_SET_UP, good)

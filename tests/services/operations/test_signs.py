@@ -1,5 +1,7 @@
 """Health of each part as the System page shows it."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import text
 
@@ -40,6 +42,28 @@ def hunted(merchant: str, name: str, state: str, hours_ago: float, error: str = 
                 "state": state,
                 "error": error,
                 "at": core_clock.from_timestamp(core_clock.timestamp() - hours_ago * 3600),
+            },
+        )
+
+
+def written(merchant: str, name: str, state: str, hours_ago: int, channel: str = "email") -> None:
+    at = core_clock.now() - timedelta(hours=hours_ago)
+    with db.tenant_session(merchant) as session:
+        session.execute(
+            text(
+                "insert into messages (merchant_id, id, ghost_id, customer_id, step, channel, state, reason, template,"
+                " language, sender, subject, html, plain, unsubscribe_url, idempotency_key, provider,"
+                " provider_message_id, due_at, sent_at, created_at) values (:merchant, :name, :name, '', 1, :channel,"
+                " :state, :reason, 't', 'en', '', '', '', '', '', :name, '', '', :at, :sent_at, :at)"
+            ),
+            {
+                "merchant": merchant,
+                "name": name,
+                "state": state,
+                "channel": channel,
+                "reason": "No such address" if state == "failed" else "",
+                "at": at,
+                "sent_at": None if state == "failed" else at,
             },
         )
 
@@ -88,6 +112,25 @@ class TestMerchant:
         assert of_merchant(merchant)["mail"].health is Health.WORKING
         with environment.changed(RESEND_API_KEY=""):
             assert of_merchant(merchant)["mail"].health is Health.NOT_SET_UP
+
+    def test_mails_that_arrived_after_a_refused_one_are_good(self, clock: ManualClock) -> None:
+        merchant = make_merchant()
+        written(merchant, "msg_1", "failed", 5)
+        assert of_merchant(merchant)["mail"].health is Health.TROUBLE
+        assert of_merchant(merchant)["mail"].reason == "No such address"
+        for number, state in enumerate(["sent", "delivered", "bounced"], start=2):
+            written(merchant, f"msg_{number}", state, 5 - number)
+        found = of_merchant(merchant)["mail"]
+        assert (found.health, found.reason, found.good_at) == (Health.WORKING, "", clock.now() - timedelta(hours=1))
+
+    def test_texts_are_no_mail(self, clock: ManualClock) -> None:
+        merchant = make_merchant()
+        written(merchant, "msg_1", "failed", 5)
+        written(merchant, "msg_2", "delivered", 4, channel="sms")
+        assert of_merchant(merchant)["mail"].health is Health.TROUBLE
+        written(merchant, "msg_3", "delivered", 3)
+        written(merchant, "msg_4", "failed", 2, channel="sms")
+        assert of_merchant(merchant)["mail"].health is Health.WORKING
 
     def test_a_sender_of_its_own_that_was_refused(self, clock: ManualClock) -> None:
         merchant = make_merchant()
