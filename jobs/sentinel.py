@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlmodel import Session
 
 from core import clock, db, queue
@@ -54,11 +54,11 @@ class Sentinel:
             waiting = _waiting_queues(session)
         self._seen = now
         crash_point("sentinel.scheduled")
-        if new_minute:
-            janitor.prune()
-            self._minute = minute
         for name in waiting:
             queue.announce_work(name)
+        if new_minute:
+            self._minute = minute  # also of a round that fails: it has the next minute, and is not tried each second
+            _prune()
 
     def _heed_the_clock(self, session: Session, now: datetime) -> None:
         """The clock has been where the last tick was; at the first tick, where the newest task was made."""
@@ -74,6 +74,14 @@ def _schedule(session: Session, now: datetime) -> None:
     """Each minute for the whole present period, for merchants who connected since; the keys make it harmless."""
     for kind, new in upkeep.schedule_present(session, SCHEDULES, now).items():
         log.info("sentinel.scheduled", extra={"facts": {"kind": kind, "tasks": new}})
+
+
+def _prune() -> None:
+    """Delete what is old, last and by itself: whatever hinders that must not keep work waiting, nor end the leader."""
+    try:
+        janitor.prune()
+    except DBAPIError as error:
+        log.exception("sentinel.prune_failed", extra={"facts": {"error": type(error.orig).__name__}})
 
 
 def _waiting_queues(session: Session) -> list[str]:

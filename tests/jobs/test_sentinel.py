@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from psycopg.errors import InvalidParameterValue
 from sqlalchemy import text
+from sqlalchemy.exc import DataError, OperationalError
 
 from core import clock as core_clock
 from core import db, queue
@@ -128,6 +130,25 @@ class TestTick:
         assert queue.task_queue().count == 0  # the crash between commit and announcement
         tick(clock.now())
         assert (queue.task_queue().count, queue.task_queue(queue.LONG_TASK_QUEUE).count) == (1, 0)
+
+    @pytest.mark.parametrize("error", [OperationalError, DataError])
+    def test_what_hinders_cleaning_keeps_no_work_waiting(self, clock, monkeypatch, caplog, error):
+        tries = []
+
+        def prune():
+            tries.append(clock.now())
+            raise error("", {}, InvalidParameterValue())
+
+        monkeypatch.setattr(janitor, "prune", prune)
+        put()
+        leader = Sentinel()
+        leader.tick(clock.now())
+        assert queue.task_queue().count == 1
+        assert "sentinel.prune_failed" in caplog.text
+        for _ in range(60):  # it is tried each minute, not each second
+            clock.advance(timedelta(seconds=1))
+            leader.tick(clock.now())
+        assert len(tries) == 2
 
     def test_nothing_due_wakes_nobody(self, clock):
         rows("delete from stripe_accounts returning 1")
