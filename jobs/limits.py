@@ -21,6 +21,7 @@ class Alarm:
     def __init__(self) -> None:
         self._armed = False
         self._hurried = False
+        self._until: float | None = None  # of `time.monotonic`: when the process stops waiting for its tasks
 
     @contextlib.contextmanager
     def limited(self, seconds: float) -> Iterator[None]:
@@ -28,8 +29,9 @@ class Alarm:
         started = time.monotonic()
         former_handler = signal.signal(signal.SIGALRM, self._ring)
         former_delay, former_interval = signal.setitimer(signal.ITIMER_REAL, seconds)
-        self._armed = True
+        self._armed, self._hurried = True, False
         try:
+            self._shorten()  # the signal may have come before: while the handler was imported, say
             yield
         finally:
             self._armed = False
@@ -40,12 +42,22 @@ class Alarm:
                 signal.setitimer(signal.ITIMER_REAL, left, former_interval)
 
     def hurry(self, grace: float) -> None:
-        """The running task has `grace` seconds left, then `TaskInterrupted`. Called from a signal handler."""
-        if self._armed and not self._hurried:
-            left, _ = signal.getitimer(signal.ITIMER_REAL)
-            if grace < left:
-                self._hurried = True
-                signal.setitimer(signal.ITIMER_REAL, grace)
+        """The running task, or the one that is about to run, has `grace` seconds left, then `TaskInterrupted`.
+
+        Fit to be called from a signal handler.
+        """
+        self._until = time.monotonic() + grace
+        if self._armed:
+            self._shorten()
+
+    def _shorten(self) -> None:
+        if self._until is None or self._hurried:
+            return
+        left, _ = signal.getitimer(signal.ITIMER_REAL)
+        rest = max(self._until - time.monotonic(), 0.001)
+        if rest < left:
+            self._hurried = True
+            signal.setitimer(signal.ITIMER_REAL, rest)
 
     def _ring(self, _signal: int, _frame: FrameType | None) -> None:
         if self._armed:
