@@ -56,14 +56,20 @@ def _lines(merchant_id: str, query: GhostQuery) -> Iterator[str]:
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(HEADER)
-    with db.tenant_session(merchant_id) as session:
-        for row in recovery.export_ghosts(session, merchant_id, query):
-            writer.writerow([_harmless(str(value)) for value in _values(row)])
-            if buffer.tell() > 32_768:
-                yield buffer.getvalue()
-                buffer.seek(0)
-                buffer.truncate()
+    last = ""
+    while rows := _page(merchant_id, query, last):
+        writer.writerows([_harmless(str(value)) for value in _values(row)] for row in rows)
+        last = rows[-1].id
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
     yield buffer.getvalue()
+
+
+def _page(merchant_id: str, query: GhostQuery, before: str) -> tuple[GhostRow, ...]:
+    """A transaction of its own: whoever downloads slowly must not hold one, nor its connection, meanwhile."""
+    with db.tenant_session(merchant_id) as session:
+        return recovery.export_ghosts(session, merchant_id, query, before)
 
 
 def _values(row: GhostRow) -> tuple[object, ...]:

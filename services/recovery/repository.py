@@ -346,3 +346,13 @@ def list_ghosts(session: Session, merchant_id: str, query: GhostQuery) -> Sequen
         .limit(query.page_size)
     )
     return session.exec(statement).all()
+
+
+def list_ghosts_before(
+    session: Session, merchant_id: str, query: GhostQuery, before: str, limit: int
+) -> Sequence[GhostTarget]:
+    """Those that the filters match with an id before this one, or all; by id, newest first."""
+    conditions = _conditions(merchant_id, query)
+    if before:
+        conditions.append(col(GhostTarget.id) < before)
+    return session.exec(select(GhostTarget).where(*conditions).order_by(col(GhostTarget.id).desc()).limit(limit)).all()

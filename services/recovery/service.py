@@ -1,6 +1,6 @@
 """What people ask of and do to ghosts: the list, one ghost's whole story, pause, resume, mark as lost."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlmodel import Session
@@ -50,17 +50,17 @@ def list_ghosts(session: Session, merchant_id: str, query: GhostQuery) -> GhostP
     return GhostPage(tuple(ghost_row(row) for row in rows), total, page, pages)
 
 
-def export_ghosts(session: Session, merchant_id: str, query: GhostQuery) -> Iterator[GhostRow]:
-    """Every ghost the query matches, in pages, for a CSV."""
-    if query.sort not in SORTS:
-        raise InvalidQueryError(f"sort is one of {', '.join(SORTS)}")
-    page = 1
-    while rows := repository.list_ghosts(session, merchant_id, _at_page(query, page, EXPORT_PAGE)):
-        yield from (ghost_row(row) for row in rows)
-        page += 1
+def export_ghosts(session: Session, merchant_id: str, query: GhostQuery, before: str = "") -> tuple[GhostRow, ...]:
+    """The next of all ghosts that the query's filters match, newest first, for a CSV; none when there are no more.
+
+    `before` is the id of the last one so far. Going by ids, each comes once, whatever is found or changes meanwhile and
+    in however many transactions it is read.
+    """
+    rows = repository.list_ghosts_before(session, merchant_id, _at_page(query, 1), before, EXPORT_PAGE)
+    return tuple(ghost_row(row) for row in rows)
 
 
-def _at_page(query: GhostQuery, page: int, size: int | None = None) -> GhostQuery:
+def _at_page(query: GhostQuery, page: int) -> GhostQuery:
     return GhostQuery(
         states=query.states,
         strategies=query.strategies,
@@ -68,7 +68,7 @@ def _at_page(query: GhostQuery, page: int, size: int | None = None) -> GhostQuer
         sort=query.sort,
         ascending=query.ascending,
         page=page,
-        page_size=size or query.page_size,
+        page_size=query.page_size,
     )
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from datetime import timedelta
 
 import pytest
 
@@ -10,8 +11,11 @@ from core.clock import ManualClock
 from models.ghost import FoundVia
 from models.identity import Role
 from models.merchant import Merchant
+from phantom_app.api import export
 from services.integrations.stripe.parsing import parse_invoice
+from services.recovery import service as recovery
 from services.recovery.observe import observe
+from services.recovery.schemas import GhostQuery
 from services.recovery.work import merchant_context
 from tests.phantom_app.api.conftest import Browse, TestClient, make_person, sign_in
 from tests.support.factories import raw_invoice
@@ -54,6 +58,22 @@ def test_a_customers_name_is_no_formula(owner: tuple[TestClient, str]):
 def test_filters_are_those_of_the_list(owner: tuple[TestClient, str]):
     assert len(rows(owner[0].get(f"{PATH}?search=cus_2").text)) == 1
     assert rows(owner[0].get(f"{PATH}?state=recovered").text) == []
+
+
+def test_each_ghost_comes_once_whatever_is_found_meanwhile(
+    owner: tuple[TestClient, str], clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+):
+    merchant = owner[1]
+    monkeypatch.setattr(recovery, "EXPORT_PAGE", 1)
+    lines = export._lines(merchant, GhostQuery())
+    text = next(lines)
+    assert db.application_engine().pool.checkedout() == 0  # type: ignore[attr-defined]  # of a QueuePool
+    clock.advance(timedelta(hours=1))
+    with db.tenant_session(merchant) as session:
+        found = [parse_invoice(raw_invoice(4))]
+        observe(session, merchant_context(session, merchant), found, FoundVia.HUNT, clock.now())
+    ids = [row["id"] for row in rows(text + "".join(lines))]
+    assert len(ids) == len(set(ids)) == 3
 
 
 @pytest.mark.parametrize("query", ["state=nonsense", "strategy=x", "search=" + "a" * 300, "search=%00"])
