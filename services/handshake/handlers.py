@@ -108,7 +108,7 @@ def _invoice_changed(event: IncomingEvent) -> str:
             facts = parse_invoice(event.object)
             record_billed(session, event.merchant_id, [facts], clock.now().date())
             if impending.paid(session, merchant_context(session, event.merchant_id), facts, clock.now()):
-                return "protected"
+                return "risk_changed"
     return _read_again(event.merchant_id, invoice_id, client) if client else "no_ghost"
 
 
@@ -136,18 +136,18 @@ def _look_again(merchant_id: str, invoice_ids: list[str]) -> str:
     if not invoice_ids:
         return "no_ghost"
     outcome, client = "unchanged", _client(merchant_id)
-    unreadable: UnreadableInvoiceError | None = None
+    odd: UnreadableInvoiceError | StripeNotFoundError | None = None
     for invoice_id in invoice_ids:
         try:
             facts = _fresh(client, invoice_id)
-        except UnreadableInvoiceError as error:  # told at the end: the others are looked at all the same
-            unreadable = error
+        except (UnreadableInvoiceError, StripeNotFoundError) as error:  # told at the end: the others are looked at
+            odd = error if odd is None or isinstance(error, UnreadableInvoiceError) else odd
             continue
         with db.tenant_session(merchant_id) as session:
             if _observe(session, merchant_id, facts) != "unchanged":
                 outcome = "ghost_updated"
-    if unreadable is not None:
-        raise unreadable
+    if odd is not None:
+        raise odd
     return outcome
 
 

@@ -7,8 +7,14 @@ from sqlmodel import Session, col, select
 
 from models.messaging import Click, Message, MessageState
 
-# Nobody read these: no merit.
-_NEVER_ARRIVED = (MessageState.PLANNED, MessageState.SKIPPED, MessageState.FAILED, MessageState.BOUNCED)
+# Nobody read these: no merit. What rests in the outbox went to nobody, though it takes its place in the sequence.
+_NEVER_ARRIVED = (
+    MessageState.PLANNED,
+    MessageState.SKIPPED,
+    MessageState.FAILED,
+    MessageState.BOUNCED,
+    MessageState.OUTBOX,
+)
 
 
 def last_click(session: Session, merchant_id: str, ghost_id: str, until: datetime) -> Click | None:

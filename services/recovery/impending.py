@@ -155,7 +155,7 @@ def _update(work: Work, ghost: GhostTarget, renewal: RenewalFacts, seen: Assessm
     if _is_past(ghost, renewal, work.now):
         if renewal.status != "active" or work.now < _charge_at(ghost) + SETTLING:
             return False
-        return protect(work, ghost, "The charge went through.", by_customer=_has_another_card(ghost, renewal))
+        return _went_through(work, ghost, by_customer=_has_another_card(ghost, renewal))
     if seen.outlook is Outlook.NO_CHARGE:
         return dismiss(work, ghost, seen.reason)
     if seen.outlook is Outlook.SAFE:
@@ -246,11 +246,18 @@ def _enter(
         work.money("protected", ghost.currency, amount, ghost.mechanism)
 
 
-def dismiss(work: Work, ghost: GhostTarget, reason: str) -> bool:
-    """No charge will come, so nothing is at risk and nothing was lost: no failure, no figure."""
+def _went_through(work: Work, ghost: GhostTarget, *, by_customer: bool, at: datetime | None = None) -> bool:
+    """The charge was made: a card at risk was safe after all, an amount that only stood out never needed saving."""
+    if ghost.risk == RiskKind.ABOVE_LINE:
+        return dismiss(work, ghost, "The charge went through.", "went_through")
+    return protect(work, ghost, "The charge went through.", by_customer=by_customer, at=at)
+
+
+def dismiss(work: Work, ghost: GhostTarget, reason: str, close_reason: str = "no_charge") -> bool:
+    """Nothing is at risk any more, nothing was made safe and nothing lost: no failure, no figure."""
     if not work.move(ghost, Trigger.LOST, reason):
         return False
-    ghost.close_reason = "no_charge"
+    ghost.close_reason = close_reason
     return True
 
 
@@ -264,7 +271,7 @@ def end(session: Session, merchant: MerchantContext, subscription_ids: Sequence[
 
 
 def paid(session: Session, merchant: MerchantContext, facts: InvoiceFacts, now: datetime) -> bool:
-    """The charge of an invoice went through: whatever stood at risk for it is safe."""
+    """The charge of an invoice went through: whatever stood at risk for it is over. Whether anything did."""
     if facts.subscription_id is None or facts.status != "paid":
         return False
     if not impending_repository.watched(session, merchant.id, [facts.subscription_id]):
@@ -273,7 +280,7 @@ def paid(session: Session, merchant: MerchantContext, facts: InvoiceFacts, now: 
     ghosts = impending_repository.lock_impending(session, merchant.id, [facts.subscription_id])
     card = facts.card.payment_method_id
     done = [
-        protect(work, ghost, "The charge went through.", by_customer=_is_another(card, ghost), at=facts.paid_at)
+        _went_through(work, ghost, by_customer=_is_another(card, ghost), at=facts.paid_at)
         for ghost in ghosts
         if _is_of(ghost, facts)
     ]

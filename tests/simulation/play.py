@@ -270,6 +270,9 @@ class Play:
                     "incomplete_expired",
                 ):
                     self.actions.cancel_subscription(self.account, subscription, at_period_end=True)
+                    # Nobody's wish, so that what is open goes on to its own end until then.
+                    nobody = {"cancellation_details": {"comment": None, "feedback": None, "reason": None}}
+                    self.actions.edit_object(self.account, "subscription", subscription, nobody)
         self.people.tidy_up()
         until = self.now() + DRAIN_DAYS * DAY
         self.engine.look_again()

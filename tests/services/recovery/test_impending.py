@@ -186,26 +186,28 @@ class TestMadeSafe:
         shop.deliver()
         self.assert_protected(shop)
 
-    def test_the_charge_goes_through_all_the_same(self, shop: Shop):
-        draw_line(shop, 4800)
-        with_card(shop)
-        shop.pass_time(days=2)
-        hunted(shop)
-        shop.pass_time(days=29, hours=3)
-        assert ("invoice.paid", "protected") in shop.outcomes
+    def test_a_card_that_was_good_after_all(self, shop: Shop, at_risk: Json):
+        self.renewed_without_a_word(shop, default_card(shop, at_risk))
+        shop.world.clockwork.advance_to(shop.world.now() + 86_400 * 29 + 3 * 3600)
+        told = [shop.handle(each) for each in shop.take() if each.type == "invoice.paid"]
+        assert told == ["risk_changed"]
         self.assert_protected(shop)
+
+    def renewed_without_a_word(self, shop: Shop, card: str) -> None:
+        shop.actions.automatically_update_card(shop.account, card, exp_month=3, exp_year=2036)
+        shop.take()
 
     @pytest.mark.parametrize(("interval", "days"), [("month", 2), ("year", 350)])
     def test_a_charge_that_nobody_told_of(self, shop: Shop, interval: str, days: int):
-        draw_line(shop, 4800)
         customer = shop.actions.create_customer(shop.account, name="Ada", email="ada@example.com")
         price = shop.actions.create_price(shop.account, unit_amount=4900, currency="usd", interval=interval)
-        card = shop.actions.create_card(shop.account, "visa")
+        card = shop.actions.create_card(shop.account, "visa", **ENDS_BEFORE)
         shop.actions.attach_payment_method(shop.account, card["id"], customer["id"], default=True)
         shop.actions.create_subscription(shop.account, customer["id"], price["id"])
         shop.pass_time(days=days)
         hunted(shop)
         assert totals(shop) == (4900, 1, 0)
+        self.renewed_without_a_word(shop, card["id"])
         shop.world.clockwork.advance_to(shop.world.now() + 86_400 * 33)
         shop.take()
         hunted(shop)
@@ -243,6 +245,26 @@ class TestCalledOff:
         shop.pass_time(days=33)
         hunted(shop)
         self.assert_called_off(shop)
+
+    @pytest.mark.parametrize("told", [True, False])
+    def test_an_amount_above_the_line_that_simply_pays_is_nobodys_merit(self, shop: Shop, told: bool):
+        """Nothing was wrong with the card: a low line must not turn every renewal into money that PHANTOM guarded."""
+        draw_line(shop, 4800)
+        with_card(shop)
+        shop.pass_time(days=2)
+        hunted(shop)
+        assert totals(shop) == (4900, 1, 0)
+        draw_line(shop, None)  # what follows is not watched, and the one that is goes on to its end
+        if told:
+            shop.pass_time(days=29, hours=3)
+        else:
+            shop.world.clockwork.advance_to(shop.world.now() + 86_400 * 33)
+            shop.take()
+            hunted(shop)
+        (ghost,) = shop.ghosts
+        assert (ghost.state, ghost.close_reason, ghost.mechanism) == (GhostState.LOST, "went_through", "")
+        assert totals(shop) == (0, 0, 0)
+        assert shop.rows(Recovery) == []
 
     def test_a_line_that_is_drawn_higher(self, shop: Shop):
         draw_line(shop, 4800)

@@ -106,6 +106,23 @@ class TestWhichMessage:
         shop.deliver()
         assert ledger(shop) == [("recovered", 4900, "organic", None)]
 
+    def test_one_that_rests_in_the_outbox_was_read_by_nobody(self, shop: Shop, clock: ManualClock):
+        """There is no sender: the message was written, shown to the merchant, and went to no customer."""
+        wrote(shop, "msg_1", state=MessageState.OUTBOX)
+        clock.advance(timedelta(days=1))
+        pay(shop)
+        shop.deliver()
+        assert ledger(shop) == [("recovered", 4900, "organic", None)]
+
+    def test_one_in_the_outbox_does_not_hide_one_that_arrived(self, shop: Shop, clock: ManualClock):
+        wrote(shop, "msg_1")
+        clock.advance(timedelta(days=1))
+        wrote(shop, "msg_2", state=MessageState.OUTBOX)
+        clock.advance(timedelta(days=1))
+        pay(shop)
+        shop.deliver()
+        assert ledger(shop) == [("recovered", 4900, "message", "msg_1")]
+
     def test_a_message_after_the_payment_claims_nothing_however_late_the_event(self, shop: Shop, clock: ManualClock):
         clock.advance(timedelta(days=1))
         pay(shop)
