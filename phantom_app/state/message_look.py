@@ -1,13 +1,12 @@
 """How a message will look: drawn with made-up values and the merchant's brand, and sent as a test."""
 
-import asyncio
-
 import reflex as rx
 from sqlmodel import Session
 
 from core import clock
 from core.config import settings
-from models.messaging import MessageState
+from models.messaging import Channel, MessageState
+from phantom_app import vendors
 from phantom_app.guard import allow
 from phantom_app.state import formats
 from phantom_app.state.access import as_tenant
@@ -76,17 +75,23 @@ def drawn(
 
 
 async def tried(target: Target, source: Source, to: str) -> str:
-    """Send a test message in its three steps; what to say of it."""
+    """Send a test message in its three steps, as a mail or a text like its target; what to say of it."""
 
     def begin(session: Session, merchant_id: str) -> Trial:
         found = brand_service.get_brand(session, merchant_id)
-        mail = drawn(session, merchant_id, target, source, is_test=True)
+        shown = drawn(session, merchant_id, target, source, is_test=True)
         return trials.begin(
-            session, merchant_id, mail, recipient=to, merchant_name=found.brand.name, reply_to=found.reply_to
+            session,
+            merchant_id,
+            shown,
+            recipient=to,
+            merchant_name=found.brand.name,
+            reply_to=found.reply_to,
+            channel=Channel(target.channel),
         )
 
     trial = await as_tenant(begin)
-    outcome: Outcome = await asyncio.to_thread(trials.carry, trial)
+    outcome: Outcome = await vendors.ask(trials.carry, trial)
     await as_tenant(lambda session, merchant_id: trials.settle(session, merchant_id, trial, outcome))
     if outcome.state == MessageState.FAILED:
         return f"It was not sent. {outcome.reason}."

@@ -1,6 +1,5 @@
 """The merchant's own senders: set, tried, taken away. What was typed as a key is in no variable and is never shown."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,7 @@ from sqlmodel import Session
 from core.errors import PhantomError
 from models.messaging import Channel
 from models.sending import SenderState
+from phantom_app import vendors
 from phantom_app.guard import allow, principal
 from phantom_app.state import formats
 from phantom_app.state.access import as_tenant, change_as_tenant
@@ -120,12 +120,14 @@ class Senders(rx.State):
 
         try:
             given = read()
-            await asyncio.to_thread(given.check)
+            await vendors.ask(given.check)
             await change_as_tenant(work)
         except PhantomError as error:
             await self._settle(channel, wrong=f"Not saved. {error.detail}")
         else:
             await self._settle(channel, note="Saved. Messages go out with it from now on.", fresh=True)
+        finally:
+            await self._rest()
 
     async def _settle(self, channel: Channel, note: str = "", wrong: str = "", fresh: bool = False) -> None:
         views = await as_tenant(service.senders_of)
@@ -161,16 +163,23 @@ class Senders(rx.State):
             carrier = service.sender_for(session, merchant, channel)
             return carrier, service.origin_of(session, merchant, channel, who.merchant_name).line
 
-        carrier, line = await as_tenant(ready)
-        if carrier is None:
-            await self._settle(channel, wrong=NO_SENDER)
-            return
         try:
-            await asyncio.to_thread(trial.send, carrier, line, who.merchant_id, channel, recipient)
+            carrier, line = await as_tenant(ready)
+            if carrier is None:
+                await self._settle(channel, wrong=NO_SENDER)
+                return
+            await vendors.ask(trial.send, carrier, line, who.merchant_id, channel, recipient)
         except PhantomError as error:
             await self._settle(channel, wrong=f"The test was not sent. {error.detail}")
         else:
             await self._settle(channel, note=f"A test is on its way to {recipient}.")
+        finally:
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Whatever it met, the buttons can be pressed again."""
+        async with self:
+            self.busy = ""
 
     @rx.event
     @allow(Permission.SECRETS_MANAGE)

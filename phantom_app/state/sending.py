@@ -36,9 +36,12 @@ class Sending(rx.State):
         async with self:
             self.busy = True
         actor = principal().user_id
-        number = await change_as_tenant(lambda session, merchant: recovery.start_messages(session, merchant, actor))
+        try:
+            number = await change_as_tenant(lambda session, merchant: recovery.start_messages(session, merchant, actor))
+        finally:
+            await self._rest()
         async with self:
-            self.busy, self.on = False, True
+            self.on = True
             self.planned = (
                 f"{formats.count(number)} open {'ghost has a plan' if number == 1 else 'ghosts have a plan'}."
             )
@@ -49,6 +52,14 @@ class Sending(rx.State):
         async with self:
             self.busy = True
         actor = principal().user_id
-        await change_as_tenant(lambda session, merchant: recovery.stop_messages(session, merchant, actor))
+        try:
+            await change_as_tenant(lambda session, merchant: recovery.stop_messages(session, merchant, actor))
+        finally:
+            await self._rest()
         async with self:
-            self.busy, self.on, self.planned = False, False, ""
+            self.on, self.planned = False, ""
+
+    async def _rest(self) -> None:
+        """Whatever it met, the button can be pressed again."""
+        async with self:
+            self.busy = False

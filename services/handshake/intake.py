@@ -9,6 +9,7 @@ import contextlib
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
 import psycopg
@@ -57,6 +58,8 @@ class Intake:
         self.counts: Counter[str] = Counter()
         self._outcomes = Outcomes()
         self._announce = announce
+        # Not the loop's threads, which whatever else the process does can keep busy for seconds.
+        self._announcer = ThreadPoolExecutor(1, thread_name_prefix="announce")
         self._follow(settings())
         self._waiting: deque[_Waiting] = deque()
         self._in_hand: dict[int, list[_Waiting]] = {}  # what each committer is at
@@ -106,7 +109,8 @@ class Intake:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._committed.is_set():  # the pause before it was cut short
-            await asyncio.to_thread(self._announce)
+            await self.loop.run_in_executor(self._announcer, self._announce)
+        self._announcer.shutdown(wait=False)
         await self._write_outcomes()
         await self._pool.close()
 
@@ -262,7 +266,7 @@ class Intake:
             )  # whoever was answered has the answer, and more may be committed
             self._committed.clear()
             crash_point("intake.acknowledged")
-            await asyncio.to_thread(self._announce)
+            await self.loop.run_in_executor(self._announcer, self._announce)
 
     async def _tell(self) -> None:
         while True:
