@@ -78,13 +78,13 @@ def ensure_built(progress: Progress | None = None, root: Path = ROOT, store: Pat
         return found
     tell = progress or (lambda _line: None)
     store.mkdir(parents=True, exist_ok=True)
-    with _alone(store / ".lock"):
+    with _alone(store / ".lock") as lock:
         work = store / "work"
         _copy_sources(root, work)
         finished = store / source_hash(work)  # of what is really built: the tree may change while it is copied
         if not finished.is_dir():
             tell("Building the frontend (once for each change of its sources)")
-            _export(work, store / "build.log")
+            _export(work, store / "build.log", lock)
             _keep(work / ".web", finished)
             _prune(store, finished)
             tell("Frontend built")
@@ -92,10 +92,11 @@ def ensure_built(progress: Progress | None = None, root: Path = ROOT, store: Pat
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def _alone(lock: Path) -> Iterator[int]:
+    """The lock's descriptor: whoever inherits it holds the lock as well."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield file.fileno()
 
 
 def _copy_sources(root: Path, work: Path) -> None:
@@ -144,7 +145,8 @@ def _registry(binaries: Path) -> str:
     return found
 
 
-def _export(work: Path, log: Path) -> None:
+def _export(work: Path, log: Path, lock: int) -> None:
+    """Build in `work`. Killed, we leave Reflex behind, which goes on there: so it holds the lock, too."""
     command = [str(Path(sys.executable).parent / "reflex"), "export", "--frontend-only", "--no-zip"]
     with log.open("w") as output:
         try:
@@ -156,6 +158,7 @@ def _export(work: Path, log: Path) -> None:
                 stderr=subprocess.STDOUT,
                 timeout=_TIMEOUT,
                 check=False,
+                pass_fds=(lock,),
             )
         except subprocess.TimeoutExpired:
             raise BuildError(f"the frontend build took more than {_TIMEOUT} s; see {log}") from None

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -59,15 +60,16 @@ class Start:
             with self.progress.step("Pages"):
                 self._finish_frontend(frontend)
         finally:
-            frontend.kill()
-            frontend.wait()
+            end_group(frontend)
         self._start_application()
 
     def _begin_frontend(self) -> "subprocess.Popen[bytes]":
         """Build the pages while the servers start; a finished build makes this a look at a hash."""
         with self._log("frontend").open("wb") as log:
             command = [sys.executable, "-m", "core.embedded.child", "--", sys.executable, "-m", "phantom_app.build"]
-            return subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, env=self._environment())
+            return subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=ROOT, env=self._environment(), start_new_session=True
+            )
 
     def _finish_frontend(self, build: "subprocess.Popen[bytes]") -> None:
         if build.wait() != 0:
@@ -208,3 +210,10 @@ def _socket_path(folder: Path) -> Path:
 
 def _is_scratch(socket: Path) -> bool:
     return socket.parent.name.startswith("phantom-")
+
+
+def end_group(leader: "subprocess.Popen[bytes]") -> None:
+    """Kill a process that leads a session, with whatever it started there: npm goes on building without its parents."""
+    if leader.poll() is None:
+        os.killpg(leader.pid, signal.SIGKILL)
+        leader.wait()

@@ -20,12 +20,13 @@ from cli.stack.folder import Folder, Running
 from cli.stack.programs import Program, programs, supervisor_configuration
 from cli.stack.progress import Progress
 from cli.stack.secrets import DemoSecrets, Ports
-from cli.stack.start import _socket_path
+from cli.stack.start import _socket_path, end_group
 from core.config import Mode, Settings
 from core.embedded import install
 from core.embedded.process import free_port
 from sandbox.history.build import write_demo_file
 from sandbox.history.merchant import DemoMerchant
+from tests.phantom_app.served import is_alive
 from tests.support.servers import RunServers
 from tests.support.stack import secrets_of
 from tests.support.wait import wait_until
@@ -288,3 +289,16 @@ class TestReady:
         assert not ready.postgres_answers(f"postgresql://a:b@127.0.0.1:{port}/c")
         assert not ready.redis_answers(f"redis://:b@127.0.0.1:{port}/0")
         assert not ready.http_answers(f"http://127.0.0.1:{port}/")
+
+
+def test_a_build_that_is_ended_leaves_nothing_behind():
+    script = "import subprocess; print(subprocess.Popen(['sleep', '60']).pid, flush=True); input()"
+    leader = subprocess.Popen(  # noqa: S603  # ours
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    with leader:
+        assert leader.stdout is not None
+        child = int(leader.stdout.readline())
+        end_group(leader)
+    wait_until(lambda: not is_alive(child), what="its child is gone")
+    end_group(leader)

@@ -1,13 +1,18 @@
 """One build for each state of the sources, whoever asks first."""
 
+import fcntl
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from phantom_app import build, plugins, serve
+
+WAITS = [sys.executable, "-c", "input()"]
 
 
 @pytest.fixture
@@ -26,7 +31,7 @@ def exports(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Instead of Reflex's export: note the call and leave what it leaves."""
     done: list[Path] = []
 
-    def export(work: Path, log: Path) -> None:
+    def export(work: Path, log: Path, lock: int) -> None:
         done.append(work)
         for name in ("build/client", "backend"):
             (work / ".web" / name).mkdir(parents=True, exist_ok=True)
@@ -80,6 +85,28 @@ class TestEnsureBuilt:
         assert len(exports) == 1
         assert len(set(found)) == 1
 
+    def test_an_export_that_was_left_behind_keeps_the_next_build_waiting(
+        self, tree: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As when only `python -m phantom_app.build` is killed: Reflex goes on writing where the next would build."""
+        left: list[subprocess.Popen[bytes]] = []
+
+        def run(_command: list[str], *, pass_fds: tuple[int, ...], **_: object) -> None:
+            waits = subprocess.Popen(WAITS, stdin=subprocess.PIPE, pass_fds=pass_fds)  # noqa: S603  # ours
+            left.append(waits)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(build, "_environment", lambda _work: {})
+        monkeypatch.setattr(build.subprocess, "run", run)
+        with pytest.raises(KeyboardInterrupt):
+            build.ensure_built(root=tree)
+        with (tree / ".phantom/frontend/.lock").open("w") as lock:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with left[0] as waiting:
+                waiting.kill()
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
     def test_old_builds_go_and_the_newest_stays(self, tree: Path, exports: list[Path]) -> None:
         made = []
         for number in range(6):
@@ -90,7 +117,7 @@ class TestEnsureBuilt:
         assert len(kept) == 4
 
     def test_a_failed_export_says_so_and_leaves_no_build(self, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def export(work: Path, log: Path) -> None:
+        def export(work: Path, log: Path, lock: int) -> None:
             raise build.BuildError("no")
 
         monkeypatch.setattr(build, "_export", export)
