@@ -18,7 +18,7 @@ def consents() -> rx.Component:
             "Consents",
             rx.fragment(
                 link("Settings", to=routes.SETTINGS, class_name="text-link"),
-                ": who agreed to text messages, since when, and how it is known",
+                ": who agreed to be written to, since when, and how it is known",
             ),
         ),
         rx.cond(

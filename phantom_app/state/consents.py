@@ -22,7 +22,7 @@ PAGE_SIZE = 25
 _CHANNELS = {Channel.EMAIL: "Mail", Channel.SMS: "Text messages"}
 _WITHDRAWN = {
     Channel.SMS: "Withdrawn: no text message goes to this number any more, unless they agree anew.",
-    Channel.EMAIL: "Withdrawn. Mails about failed payments need no consent: who wants none unsubscribes.",
+    Channel.EMAIL: "Withdrawn: no mail goes to this address any more, unless they agree anew.",
 }
 _BY = {"member": "a member", "api_key": "a program"}
 
