@@ -5,7 +5,8 @@ request, but for the three events by which Stripe says that something may be: a 
 card that was taken away.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -14,7 +15,8 @@ from core import clock, db
 from models.ghost import FoundVia
 from services.handshake.schemas import IncomingEvent
 from services.integrations.stripe.client import ScopedStripe, client_for
-from services.integrations.stripe.parsing import subscription_of
+from services.integrations.stripe.errors import StripeNotFoundError
+from services.integrations.stripe.parsing import UnreadableInvoiceError, subscription_of
 from services.integrations.stripe.reading import identifier, mapping, money
 from services.integrations.stripe.renewals import RENEWAL_EXPAND, RenewalFacts, parse_renewal
 from services.recovery import impending, impending_repository
@@ -44,7 +46,7 @@ def card_may_fail(event: IncomingEvent) -> str:
     if customer_id is None:
         return "no_id"
     listed = _client(event.merchant_id).raw_get("/v1/subscriptions", {"customer": customer_id, **_OF_ONE_CUSTOMER})
-    return _watch(event.merchant_id, [parse_renewal(each) for each in listed["data"]])
+    return _watch_each(event.merchant_id, [functools.partial(parse_renewal, each) for each in listed["data"]])
 
 
 def look_again(event: IncomingEvent) -> str:
@@ -54,7 +56,7 @@ def look_again(event: IncomingEvent) -> str:
         return "no_ghost"
     client = _client(event.merchant_id)
     _prefer_new_card(event, client)
-    return _watch(event.merchant_id, [_read(client, each) for each in subscription_ids])
+    return _watch_each(event.merchant_id, [functools.partial(_read, client, each) for each in subscription_ids])
 
 
 def _prefer_new_card(event: IncomingEvent, client: ScopedStripe) -> None:
@@ -115,6 +117,21 @@ def _client(merchant_id: str) -> ScopedStripe:
 def _read(client: ScopedStripe, subscription_id: str) -> RenewalFacts:
     found: dict[str, Any] = client.retrieve_subscription(subscription_id, RENEWAL_EXPAND)
     return parse_renewal(found)
+
+
+def _watch_each(merchant_id: str, readings: Sequence[Callable[[], RenewalFacts]]) -> str:
+    """Watch a customer's subscriptions. One that cannot be read, or is gone, is told at the end and hides no other."""
+    renewals: list[RenewalFacts] = []
+    odd: UnreadableInvoiceError | StripeNotFoundError | None = None
+    for read in readings:
+        try:
+            renewals.append(read())
+        except (UnreadableInvoiceError, StripeNotFoundError) as error:
+            odd = error if odd is None or isinstance(error, UnreadableInvoiceError) else odd
+    outcome = _watch(merchant_id, renewals)
+    if odd is not None:
+        raise odd
+    return outcome
 
 
 def _watch(merchant_id: str, renewals: Sequence[RenewalFacts]) -> str:
