@@ -106,6 +106,7 @@ class Ghost(rx.State):
     ids: list[Fact] = []
     timeline: list[Moment] = []
     letters: list[Letter] = []
+    may_read_letters: bool = False
 
     def _asked_for(self) -> str:
         return identifier(str(self.router.url.path).rstrip("/").rpartition("/")[2])
@@ -154,7 +155,9 @@ class Ghost(rx.State):
             Fact("Customer id", row.customer_id or formats.NONE),
         ]
         self.timeline = [moment(entry, now) for entry in reversed(found.timeline)]
-        self.letters = [letter(message, now) for message in found.messages]
+        # what was written to whom is not for every role that may see the ghost
+        self.may_read_letters = Permission.MESSAGES_READ in principal().permissions
+        self.letters = [letter(message, now) for message in found.messages] if self.may_read_letters else []
         self.loaded = True
 
     @rx.event
