@@ -63,7 +63,7 @@ def same_origin(scope: Scope, own: str = "") -> bool:
     return origin is None or origin == own or urlsplit(origin).netloc == headers.get(b"host")
 
 
-def _origin_of(url: str) -> str:
+def origin_of(url: str) -> str:
     """What a browser sends as Origin for pages of `url`: no path, and no port where it is the scheme's own."""
     parts = urlsplit(url)
     standard = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
@@ -81,7 +81,7 @@ class SocketLimits:
         *,
         origin: str = "",
     ) -> None:
-        self._app, self._limits, self._clock, self._origin = app, limits or Limits(), clock, _origin_of(origin)
+        self._app, self._limits, self._clock, self._origin = app, limits or Limits(), clock, origin_of(origin)
         self._connects: dict[str, Bucket] = {}
         self._open: Counter[str] = Counter()
 

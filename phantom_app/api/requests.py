@@ -6,6 +6,7 @@ from fastapi import Request
 
 from core.config import settings
 from core.errors import BadRequestError, ForbiddenError, TooLargeError
+from phantom_app.limits import origin_of
 from services.identity.cookies import session_cookie_from_header
 from services.identity.schemas import Principal
 from services.identity.service import resolve_session
@@ -37,8 +38,7 @@ def require_same_origin(request: Request) -> None:
         if site != "same-origin":
             raise CrossSiteError
         return
-    parts = urlsplit(settings().public_url)
-    if request.headers.get("origin") != f"{parts.scheme}://{parts.netloc}":
+    if request.headers.get("origin") != origin_of(settings().public_url):
         raise CrossSiteError
 
 

@@ -6,6 +6,7 @@ from sqlmodel import Session
 
 from core import clock, ids
 from core.db import system_session, tenant_session, user_session
+from core.locks import wait_transaction_lock
 from models.identity import Role, SignInMethod
 from services.identity import repository, sessions, throttle
 from services.identity.emails import LONGEST_EMAIL, normalise_email
@@ -75,14 +76,22 @@ def sign_out(token: str) -> None:
 
 def first_merchant(user_id: str, name: str) -> str:
     """Where a person lands: their oldest membership, or a merchant of their own at the first sign-in."""
-    with user_session(user_id) as people:
-        memberships = repository.list_memberships(people, user_id)
-    if memberships:
-        return memberships[0].merchant_id
+    merchant_id = _oldest_merchant(user_id)
+    if merchant_id:
+        return merchant_id
     merchant_id = ids.new_id("mer")
     with tenant_session(merchant_id) as tenant:
+        wait_transaction_lock(tenant, f"first_merchant:{user_id}")
+        if other := _oldest_merchant(user_id):  # of two first sign-ins at once the second one
+            return other
         provision_merchant(tenant, merchant_id, user_id, name)
     return merchant_id
+
+
+def _oldest_merchant(user_id: str) -> str:
+    with user_session(user_id) as people:
+        memberships = repository.list_memberships(people, user_id)
+    return memberships[0].merchant_id if memberships else ""
 
 
 def team_addresses(session: Session, merchant_id: str) -> dict[str, str]:
@@ -95,7 +104,12 @@ def team_addresses(session: Session, merchant_id: str) -> dict[str, str]:
 
 def address_of(session: Session, merchant_id: str, user_id: str) -> str | None:
     """A member's confirmed address, whatever their role; None where there is none. Tenant session."""
-    return dict(repository.list_team_addresses(session, merchant_id, tuple(Role))).get(user_id)
+    return member_addresses(session, merchant_id).get(user_id)
+
+
+def member_addresses(session: Session, merchant_id: str) -> dict[str, str]:
+    """The confirmed addresses of all members, whatever their role, by user id. Tenant session."""
+    return dict(repository.list_team_addresses(session, merchant_id, tuple(Role)))
 
 
 def people_who_may(session: Session, merchant_id: str, permission: Permission) -> dict[str, str]:

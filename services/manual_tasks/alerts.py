@@ -67,10 +67,10 @@ def address(session: Session, merchant_id: str, now: datetime) -> int:
 
 def _by_person(session: Session, merchant_id: str, waiting: Sequence[ManualTask]) -> dict[str, list[str]]:
     team = list(identity.team_addresses(session, merchant_id))
+    reachable = identity.member_addresses(session, merchant_id)
     found: dict[str, list[str]] = defaultdict(list)
     for task in waiting:
-        reachable = task.assignee_id and identity.address_of(session, merchant_id, task.assignee_id)
-        for user_id in [str(task.assignee_id)] if reachable else team:
+        for user_id in [str(task.assignee_id)] if task.assignee_id in reachable else team:
             found[user_id].append(task.id)
     return dict(found)
 

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import Request
 
 from core import config
 from core.clock import ManualClock
 from models.identity import SignInMethod
-from phantom_app.api.requests import safe_next
+from phantom_app.api.requests import require_same_origin, safe_next
 from services.identity.owner_link import create_owner_link
 from services.identity.service import resolve_session
 from tests.phantom_app.api.conftest import PASSWORD, Browse, TestClient, sign_in
@@ -130,6 +131,12 @@ class TestOtherSites:
         browser = browse(origin=config.settings().public_url)
         del browser.headers["sec-fetch-site"]
         assert sign_in(browser, person[0]).headers["location"] == "/dashboard"
+
+    @pytest.mark.parametrize("public", ["https://Phantom.example:443/", "https://phantom.example"])
+    def test_an_origin_is_what_browsers_make_of_the_address(self, public: str) -> None:
+        request = Request({"type": "http", "headers": [(b"origin", b"https://phantom.example")]})
+        with environment.changed(PUBLIC_URL=public):
+            require_same_origin(request)
 
     def test_a_page_without_referrer_sends_a_null_origin_to_itself(self, browse: Browse, person: Person) -> None:
         assert sign_in(browse(origin="null"), person[0]).headers["location"] == "/dashboard"

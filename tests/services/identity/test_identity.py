@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import pytest
@@ -203,6 +204,27 @@ class TestPeople:
         found = service.resolve_session(second.token)
         assert found is not None
         assert (found.role, found.merchant_name) == (Role.OWNER, "new")
+
+    def test_two_first_sign_ins_at_once_provision_one_merchant(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with user_session() as session:
+            user_id = people.create_person(session, email="twin@shop.example", name="Twin")
+        both, look = threading.Barrier(2), service._oldest_merchant
+        looked = threading.local()
+
+        def look_with_the_other(user: str) -> str:
+            found = look(user)
+            if not hasattr(looked, "once"):
+                looked.once = True
+                both.wait(timeout=20)
+            return found
+
+        monkeypatch.setattr(service, "_oldest_merchant", look_with_the_other)
+        with ThreadPoolExecutor(2) as threads:
+            found = [threads.submit(service.first_merchant, user_id, "Twin") for _ in range(2)]
+        with user_session(user_id) as session:
+            memberships = repository.list_memberships(session, user_id)
+        assert {each.result() for each in found} == {each.merchant_id for each in memberships}
+        assert len(memberships) == 1
 
     def test_without_a_password_cannot_sign_in_with_one(self) -> None:
         with user_session() as session:

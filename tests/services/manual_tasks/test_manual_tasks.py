@@ -4,29 +4,31 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from sqlmodel import select
 
 from core import clock as core_clock
-from core import db
+from core import crash_points, db
 from core.clock import ManualClock
 from jobs import notify_action_required, send_message
 from models.audit import AuditLog
-from models.ghost import ManualTask, ManualTaskState
+from models.ghost import GhostTarget, ManualTask, ManualTaskState
 from models.identity import Role
-from models.messaging import Message, MessageState
+from models.merchant import Merchant
+from models.messaging import Channel, Message, MessageState
 from models.work import ScheduledTask
 from services.identity import people
 from services.identity import repository as identity_repository
 from services.integrations.resend import EmailKeyRefusedError, EmailKeyUsedError, EmailUnknownError
-from services.manual_tasks import service
+from services.manual_tasks import alerts, service
 from services.manual_tasks.errors import (
     BadManualTaskError,
     ManualTaskMovedError,
     ManualTaskNotFoundError,
     NothingToReleaseError,
 )
+from services.messaging import consents, links, team_mail
 from services.messaging import service as messaging
-from services.messaging import team_mail
 from services.messaging.senders import pace
 from services.messaging.senders import service as senders
 from services.messaging.senders.schemas import OutgoingMessage
@@ -37,6 +39,10 @@ from tests.support.factories import make_merchant
 from tests.support.shop import Shop
 
 LARGE = 250_000
+
+
+class Death(BaseException):
+    """The process is gone at a named point."""
 
 
 class Post:
@@ -236,6 +242,34 @@ class TestRelease:
         shop.actions.pay_invoice(shop.account, shop.ghosts[0].invoice_id, card["id"])
         assert self.messages(shop) == []
 
+    def test_goes_as_a_text_where_mail_cannot_and_the_customer_agreed(self, shop: Shop):
+        task = waiting(shop)
+        self.let_texts(shop)
+        draft = act(shop, "draft", task)
+        assert (draft.channel, draft.recipient, draft.html) == (Channel.SMS, "+12025550143", "")
+        assert "Reply STOP" in draft.plain
+        act(shop, "release", task, actor_id="usr_a")
+        assert shop.ghosts[0].next_action == "send_message"
+        assert "By SMS" in shop.ghosts[0].next_action_reason
+
+    def test_is_refused_with_the_reason_where_no_way_is_open(self, shop: Shop):
+        task = waiting(shop)
+        with db.tenant_session(shop.merchant) as session:
+            links.suppress(session, shop.merchant, Channel.EMAIL, "ada@example.com", "unsubscribed")
+        for what in ("draft", "release"):
+            with pytest.raises(NothingToReleaseError, match="asked for no more messages"):
+                act(shop, what, task, **({"actor_id": "usr_a"} if what == "release" else {}))
+        assert shop.rows(ManualTask)[0].released_at is None
+
+    def let_texts(self, shop: Shop) -> None:
+        """Mail to the customer comes back, and they agreed to texts."""
+        agreed = consents.read(channel="sms", address="+12025550143", happened_at=shop.clock.now())
+        with db.tenant_session(shop.merchant) as session:
+            session.execute(update(GhostTarget).values(customer_phone="+1 202 555 0143"))
+            session.execute(update(Merchant).values(policy={"paused": False, "sms": True}))
+            links.suppress(session, shop.merchant, Channel.EMAIL, "ada@example.com", "bounced")
+            consents.record(session, shop.merchant, [agreed], "usr_1")
+
     def test_nothing_goes_while_messages_are_off(self, shop: Shop):
         task = waiting(shop)
         with db.tenant_session(shop.merchant) as session:
@@ -309,6 +343,18 @@ class TestAlerts:
         run_alerts(shop)
         assert [mail.recipient for mail in post.taken.values()] == ["mia@example.com"]
 
+    def test_who_can_be_reached_is_read_once_for_all_tasks(self, shop: Shop, monkeypatch: pytest.MonkeyPatch):
+        olga, reads = join(shop, "olga", Role.OWNER), []
+        for number in range(3):
+            act(shop, "assign", waiting(shop, f"one{number}@example.com"), olga, seen="", actor_id=olga)
+        read = identity_repository.list_team_addresses
+        monkeypatch.setattr(
+            identity_repository, "list_team_addresses", lambda *given: reads.append(given) or read(*given)
+        )
+        with db.tenant_session(shop.merchant) as session:
+            assert alerts.address(session, shop.merchant, core_clock.now()) == 1
+        assert len(reads) == 2  # the team, and everybody
+
     def test_an_answer_that_was_lost_is_asked_again_under_the_same_key(self, shop: Shop, post: Post):
         join(shop, "olga", Role.OWNER)
         waiting(shop)
@@ -321,6 +367,21 @@ class TestAlerts:
         post.silent = False
         assert notify_action_required.run(claimed(shop, mail)) == {"sent": True}
         assert len(post.taken) == 1
+
+    def test_a_process_that_dies_once_the_provider_has_it_alerts_nobody_twice(self, shop: Shop, post: Post):
+        def die(name: str) -> None:
+            if name == "team_mail.handed_over":
+                raise Death
+
+        join(shop, "olga", Role.OWNER)
+        waiting(shop)
+        first = next(task for task in shop.rows(ScheduledTask) if task.kind == "notify_action_required")
+        notify_action_required.run(claimed(shop, first))
+        mail = next(task for task in shop.rows(ScheduledTask) if "user_id" in task.payload)
+        with crash_points.reached(die), pytest.raises(Death):
+            notify_action_required.run(claimed(shop, mail))
+        assert notify_action_required.run(claimed(shop, mail)) == {"sent": True}
+        assert [one.recipient for one in post.taken.values()] == ["olga@example.com"]
 
     def test_what_was_settled_before_the_mail_goes_is_not_told(self, shop: Shop, post: Post):
         join(shop, "olga", Role.OWNER)
