@@ -31,6 +31,7 @@ from services.integrations.stripe.errors import (
     StripeRateLimitedError,
     StripeUnavailableError,
 )
+from services.tasks import service as tasks
 from services.tasks import upkeep
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
@@ -54,7 +55,7 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         backfill_billing=bool(payload.get("backfill_billing")),
     )
     try:
-        return as_figures(hunt(task.tenant, request, _give_way(), last_try=task.attempts >= task.max_attempts))
+        return as_figures(hunt(task.tenant, request, _between_pages(task), last_try=task.attempts >= task.max_attempts))
     except MerchantNotConnectedError:
         raise Discard("the account is disconnected") from None
     except HuntTakenOverError:
@@ -63,6 +64,19 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         raise Discard("this hunt has ended already") from None
     except (StripeRateLimitedError, StripeUnavailableError) as error:
         raise Retry(after=BUSY_PAUSE, reason=error.code) from error
+
+
+def _between_pages(task: ClaimedTask) -> Callable[[HuntProgress], None]:
+    """A page further it is no longer what its process may have died of; then the others of its lane have their turn."""
+    give_way, suspected = _give_way(), [task] if task.deaths or task.suspect else []
+
+    def heard(progress: HuntProgress) -> None:
+        while suspected:
+            with db.queue_session() as session:
+                tasks.clear(session, suspected.pop())
+        give_way(progress)
+
+    return heard
 
 
 def _give_way() -> Callable[[HuntProgress], None]:

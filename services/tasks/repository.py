@@ -83,6 +83,12 @@ from {_MINE}
 where task.id = mine.id and {_HELD}
 """)  # noqa: S608  # parts above, no input
 
+_CLEAR = text(f"""
+update scheduled_tasks task set deaths = 0, suspect = false, begun = false
+from {_MINE}
+where task.id = mine.id and {_HELD}
+""")  # noqa: S608  # parts above, no input
+
 _EXTEND = text(f"""
 update scheduled_tasks task set leased_until = :until
 from {_MINE}
@@ -138,6 +144,10 @@ def put_off(
 
 def begin(session: Session, held: dict[str, Any]) -> None:
     session.execute(_BEGIN, held)
+
+
+def clear(session: Session, held: dict[str, Any]) -> None:
+    session.execute(_CLEAR, held)
 
 
 def extend(session: Session, held: dict[str, Any], until: datetime) -> list[int]:

@@ -209,6 +209,15 @@ def begin(session: Session, task: ClaimedTask) -> None:
     repository.begin(session, _held([task]))
 
 
+def clear(session: Session, task: ClaimedTask) -> None:
+    """A task got further than where its process had died: it was not what killed it.
+
+    For long ones, which run beside many others in one process and go on where they were: without it three processes
+    that die of their neighbours would end a task that does its work.
+    """
+    repository.clear(session, _held([task]))
+
+
 def release(session: Session, tasks: Sequence[ClaimedTask]) -> int:
     """Give unfinished tasks back as they were, for others to claim at once; how many were still ours."""
     if not tasks:

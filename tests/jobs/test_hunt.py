@@ -35,7 +35,8 @@ from services.integrations.stripe.errors import (
 from services.merchants.joining import FIRST_HUNT
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
-from tests.services.tasks.support import put, row, rows
+from tests.services.tasks.support import claim, put, row, rows
+from tests.services.tasks.support import rows as table
 from tests.support.factories import make_merchant, raw_invoice
 from tests.support.wait import wait_until
 
@@ -214,6 +215,24 @@ class TestLoop:
         monkeypatch.setattr(HuntRun, "store", store)
         assert job.hunt(merchant, request).found == 3
         assert len(hunts(merchant)) == 1
+
+    def test_a_page_further_it_is_not_what_its_process_died_of(self, merchant, account, told):
+        number = put("hunt", merchant_id=merchant)
+        table("update scheduled_tasks set deaths = 2, suspect = true returning 1")
+        [task] = claim()
+        account.refusal = StripeRateLimitedError()  # at the second page
+        with pytest.raises(Retry):
+            job.run(task)
+        assert (row(number)["deaths"], row(number)["suspect"]) == (0, False)
+
+    def test_before_its_first_page_it_still_can_be(self, merchant, account, told, monkeypatch):
+        number = put("hunt", merchant_id=merchant)
+        table("update scheduled_tasks set deaths = 2, suspect = true returning 1")
+        [task] = claim()
+        monkeypatch.setattr(HuntRun, "store", lambda *_: (_ for _ in ()).throw(ConnectionResetError()))
+        with pytest.raises(ConnectionResetError):
+            job.run(task)
+        assert row(number)["deaths"] == 2
 
     def test_a_withdrawn_permission_ends_it_and_says_what_to_do(self, merchant, account, told):
         account.refusal = StripePermissionError(revoked=True)
