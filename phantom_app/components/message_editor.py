@@ -167,6 +167,36 @@ def _buttons() -> rx.Component:
     )
 
 
+def _text_to_me() -> rx.Component:
+    """A test of a text message; nobody's number is known here, so it is asked for and not kept."""
+    return rx.el.form(
+        rx.el.div(
+            rx.el.label("Your number, with its country", html_for="test-number"),
+            rx.el.input(
+                id="test-number",
+                name="number",
+                type="tel",
+                auto_complete="tel",
+                placeholder="+1 202 555 0143",
+                max_length=40,
+                class_name="input",
+                data_testid="test-number",
+            ),
+            class_name="field",
+        ),
+        rx.el.button(
+            rx.cond(Messages.busy, "Sending", "Send a test to me"),
+            disabled=Messages.busy,
+            class_name="button",
+            type="submit",
+            data_testid="send-test-text",
+        ),
+        on_submit=Messages.send_test_text,
+        class_name="stack",
+        no_validate=True,
+    )
+
+
 def _editions() -> rx.Component:
     def line(view: Edition) -> rx.Component:
         button = rx.el.button(
@@ -208,6 +238,7 @@ def editor() -> rx.Component:
             rx.cond(is_mail, _field("button", "Button, which carries the link to pay", 1)),
             _flaws(),
             _buttons(),
+            rx.cond(Messages.may_edit & ~is_mail, _text_to_me()),
             rx.el.p(Messages.note, role="status", class_name="small", data_testid="message-note"),
             _editions(),
             class_name="stack",

@@ -57,7 +57,13 @@ def _controls(view: TaskView) -> rx.Component:
 def _draft(view: TaskView) -> rx.Component:
     """The mail's HTML is made from customers' data: an empty `sandbox` gives it no script, form or origin."""
     return rx.el.section(
-        rx.el.p(rx.el.strong(ManualTasks.subject), rx.el.br(), "to ", ManualTasks.recipient, class_name="small"),
+        rx.el.p(
+            rx.el.strong(rx.cond(ManualTasks.subject != "", ManualTasks.subject, "Text message")),
+            rx.el.br(),
+            "to ",
+            ManualTasks.recipient,
+            class_name="small",
+        ),
         rx.el.div(
             _button("Send this message", ManualTasks.release, view, "release", "button primary"),
             rx.el.button("Not now", on_click=ManualTasks.put_away, class_name="button", type="button"),

@@ -1,16 +1,20 @@
 """What customers are told: PHANTOM's words or the merchant's own, message by message, with a preview of each."""
 
+from typing import Any
+
 import reflex as rx
 
 from core import clock
+from models.messaging import Channel
 from phantom_app import live, runtime
 from phantom_app.guard import allow, principal
-from phantom_app.state.access import as_tenant
+from phantom_app.state.access import as_tenant, words_of
 from phantom_app.state.message_look import Look, drawn, tried
 from phantom_app.state.message_views import Edition, Flaw, Row, edition, flaw, rows, whose
 from services.identity.permissions import Permission
 from services.messaging import lint, own_service, trials
-from services.messaging.lint import EMAIL, Source, Target
+from services.messaging.addresses import BadAddressError, normal
+from services.messaging.lint import EMAIL, SMS, Source, Target
 from services.messaging.own import ANY_GROUP, ours_as_source
 from services.messaging.own_service import TemplateMovedError, TemplateRefusedError, UnknownVersionError
 from services.messaging.wording import Moment, frame, template_of
@@ -198,12 +202,29 @@ class Messages(rx.State):
     @allow(Permission.SETTINGS_MANAGE)
     async def send_test(self) -> None:
         """The mail as it stands in the fields, to whoever asks for it."""
+        if self.channel == EMAIL:
+            await self._send_test(principal().email)
+
+    @rx.event(background=True)
+    @allow(Permission.SETTINGS_MANAGE)
+    async def send_test_text(self, form: dict[str, Any]) -> None:
+        """The text as it stands in the fields, to the number that is given."""
+        if self.channel != SMS:
+            return
+        try:
+            to = normal(Channel.SMS, words_of(form.get("number", "")))
+        except BadAddressError as error:
+            async with self:
+                self.note = f"Not sent: {error}."
+            return
+        await self._send_test(to)
+
+    async def _send_test(self, to: str) -> None:
         async with self:
-            if self.busy or self.channel != EMAIL or not await self._look():
+            if self.busy or not await self._look():
                 return
             self.busy, self.note = True, ""
             target, source = self._target(), self._source()
-        to = principal().email
         try:
             said = await tried(target, source, to)
         except trials.TooManyTrialsError as error:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from models.ghost import GhostState, ManualTaskState
+from models.messaging import Channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,11 @@ class TaskPage:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The message that a release would send, as it would be sent; its links lead nowhere yet."""
+    """The message that a release would send, as it would be sent; its links lead nowhere yet. A text is plain alone."""
 
     recipient: str
     subject: str
     html: str
     plain: str
     step: int
+    channel: Channel

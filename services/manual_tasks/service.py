@@ -19,12 +19,15 @@ from services.manual_tasks.errors import (
     NothingToReleaseError,
 )
 from services.manual_tasks.schemas import Draft, TaskLine, TaskPage
+from services.messaging import schedule
+from services.messaging.history import History
 from services.messaging.own_service import own_words
-from services.recovery import neighbours
+from services.messaging.reach import address_of
+from services.recovery import neighbours, planning
 from services.recovery import repository as ghosts
 from services.recovery.composing import compose
 from services.recovery.lifecycle import Trigger, can
-from services.recovery.work import Work, merchant_context
+from services.recovery.work import MerchantContext, Work, merchant_context
 
 PAGE_SIZE = 20
 LONGEST_REASON = 500
@@ -76,11 +79,11 @@ def draft(session: Session, merchant_id: str, task_id: str) -> Draft:
     task = _known(repository.get(session, merchant_id, task_id))
     ghost = _ghost_of(session, task)
     merchant = merchant_context(session, merchant_id)
-    _require_possible(ghost)
-    step = ghost.messages_sent + 1
+    history = _history_of(session, merchant, ghost)
+    channel, step = schedule.channel_of(history), history.step
     own = own_words(session, merchant_id)
-    composed = compose(merchant, ghost, step, pay_url=NOWHERE, unsubscribe_url=NOWHERE, own=own)
-    return Draft(ghost.customer_email or "", composed.subject, composed.html, composed.plain, step)
+    composed = compose(merchant, ghost, step, pay_url=NOWHERE, unsubscribe_url=NOWHERE, channel=channel, own=own)
+    return Draft(address_of(channel, ghost), composed.subject, composed.html, composed.plain, step, channel)
 
 
 def release(session: Session, merchant_id: str, task_id: str, *, actor_id: str) -> None:
@@ -97,15 +100,15 @@ def release(session: Session, merchant_id: str, task_id: str, *, actor_id: str) 
         raise ManualTaskNotFoundError
     if task.released_at is not None and (ghost.contacted_at is None or ghost.contacted_at < task.released_at):
         raise ManualTaskMovedError("This message was released already; it goes out at its hour.")
-    _require_possible(ghost)
+    step = _history_of(session, work.merchant, ghost).step
     if work.merchant.policy.paused:
         raise NothingToReleaseError("Messages are off: start them in Settings first.")
     task.released_at, task.released_by = now, actor_id
     session.flush()  # the plan looks whether it was released
     work.plan(ghost)
-    work.event(ghost, "draft_released", "A person let the message go.", step=ghost.messages_sent + 1)
+    work.event(ghost, "draft_released", "A person let the message go.", step=step)
     work.finish()
-    _audit(session, task, "released", actor_id, step=ghost.messages_sent + 1)
+    _audit(session, task, "released", actor_id, step=step)
 
 
 def close(session: Session, merchant_id: str, task_id: str, reason: str, *, actor_id: str) -> None:
@@ -187,11 +190,14 @@ def _ghost_of(session: Session, task: ManualTask) -> GhostTarget:
     return ghost
 
 
-def _require_possible(ghost: GhostTarget) -> None:
+def _history_of(session: Session, merchant: MerchantContext, ghost: GhostTarget) -> History:
+    """What decides how a message would go. Raises `NothingToReleaseError` where none can, by mail or as a text."""
     if not can(GhostState(ghost.state), Trigger.MESSAGE_SENT):
         raise NothingToReleaseError(f"The ghost is {ghost.state}.")
-    if not ghost.customer_email:
-        raise NothingToReleaseError("Stripe knows no email address of this customer.")
+    ((history,),) = planning.read_histories(session, merchant, [[ghost]], clock.now())
+    if why := schedule.why_silent(history):
+        raise NothingToReleaseError(why)
+    return history
 
 
 def _audit(session: Session, task: ManualTask, what: str, actor_id: str, **facts: object) -> None:

@@ -49,6 +49,7 @@ __all__ = [
     "may_go",
     "next_action",
     "together",
+    "why_silent",
 ]
 
 
@@ -60,7 +61,7 @@ def next_action(
         said = once.next_action(history, policy, now, default_zone, oracle)
         return said or Action("", None, _WHY_NOTHING.get(history.state, "This ghost is closed."))
     ends = history.found_at + policy.window
-    silent = _silent(history)
+    silent = why_silent(history)
     if silent:
         return Action(EXHAUST, max(ends, now), silent)
     if nothing := _not_ours(history) or (policy.paused and once.PAUSED):
@@ -167,7 +168,7 @@ def may_go(
     return within_hours(now, country, hours, default_zone) if obeys else now
 
 
-def _silent(history: History) -> str:
+def why_silent(history: History) -> str:
     """Why this customer cannot be written to at all; empty where a way is open."""
     if history.no_email and history.no_sms:
         # Where SMS was never a question, or is closed for the same reason, mail's is all there is to say.

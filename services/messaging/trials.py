@@ -1,4 +1,4 @@
-"""A mail to oneself, to see how a message arrives: through the merchant's own sender, or into the outbox.
+"""A message to oneself, to see how it arrives: through the merchant's own sender, or into the outbox.
 
 Three steps, as for every effect outside: `begin` keeps the intent, `carry` hands over without a transaction, `settle`
 writes down what came of it. A trial belongs to no ghost, counts for nothing and carries no tag, so that what its
@@ -19,7 +19,7 @@ from services.integrations.carriers import (
     MessageRefusedError,
     MessageUnknownError,
 )
-from services.messaging import repository, trials_repository
+from services.messaging import repository, suppression, trials_repository
 from services.messaging.preview import Preview
 from services.messaging.senders import service as senders
 from services.messaging.senders.carriers import Carrier
@@ -52,13 +52,23 @@ class Outcome:
 
 
 def begin(
-    session: Session, merchant_id: str, mail: Preview, *, recipient: str, merchant_name: str, reply_to: str
+    session: Session,
+    merchant_id: str,
+    shown: Preview,
+    *,
+    recipient: str,
+    merchant_name: str,
+    reply_to: str,
+    channel: Channel = Channel.EMAIL,
 ) -> Trial:
-    """Keep the intent to send `mail` to a member. Raises `TooManyTrialsError` after twenty in an hour."""
+    """Keep the intent to send what is shown to a member; `recipient` is an address of the channel, a number in E.164.
+
+    Raises `TooManyTrialsError` after twenty in an hour.
+    """
     now = clock.now()
     if trials_repository.count_since(session, merchant_id, OF_NO_GHOST, now - AN_HOUR) >= MOST_AN_HOUR:
         raise TooManyTrialsError
-    origin = senders.origin_of(session, merchant_id, Channel.EMAIL, merchant_name)
+    origin = senders.origin_of(session, merchant_id, channel, merchant_name)
     message_id = ids.new_id("msg")
     session.add(
         Message(
@@ -66,14 +76,14 @@ def begin(
             id=message_id,
             ghost_id=ids.new_id(OF_NO_GHOST),
             step=0,
-            channel=Channel.EMAIL,
+            channel=channel,
             state=MessageState.SENDING,
             template="test_message",
             recipient=recipient,
             sender=origin.line,
-            subject=mail.subject,
-            html=mail.html,
-            plain=mail.plain,
+            subject=shown.subject,
+            html=shown.html,
+            plain=shown.plain,
             idempotency_key=f"phantom-{message_id}",
             due_at=now,
             intent_at=now,
@@ -83,17 +93,20 @@ def begin(
     session.flush()
     trials_repository.keep_latest(session, merchant_id, OF_NO_GHOST, KEPT)
     outgoing = OutgoingMessage(
-        channel=Channel.EMAIL,
+        channel=channel,
         merchant_id=merchant_id,
         message_id=message_id,
         sender=origin.line,
         recipient=recipient,
-        plain=mail.plain,
-        subject=mail.subject,
-        html=mail.html,
+        plain=shown.plain,
+        subject=shown.subject,
+        html=shown.html,
         reply_to=reply_to,
     )
-    return Trial(outgoing, senders.sender_for(session, merchant_id, Channel.EMAIL))
+    carrier = senders.sender_for(session, merchant_id, channel)
+    if carrier is not None and not carrier.own and channel is Channel.SMS:
+        suppression.remember_texted(session, merchant_id, recipient)  # their STOP is heard as anybody's
+    return Trial(outgoing, carrier)
 
 
 def carry(trial: Trial) -> Outcome:

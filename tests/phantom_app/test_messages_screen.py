@@ -113,6 +113,20 @@ class TestEditing:
         expect(editing.get_by_test_id("look-plain")).to_contain_text("STOP")
         expect(editing.get_by_test_id("send-test")).to_have_count(0)
 
+    def test_a_text_is_tried_on_a_number_that_is_given(self, editing: Page, ada: Person):
+        editing.get_by_role("button", name="Text message").click()
+        number = editing.get_by_test_id("test-number")
+        number.fill("12")
+        editing.get_by_test_id("send-test-text").click()
+        expect(editing.get_by_test_id("message-note")).to_contain_text("Not sent: the telephone number cannot be read")
+        number.fill("+1 (202) 555-0143")
+        number.press("Enter")
+        expect(editing.get_by_test_id("message-note")).to_contain_text(re.compile("outbox|may or may not arrive"))
+        with db.tenant_session(ada.merchant_id) as session:
+            [message] = session.exec(select(Message)).all()
+        assert (message.channel, message.recipient, message.html) == ("sms", "+12025550143", "")
+        assert "This is a test message" in message.plain
+
     def test_light_dark_wide_narrow_and_plain(self, editing: Page):
         frame = editing.frame_locator("[data-testid=look]")
         expect(frame.locator("body")).to_have_css("background-color", "rgb(246, 246, 246)")

@@ -8,18 +8,20 @@ from sqlmodel import col, select
 
 from core import db
 from core.clock import ManualClock
-from models.messaging import Message, MessageState
+from models.messaging import Channel, Message, MessageState
 from services.integrations.carriers import MessageLaterError, MessageRefusedError, MessageUnknownError
-from services.messaging import trials
+from services.messaging import suppression, trials
 from services.messaging.brands import Brand
 from services.messaging.lint import Source, Target
 from services.messaging.preview import in_scheme, preview
+from services.messaging.senders import service as senders
 from services.messaging.senders.schemas import OutgoingMessage
 from services.messaging.trials import Outcome, TooManyTrialsError, Trial
 from services.messaging.wording import Moment
 from tests.support import environment
 from tests.support.factories import make_merchant
 
+NUMBER = "+12025550143"
 TARGET = Target("funds", Moment.FIRST, "email", "de")
 MAIL = preview(
     TARGET,
@@ -57,6 +59,17 @@ def merchant(database: object, clock: ManualClock) -> str:
     return make_merchant()
 
 
+def begin_text(merchant: str) -> Trial:
+    shown = preview(
+        Target("funds", Moment.FIRST, "sms", "en"), None, brand=Brand("Acme"), currency="usd", today=date(2026, 3, 1),
+        public_url="https://p.example", is_test=True,
+    )  # fmt: skip
+    with db.tenant_session(merchant) as session:
+        return trials.begin(
+            session, merchant, shown, recipient=NUMBER, merchant_name="Acme", reply_to="", channel=Channel.SMS
+        )
+
+
 def begin(merchant: str) -> Trial:
     with db.tenant_session(merchant) as session:
         return trials.begin(
@@ -73,6 +86,30 @@ def settle(merchant: str, trial: Trial, outcome: Outcome) -> Message:
     with db.tenant_session(merchant) as session:
         trials.settle(session, merchant, trial, outcome)
     return messages(merchant)[-1]
+
+
+class TestText:
+    def test_goes_with_the_sender_of_texts_and_says_that_it_is_a_test(
+        self, merchant: str, monkeypatch: pytest.MonkeyPatch
+    ):
+        carrier, asked = Carrier(name="twilio"), []
+        monkeypatch.setattr(senders, "sender_for", lambda *given: asked.append(given[2]) or carrier)
+        trial = begin_text(merchant)
+        kept = settle(merchant, trial, trials.carry(trial))
+        ((sent, _),) = carrier.handed
+        assert asked == [Channel.SMS]
+        assert (sent.channel, sent.recipient, sent.html, kept.channel) == (Channel.SMS, NUMBER, "", Channel.SMS)
+        assert sent.plain.startswith("This is a test message")
+        assert (kept.state, kept.provider) == (MessageState.SENT, "twilio")
+
+    @pytest.mark.parametrize(("own", "concerned"), [(False, True), (True, False)])
+    def test_a_stop_to_the_platforms_number_finds_the_merchant(
+        self, merchant: str, monkeypatch: pytest.MonkeyPatch, own: bool, concerned: bool
+    ):
+        monkeypatch.setattr(senders, "sender_for", lambda *_: Carrier(own=own))
+        begin_text(merchant)
+        with db.system_session() as session:
+            assert suppression.texted_merchants(session, [NUMBER]) == {NUMBER: [merchant] if concerned else []}
 
 
 class TestTrial:
