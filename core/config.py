@@ -9,7 +9,7 @@ import functools
 import ipaddress
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
@@ -71,6 +71,11 @@ def _empty_is_none(value: object) -> object:
     return None if value == "" else value
 
 
+def _level(value: object) -> object:
+    return (value.strip().upper() or "INFO") if isinstance(value, str) else value
+
+
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_level)]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -168,7 +173,7 @@ class Settings(BaseSettings):
     phantom_clock_file: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
     phantom_demo_file: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
     phantom_crash_folder: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
-    phantom_log_level: str = "INFO"
+    phantom_log_level: LogLevel = "INFO"
     phantom_metrics_folder: Annotated[Path | None, BeforeValidator(_empty_is_none)] = None
     metrics_token: OptionalSecret = None
     drain_seconds: Annotated[float, BeforeValidator(_empty_is_zero), Field(ge=0, le=300)] = 0

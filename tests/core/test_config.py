@@ -45,6 +45,16 @@ class TestEncryptionKey:
         assert not text or text not in str(raised.value)
 
 
+class TestLogLevel:
+    @pytest.mark.parametrize(("text", "level"), [("", "INFO"), (" debug ", "DEBUG"), ("Warning", "WARNING")])
+    def test_is_taken_as_people_write_it(self, text: str, level: str):
+        assert load(phantom_log_level=text).phantom_log_level == level
+
+    def test_one_that_is_none_ends_the_start_by_name(self):
+        with pytest.raises(ConfigurationError, match=r"PHANTOM_LOG_LEVEL.*'DEBUG', 'INFO'"):
+            load(phantom_log_level="verbose")
+
+
 class TestDatabaseUrls:
     @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
     def test_every_form_providers_print_is_taken(self, scheme: str):
