@@ -129,7 +129,7 @@ def _day() -> rx.Component:
         rx.el.div(
             rx.el.p(
                 "Messages go out between these hours, at the one in which people pay most. The first mail goes at "
-                "once, unless you say otherwise; text messages always keep to these hours.",
+                "once, unless you say otherwise; text messages always keep to these hours, and to 8 to 21 o'clock.",
                 class_name="soft small",
             ),
             rx.el.div(_hour("quiet_until_hour", 0, 23), _hour("quiet_from_hour", 1, 24), class_name="rule-grid"),
