@@ -65,6 +65,8 @@ class Renderer:
         for name, below in tree.items():
             here = f"{path}.{name}" if path else name
             if name not in copy:
+                if obj.get("deleted"):  # an id and the word that it is gone: there is nothing of it to expand
+                    continue
                 copy[name] = self._include(obj, name, here)
             copy[name] = self._value(copy[name], name, below, here)
         return copy
