@@ -6,7 +6,7 @@ from sqlmodel import Session
 
 from core import ids
 from core.clock import from_timestamp
-from models.ghost import GhostState, GhostTarget, ManualTaskState
+from models.ghost import OPEN_STATES, GhostState, GhostTarget, ManualTaskState
 from services.recovery import repository
 from services.tasks import service as tasks
 from services.tasks.schedules import slot_key, slot_of
@@ -23,7 +23,12 @@ BELOW_THE_LINE = "Closed by itself: no person is needed for it any more."
 
 
 def open_task(session: Session, ghost: GhostTarget, now: datetime) -> None:
-    """Have a person decide about this ghost, and soon be told; once. What had closed itself is open again."""
+    """Have a person decide about this ghost, and soon be told; once. What had closed itself is open again.
+
+    What is over leaves nothing to decide: nobody would ever close its task.
+    """
+    if ghost.state not in OPEN_STATES:
+        return
     row = {
         "merchant_id": ghost.merchant_id,
         "id": ids.new_id("mt"),

@@ -119,8 +119,8 @@ def _create(
     for facts, verdict in fresh:
         ghost = _new_ghost(work, facts, verdict, via, at_risk.get(facts.id))
         charges += attempts.of_stripe(ghost, 0, None, work.now)
-        carries = facts.subscription_id not in carried and verdict.verdict is Verdict.GHOST
-        if carries and facts.subscription_id:
+        stays = verdict.verdict is Verdict.GHOST and ghost.strategy != Strategy.STOPPED
+        if stays and facts.subscription_id and facts.subscription_id not in carried:
             ghost.shadow_cents = facts.monthly_value
             carried.add(facts.subscription_id)
         if facts.id not in at_risk:
@@ -136,8 +136,6 @@ def _create(
         work.count_in_group(ghost, 1)
         work.event(ghost, "found", verdict.reason, via=via, attempt=facts.attempt_count)
         work.event(ghost, "strategy_chosen", ghost.strategy_reason, strategy=ghost.strategy)
-        if ghost.shadow_cents and ghost.strategy == Strategy.STOPPED:
-            work.write_new()  # another one of its subscription inherits what it carries
         if verdict.verdict is Verdict.LOST:
             settle.lose(work, ghost, verdict.reason, Trigger.LOST)
         elif ghost.strategy == Strategy.STOPPED:

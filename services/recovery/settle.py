@@ -42,6 +42,7 @@ def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     if ghost.last_clicked_at is not None and timedelta() < ghost.last_clicked_at - paid_at <= STRIPE_GRANULARITY:
         shown_at = ghost.last_clicked_at  # Stripe cut its time to the second: the timeline keeps the real order
     proof = {"mechanism": mechanism, "message_id": credit.message_id, "came_back": found.came_back}
+    ghost.closed_at, ghost.close_reason = None, ""  # it may have been given up before: it ends with this payment
     work.move(ghost, Trigger.PAID, f"Paid: {_MERIT[mechanism]}.", at=shown_at, amount=amount, **proof)
     row = _ledger_row(work, ghost, RecoveryKind.RECOVERED, facts.id, amount, paid_at, credit.message_id)
     if _enter(work, row, facts.id, paid_at):

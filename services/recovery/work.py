@@ -85,8 +85,7 @@ class Work:
         """A new ghost, written with its plan in `finish`: a page of a hunt is one insert, and no update a ghost."""
         self._new.append(ghost)
 
-    def write_new(self) -> None:
-        """Write new ghosts now, where something is about to look for them in the database."""
+    def _write_new(self) -> None:
         self.session.add_all(self._new)
         self.session.flush()
         self._new = []
@@ -184,7 +183,7 @@ class Work:
     def finish(self) -> None:
         """Write plans, events and sums; the ghosts themselves are flushed by the session."""
         self._plan()
-        self.write_new()
+        self._write_new()
         repository.add_events(self.session, self._events)
         ledger.apply(self.session, self.merchant.id, self.changes)
         self._events = []

@@ -18,6 +18,7 @@ from services.analytics.schemas import OpenTotals
 from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
 from services.integrations.stripe.parsing import parse_invoice
 from services.recovery.observe import Observed, observe
+from services.recovery.service import mark_lost
 from services.recovery.work import merchant_context
 from tests.support.factories import make_merchant, raw_intent, raw_invoice, raw_subscription
 
@@ -133,6 +134,21 @@ class TestFinding:
         (task,) = rows(merchant, ManualTask)
         assert task.state == "open"
         assert [task.kind for task in rows(merchant, ScheduledTask)] == ["notify_action_required"]
+
+    def test_what_is_over_waits_for_nobody(self, merchant: str, look: Look):
+        large = parse_invoice(raw_invoice(amount_due=500_000, amount_remaining=500_000))
+        look(replace(large, status="uncollectible"), via=FoundVia.AUDIT)
+        assert rows(merchant, GhostTarget)[0].state == GhostState.LOST
+        assert rows(merchant, ManualTask) == rows(merchant, ScheduledTask) == []
+
+    def test_what_was_written_off_and_grows_waits_for_nobody(self, merchant: str, look: Look):
+        look(FAILED)
+        with db.tenant_session(merchant) as session:
+            mark_lost(session, merchant, [rows(merchant, GhostTarget)[0].id], "usr_1")
+        look(replace(FAILED, amount_remaining=500_000, attempt_count=2))
+        (ghost,) = rows(merchant, GhostTarget)
+        assert (ghost.state, ghost.strategy) == (GhostState.LOST, Strategy.HIGH_VALUE_MANUAL)
+        assert rows(merchant, ManualTask) == []
 
     def test_a_customer_who_told_the_bank_to_stop_is_not_chased(self, merchant: str, look: Look):
         look(parse_invoice(raw_invoice(intent=raw_intent("stop_payment_order"))))
@@ -255,6 +271,14 @@ class TestEnding:
         assert rows(merchant, GhostTarget)[0].state == GhostState.RECOVERED
         assert totals(merchant).leakage_cents == 0
 
+    def test_it_ended_when_it_was_paid_not_when_it_was_given_up(self, merchant: str, look: Look, clock: ManualClock):
+        look(FAILED)
+        look(replace(FAILED, status="uncollectible"))
+        clock.advance(timedelta(days=20))
+        look(paid(FAILED, clock.now()))
+        (ghost,) = rows(merchant, GhostTarget)
+        assert (ghost.state, ghost.closed_at, ghost.close_reason) == (GhostState.RECOVERED, clock.now(), "")
+
     @pytest.mark.parametrize(
         ("end", "state"), [("cancellation_requested", GhostState.STOPPED), ("payment_failed", GhostState.LOST)]
     )
@@ -275,6 +299,15 @@ class TestShadowLeakage:
         assert totals(merchant).shadow_leakage_cents == 4900
         look(paid(second))
         assert totals(merchant).shadow_leakage_cents == 0
+
+    @pytest.mark.parametrize("stopped_first", [True, False])
+    def test_who_stays_carries_it_whoever_stops(self, merchant: str, look: Look, stopped_first: bool):
+        told_to_stop = parse_invoice(raw_invoice(2, intent=raw_intent("stop_payment_order")))
+        stopped = replace(told_to_stop, subscription_id=FAILED.subscription_id)
+        look(*((stopped, FAILED) if stopped_first else (FAILED, stopped)), via=FoundVia.HUNT)
+        found = {ghost.state: ghost.shadow_cents for ghost in rows(merchant, GhostTarget)}
+        assert found == {GhostState.STOPPED: 0, GhostState.OPEN: 4900}
+        assert totals(merchant).shadow_leakage_cents == 4900
 
 
 class TestTenants:
