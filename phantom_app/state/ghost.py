@@ -199,4 +199,4 @@ def outcome(found: GhostDetail) -> str:
         merit = words.MECHANISMS.get(found.mechanism, words.plain(found.mechanism))
         return f"{formats.money(row.recovered, row.currency)} came back on {ended}. Merit: {merit}."
     why = f": {found.close_reason.replace('_', ' ')}" if found.close_reason else ""
-    return f"{words.of(words.STATES, row.state.value)[0]} on {ended}{why}."
+    return f"{words.state_of(row.kind.value, row.state.value)[0]} on {ended}{why}."

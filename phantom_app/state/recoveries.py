@@ -55,7 +55,7 @@ NOBODY = GhostView(*[""] * len(fields(GhostView)))
 
 def ghost_view(row: GhostRow, now: datetime) -> GhostView:
     """A row of the service in words; also the head of the ghost's own page."""
-    state, tone = words.of(words.STATES, row.state.value)
+    state, tone = words.state_of(row.kind.value, row.state.value)
     return GhostView(
         id=row.id,
         link=routes.ghost(row.id),

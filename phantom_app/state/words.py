@@ -149,6 +149,11 @@ def of(table: dict[str, tuple[str, Tone]], code: str) -> tuple[str, str]:
     return word, tone.value
 
 
+def state_of(kind: str, state: str) -> tuple[str, str]:
+    """The word and the tone of a ghost's state; a charge that never came, or simply went through, was no loss."""
+    return ("Over", Tone.NEUTRAL.value) if (kind, state) == ("impending", "lost") else of(STATES, state)
+
+
 def plain(code: str) -> str:
     """`invoice.payment_failed` and `next_action` as words."""
     text = code.replace("_", " ").replace(".", " ").strip()

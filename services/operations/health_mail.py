@@ -22,7 +22,7 @@ def of_senders(facts: HealthFacts) -> Iterator[Finding]:
             "no_sender",
             Severity.ATTENTION if facts.account.messages_on else Severity.NOTE,
             "There is no sender for mail",
-            "Messages stay in the outbox: they are written and shown, and no customer gets one.",
+            "Messages stay in the outbox: no customer gets one, and each uses up its step of the sequence.",
             "Give PHANTOM your own Resend key and the address to send from.",
             Place.SETTINGS,
         )

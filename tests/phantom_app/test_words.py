@@ -34,6 +34,11 @@ class TestWords:
     def test_every_code_has_words(self, table: dict[str, object], codes: type[StrEnum]) -> None:
         assert set(table) == {code.value for code in codes}
 
+    def test_a_charge_that_never_came_or_simply_went_through_was_no_loss(self) -> None:
+        assert words.state_of("impending", "lost") == ("Over", "neutral")
+        assert words.state_of("failed", "lost") == ("Lost", "neutral")
+        assert words.state_of("impending", "protected") == ("Protected", "protected")
+
     def test_a_new_code_is_shown_as_it_is(self) -> None:
         assert words.of(words.STATES, "brand_new") == ("Brand new", "neutral")
 
