@@ -1,6 +1,6 @@
 """One base for every error a caller may see: an HTTP status, a stable code and words for a person."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 
 class PhantomError(Exception):
@@ -13,10 +13,9 @@ class PhantomError(Exception):
     code: ClassVar[str] = "internal_error"
     title: ClassVar[str] = "Something went wrong on our side"
 
-    def __init__(self, detail: str | None = None, **context: Any) -> None:
+    def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail or self.title)
         self.detail = detail or self.title
-        self.context = context
 
 
 class BadRequestError(PhantomError):

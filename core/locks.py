@@ -15,11 +15,6 @@ def lock_key(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
 
 
-def try_transaction_lock(session: Session, name: str) -> bool:
-    """Take `name` until the transaction ends; False when another transaction has it."""
-    return bool(session.scalar(text("select pg_try_advisory_xact_lock(:key)"), {"key": lock_key(name)}))
-
-
 def wait_transaction_lock(session: Session, name: str) -> None:
     """Take `name` until the transaction ends, waiting for whoever has it."""
     wait_transaction_locks(session, [name])

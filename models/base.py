@@ -6,11 +6,10 @@ every tenant table carries row-level security (`alembic/` forces it; a test fail
 
 import functools
 from collections.abc import Callable
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Self, cast
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, SmallInteger, String, Text, inspect
+from sqlalchemy import BigInteger, DateTime, Integer, SmallInteger, String, Text, inspect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -116,20 +115,3 @@ def enum_text(default: StrEnum | None = None) -> Any:
     if default is None:
         return Field(sa_type=String(32), nullable=False)
     return Field(default=default, sa_type=String(32), nullable=False)
-
-
-__all__ = [
-    "Column",
-    "Scope",
-    "Table",
-    "TenantTable",
-    "cents",
-    "count",
-    "datetime",
-    "enum_text",
-    "json_object",
-    "long_text",
-    "optional_utc",
-    "shard",
-    "utc_column",
-]

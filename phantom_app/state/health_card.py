@@ -26,7 +26,6 @@ _SEVERITIES = {
 _HERE = {
     Place.SETTINGS: ("Open Settings", routes.SETTINGS),
     Place.HUNTS: ("Look at hunts", routes.system("hunts")),
-    Place.WEBHOOKS: ("Look at webhooks", routes.system("intake")),
 }
 _AT_STRIPE = {
     Place.STRIPE_KEYS: ("Open keys in Stripe", "apikeys"),

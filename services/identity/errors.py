@@ -10,12 +10,12 @@ class WrongCredentialsError(NotAuthenticatedError):
 
 
 class TooManySignInsError(TooManyRequestsError):
-    """`context["retry_after"]` is the number of seconds to wait."""
+    """`retry_after` is the number of seconds to wait."""
 
     code, title = "too_many_sign_ins", "Too many attempts to sign in. Please wait a few minutes"
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__(retry_after=retry_after)
+        super().__init__()
         self.retry_after = retry_after
 
 

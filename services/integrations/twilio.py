@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -75,15 +75,6 @@ class OutgoingText:
     recipient: str
     body: str
     callback: str = ""
-
-
-class TextSender(Protocol):
-    """Whoever carries texts away. Returns the provider's id of the message."""
-
-    @property
-    def name(self) -> str: ...
-
-    def send(self, text: OutgoingText) -> str: ...
 
 
 class _Wire(HttpClient):  # type: ignore[misc]  # twilio ships no types

@@ -16,7 +16,6 @@ class Place(StrEnum):
     NOWHERE = "nowhere"  # by waiting, or by whoever runs this PHANTOM
     SETTINGS = "settings"
     HUNTS = "hunts"
-    WEBHOOKS = "webhooks"
     STRIPE_KEYS = "stripe_keys"
     STRIPE_MAILS = "stripe_mails"
     STRIPE_PORTAL = "stripe_portal"

@@ -18,9 +18,7 @@ class Purpose(StrEnum):
     API_KEYS = "api-keys"
     SUPPRESSIONS = "suppressions"
     TOMBSTONES = "tombstones"
-    CSRF = "csrf"
     OWNER_LINKS = "owner-links"
-    SHARING = "sharing"
 
 
 @functools.lru_cache(maxsize=128)

@@ -17,12 +17,6 @@ def get_secret(session: Session, merchant_id: str, name: str) -> VaultSecret | N
     ).first()
 
 
-def list_names(session: Session, merchant_id: str) -> list[str]:
-    return list(
-        session.exec(select(VaultSecret.name).where(VaultSecret.merchant_id == merchant_id).order_by(VaultSecret.name))
-    )
-
-
 def list_key_versions(session: Session, merchant_id: str) -> set[int]:
     """Of the account's credential and of every named secret."""
     tokens = session.exec(select(Merchant.key_version).where(Merchant.id == merchant_id))

@@ -19,7 +19,7 @@ SELF_TEST_PASSED = "[SECURITY] Vault self-test passed: AES-256-GCM Active."
 
 __all__ = [
     "Context", "Purpose", "Sealed", "Secret", "SecretNotFoundError", "VaultError", "boot", "delete_secret",
-    "derive_key", "derived_keys", "erase_merchant_token", "list_secret_names", "open_merchant_refresh_token",
+    "derive_key", "derived_keys", "erase_merchant_token", "open_merchant_refresh_token",
     "open_merchant_token", "open_secret", "read_secret", "seal", "seal_merchant_token", "self_test", "store_secret",
 ]  # fmt: skip
 
@@ -49,11 +49,6 @@ def read_secret(session: Session, merchant_id: str, name: str) -> Secret:
         raise SecretNotFoundError
     sealed = Sealed(Hex(row.ciphertext), Hex(row.iv), Hex(row.tag), Hex(row.wrapped_key), row.key_version)
     return open_secret(sealed, _named(merchant_id, name))
-
-
-def list_secret_names(session: Session, merchant_id: str) -> list[str]:
-    """Which secrets a merchant has set; a screen shows this and never the values."""
-    return repository.list_names(session, merchant_id)
 
 
 def delete_secret(session: Session, merchant_id: str, name: str) -> bool:

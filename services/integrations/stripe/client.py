@@ -97,12 +97,6 @@ class ScopedStripe:
     def retrieve_subscription(self, subscription_id: str, expand: Sequence[str] = ()) -> Plain:
         return self._retrieve("subscriptions", subscription_id, expand)
 
-    def retrieve_payment_intent(self, payment_intent_id: str, expand: Sequence[str] = ()) -> Plain:
-        return self._retrieve("payment_intents", payment_intent_id, expand)
-
-    def retrieve_customer(self, customer_id: str, expand: Sequence[str] = ()) -> Plain:
-        return self._retrieve("customers", customer_id, expand)
-
     def retrieve_charge(self, charge_id: str, expand: Sequence[str] = ()) -> Plain:
         return self._retrieve("charges", charge_id, expand)
 

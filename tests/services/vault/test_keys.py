@@ -42,4 +42,4 @@ class TestDerivedKeys:
 
     def test_of_an_unknown_version_do_not_exist(self) -> None:
         with pytest.raises(KeyError):
-            derive_key(Purpose.CSRF, 99)
+            derive_key(Purpose.OWNER_LINKS, 99)
