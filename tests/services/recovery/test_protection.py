@@ -347,13 +347,13 @@ class TestWhoseMerit:
         shop.deliver()
         assert self.ledger(shop) == [("protected", 4900, "organic", None)]
 
-    def test_a_charge_that_went_through_from_the_same_card_is_nobodys(self, shop: Shop):
+    def test_an_amount_above_the_line_that_simply_pays_is_no_money_guarded(self, shop: Shop):
         change_policy(shop, alert_lines={"usd": 4800})
         at_risk(shop, exp_month=12, exp_year=2030)
         due(shop)
         assert send(shop)["sent"] is True
         shop.pass_time(days=8)
-        assert self.ledger(shop) == [("protected", 4900, "organic", None)]
+        assert self.ledger(shop) == []
 
     def test_a_card_given_before_any_message_is_nobodys(self, shop: Shop):
         subscription = at_risk(shop)
