@@ -27,6 +27,9 @@ POINTS = (
     "charge.intended",  # the attempt is committed, Stripe was not called
     "charge.made",  # Stripe has charged, nothing here says so
     "charge.settled",  # the outcome is written down, the task is not
+    "team_mail.handed_over",  # the provider has a digest or an alert, nothing here says so
+    "usage.intended",  # a report is committed as begun, the meter was not told
+    "usage.told",  # the meter has it, nothing here says so
     "sentinel.scheduled",  # a slot's tasks are committed, no worker was woken
     "connect.authorized",  # Stripe has given the account to us, nothing is stored
     "connect.stored",  # merchant and first hunt are committed, the browser was not answered

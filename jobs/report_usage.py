@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from core import clock, db
+from core.crash_points import crash_point
 from services.integrations.stripe import meters
 from services.integrations.stripe.errors import (
     StripeAuthenticationError,
@@ -27,12 +28,14 @@ def run(task: ClaimedTask) -> dict[str, Any]:
     client = meters.platform() if reports else None
     for report in reports:
         assert client is not None  # noqa: S101  # made for them above
+        crash_point("usage.intended")
         try:
             fate, why = usage.send(client, report, clock.now())
         except (StripeRateLimitedError, StripeUnavailableError) as error:
             raise Retry(after=BUSY_PAUSE, reason=error.code) from error
         except (StripeAuthenticationError, StripePermissionError) as error:
             raise Retry(after=LOCKED_OUT_PAUSE, reason=error.code) from error
+        crash_point("usage.told")
         with db.tenant_session(task.tenant) as session:
             usage.settle(session, report, fate, why, clock.now())
         done[fate] += 1

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from core import db
+from core.crash_points import crash_point
 from jobs.turns import await_turn
 from models.messaging import Channel
 from services.integrations.carriers import (
@@ -39,6 +40,7 @@ def carry(merchant_id: str, mail: TeamMail) -> dict[str, Any]:
     await_turn(carrier, merchant_id, mail.name)
     try:
         carrier.send(team_mail.outgoing(merchant_id, mail), idempotency_key=mail.name)
+        crash_point("team_mail.handed_over")
     except MessageKeyUsedError:
         pass  # an earlier try did reach the provider, and what there is to tell has changed since
     except KeyRefusedError as error:

@@ -22,6 +22,7 @@ SENDER_PRIORITY = 0  # what becomes of a mail may wait for what becomes of money
 RESEND, TWILIO = "resend", "twilio"
 SWEEP_AFTER = timedelta(seconds=5)
 KEEP_HANDLED = timedelta(days=30)
+GIVEN_UP = "given_up"  # the outcome of what nobody could handle
 GIVE_UP_AFTER = timedelta(days=90)  # as long as a ghost's personal data is kept
 
 # What can move or explain a ghost. What is not here is stored as seen, and not handled.

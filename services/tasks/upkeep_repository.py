@@ -84,7 +84,7 @@ set deaths = task.deaths + verdict.deaths,
     run_at = least(task.run_at, :now),
     due = true,
     finished_at = case when task.deaths + verdict.deaths >= :max_deaths then cast(:now as timestamptz) end,
-    last_error = 'The process that held this task died or stopped answering.',
+    last_error = 'The process that ran this task died or stopped answering.',
     lease_owner = null, leased_until = null
 from unnest(cast(:ids as bigint[]), cast(:owners as text[]), cast(:untils as timestamptz[]))
         as seen (id, owner, leased_until)

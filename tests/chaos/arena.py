@@ -50,7 +50,7 @@ class Arena:
         home = Home.new()
         try:
             (home.folder / "crash").mkdir()
-            home.up("--no-history", PHANTOM_CRASH_FOLDER=str(home.folder / "crash"))
+            home.up("--no-history", PHANTOM_CRASH_FOLDER=str(home.folder / "crash"), USAGE_METER="phantom")
             arena = cls(home, Stage.of(home))
             arena.stage.control("/_sandbox/deliveries/behaviour", {"retry_seconds": RETRY_SECONDS})
             yield arena

@@ -14,6 +14,7 @@ from tests.chaos.arena import Arena
 from tests.support.wait import wait_until
 
 AMOUNT = 4900
+METER = "phantom_usd"
 _PAY_LINK = re.compile(r"https?://\S+/r/[\w-]+")
 # Messages may go at once, at any hour; nothing else differs from what a merchant gets.
 _POLICY = '{"paused": false, "quiet_from_hour": 24, "quiet_until_hour": 0}'
@@ -37,12 +38,14 @@ class Business:
     clicks: int = 0
     """Clicks that PHANTOM acknowledged."""
     clicks_unanswered: int = 0
+    customer: str = ""
+    """Who this business is to the operator that bills it."""
 
     @classmethod
     def open(cls, arena: Arena, name: str, customers: int = 0) -> "Business":
         """A business that is connected, writes to its customers, and has `customers` whose payment failed unheard."""
-        account = arena.stage.open_account(name, f"owner@{name.lower().replace(' ', '-')}.example")
-        business = cls(arena, name, account)
+        business = cls(arena, name, "")
+        business.account = arena.stage.open_account(name, business.owner)
         business.connect()
         business.start_messages()
         business.wait_for_hunts(1)
@@ -101,9 +104,9 @@ class Business:
 
     # -- its customers ------------------------------------------------------------------------------------------
 
-    def fail(self, customers: int, decline_code: str = "expired_card") -> list[str]:
+    def fail(self, customers: int, decline_code: str = "expired_card", amount: int = AMOUNT) -> list[str]:
         """That many customers' renewals have failed, and nobody was told; the invoices' ids."""
-        told = {"account": self.account, "customers": customers, "amount": AMOUNT, "decline_codes": [decline_code]}
+        told = {"account": self.account, "customers": customers, "amount": amount, "decline_codes": [decline_code]}
         self.arena.stage.control("/_sandbox/seed", {**told, "seed": self.name})
         self.invoices = [invoice["id"] for invoice in self.listed("invoices")]
         return self.invoices
@@ -122,6 +125,50 @@ class Business:
             return mine
         address = self.read(f"invoices/{invoice_id}")["customer_email"]
         return [mail for mail in mine if mail["to"] == [address]]
+
+    def mails_to_owner(self) -> list[dict[str, Any]]:
+        """What the provider has accepted for who connected the account: mails of PHANTOM itself."""
+        found = self.arena.stage.control("/_sandbox/outbox?contents=1&limit=1000")["data"]
+        return [mail for mail in found if mail["to"] == [self.owner]]
+
+    @property
+    def owner(self) -> str:
+        """The address of who connected the account."""
+        return f"owner@{self.name.lower().replace(' ', '-')}.example"
+
+    def confirm_owner(self) -> None:
+        """What the owner's click in the mail to confirm an address does."""
+        with self.arena.owner() as database:
+            changed = database.execute("update users set email_verified_at = now() where email = %s", [self.owner])
+            assert changed.rowcount == 1
+
+    # -- the operator -------------------------------------------------------------------------------------------
+
+    def bill(self) -> None:
+        """From today on the operator bills this business by a meter in dollars."""
+        meters = self._platform("GET", "billing/meters")["data"]
+        if not any(meter["event_name"] == METER for meter in meters):
+            facts = {"display_name": METER, "event_name": METER, "default_aggregation[formula]": "sum"}
+            self._platform("POST", "billing/meters", facts)
+        self.customer = str(self._platform("POST", "customers", {"name": self.name})["id"])
+        with self.arena.owner() as database:
+            statement = "update merchants set usage_customer_id = %s, usage_since = %s where id = %s"
+            database.execute(statement, [self.customer, self.arena.clock.now().date(), self.merchant])
+
+    def billed(self) -> int:
+        """What the operator's meter holds of this business."""
+        (meter,) = [one for one in self._platform("GET", "billing/meters")["data"] if one["event_name"] == METER]
+        until = int(self.arena.clock.now().timestamp()) // 60 * 60
+        asked = f"customer={self.customer}&start_time={until - 30 * 86_400}&end_time={until}"
+        found = self._platform("GET", f"billing/meters/{meter['id']}/event_summaries?{asked}")["data"]
+        return int(sum(float(one["aggregated_value"]) for one in found))
+
+    def _platform(self, method: str, path: str, data: dict[str, str] | None = None) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self.arena.told['STRIPE_SECRET_KEY']}"}
+        url = f"{self.arena.stage.sandbox}/v1/{path}"
+        answer = httpx.request(method, url, headers=headers, data=data, timeout=30, trust_env=False)
+        answer.raise_for_status()
+        return dict(answer.json())
 
     def mail_again(self, invoice_id: str) -> None:
         """Hand the provider the same message under another key, as PHANTOM must never do."""

@@ -4,7 +4,7 @@ import pytest
 
 from core.crash_points import POINTS
 from tests.chaos.arena import Arena
-from tests.chaos.business import Business
+from tests.chaos.business import AMOUNT, Business
 from tests.chaos.ledger import judge
 from tests.support.wait import wait_until
 
@@ -29,7 +29,44 @@ def play(arena: Arena, name: str) -> Business:
     return business
 
 
-@pytest.mark.parametrize("point", POINTS)
+# What PHANTOM does for the house itself: its own mails, and its own bill.
+OWN_MAIL, OWN_BILL = "team_mail.handed_over", ("usage.intended", "usage.told")
+
+
+def test_a_team_is_alerted_once_though_the_sender_dies(arena: Arena) -> None:
+    business = Business.open(arena, "Death of an alert")
+    business.confirm_owner()
+    arena.arm(OWN_MAIL)
+    (invoice,) = business.fail(1, amount=1_000_000)  # so much that a person has to look
+    business.announce(invoice)
+    wait_until(lambda: not arena.armed(), timeout=90, what=f"somebody died at {OWN_MAIL}")
+    arena.wait_until_well()
+    arena.wait_until_quiet()
+    assert len(business.mails_to_owner()) == 1
+    assert business.mails() == []
+
+
+@pytest.mark.parametrize("point", OWN_BILL)
+def test_a_day_is_billed_once_though_the_reporter_dies(arena: Arena, point: str) -> None:
+    business = Business.open(arena, f"Bill and {point}", customers=1)
+    business.bill()
+    (invoice,) = business.invoices
+    business.announce(invoice)
+    business.click(invoice)
+    business.new_card(invoice)
+    business.wait_until_paid(invoice)
+    arena.wait_until_quiet()
+    arena.arm(point)
+    for _ in range(2):  # until the day is over, and the report's own hour has come
+        arena.pass_time(86_400)
+        arena.wait_until_well()
+        arena.wait_until_quiet()
+    assert not arena.armed(), f"somebody died at {point}"
+    assert business.billed() == AMOUNT
+    judge(business)
+
+
+@pytest.mark.parametrize("point", [point for point in POINTS if point not in (OWN_MAIL, *OWN_BILL)])
 def test_a_death_there_loses_and_doubles_nothing(arena: Arena, point: str) -> None:
     arena.arm(point)
     business = play(arena, f"Death at {point}")

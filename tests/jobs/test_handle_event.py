@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from core import db, queue
+from jobs import janitor
 from jobs.runner import run_due
 from jobs.sentinel import tick
 from models.work import ProcessedEvent
 from services.handshake import handlers, service
 from services.handshake.schemas import IncomingEvent
+from services.tasks import deadletters
 from services.tasks.errors import Retry
 from tests.services.handshake.support import ACCOUNT, MERCHANT, body, rows
 
@@ -46,6 +49,22 @@ def sweep(clock) -> None:
     clock.advance(timedelta(seconds=6))
     with db.system_session() as session:
         service.sweep_unhandled(session)
+
+
+class TestGivenUp:
+    def test_what_was_emptied_unhandled_is_never_called_handled(self, clock, handled):
+        store(clock)
+        sweep(clock)
+        with db.system_session() as session:
+            session.execute(text("update scheduled_tasks set state = 'dead', attempts = 5"))
+        clock.advance(timedelta(days=91))
+        assert janitor.prune()["given_up"] == 1
+        with db.system_session() as session:
+            assert deadletters.replay_all(session, None) == 1
+        assert run_due() == 1
+        [task] = rows("select state, result from scheduled_tasks")
+        assert (task["state"], task["result"]) == ("done", {"event_id": "evt_1", "outcome": "given_up"})
+        assert (handled, stored()["outcome"]) == ([], "given_up")
 
 
 class TestHandling:

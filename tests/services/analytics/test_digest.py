@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlmodel import col, select
 
 from core import clock as core_clock
-from core import db, queue
+from core import crash_points, db, queue
 from core.clock import ManualClock
 from jobs import runner, team_mail
 from models.audit import SystemLog
@@ -33,6 +33,10 @@ from services.tasks import service as tasks
 from services.tasks import upkeep
 from services.tasks.schedules import DIGEST
 from tests.support.factories import make_merchant, raw_invoice
+
+
+class Death(BaseException):
+    """The process is gone at a named point."""
 
 
 class Post:
@@ -307,6 +311,24 @@ class TestWhom:
         work()
         see(merchant, id="in_2", customer={"id": "cus_2", "email": "b@example.com", "name": "B"})
         clock.advance(team_mail.BUSY_PAUSE)
+        work()
+        assert post.reached() == ["a@x.example", "o@x.example"]
+        assert self.results(merchant) == [{"people": 2}, {"sent": True}, {"sent": True}]
+
+    @pytest.mark.usefixtures("ghost")
+    def test_a_process_that_dies_once_the_provider_has_it_sends_nobody_a_second(
+        self, merchant: str, post: Post
+    ) -> None:
+        deaths: list[str] = []
+
+        def die_once(name: str) -> None:
+            if name == "team_mail.handed_over" and not deaths:
+                deaths.append(name)
+                raise Death
+
+        with crash_points.reached(die_once), pytest.raises(Death):
+            work()
+        assert len(post.reached()) == 1
         work()
         assert post.reached() == ["a@x.example", "o@x.example"]
         assert self.results(merchant) == [{"people": 2}, {"sent": True}, {"sent": True}]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from core import db, ids
+from core import crash_points, db, ids
 from core.clock import ManualClock
 from core.errors import BadRequestError, NotFoundError
 from jobs import report_usage
@@ -206,7 +206,30 @@ class TestReporting:
         assert sum(row.counted_cents for row in operator.rows()) == 1700
 
 
+class Death(BaseException):
+    """The process is gone at a named point."""
+
+
 class TestTrouble:
+    @pytest.mark.parametrize("point", ["usage.intended", "usage.told"])
+    def test_a_process_that_dies_before_or_after_telling_tells_each_day_once(self, operator: Operator, point: str):
+        deaths: list[str] = []
+
+        def die_once(name: str) -> None:
+            if name == point and not deaths:
+                deaths.append(name)
+                raise Death
+
+        operator.earn(4900)
+        operator.earn(3000, currency="eur")
+        operator.night()
+        with crash_points.reached(die_once), pytest.raises(Death):
+            operator.report()
+        assert ReportState.SENDING in {row.state for row in operator.rows()}
+        operator.report()
+        assert operator.billed == {"usd": 4900, "eur": 3000}
+        assert {row.state for row in operator.rows()} == {ReportState.SENT}
+
     def test_a_crash_before_the_call_is_made_good(self, operator: Operator):
         operator.earn(4900)
         operator.night()
