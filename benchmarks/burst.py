@@ -6,6 +6,7 @@ that grows. One worker drains the backlog all the while, on the same cores. Late
 """
 
 import sys
+import time
 
 import psycopg
 
@@ -73,7 +74,7 @@ def check(owner_url: str, answers: Answers, first: int) -> int:
 
 def run(rounds: int = ROUNDS, backlog: int = BACKLOG, burst_seconds: float = BURST_SECONDS) -> list[Row]:
     """Rows: the burst's p99 and maximum, and what it was made of; the peak that gives the rate is taken once."""
-    middle, worst, busy, left = [], [], [], []
+    middle, worst, busy, left, drained = [], [], [], [], []
     with place() as at:
         merchant, port, deliveries = connect_merchant(), free_port(), Deliveries()
         arguments = ("--headless", "--workers", str(WORKERS), "--port", str(port))
@@ -85,9 +86,12 @@ def run(rounds: int = ROUNDS, backlog: int = BACKLOG, burst_seconds: float = BUR
             for number in range(rounds):
                 fill(at.logins.owner.url, merchant, backlog)
                 first, requests = deliveries.next, list(deliveries.make(total(phases)))
+                began = time.monotonic()
                 with running("jobs.worker", log=at.folder / "worker.log"):
                     answers = drive(port, phases, iter(requests))
+                    took = time.monotonic() - began
                 left.append(float(check(at.logins.owner.url, answers, first)))
+                drained.append((backlog + len(answers.statuses) - left[-1]) / took)
                 seen = answers.between(STEADY_SECONDS, STEADY_SECONDS + burst_seconds)
                 middle.append(percentile(seen, 0.99))
                 worst.append(max(seen))
@@ -100,5 +104,7 @@ def run(rounds: int = ROUNDS, backlog: int = BACKLOG, burst_seconds: float = BUR
             Samples(tuple(worst)).spread, "<= 500 ms"),
         alone("burst rate (40 % of the closed-loop peak)", Samples((rate,)), "events/s", "10× the steady rate"),
         alone("burst: events that wait at the end", Samples(tuple(left)), "events", f"{backlog:,} at the start"),
+        # With the start of the worker, and on the cores that serve and send.
+        alone("burst: events handled meanwhile, by one worker", Samples(tuple(drained)), "events/s", "reported"),
         alone("burst: the generator's own CPU", Samples(tuple(busy)), "% of a core", "reported"),
     ]  # fmt: skip

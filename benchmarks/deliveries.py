@@ -26,6 +26,11 @@ def event_id(number: int) -> str:
     return f"evt_{number:0{_ID_DIGITS}d}"
 
 
+def event_body(number: int) -> bytes:
+    """What Stripe would send as event `number`."""
+    return _body(number, "")
+
+
 def _body(number: int, padding: str) -> bytes:
     """A paid invoice that nobody haunts: its handler writes what was billed and asks Stripe nothing."""
     now = clock.timestamp()

@@ -54,7 +54,7 @@ def _note(task: ClaimedTask) -> dict[str, Any]:
 def _hold(task: ClaimedTask) -> dict[str, Any]:
     """Say when it started, then stay until killed: what is measured is when it starts for the second time."""
     _note(task)
-    if task.deaths == 0:
+    if task.deaths == 0 and not task.suspect:
         time.sleep(float(task.payload["seconds"]))
     return {}
 

@@ -118,7 +118,9 @@ class TestWakeup:
             wakeup.offered([wakeup.Pass((0.01,), 100.0), wakeup.Pass((0.01,), 89.0)], wanted=100.0)
 
     def test_kills_are_one_p99_of_all_with_the_spread_of_the_rounds(self):
-        row = wakeup.killed_row([[1.0, 2.0, 3.0, 4.0], [1.0, 1.0, 1.0, 5.0], [1.0, 1.0, 1.0, 6.0]])
+        row = wakeup.killed_row(
+            "killed task runs again", [[1.0, 2.0, 3.0, 4.0], [1.0, 1.0, 1.0, 5.0], [1.0, 1.0, 1.0, 6.0]]
+        )
         assert (row.value, row.rounds, row.spread) == (6.0, 3, pytest.approx(2 / 5))
 
 
