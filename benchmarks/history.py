@@ -121,7 +121,7 @@ class House:
     @contextmanager
     def lived_in(self) -> Iterator[None]:
         """The product's own sessions are this database's meanwhile, as if it had been started here."""
-        engine = db.make_engine(self.application_url)
+        engine = db.make_application_engine(self.application_url)
         try:
             with mock.patch.object(db, "application_engine", return_value=engine):
                 yield

@@ -9,9 +9,10 @@ opened by boundaries (request, job, command) only.
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
+from psycopg import sql
 from sqlalchemy import Connection, Engine, PoolProxiedConnection, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -45,12 +46,13 @@ POOL_TIMEOUT_SECONDS = 5.0
 Transactions last milliseconds. Where fifteen at once are held for seconds, more patience would only pile up callers
 behind them; an answer to come again is better, and is given while browser, balancer and Stripe still listen.
 """
-_AFTER_COMMIT = "after_commit"  # in `session.info`
+_AFTER_COMMIT, _REMEMBERED = "after_commit", "remembered"  # in `session.info`
 _LOCK_NOT_AVAILABLE = "55P03"
 # connection lost, lost race, no room (disk, memory, connections), server stopped or started, disk failed; and our
 # own transaction ended by its idle limit, which happens to a process that was stopped
 _PASSING = ("08", "40", "53", "57P", "58", "25P03", _LOCK_NOT_AVAILABLE)
-_SET_SCOPE = "select set_config('app.merchant_id', %s, true), set_config('app.user_id', %s, true)"
+_BEGIN = sql.SQL("begin; select set_config('app.merchant_id', {}, true), set_config('app.user_id', {}, true)")
+Answer = TypeVar("Answer")
 WALKS = "walks_indexes"  # in the `info` of sessions whose connections follow indexes anyway
 
 
@@ -84,9 +86,14 @@ def make_engine(
     )
 
 
+def make_application_engine(url: str) -> Engine:
+    """An engine of `tenant_session` and `user_session`, which begin their transactions themselves: see `_begin`."""
+    return make_engine(url, isolation_level="AUTOCOMMIT")
+
+
 @functools.cache
 def application_engine() -> Engine:
-    return make_engine(settings().database_url.get_secret_value())
+    return make_application_engine(settings().database_url.get_secret_value())
 
 
 @functools.cache
@@ -104,31 +111,40 @@ def queue_engine() -> Engine:
     return make_queue_engine(settings().database_system_url.get_secret_value())
 
 
-def _scope(session: Session, merchant_id: str, user_id: str) -> None:
-    """Put the tenant into every transaction the session begins; `set_config(…, true)` ends with each of them."""
+class _ScopedSession(Session):
+    """Puts its tenant into every transaction it begins; `set_config(…, true)` ends with each of them.
 
-    def begin(_session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
-        connection.exec_driver_sql(_SET_SCOPE, (merchant_id, user_id))
+    BEGIN and the tenant are one round trip, which is why the connection is in autocommit mode: else the driver would
+    send a BEGIN of its own.
+    """
 
-    event.listen(session, "after_begin", begin)
+    def __init__(self, merchant_id: str, user_id: str) -> None:
+        super().__init__(application_engine(), expire_on_commit=False)
+        self.beginning = _beginning(merchant_id, user_id)
+
+
+@functools.lru_cache(maxsize=1024)
+def _beginning(merchant_id: str, user_id: str) -> str:
+    return _BEGIN.format(merchant_id, user_id).as_string().replace("%", "%%")  # what `exec_driver_sql` undoes
+
+
+@event.listens_for(_ScopedSession, "after_begin")
+def _begin(session: _ScopedSession, _transaction: SessionTransaction, connection: Connection) -> None:
+    connection.exec_driver_sql(session.beginning)
 
 
 @contextlib.contextmanager
 def tenant_session(merchant_id: str) -> Iterator[Session]:
     """A session of the application login that sees exactly one merchant's rows."""
-    with Session(application_engine(), expire_on_commit=False) as session:
-        _scope(session, merchant_id, "")
-        with session.begin():
-            yield session
+    with _ScopedSession(merchant_id, "") as session, session.begin():
+        yield session
 
 
 @contextlib.contextmanager
 def user_session(user_id: str = "") -> Iterator[Session]:
     """A session of the application login outside any tenant: users, and the memberships of `user_id` alone."""
-    with Session(application_engine(), expire_on_commit=False) as session:
-        _scope(session, "", user_id)
-        with session.begin():
-            yield session
+    with _ScopedSession("", user_id) as session, session.begin():
+        yield session
 
 
 @contextlib.contextmanager
@@ -148,6 +164,27 @@ def queue_session() -> Iterator[Session]:
     with Session(queue_engine(), expire_on_commit=False) as session, session.begin():
         session.info[WALKS] = True
         yield session
+
+
+def remembered(session: Session, name: str, read: Callable[[], Answer]) -> Answer:
+    """What `read` says, asked once a transaction: for what hardly ever changes and everybody wants to know.
+
+    Whoever changes it calls `forget`.
+    """
+    transaction = session.get_transaction()
+    held, known = session.info.get(_REMEMBERED, (None, {}))
+    if held is not transaction:
+        known = {}
+        session.info[_REMEMBERED] = (transaction, known)
+    if name not in known:
+        known[name] = read()
+    found: Answer = known[name]
+    return found
+
+
+def forget(session: Session) -> None:
+    """Something that was remembered is about to change: it is read again."""
+    session.info.pop(_REMEMBERED, None)
 
 
 def after_commit(session: Session, action: Callable[[], object]) -> None:
