@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlmodel import Session
 
 from core import clock, db, metrics, queue
 from core.crash_points import crash_point
@@ -64,6 +65,8 @@ class Runner:
     stopping: threading.Event = field(default_factory=threading.Event)
     alarm: Alarm = field(default_factory=Alarm)
     turns: Turns = field(default_factory=Turns)
+    waiting: frozenset[TaskLane] | None = None
+    """In which lanes work waited when the last batch was written down; None where nobody looked."""
     _portion: int = BATCH
     _batch: "_Batch | None" = None
     _deadline: float = 0.0
@@ -106,6 +109,7 @@ class Runner:
         on_more: Callable[[], object] | None,
     ) -> int:
         ran = 0
+        self.waiting = None
         while ran < limit and not self.stopping.is_set():
             wanted = min(limit - ran, batch, self._portion)
             with db.queue_session() as session:
@@ -120,6 +124,9 @@ class Runner:
             # What is claimed and given back is written twice for nothing: take about as many as a turn lasts for.
             self._portion = min(BATCH, 2 * self._portion) if begun == len(claimed) else max(1, begun)
             ran += begun
+            self.waiting = self._batch.waiting
+            if self.waiting is not None and not (self.waiting if lane is None else lane in self.waiting):
+                break  # what comes from now on announces itself
         return ran
 
     def stop(self, grace: float) -> None:
@@ -147,6 +154,8 @@ class _Batch:
         self._delayed: list[_Delay] = []
         self._settled_at = time.monotonic()
         self._hopeless = False
+        self.waiting: frozenset[TaskLane] | None = None
+        """Where work waited when the last task was written down; None when that is not known."""
 
     def run(self) -> int:
         """How many were begun. After a turn the others are given back as they were: whoever came since is served."""
@@ -266,9 +275,9 @@ class _Batch:
     def _write(self) -> None:
         """Each statement is a transaction: what is written needs no second try when a later one does."""
         with db.queue_session() as session:
-            kept = tasks.complete(session, self._done)
-            lost = [entry.task for entry in self._done if entry.task.id not in kept]
-            self._done = []
+            lost = self._complete(session)
+            if self._failed or self._delayed:
+                self.waiting = None  # what is given back may be due at once
             while self._failed:
                 each, chance = self._failed[-1], self._runner.chance
                 if tasks.fail(session, each.task, each.error, chance=chance, final=each.final) is None:
@@ -281,6 +290,16 @@ class _Batch:
         for task in lost:
             log.warning("task.lease_lost", extra={"facts": _facts(task)})
 
+    def _complete(self, session: Session) -> list[ClaimedTask]:
+        """Mark what is done as done; the tasks whose lease was lost meanwhile."""
+        self.waiting = None
+        if not self._done:
+            return []
+        written = tasks.complete(session, self._done)
+        lost = [entry.task for entry in self._done if entry.task.id not in written.kept]
+        self._done, self.waiting = [], written.waiting
+        return lost
+
     def give_back(self) -> None:
         """Let others have what is not settled; a result that still comes is refused by its lease."""
         left = self._keeper.unsettled()
@@ -288,6 +307,7 @@ class _Batch:
             with db.queue_session() as session:
                 tasks.release(session, left)
             self._keeper.settled(left)
+            self.waiting = None
 
 
 def _facts(task: ClaimedTask) -> dict[str, object]:

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from types import FrameType
 
 import redis
@@ -49,7 +49,7 @@ def run_batch(queue_name: str = queue.TASK_QUEUE) -> int:
     queue.work_taken(queue_name)  # before claiming: whatever is committed from here on announces itself again
     try:
         ran = runner.run_due(ROUND, lane=lane.name, batch=lane.batch, on_more=lambda: queue.announce_work(queue_name))
-        _wake_in_time(lane)
+        _wake_in_time(lane, runner)
     except OperationalError as error:
         # PostgreSQL restarts: leases run out, the Sentinel sweeps. An RQ failure would only fill Redis.
         log.warning("worker.database_away", extra={"facts": {"error": type(error.orig).__name__}})
@@ -59,16 +59,18 @@ def run_batch(queue_name: str = queue.TASK_QUEUE) -> int:
     return ran
 
 
-def _wake_in_time(lane: registry.Lane) -> None:
+def _wake_in_time(lane: registry.Lane, runner: Runner) -> None:
     """See to it that what falls due next is not late, and that the other lane hears of its work.
 
     Nobody who schedules work needs to know of lanes: the quick one, always woken, passes it on.
     """
     is_quick, wake = lane.name is TaskLane.QUICK, _wakes.get(lane.name)
+    waiting: Collection[TaskLane] | None = runner.waiting if is_quick else ()
     with db.queue_session() as session:
-        others_wait = is_quick and upkeep.lanes_with_due(session, [TaskLane.LONG])
+        if waiting is None:
+            waiting = upkeep.lanes_with_due(session, [TaskLane.LONG])
         moment = upkeep.next_due(session, lane.name, SOON) if wake else None
-    if others_wait:
+    if TaskLane.LONG in waiting:
         queue.announce_work(queue.LONG_TASK_QUEUE)
     if wake and moment is not None:
         wake.at(moment.timestamp(), clock.now().timestamp())

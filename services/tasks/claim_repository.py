@@ -29,6 +29,8 @@ select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan'
 # What each part is for:
 # - ripe, promoted: a task in the future is not `due`, whatever the clock says later, until somebody says so: here, the
 #   longest waiting first. What this statement promotes the next one claims.
+# - at_once: but where nothing else waits in the lane and what ripened there is one batch, it is that batch: most tasks
+#   that were put off are found by a claimer who has nothing else to do. In the order the next claim would give.
 # - levels: the priorities of this lane, highest first; the eighth is the last one looked at.
 # - visits: of each priority up to a batch of merchants, beginning after the last one served (lap 0), then round from
 #   the start up to and with that one (lap 1). '-' stands for the platform's own tasks, '' is before everybody.
@@ -41,10 +43,9 @@ select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan'
 #   gets and none is starved; `number` carries fractions over from claim to claim, for batches as small as one.
 _CLAIM = """
 with recursive ripe as materialized (
-    select id from scheduled_tasks where state = 'pending' and not due and run_at <= :now
+    select id, lane, priority, coalesce(merchant_id, '-') as merchant, deaths, run_at from scheduled_tasks
+    where state = 'pending' and not due and run_at <= :now
     order by run_at limit :promoted_at_once for update skip locked
-), promoted as (
-    update scheduled_tasks set due = true where id = any(array(select id from ripe)) returning id
 ), levels as (
     (select priority, 0 as level from scheduled_tasks where {ready} order by priority desc limit 1)
     union all
@@ -71,6 +72,18 @@ with recursive ripe as materialized (
         order by coalesce(merchant_id, '-') limit 1)
         order by lap limit 1) next
     where here.visit < :limit
+), at_once as (
+    select mine.id, mine.merchant,
+        dense_rank() over (
+            partition by mine.priority order by mine.merchant <= coalesce(stop.merchant, ''), mine.merchant) as visit,
+        row_number() over (partition by mine.priority, mine.merchant order by mine.run_at, mine.id) as turn
+    from ripe mine left join unnest(cast(:priorities as int[]), cast(:merchants as text[])) as stop (priority, merchant)
+        using (priority)
+    where mine.lane = :lane and {at_once} and not exists (select from levels)
+        and (select count(*) <= :limit and max(deaths) = 0 from ripe where lane = :lane)
+), promoted as (
+    update scheduled_tasks set due = true
+    where id = any(array(select id from ripe except select id from at_once))
 ), shares as (
     select priority, level, merchant, visit,
         least(:limit, ceil(4.0 * :limit / power(4, level) / count(*) over (partition by level)))::int as share
@@ -98,16 +111,18 @@ with recursive ripe as materialized (
     select id, merchant, visit, turn from fit
     order by in_level * power(4, level)::bigint - :number % power(4, level)::bigint, level desc
     limit :limit
+), batch as (
+    select * from chosen union all select * from at_once
 ), taken as (
     update scheduled_tasks
-    set state = 'running', attempts = attempts + 1, lease_owner = :owner, leased_until = :until
-    where id = any(array(select id from chosen))
+    set state = 'running', due = true, attempts = attempts + 1, lease_owner = :owner, leased_until = :until
+    where id = any(array(select id from batch))
     returning id, kind, merchant_id, payload, attempts, max_attempts, deaths, correlation_id, lease_owner, run_at, key,
         suspect, put_off, priority
 )
 select ripened.number as promoted, mine.*
-from (select count(*) as number from promoted) ripened
-left join (select taken.*, chosen.merchant, chosen.visit, chosen.turn from taken join chosen using (id)) mine on true
+from (select count(*) as number from ripe where lane = :lane) ripened
+left join (select taken.*, batch.merchant, batch.visit, batch.turn from taken join batch using (id)) mine on true
 """
 _READY = "state = 'pending' and due and lane = :lane"
 _OF_KINDS = " and kind = any(cast(:kinds as text[]))"
@@ -116,7 +131,8 @@ _OF_KINDS = " and kind = any(cast(:kinds as text[]))"
 @functools.cache
 def claim_statement(of_kinds: bool) -> TextClause:
     """The claim; with `of_kinds` also restricted to the parameter `kinds`."""
-    return text(_CLAIM.format(ready=_READY + (_OF_KINDS if of_kinds else "")))
+    ready = _READY + (_OF_KINDS if of_kinds else "")
+    return text(_CLAIM.format(ready=ready, at_once="false" if of_kinds else "true"))
 
 
 def walk_indexes(session: Session) -> None:

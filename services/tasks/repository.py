@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel import Session
 
+from services.tasks.lanes import LANES_WITH_DUE
+
 _INSERT = text("""
 insert into scheduled_tasks
     (state, kind, lane, key, merchant_id, payload, priority, run_at, due, max_attempts, correlation_id, created_at)
@@ -32,13 +34,15 @@ _MINE = """unnest(cast(:ids as bigint[]), cast(:owners as text[]), cast(:attempt
     as mine (id, owner, attempts)"""
 
 _COMPLETE = text(f"""
+with done as (
 update scheduled_tasks task
 set state = 'done', result = cast(mine.result as jsonb), last_error = '', finished_at = :now,
     lease_owner = null, leased_until = null
 from unnest(cast(:ids as bigint[]), cast(:owners as text[]), cast(:attempts as int[]), cast(:results as text[]))
     as mine (id, owner, attempts, result)
 where task.id = mine.id and {_HELD}
-returning task.id
+returning task.id)
+select array(select id from done) as kept, array({LANES_WITH_DUE}) as waiting
 """)  # noqa: S608  # parts above, no input
 
 _FAIL = text(f"""
@@ -114,9 +118,12 @@ def insert_many(session: Session, **values: Any) -> int:
     return int(session.execute(_INSERT_MANY, values).rowcount)  # type: ignore[attr-defined]  # CursorResult
 
 
-def complete(session: Session, held: dict[str, Any], results: list[str], now: datetime) -> list[int]:
-    """Ids whose lease still held."""
-    return list(session.execute(_COMPLETE, {**held, "results": results, "now": now}).scalars())
+def complete(
+    session: Session, held: dict[str, Any], results: list[str], lanes: list[str], now: datetime
+) -> tuple[list[int], list[str]]:
+    """Ids whose lease still held, and in which of the lanes a due task waits by now."""
+    row = session.execute(_COMPLETE, {**held, "results": results, "lanes": lanes, "now": now}).one()
+    return row.kept, row.waiting
 
 
 def fail(

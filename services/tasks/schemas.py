@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from models.work import TaskState
+from models.work import TaskLane, TaskState
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,14 @@ class TaskResult:
 
     task: ClaimedTask
     result: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """Tasks that were still ours when they were done, and the lanes in which a due task waited after that."""
+
+    kept: frozenset[int]
+    waiting: frozenset[TaskLane]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from services.tasks.backoff import MOST_PAUSES, backoff, pause
 from services.tasks.errors import NotStorableError, ResultTooLargeError, Retry, TaskNotFoundError
 from services.tasks.lanes import lane_of
 from services.tasks.schedules import Schedule, slot_key
-from services.tasks.schemas import ClaimedTask, NewTask, TaskResult
+from services.tasks.schemas import ClaimedTask, Completed, NewTask, TaskResult
 from services.tasks.turns import Turns
 
 LEASE = timedelta(seconds=60)
@@ -147,16 +147,16 @@ def claim(
     return []
 
 
-def complete(session: Session, results: Sequence[TaskResult]) -> frozenset[int]:
-    """Mark tasks done, one statement for all; the ids that were still ours.
+def complete(session: Session, results: Sequence[TaskResult]) -> Completed:
+    """Mark tasks done, one statement for all; which were still ours, and where work waits now.
 
     A result that comes after its lease was lost changes nothing: somebody else runs the task. Raises
     `ResultTooLargeError` (over 64 kB) or `NotStorableError` before anything is written.
     """
-    if not results:
-        return frozenset()
     encoded = [encode_result(entry.result) for entry in results]
-    return frozenset(repository.complete(session, _held([entry.task for entry in results]), encoded, clock.now()))
+    held = _held([entry.task for entry in results])
+    kept, waiting = repository.complete(session, held, encoded, list(TaskLane), clock.now())
+    return Completed(frozenset(kept), frozenset(map(TaskLane, waiting)))
 
 
 def fail(

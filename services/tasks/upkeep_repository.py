@@ -9,19 +9,10 @@ from sqlmodel import Session
 
 from models.work import TaskLane, TaskState
 from services.tasks.claim_repository import walk_indexes
-from services.tasks.lanes import lane_of
+from services.tasks.lanes import LANES_WITH_DUE, lane_of
 from services.tasks.schemas import ExpiredLease, Slot
 
-# Ordered, because a planner may answer a mere `exists` by reading the table.
-_LANES_WITH_DUE = text("""
-select mine.lane from unnest(cast(:lanes as text[])) as mine (lane)
-where coalesce(
-    (select true from scheduled_tasks task where state = 'pending' and due and task.lane = mine.lane
-    order by priority desc limit 1),
-    (select true from scheduled_tasks task where state = 'pending' and not due and run_at <= :now
-        and task.lane = mine.lane order by run_at limit 1),
-    false)
-""")
+_LANES_WITH_DUE = text(LANES_WITH_DUE)
 
 _NEXT_DUE = text("""
 select run_at from scheduled_tasks where state = 'pending' and not due and run_at <= :until and lane = :lane

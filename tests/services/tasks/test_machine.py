@@ -164,7 +164,7 @@ class Queue(RuleBasedStateMachine):
     @rule(task=consumes(leases))
     def complete(self, task: ClaimedTask) -> None:
         with db.system_session() as session:
-            kept = service.complete(session, [TaskResult(task, {"by": task.lease_owner})])
+            kept = service.complete(session, [TaskResult(task, {"by": task.lease_owner})]).kept
         assert (task.id in kept) == self.holds(task)
         if kept:
             self.change(task.id, state="done", holder="", done=self.tasks[task.id].done + 1)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("database", "clock")
 
 def settle(*results):
     with db.system_session() as session:
-        return service.complete(session, [TaskResult(task, result) for task, result in results])
+        return service.complete(session, [TaskResult(task, result) for task, result in results]).kept
 
 
 def fail(task, *, chance=0.5, final=False, error="it broke"):
