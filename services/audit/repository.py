@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
-from models.audit import AuditLog, SystemLog, UsageLog
+from core.rows import insert_rows
+from models.audit import SystemLog
 
 _KEEP_PARTITIONS = text("select made, dropped, busy from keep_partitions(:table, :as_of)")
 _LIST_PARTITIONS = text("""
@@ -15,8 +17,9 @@ where inhparent = cast(:table as regclass) order by child.relname
 """)
 
 
-def add(session: Session, row: SystemLog | AuditLog | UsageLog) -> None:
-    session.add(row)
+def add(session: Session, table: str, row: dict[str, Any]) -> None:
+    """Append a line to `system_logs`, `audit_log` or `usage_logs`."""
+    insert_rows(session, table, [row])
 
 
 def list_log(session: Session, merchant_id: str, *, first: str, before: str, limit: int) -> Sequence[SystemLog]:

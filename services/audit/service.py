@@ -6,7 +6,6 @@ from typing import Any
 from sqlmodel import Session
 
 from core import clock, ids
-from models.audit import AuditLog, SystemLog, UsageLog
 from services.audit import repository
 from services.audit.schemas import LogLine
 
@@ -24,18 +23,16 @@ def log_event(
     facts: dict[str, Any] | None = None,
 ) -> None:
     """Add a line to the merchant's live log. `message` is for people and carries no PII; `event` is dotted."""
-    repository.add(
-        session,
-        SystemLog(
-            merchant_id=merchant_id,
-            id=ids.new_id("sl"),
-            level=level,
-            event=event,
-            message=message,
-            facts=facts or {},
-            occurred_at=clock.now(),
-        ),
-    )
+    row = {
+        "merchant_id": merchant_id,
+        "id": ids.new_id("sl"),
+        "level": level,
+        "event": event,
+        "message": message,
+        "facts": facts or {},
+        "occurred_at": clock.now(),
+    }
+    repository.add(session, "system_logs", row)
 
 
 def record_audit(
@@ -48,18 +45,16 @@ def record_audit(
     facts: dict[str, Any] | None = None,
 ) -> None:
     """Keep who did what to which thing; append-only."""
-    repository.add(
-        session,
-        AuditLog(
-            merchant_id=merchant_id,
-            id=ids.new_id("al"),
-            actor_id=actor_id,
-            action=action,
-            target=target,
-            facts=facts or {},
-            occurred_at=clock.now(),
-        ),
-    )
+    row = {
+        "merchant_id": merchant_id,
+        "id": ids.new_id("al"),
+        "actor_id": actor_id,
+        "action": action,
+        "target": target,
+        "facts": facts or {},
+        "occurred_at": clock.now(),
+    }
+    repository.add(session, "audit_log", row)
 
 
 def record_usage(
@@ -69,18 +64,16 @@ def record_usage(
 
     `quantity` is a count, or minor units of `currency`; negative takes back. `kind` is dotted: `message.sent`.
     """
-    repository.add(
-        session,
-        UsageLog(
-            merchant_id=merchant_id,
-            id=ids.new_id("ul"),
-            kind=kind,
-            quantity=quantity,
-            currency=currency,
-            reference=reference,
-            occurred_at=clock.now(),
-        ),
-    )
+    row = {
+        "merchant_id": merchant_id,
+        "id": ids.new_id("ul"),
+        "kind": kind,
+        "quantity": quantity,
+        "currency": currency,
+        "reference": reference,
+        "occurred_at": clock.now(),
+    }
+    repository.add(session, "usage_logs", row)
 
 
 def list_log(session: Session, merchant_id: str, limit: int = 100) -> tuple[LogLine, ...]:

@@ -53,8 +53,7 @@ def note_of_webhook(session: Session, merchant_id: str, found: Unreadable) -> No
 
 def settle_hunt(session: Session, merchant_id: str, hunt_id: str) -> None:
     """The hunt has read everything: what former hunts met and this one did not is readable again, or gone."""
-    repository.forget_of_other_hunts(session, merchant_id, hunt_id)
-    repository.forget_webhooks(session, merchant_id, clock.now() - FORGOTTEN_AFTER)
+    repository.forget(session, merchant_id, hunt_id, clock.now() - FORGOTTEN_AFTER)
 
 
 def list_kinds(session: Session, merchant_id: str) -> tuple[UnreadableKind, ...]:

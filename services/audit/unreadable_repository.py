@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, String, bindparam, delete, text
+from sqlalchemy import ARRAY, String, bindparam, text
 from sqlmodel import Session, col, select
 
-from models.health import ReadVia, UnreadableObjects
+from core.rows import read
+from models.health import UnreadableObjects
 
 # Another hunt counts from the beginning; the first examples stay, because they are the ones somebody looks at.
 _ADD = text("""
@@ -27,6 +28,12 @@ on conflict (merchant_id, via, reason, shape) do update set
 """).bindparams(bindparam("ids", type_=ARRAY(String)))
 
 
+_FORGET = text("""
+delete from unreadable_objects
+where merchant_id = :merchant_id and (via = 'hunt' and hunt_id <> :hunt_id or via = 'webhook' and last_at < :before)
+""")
+
+
 def add(session: Session, values: dict[str, Any]) -> None:
     session.execute(_ADD, values)
 
@@ -44,21 +51,6 @@ def list_all(session: Session, merchant_id: str) -> Sequence[UnreadableObjects]:
     ).all()
 
 
-def forget_of_other_hunts(session: Session, merchant_id: str, hunt_id: str) -> None:
-    session.execute(
-        delete(UnreadableObjects).where(
-            col(UnreadableObjects.merchant_id) == merchant_id,
-            col(UnreadableObjects.via) == ReadVia.HUNT,
-            col(UnreadableObjects.hunt_id) != hunt_id,
-        )
-    )
-
-
-def forget_webhooks(session: Session, merchant_id: str, before: datetime) -> None:
-    session.execute(
-        delete(UnreadableObjects).where(
-            col(UnreadableObjects.merchant_id) == merchant_id,
-            col(UnreadableObjects.via) == ReadVia.WEBHOOK,
-            col(UnreadableObjects.last_at) < before,
-        )
-    )
+def forget(session: Session, merchant_id: str, hunt_id: str, webhooks_before: datetime) -> None:
+    """What other hunts met, and webhooks before then."""
+    read(session, _FORGET, merchant_id=merchant_id, hunt_id=hunt_id, before=webhooks_before)

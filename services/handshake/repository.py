@@ -8,7 +8,8 @@ from psycopg import AsyncConnection
 from sqlalchemy import text
 from sqlmodel import Session
 
-from models.work import ProcessedEvent
+from core.rows import read
+from services.handshake.schemas import StoredEvent
 
 Row = tuple[str, str, str | None, bool, bytes | None, str]  # id, type, account, livemode, payload, outcome
 
@@ -119,8 +120,14 @@ def store_sender_events(session: Session, columns: dict[str, Any]) -> dict[str, 
     return {row.id: row.is_new for row in session.execute(_STORE_SENDERS, columns)}
 
 
-def get_event(session: Session, event_id: str) -> ProcessedEvent | None:
-    return session.get(ProcessedEvent, event_id)
+_EVENT = text("""
+select id, source, type, account, merchant_id, payload, received_at, handled_at from processed_events where id = :id
+""")
+
+
+def get_event(session: Session, event_id: str) -> StoredEvent | None:
+    row = read(session, _EVENT, id=event_id).one_or_none()
+    return None if row is None else StoredEvent(*row)
 
 
 def mark_handled(session: Session, event_id: str, outcome: str, now: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +39,16 @@ class SenderEvent:
     def id(self) -> str:
         """Under which it is stored."""
         return f"{self.source}:{self.name}"
+
+
+class StoredEvent(NamedTuple):
+    """An event as intake stored it, handled or not; a handled one has no payload any more."""
+
+    id: str
+    source: str
+    type: str
+    account: str | None
+    merchant_id: str | None
+    payload: bytes | None
+    received_at: datetime
+    handled_at: datetime | None

@@ -15,7 +15,7 @@ from core.config import settings
 from models.work import ProcessedEvent
 from services.handshake import repository
 from services.handshake.errors import NotAnEventError
-from services.handshake.schemas import IncomingEvent, SenderEvent
+from services.handshake.schemas import IncomingEvent, SenderEvent, StoredEvent
 
 EVENT_PRIORITY = 10
 SENDER_PRIORITY = 0  # what becomes of a mail may wait for what becomes of money
@@ -122,12 +122,12 @@ def store_sender_events(session: Session, events: Sequence[SenderEvent]) -> dict
     return repository.store_sender_events(session, columns | values)
 
 
-def get_event(session: Session, event_id: str) -> ProcessedEvent | None:
+def get_event(session: Session, event_id: str) -> StoredEvent | None:
     """A stored event, handled or not. System login only."""
     return repository.get_event(session, event_id)
 
 
-def read_event(stored: ProcessedEvent) -> IncomingEvent:
+def read_event(stored: StoredEvent | ProcessedEvent) -> IncomingEvent:
     """What a handler gets. Raises `NotAnEventError` for a stored event that cannot be read or has no merchant."""
     if stored.payload is None or stored.merchant_id is None or stored.account is None:
         raise NotAnEventError("The stored event has no payload or no merchant.")
@@ -150,7 +150,7 @@ def read_event(stored: ProcessedEvent) -> IncomingEvent:
     )
 
 
-def read_sender_event(stored: ProcessedEvent) -> tuple[str, str, dict[str, Any]]:
+def read_sender_event(stored: StoredEvent | ProcessedEvent) -> tuple[str, str, dict[str, Any]]:
     """Merchant, type and data of what a mail provider told. Raises `NotAnEventError` for what cannot be read."""
     event = parse_json(stored.payload or b"")
     if not isinstance(event, dict) or stored.merchant_id is None:

@@ -5,15 +5,13 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import ARRAY, String, any_, bindparam, delete, func, or_, text
+from sqlalchemy import Row, String, bindparam, text
 from sqlmodel import Session, col, select
 
 from core import clock, ids
-from core.rows import insert_rows
-from models.ghost import GIVEN_UP, UNPAID_STATES, GhostKind, GhostState, GhostTarget
-from models.merchant import BilledInvoice
-from models.money import Recovery, RecoveryKind
-from models.work import Hunt, HuntSpool, HuntState
+from core.rows import insert_rows, read
+from models.ghost import GIVEN_UP, UNPAID_STATES
+from models.work import Hunt, HuntState
 
 BILLED_KEPT = timedelta(days=60)
 _SEEN = "seen:"  # an invoice's own row holds its payment
@@ -26,45 +24,85 @@ _READ_SPOOL = text("""
 select object_id, facts::text from hunt_spool
 where merchant_id = :merchant_id and hunt_id = :hunt_id and object_id = any(:ids)
 """)
-_ABANDON = text("""
+_PRUNE = text("""
 with old as materialized (
-    select id from hunts where merchant_id = :merchant_id and state = 'running' and started_at < :before
+    select id from hunts where merchant_id = :merchant_id and state = 'running' and started_at < :abandoned
     for update skip locked
 ), given_up as (
     update hunts set state = 'failed', error = 'Abandoned: nobody went on with it for a week.', finished_at = :now
     where merchant_id = :merchant_id and id in (select id from old)
     returning id
+), unwanted as (
+    delete from hunt_spool where merchant_id = :merchant_id and hunt_id in (select id from given_up)
+), unpaid as (
+    delete from billed_invoices where merchant_id = :merchant_id and billed_on < :billed
 )
-delete from hunt_spool where merchant_id = :merchant_id and hunt_id in (select id from given_up)
+delete from hunts where merchant_id = :merchant_id and started_at < :kept and id not in (select id from old)
+""")
+_RUNNING = (
+    select(Hunt)
+    .where(
+        Hunt.merchant_id == bindparam("merchant_id", type_=String),
+        Hunt.state == HuntState.RUNNING,
+        Hunt.trigger == bindparam("trigger", type_=String),
+    )
+    .order_by(col(Hunt.started_at).desc())
+    .limit(1)
+    .with_for_update()
+)
+_LOCK = text("select state, cursor from hunts where merchant_id = :merchant_id and id = :hunt_id for update")
+_SAVE = text("""
+update hunts set state = :state, error = :error, sweep = :sweep, cursor = cast(:cursor as jsonb), listed = :listed,
+    found = :found, updated = :updated, unreadable = :unreadable, requests = :requests, seconds = :seconds,
+    finished_at = :finished_at, looked_until = coalesce(cast(:looked_until as jsonb), looked_until)
+where merchant_id = :merchant_id and id = :hunt_id
+""")
+_LOOKED_UNTIL = text("""
+select kind.name, (
+    select cast(looked_until ->> kind.name as bigint) from hunts
+    where merchant_id = :merchant_id and state = 'done' and jsonb_exists(looked_until, kind.name)
+    order by started_at desc limit 1) as seconds
+from (values ('refunds'), ('disputes')) as kind (name)
+""")
+_FIRST_PAYMENT = text("""
+select min(occurred_at) from recoveries
+where merchant_id = :merchant_id and kind = 'recovered' and id >= :first_id
+""")
+_CLEAR_SPOOL = text("delete from hunt_spool where merchant_id = :merchant_id and hunt_id = :hunt_id")
+_PRESENT = text(
+    "select object_id from hunt_spool"
+    " where merchant_id = :merchant_id and hunt_id = :hunt_id and object_id = any(:keys)"
+)
+_MISSING = text("""
+select id, invoice_id from ghost_targets
+where merchant_id = :merchant_id and id > :after and kind = 'failed' and state = any(:unpaid)
+    and (state <> 'lost' or close_reason = :given_up) and found_at < :found_before
+order by id limit :limit
 """)
 
 
-def lock_hunt(session: Session, merchant_id: str, hunt_id: str) -> Hunt | None:
-    """The hunt as it is now, to this transaction's end."""
-    return session.get(Hunt, (merchant_id, hunt_id), with_for_update=True, populate_existing=True)
+def lock_hunt(session: Session, merchant_id: str, hunt_id: str) -> Row[Any] | None:
+    """State and cursor of the hunt as they are now, to this transaction's end."""
+    return read(session, _LOCK, merchant_id=merchant_id, hunt_id=hunt_id).one_or_none()
+
+
+def save_hunt(session: Session, merchant_id: str, hunt_id: str, values: dict[str, Any]) -> None:
+    """Write how far a hunt is; `looked_until` None leaves what it was."""
+    written = {
+        name: orjson.dumps(values[name]).decode() for name in ("cursor", "looked_until") if values[name] is not None
+    }
+    read(session, _SAVE, merchant_id=merchant_id, hunt_id=hunt_id, **{**values, **written})
 
 
 def get_running(session: Session, merchant_id: str, trigger: str) -> Hunt | None:
     """The unfinished hunt of this kind, to be gone on with; locked, so that of two workers the later one has it."""
-    return session.exec(
-        select(Hunt)
-        .where(Hunt.merchant_id == merchant_id, Hunt.state == HuntState.RUNNING, Hunt.trigger == trigger)
-        .order_by(col(Hunt.started_at).desc())
-        .limit(1)
-        .with_for_update()
-    ).first()
+    return session.scalars(_RUNNING, {"merchant_id": merchant_id, "trigger": trigger}).first()
 
 
-def looked_until(session: Session, merchant_id: str, name: str) -> datetime | None:
-    """Until when the last hunt that could look saw everything of a kind; None when none ever did."""
-    kept = col(Hunt.looked_until)
-    seconds = session.exec(
-        select(kept[name])
-        .where(Hunt.merchant_id == merchant_id, Hunt.state == HuntState.DONE, func.jsonb_exists(kept, name))
-        .order_by(col(Hunt.started_at).desc())
-        .limit(1)
-    ).first()
-    return None if seconds is None else clock.from_timestamp(seconds)
+def looked_until(session: Session, merchant_id: str) -> dict[str, datetime]:
+    """Until when the last hunts that could look saw everything of a kind, by its name."""
+    rows = read(session, _LOOKED_UNTIL, merchant_id=merchant_id)
+    return {name: clock.from_timestamp(seconds) for name, seconds in rows if seconds is not None}
 
 
 def first_payment(session: Session, merchant_id: str, *, recorded_since: datetime | None) -> datetime | None:
@@ -72,12 +110,9 @@ def first_payment(session: Session, merchant_id: str, *, recorded_since: datetim
 
     The ledger's ids begin with the time they were made at.
     """
-    statement = select(func.min(Recovery.occurred_at)).where(
-        Recovery.merchant_id == merchant_id, Recovery.kind == RecoveryKind.RECOVERED
-    )
-    if recorded_since is not None:
-        statement = statement.where(col(Recovery.id) >= ids.first_id_of("rc", recorded_since))
-    return session.exec(statement).one()
+    first_id = "" if recorded_since is None else ids.first_id_of("rc", recorded_since)
+    found: datetime | None = read(session, _FIRST_PAYMENT, merchant_id=merchant_id, first_id=first_id).scalar()
+    return found
 
 
 def list_recent(session: Session, merchant_id: str, limit: int) -> Sequence[Hunt]:
@@ -125,40 +160,19 @@ def list_missing(session: Session, merchant_id: str, hunt_id: str, found_before:
     looks nothing up by a value it computed (`'seen:' || …` is not leakproof).
     """
     missing: list[str] = []
-    after = ""
-    while len(missing) < limit:
-        batch = session.exec(
-            select(GhostTarget.id, GhostTarget.invoice_id)
-            .where(
-                GhostTarget.merchant_id == merchant_id,
-                GhostTarget.id > after,
-                GhostTarget.kind == GhostKind.FAILED,
-                col(GhostTarget.state).in_(UNPAID_STATES),
-                or_(col(GhostTarget.state) != GhostState.LOST, col(GhostTarget.close_reason) == GIVEN_UP),
-                GhostTarget.found_at < found_before,
-            )
-            .order_by(col(GhostTarget.id))
-            .limit(_BATCH)
-        ).all()
-        if not batch:
-            break
-        after = batch[-1][0]
-        keys = {_seen(invoice_id): invoice_id for _, invoice_id in batch}
-        there = _present(session, merchant_id, hunt_id, list(keys))
+    asked = {"merchant_id": merchant_id, "unpaid": sorted(UNPAID_STATES), "given_up": GIVEN_UP, "limit": _BATCH}
+    after: str | None = ""
+    while after is not None and len(missing) < limit:
+        batch = read(session, _MISSING, **asked, after=after, found_before=found_before).all()
+        after = batch[-1].id if len(batch) == _BATCH else None
+        keys = {_seen(row.invoice_id): row.invoice_id for row in batch}
+        there = _present(session, merchant_id, hunt_id, list(keys)) if keys else set()
         missing += [invoice_id for key, invoice_id in keys.items() if key not in there]
     return missing[:limit]
 
 
 def _present(session: Session, merchant_id: str, hunt_id: str, keys: list[str]) -> set[str]:
-    return set(
-        session.exec(
-            select(HuntSpool.object_id).where(
-                HuntSpool.merchant_id == merchant_id,
-                HuntSpool.hunt_id == hunt_id,
-                col(HuntSpool.object_id) == any_(bindparam("keys", keys, ARRAY(String))),
-            )
-        )
-    )
+    return set(read(session, _PRESENT, merchant_id=merchant_id, hunt_id=hunt_id, keys=keys).scalars())
 
 
 def _seen(invoice_id: str) -> str:
@@ -171,9 +185,7 @@ def refresh_statistics(session: Session) -> None:
 
 
 def clear_spool(session: Session, merchant_id: str, hunt_id: str) -> None:
-    session.execute(
-        delete(HuntSpool).where(col(HuntSpool.merchant_id) == merchant_id, col(HuntSpool.hunt_id) == hunt_id)
-    )
+    read(session, _CLEAR_SPOOL, merchant_id=merchant_id, hunt_id=hunt_id)
 
 
 def add_billed(session: Session, rows: list[dict[str, Any]]) -> set[str]:
@@ -182,21 +194,18 @@ def add_billed(session: Session, rows: list[dict[str, Any]]) -> set[str]:
     return set(new.scalars()) if new else set()
 
 
-def prune_billed(session: Session, merchant_id: str, today: date) -> None:
-    session.execute(
-        delete(BilledInvoice).where(
-            col(BilledInvoice.merchant_id) == merchant_id, col(BilledInvoice.billed_on) < today - BILLED_KEPT
-        )
-    )
+def prune(session: Session, merchant_id: str, now: datetime, today: date) -> None:
+    """Forget what was billed long ago and hunts of long ago, and give up hunts that nobody went on with for a week.
 
-
-def abandon_hunts(session: Session, merchant_id: str, now: datetime) -> None:
-    """Give up hunts that nobody went on with for a week, and forget what they had kept for their joins.
-
-    One that is locked is gone on with now; waiting for it could be a deadlock, because both hold ghosts.
+    With these goes what they had kept for their joins. One that is locked is gone on with now; waiting for it could be
+    a deadlock, because both hold ghosts.
     """
-    session.execute(_ABANDON, {"merchant_id": merchant_id, "now": now, "before": now - ABANDONED})
-
-
-def prune_hunts(session: Session, merchant_id: str, now: datetime) -> None:
-    session.execute(delete(Hunt).where(col(Hunt.merchant_id) == merchant_id, col(Hunt.started_at) < now - HUNTS_KEPT))
+    read(
+        session,
+        _PRUNE,
+        merchant_id=merchant_id,
+        now=now,
+        abandoned=now - ABANDONED,
+        kept=now - HUNTS_KEPT,
+        billed=today - BILLED_KEPT,
+    )

@@ -5,6 +5,7 @@ either: the lists say all there is to know. A dispute is decided up to months af
 begin at the oldest one that is still open.
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -27,21 +28,24 @@ OVERLAP = timedelta(days=1)
 
 
 def look_back(session: Session, merchant_id: str) -> LookBack:
-    """Since when refunds and disputes have to be listed."""
-    return LookBack(_since(session, merchant_id, REFUNDS), _since(session, merchant_id, DISPUTES))
+    """Since when refunds and disputes have to be listed.
 
-
-def _since(session: Session, merchant_id: str, name: str) -> datetime | None:
-    """Where the last hunt that could look ended, and as far back as the payments go that were recorded since.
-
-    A payment can be heard of long after it was made, and then what gave it back is older than the last look.
+    From where the last hunt that could look ended, and as far back as the payments go that were recorded since: a
+    payment can be heard of long after it was made, and then what gave it back is older than the last look.
     """
-    until = repository.looked_until(session, merchant_id, name)
-    if until is None:
-        return repository.first_payment(session, merchant_id, recorded_since=None)
-    since = until - OVERLAP
-    earliest = repository.first_payment(session, merchant_id, recorded_since=since)
-    return since if earliest is None else min(since, earliest)
+    until = repository.looked_until(session, merchant_id)
+
+    @functools.cache
+    def first_payment(since: datetime | None) -> datetime | None:
+        return repository.first_payment(session, merchant_id, recorded_since=since)
+
+    def since(name: str) -> datetime | None:
+        if name not in until:
+            return first_payment(None)
+        overlapping = until[name] - OVERLAP
+        return min(overlapping, first_payment(overlapping) or overlapping)
+
+    return LookBack(since(REFUNDS), since(DISPUTES))
 
 
 def store(

@@ -124,7 +124,7 @@ class HuntRun:
 
         Raises `HuntTakenOverError` when another worker started it since, `HuntOverError` when it has ended.
         """
-        hunt = self._hold(session)
+        self._hold(session)
         found = updated = 0
         odd: list[UnreadableInvoiceError] = []
         if page.refused:
@@ -161,17 +161,16 @@ class HuntRun:
             requests=page.requests,
             seconds=round(time.monotonic() - self._clock, 3),
         )
-        self._save(session, hunt, HuntState.DONE if self._stored.position >= len(self._sweeps) else HuntState.RUNNING)
+        self._save(session, HuntState.DONE if self._stored.position >= len(self._sweeps) else HuntState.RUNNING)
         return self.progress
 
-    def _hold(self, session: Session) -> Hunt:
-        """The hunt's row, locked, when it is still ours and stands where we left it."""
+    def _hold(self, session: Session) -> None:
+        """Lock the hunt's row, which must still be ours and stand where we left it."""
         hunt = repository.lock_hunt(session, self.merchant_id, self.hunt_id)
         if hunt is None or hunt.state != HuntState.RUNNING:
             raise HuntOverError
         if hunt.cursor != self._cursor():
             raise HuntTakenOverError
-        return hunt
 
     def _cursor(self) -> Plain:
         place = {"position": self._stored.position, "after": self._stored.after, "run": self._token}
@@ -185,7 +184,8 @@ class HuntRun:
 
     def fail(self, session: Session, reason: str) -> None:
         """Give the hunt up with a reason a person can read; its cursor stays. Raises as `store` does."""
-        self._save(session, self._hold(session), HuntState.FAILED, reason)
+        self._hold(session)
+        self._save(session, HuntState.FAILED, reason)
         audit.log_event(session, self.merchant_id, "hunter.hunt_failed", reason, level="error")
 
     def _keep(self, session: Session, page: Page) -> None:
@@ -238,28 +238,22 @@ class HuntRun:
                 odd.append(error)
         return readable
 
-    def _save(self, session: Session, hunt: Hunt, state: HuntState, error: str = "") -> None:
-        progress = self.progress
-        hunt.state, hunt.error, hunt.sweep = state, error, progress.sweep
-        hunt.cursor = self._cursor()
-        hunt.listed, hunt.found, hunt.updated = progress.listed, progress.found, progress.updated
-        hunt.unreadable, hunt.requests, hunt.seconds = progress.unreadable, progress.requests, progress.seconds
+    def _save(self, session: Session, state: HuntState, error: str = "") -> None:
+        finished_at, looked_until = None, None
         if state is not HuntState.RUNNING:
-            hunt.finished_at = clock.now()
+            finished_at = clock.now()
             repository.clear_spool(session, self.merchant_id, self.hunt_id)
-            self._prune(session)
+            # Every merchant is hunted twice a day, which makes this the place where its old rows go.
+            repository.prune(session, self.merchant_id, self.now, self.now.date())
         if state is HuntState.DONE:
             if self.request.since is None and self.request.until is None:
                 settle_hunt(session, self.merchant_id, self.hunt_id)
-            hunt.looked_until = self._looked_until()
-            hunt.error = self._report(session)
-        self.progress = replace(progress, state=state, error=hunt.error, finished_at=hunt.finished_at)
-
-    def _prune(self, session: Session) -> None:
-        """Every merchant is hunted twice a day, which makes this the place where its old rows go."""
-        repository.prune_billed(session, self.merchant_id, self.now.date())
-        repository.abandon_hunts(session, self.merchant_id, self.now)
-        repository.prune_hunts(session, self.merchant_id, self.now)
+            looked_until, error = self._looked_until(), self._report(session)
+        self.progress = replace(self.progress, state=state, error=error, finished_at=finished_at)
+        figures = ("state", "error", "sweep", "listed", "found", "updated", "unreadable", "requests", "seconds")
+        values = {name: getattr(self.progress, name) for name in (*figures, "finished_at")}
+        values |= {"cursor": self._cursor(), "looked_until": looked_until}
+        repository.save_hunt(session, self.merchant_id, self.hunt_id, values)
 
     def _report(self, session: Session) -> str:
         """Tell what became of the hunt; what it could not look at is returned as well, to be kept with it."""
@@ -309,8 +303,6 @@ def start(session: Session, merchant_id: str, request: HuntRequest) -> HuntRun:
             until=request.until,
             started_at=now,
         )
-        session.add(hunt)
-        session.flush()
     cursor = hunt.cursor or {}
     place = Place(cursor.get("position", 0), cursor.get("after"))
     run = HuntRun(
@@ -328,6 +320,7 @@ def start(session: Session, merchant_id: str, request: HuntRequest) -> HuntRun:
         _oldest_open=cursor.get("oldest_open"),
     )
     hunt.cursor = run._cursor()
+    session.add(hunt)
     run.look_for_missing(session)
     return run
 

@@ -1,5 +1,7 @@
 """What a merchant may decide about recovery, with their defaults; stored as JSON on the merchant."""
 
+import functools
+import json
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -100,3 +102,9 @@ def parse_policy(stored: dict[str, Any]) -> RecoveryPolicy:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "policy"
         raise InvalidPolicyError(f"{where}: {first['msg']}") from None
+
+
+@functools.lru_cache(maxsize=1024)
+def stored_policy(text: str) -> RecoveryPolicy:
+    """The same of a policy as JSON text: nearly each transaction asks, and a policy changes a few times a year."""
+    return parse_policy(json.loads(text))

@@ -2,16 +2,34 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import Row, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
+from core import db
 from models.identity import OAuthState
 from models.merchant import Merchant, StripeAccount
 
+_READ = text("""
+select id, name, stripe_user_id, livemode, credential_mode, state, plan, default_currency, country, timezone, reply_to,
+    stripe_mails, brand, cast(policy as text) as policy, created_at, connected_at, disconnected_at
+from merchants where id = :id
+""")
+
+
+def read_merchant(session: Session, merchant_id: str) -> Row[Any] | None:
+    """What everybody wants to know of a merchant, read once a transaction; `policy` is JSON text."""
+    session.flush()
+    return db.remembered(
+        session, f"merchant:{merchant_id}", lambda: session.execute(_READ, {"id": merchant_id}).one_or_none()
+    )
+
 
 def get_merchant(session: Session, merchant_id: str, *, lock: bool = False) -> Merchant | None:
+    """The row itself, to be changed."""
+    db.forget(session)
     statement = select(Merchant).where(Merchant.id == merchant_id)
     return session.exec(statement.with_for_update() if lock else statement).first()
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Row
 from sqlmodel import Session
 
 from core import clock
@@ -11,7 +12,7 @@ from models.merchant import CredentialMode, Merchant, MerchantState, Plan, Strip
 from services.audit import service as audit
 from services.merchants import policy_fields, repository
 from services.merchants.errors import MerchantNotFoundError
-from services.merchants.policies import RecoveryPolicy, parse_policy
+from services.merchants.policies import RecoveryPolicy, parse_policy, stored_policy
 from services.merchants.policy_fields import Edit, PolicyMovedError
 from services.merchants.schemas import ConnectedAccount, MerchantView
 from services.tasks import service as tasks
@@ -21,7 +22,7 @@ from services.vault import service as vault
 
 def get_merchant(session: Session, merchant_id: str) -> MerchantView:
     """The merchant as screens show it. Raises `MerchantNotFoundError`, `InvalidPolicyError`."""
-    merchant = _required(session, merchant_id)
+    merchant = _read(session, merchant_id)
     return MerchantView(
         id=merchant.id,
         name=merchant.name,
@@ -36,7 +37,7 @@ def get_merchant(session: Session, merchant_id: str) -> MerchantView:
         reply_to=merchant.reply_to,
         stripe_mails=StripeMails(merchant.stripe_mails),
         brand=merchant.brand,
-        policy=parse_policy(merchant.policy),
+        policy=stored_policy(merchant.policy),
         created_at=merchant.created_at,
         connected_at=merchant.connected_at,
         disconnected_at=merchant.disconnected_at,
@@ -45,7 +46,7 @@ def get_merchant(session: Session, merchant_id: str) -> MerchantView:
 
 def get_policy(session: Session, merchant_id: str) -> RecoveryPolicy:
     """The merchant's recovery policy, defaults filled in. Raises `MerchantNotFoundError`, `InvalidPolicyError`."""
-    return parse_policy(_required(session, merchant_id).policy)
+    return stored_policy(_read(session, merchant_id).policy)
 
 
 def change_policy(session: Session, merchant_id: str, changes: dict[str, Any], *, actor_id: str) -> RecoveryPolicy:
@@ -149,6 +150,13 @@ def mark_disconnected(session: Session, merchant_id: str, *, at: datetime, reaso
     )
     audit.record_audit(session, merchant_id, "connection.ended", target=merchant.stripe_user_id)
     return True
+
+
+def _read(session: Session, merchant_id: str) -> Row[Any]:
+    merchant = repository.read_merchant(session, merchant_id)
+    if merchant is None:
+        raise MerchantNotFoundError
+    return merchant
 
 
 def _required(session: Session, merchant_id: str, *, lock: bool = False) -> Merchant:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, func
+from sqlalchemy import String, bindparam, delete, func
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlmodel import Session, col, select
 
@@ -13,15 +13,18 @@ from services.messaging.lint import Target
 _KEY = ("decline_group", "moment", "channel", "language")
 
 
+_KEY_COLUMNS = [col(getattr(MessageTemplate, name)) for name in _KEY]
+_CURRENT = (
+    select(MessageTemplate)
+    .where(MessageTemplate.merchant_id == bindparam("merchant_id", type_=String))
+    .ext(distinct_on(*_KEY_COLUMNS))
+    .order_by(*_KEY_COLUMNS, col(MessageTemplate.version).desc())
+)
+
+
 def list_current(session: Session, merchant_id: str) -> Sequence[MessageTemplate]:
     """The highest version of each message, retired ones among them."""
-    key = [col(getattr(MessageTemplate, name)) for name in _KEY]
-    return session.exec(
-        select(MessageTemplate)
-        .where(MessageTemplate.merchant_id == merchant_id)
-        .ext(distinct_on(*key))
-        .order_by(*key, col(MessageTemplate.version).desc())
-    ).all()
+    return session.scalars(_CURRENT, {"merchant_id": merchant_id}).all()
 
 
 def list_versions(session: Session, merchant_id: str, target: Target, limit: int) -> Sequence[MessageTemplate]:

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, func, update
-from sqlalchemy import select as any_select  # SQLModel types four columns at most
+from sqlalchemy import Integer, String, bindparam, delete, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
-from core.rows import is_one_of
+from core.rows import is_one_of, read
 from models.messaging import Channel, Click, LinkToken, Message, MessageState, Suppression
 from models.sending import Consent
 
@@ -30,33 +29,51 @@ class Unsettled(NamedTuple):
     taken: bool
 
 
-_UNSETTLED: tuple[Any, ...] = (
-    Message.ghost_id, Message.step, Message.state, Message.channel, Message.recipient,
-    Message.provider_message_id != "",
-)  # fmt: skip
-_NEVER_WENT = (MessageState.PLANNED, MessageState.SKIPPED, MessageState.FAILED)
+_NEVER_WENT = [state.value for state in (MessageState.PLANNED, MessageState.SKIPPED, MessageState.FAILED)]
+
+
+_SUPPRESSED = text("""
+select address_hash, reason from suppressions
+where merchant_id = :merchant_id and channel = :channel and address_hash = any(:hashes)
+""")
+# Until a provider's answer is written down, a message may be accepted for as long as its key is known there.
+_WRITTEN = text("""
+select customer_id, moment from (
+    select customer_id, coalesce(sent_at, least(:now, intent_at + cast(:memory as interval))) as moment from messages
+    where merchant_id = :merchant_id and customer_id = any(:customers) and state <> all(:never)
+        and intent_at >= :intended) written
+where moment > :since order by moment
+""")
+_UNSETTLED = text("""
+select ghost_id, step, state, channel, recipient, provider_message_id <> '' as taken from messages
+where merchant_id = :merchant_id and ghost_id = any(:ghosts) and state in ('failed', 'sending')
+""")
+_MESSAGE = select(Message).where(Message.merchant_id == bindparam("merchant_id", type_=String))
+_LOCKED = {"populate_existing": True}
+_BY_ID = _MESSAGE.where(Message.id == bindparam("id", type_=String))
+_BY_ID_LOCKED = _BY_ID.with_for_update().execution_options(**_LOCKED)
+_SLOT = (
+    _MESSAGE.where(
+        Message.ghost_id == bindparam("ghost_id", type_=String), Message.step == bindparam("step", type_=Integer)
+    )
+    .with_for_update()
+    .execution_options(**_LOCKED)
+)
+_ADD_TOKEN = text("""
+insert into link_tokens (id, purpose, merchant_id, ghost_id, message_id, created_at)
+values (:id, :purpose, :merchant_id, :ghost_id, :message_id, :created_at)
+""")
 
 
 def get_slot(session: Session, merchant_id: str, ghost_id: str, step: int) -> Message | None:
     """The message in a ghost's slot, whatever its channel, locked."""
-    return session.exec(
-        select(Message)
-        .where(
-            Message.merchant_id == merchant_id,
-            Message.ghost_id == ghost_id,
-            Message.step == step,
-        )
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).first()
+    return session.scalars(_SLOT, {"merchant_id": merchant_id, "ghost_id": ghost_id, "step": step}).first()
 
 
 def get_message(session: Session, merchant_id: str, message_id: str, *, lock: bool = False) -> Message | None:
     """A message; with `lock` as it stands once the lock is held, not as this session may have read it before."""
-    statement = select(Message).where(Message.merchant_id == merchant_id, Message.id == message_id)
-    if lock:
-        statement = statement.with_for_update().execution_options(populate_existing=True)
-    return session.exec(statement).first()
+    statement = _BY_ID_LOCKED if lock else _BY_ID
+    return session.scalars(statement, {"merchant_id": merchant_id, "id": message_id}).first()
 
 
 def list_of_ghost(session: Session, merchant_id: str, ghost_id: str) -> Sequence[Message]:
@@ -119,7 +136,7 @@ def empty_of_ghosts(session: Session, merchant_id: str, ghost_ids: Sequence[str]
 
 
 def add_token(session: Session, row: dict[str, Any]) -> None:
-    session.execute(insert(LinkToken).values(row))
+    read(session, _ADD_TOKEN, **row)
 
 
 def get_token(session: Session, token_id: str) -> LinkToken | None:
@@ -147,13 +164,7 @@ def list_suppressed(
     """Those of these addresses that are suppressed, each with the reason."""
     if not address_hashes:
         return {}
-    rows = session.exec(
-        select(Suppression.address_hash, Suppression.reason).where(
-            Suppression.merchant_id == merchant_id,
-            Suppression.channel == channel,
-            is_one_of(col(Suppression.address_hash), address_hashes),
-        )
-    )
+    rows = read(session, _SUPPRESSED, merchant_id=merchant_id, channel=channel.value, hashes=list(address_hashes))
     return dict(rows.all())
 
 
@@ -178,38 +189,28 @@ def list_last_words(
 def list_written(
     session: Session, merchant_id: str, customer_ids: Sequence[str], now: datetime, since: datetime
 ) -> list[tuple[str, datetime]]:
-    """(customer, when) of each message these customers may have got since, over all their ghosts, oldest first.
-
-    One whose fate is not written down may be accepted for as long as the provider remembers its key.
-    """
+    """(customer, when) of each message these customers may have got since, over all their ghosts, oldest first."""
     if not customer_ids:
         return []
-    until_known = func.least(now, col(Message.intent_at) + PROVIDER_MEMORY)
-    at = func.coalesce(Message.sent_at, until_known)
-    rows = session.exec(
-        select(Message.customer_id, at)
-        .where(
-            Message.merchant_id == merchant_id,
-            is_one_of(col(Message.customer_id), customer_ids),
-            col(Message.state).not_in(_NEVER_WENT),
-            col(Message.intent_at) >= since - PROVIDER_MEMORY,
-        )
-        .order_by(at)
+    rows = read(
+        session,
+        _WRITTEN,
+        merchant_id=merchant_id,
+        customers=list(customer_ids),
+        never=_NEVER_WENT,
+        memory=PROVIDER_MEMORY,
+        intended=since - PROVIDER_MEMORY,
+        now=now,
+        since=since,
     )
-    return [(customer_id, moment) for customer_id, moment in rows if moment > since]
+    return [(customer_id, at) for customer_id, at in rows]
 
 
 def list_unsettled(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> Sequence[Unsettled]:
     """These ghosts' messages that are on their way, or that a provider refused."""
     if not ghost_ids:
         return []
-    rows = session.execute(
-        any_select(*_UNSETTLED).where(
-            col(Message.merchant_id) == merchant_id,
-            is_one_of(col(Message.ghost_id), ghost_ids),
-            col(Message.state).in_((MessageState.FAILED, MessageState.SENDING)),
-        )
-    )
+    rows = read(session, _UNSETTLED, merchant_id=merchant_id, ghosts=list(ghost_ids))
     return list(map(Unsettled._make, rows))
 
 

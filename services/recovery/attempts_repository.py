@@ -3,11 +3,22 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, or_, tuple_
+from sqlalchemy import DateTime, Integer, String, and_, bindparam, or_, tuple_
 from sqlmodel import Session, col, select
 
 from models.ghost import GhostTarget
 from models.money import AttemptSource, AttemptState, PaymentAttempt
+
+_DUE = (
+    select(GhostTarget)
+    .where(
+        GhostTarget.merchant_id == bindparam("merchant_id", type_=String),
+        col(GhostTarget.next_retry_at) <= bindparam("now", type_=DateTime(timezone=True)),
+    )
+    .order_by(col(GhostTarget.next_retry_at), col(GhostTarget.id))
+    .limit(bindparam("most", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
 
 
 def list_of_card(
@@ -44,11 +55,7 @@ def list_due(
     session: Session, merchant_id: str, now: datetime, limit: int, after: tuple[datetime, str] | None
 ) -> Sequence[GhostTarget]:
     """Ghosts whose next own charge is to be looked at, locked, oldest first; rows others hold are left out."""
-    statement = select(GhostTarget).where(GhostTarget.merchant_id == merchant_id, col(GhostTarget.next_retry_at) <= now)
+    statement = _DUE
     if after is not None:
         statement = statement.where(tuple_(col(GhostTarget.next_retry_at), col(GhostTarget.id)) > tuple_(*after))
-    return session.exec(
-        statement.order_by(col(GhostTarget.next_retry_at), col(GhostTarget.id))
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    ).all()
+    return session.scalars(statement, {"merchant_id": merchant_id, "now": now, "most": limit}).all()

@@ -2,29 +2,44 @@
 
 from datetime import datetime
 
-from sqlalchemy import func
+from sqlalchemy import DateTime, String, bindparam, text
 from sqlmodel import Session, col, select
 
-from models.messaging import Click, Message, MessageState
+from core.rows import read
+from models.messaging import Click, MessageState
 
 # Nobody read these: no merit. What rests in the outbox went to nobody, though it takes its place in the sequence.
-_NEVER_ARRIVED = (
-    MessageState.PLANNED,
-    MessageState.SKIPPED,
-    MessageState.FAILED,
-    MessageState.BOUNCED,
-    MessageState.OUTBOX,
+_NEVER_ARRIVED = [
+    state.value
+    for state in (
+        MessageState.PLANNED,
+        MessageState.SKIPPED,
+        MessageState.FAILED,
+        MessageState.BOUNCED,
+        MessageState.OUTBOX,
+    )
+]
+_LAST_MESSAGE = text("""
+select id, coalesce(sent_at, intent_at) as moment from messages
+where merchant_id = :merchant_id and ghost_id = :ghost_id and state <> all(:never)
+    and coalesce(sent_at, intent_at) <= :until
+order by coalesce(sent_at, intent_at) desc, id desc limit 1
+""")
+_LAST_CLICK = (
+    select(Click)
+    .where(
+        Click.merchant_id == bindparam("merchant_id", type_=String),
+        Click.ghost_id == bindparam("ghost_id", type_=String),
+        col(Click.confirmed_at) <= bindparam("until", type_=DateTime(timezone=True)),
+    )
+    .order_by(col(Click.confirmed_at).desc(), col(Click.id).desc())
+    .limit(1)
 )
 
 
 def last_click(session: Session, merchant_id: str, ghost_id: str, until: datetime) -> Click | None:
     """The latest confirmed click on any of the ghost's links, at `until` or before."""
-    return session.exec(
-        select(Click)
-        .where(Click.merchant_id == merchant_id, Click.ghost_id == ghost_id, col(Click.confirmed_at) <= until)
-        .order_by(col(Click.confirmed_at).desc(), col(Click.id).desc())
-        .limit(1)
-    ).first()
+    return session.scalars(_LAST_CLICK, {"merchant_id": merchant_id, "ghost_id": ghost_id, "until": until}).first()
 
 
 def click_of_message(session: Session, merchant_id: str, ghost_id: str, message_id: str) -> Click | None:
@@ -42,16 +57,6 @@ def last_message(session: Session, merchant_id: str, ghost_id: str, until: datet
 
     One whose fate is not known counts from its intent, because the customer may have it.
     """
-    at = func.coalesce(Message.sent_at, Message.intent_at)
-    found = session.exec(
-        select(Message.id, at)
-        .where(
-            Message.merchant_id == merchant_id,
-            Message.ghost_id == ghost_id,
-            col(Message.state).not_in(_NEVER_ARRIVED),
-            at <= until,
-        )
-        .order_by(at.desc(), col(Message.id).desc())
-        .limit(1)
-    ).first()
-    return (found[0], found[1]) if found else None
+    asked = {"merchant_id": merchant_id, "ghost_id": ghost_id, "until": until, "never": _NEVER_ARRIVED}
+    found = read(session, _LAST_MESSAGE, **asked).first()
+    return (found.id, found.moment) if found else None

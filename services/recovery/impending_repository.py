@@ -3,37 +3,47 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func
+from sqlalchemy import ARRAY, String, bindparam, func, text
 from sqlmodel import Session, col, select
 
-from core.rows import is_one_of
+from core.rows import read
 from models.ghost import GhostKind, GhostState, GhostTarget
 from models.money import Recovery, RecoveryKind
+
+_WATCHED = text("""
+select subscription_id from ghost_targets
+where merchant_id = :merchant_id and subscription_id = any(:ids) and state = 'impending'
+""")
+_WATCHED_OF_CUSTOMER = text("""
+select subscription_id from ghost_targets
+where merchant_id = :merchant_id and customer_id = :customer_id and state = 'impending' order by id
+""")
+_OVERDUE = text("""
+select subscription_id from ghost_targets
+where merchant_id = :merchant_id and state = 'impending' and charge_at < :before order by id limit :limit
+""")
+_IMPENDING = (
+    select(GhostTarget)
+    .where(
+        GhostTarget.merchant_id == bindparam("merchant_id", type_=String),
+        col(GhostTarget.subscription_id) == func.any(bindparam("ids", type_=ARRAY(String))),
+        GhostTarget.kind == GhostKind.IMPENDING,
+    )
+    .order_by(col(GhostTarget.id))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
 
 
 def watched(session: Session, merchant_id: str, subscription_ids: Sequence[str]) -> set[str]:
     """Those of the subscriptions whose next charge stands at risk; nothing is locked."""
-    found = session.exec(
-        select(GhostTarget.subscription_id).where(
-            GhostTarget.merchant_id == merchant_id,
-            is_one_of(GhostTarget.subscription_id, subscription_ids),
-            GhostTarget.state == GhostState.IMPENDING,
-        )
-    )
+    found = read(session, _WATCHED, merchant_id=merchant_id, ids=list(subscription_ids)).scalars()
     return {subscription_id for subscription_id in found if subscription_id}
 
 
 def watched_of_customer(session: Session, merchant_id: str, customer_id: str) -> list[str]:
     """The subscriptions of a customer whose next charge stands at risk."""
-    found = session.exec(
-        select(GhostTarget.subscription_id)
-        .where(
-            GhostTarget.merchant_id == merchant_id,
-            GhostTarget.customer_id == customer_id,
-            GhostTarget.state == GhostState.IMPENDING,
-        )
-        .order_by(col(GhostTarget.id))
-    )
+    found = read(session, _WATCHED_OF_CUSTOMER, merchant_id=merchant_id, customer_id=customer_id).scalars()
     return [subscription_id for subscription_id in found if subscription_id]
 
 
@@ -64,33 +74,13 @@ def list_of_customer(session: Session, merchant_id: str, customer_id: str) -> li
 
 def lock_impending(session: Session, merchant_id: str, subscription_ids: Sequence[str]) -> list[GhostTarget]:
     """What never failed of these subscriptions, at risk and made safe, the latest charge first; locked."""
-    statement = (
-        select(GhostTarget)
-        .where(
-            GhostTarget.merchant_id == merchant_id,
-            is_one_of(GhostTarget.subscription_id, subscription_ids),
-            GhostTarget.kind == GhostKind.IMPENDING,
-        )
-        .order_by(col(GhostTarget.id))
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    found = session.exec(statement).all()
+    found = session.scalars(_IMPENDING, {"merchant_id": merchant_id, "ids": list(subscription_ids)}).all()
     return sorted(found, key=lambda ghost: ghost.charge_at or ghost.found_at, reverse=True)
 
 
 def list_overdue(session: Session, merchant_id: str, charged_before: datetime, limit: int) -> list[str]:
     """Subscriptions whose charge was due before and of whose outcome nobody told, the oldest ghost first."""
-    found = session.exec(
-        select(GhostTarget.subscription_id)
-        .where(
-            GhostTarget.merchant_id == merchant_id,
-            GhostTarget.state == GhostState.IMPENDING,
-            col(GhostTarget.charge_at) < charged_before,
-        )
-        .order_by(col(GhostTarget.id))
-        .limit(limit)
-    )
+    found = read(session, _OVERDUE, merchant_id=merchant_id, before=charged_before, limit=limit).scalars()
     return [subscription_id for subscription_id in found if subscription_id]
 
 

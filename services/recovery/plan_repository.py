@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, String, and_, exists, func, or_, tuple_
-from sqlalchemy import cast as sql_cast
+from sqlalchemy import ARRAY, ColumnElement, DateTime, Integer, String, and_, bindparam, exists, func, or_, tuple_
 from sqlmodel import Session, col, select
 
 from core.rows import is_one_of
@@ -18,6 +17,37 @@ _CHASED = (GhostState.OPEN, GhostState.CONTACTED, GhostState.CLICKED)
 _COLUMNS: tuple[Any, ...] = tuple(getattr(GhostTarget, name) for name in PlanRow._fields)
 
 
+def _planned_apart() -> ColumnElement[bool]:
+    """Not chased, and yet a message of theirs stands planned, which takes a place of the customer's week."""
+    return and_(
+        col(GhostTarget.state).in_((GhostState.IMPENDING, GhostState.STOPPED)), col(GhostTarget.next_action) == SEND
+    )
+
+
+# As a table, so that PostgreSQL joins it, however many they are.
+_ASKED = func.unnest(bindparam("asked", type_=ARRAY(String))).table_valued("id").render_derived()
+_CHASED_OF_CUSTOMERS = (
+    GhostTarget.merchant_id == bindparam("merchant_id", type_=String),
+    col(GhostTarget.customer_id) == func.any(bindparam("customers", type_=ARRAY(String))),
+    or_(col(GhostTarget.state).in_(_CHASED), _planned_apart()),
+    ~exists(select(_ASKED.c.id).where(_ASKED.c.id == GhostTarget.id)),
+)
+_BY_ID = col(GhostTarget.id)
+# Built once: these are asked for in nearly every unit of work.
+_PLANS_OF_CUSTOMERS = select(*_COLUMNS).where(*_CHASED_OF_CUSTOMERS).order_by(_BY_ID)
+_GHOSTS_OF_CUSTOMERS = select(GhostTarget).where(*_CHASED_OF_CUSTOMERS).order_by(_BY_ID)
+_LOCKED_OF_CUSTOMERS = _GHOSTS_OF_CUSTOMERS.with_for_update().execution_options(populate_existing=True)
+_DUE = (
+    select(*_COLUMNS)
+    .where(
+        GhostTarget.merchant_id == bindparam("merchant_id", type_=String),
+        col(GhostTarget.next_action_at) <= bindparam("until", type_=DateTime(timezone=True)),
+    )
+    .order_by(col(GhostTarget.next_action_at), col(GhostTarget.id))
+    .limit(bindparam("most", type_=Integer))
+)
+
+
 def _rows(session: Session, statement: Any) -> list[PlanRow]:
     return list(map(PlanRow._make, session.execute(statement)))
 
@@ -26,13 +56,11 @@ def list_due(
     session: Session, merchant_id: str, until: datetime, limit: int, after: tuple[datetime, str] | None
 ) -> list[PlanRow]:
     """Ghosts whose next action is due by then, the first due first, after the given (time, id). Nothing is locked."""
-    statement = select(*_COLUMNS).where(
-        GhostTarget.merchant_id == merchant_id, col(GhostTarget.next_action_at) <= until
-    )
+    statement = _DUE
     if after is not None:
         statement = statement.where(tuple_(col(GhostTarget.next_action_at), col(GhostTarget.id)) > tuple_(*after))
-    statement = statement.order_by(col(GhostTarget.next_action_at), col(GhostTarget.id)).limit(limit)
-    return _rows(session, statement)
+    asked = {"merchant_id": merchant_id, "until": until, "most": limit}
+    return list(map(PlanRow._make, session.execute(statement, asked)))
 
 
 def lock_ghosts(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> list[GhostTarget]:
@@ -51,48 +79,32 @@ def list_chased_of_customers(
     session: Session, merchant_id: str, customer_ids: Sequence[str], asked: Sequence[str]
 ) -> list[PlanRow]:
     """What the plans of these customers' other ghosts are made from: of all that are chased, but for those asked."""
-    statement = select(*_COLUMNS).where(*_chased_of(merchant_id, customer_ids, asked)).order_by(col(GhostTarget.id))
-    return _rows(session, statement) if customer_ids else []
+    if not customer_ids:
+        return []
+    found = session.execute(_PLANS_OF_CUSTOMERS, _of(merchant_id, customer_ids, asked))
+    return list(map(PlanRow._make, found))
 
 
 def read_chased_of_customers(
     session: Session, merchant_id: str, customer_ids: Sequence[str], asked: Sequence[str]
 ) -> list[GhostTarget]:
     """The same ghosts whole; nothing is locked."""
-    statement = select(GhostTarget).where(*_chased_of(merchant_id, customer_ids, asked)).order_by(col(GhostTarget.id))
-    return list(session.exec(statement)) if customer_ids else []
+    if not customer_ids:
+        return []
+    return list(session.scalars(_GHOSTS_OF_CUSTOMERS, _of(merchant_id, customer_ids, asked)))
 
 
 def lock_chased_of_customers(
     session: Session, merchant_id: str, customer_ids: Sequence[str], asked: Sequence[str]
 ) -> list[GhostTarget]:
     """The same ghosts whole, as they are now, locked."""
-    statement = (
-        select(GhostTarget)
-        .where(*_chased_of(merchant_id, customer_ids, asked))
-        .order_by(col(GhostTarget.id))
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    return list(session.exec(statement)) if customer_ids else []
+    if not customer_ids:
+        return []
+    return list(session.scalars(_LOCKED_OF_CUSTOMERS, _of(merchant_id, customer_ids, asked)))
 
 
-def _chased_of(merchant_id: str, customer_ids: Sequence[str], asked: Sequence[str]) -> tuple[Any, ...]:
-    # As a table, so that PostgreSQL joins it, however many they are.
-    known = func.unnest(sql_cast(list(asked), ARRAY(String))).table_valued("id").render_derived()
-    return (
-        GhostTarget.merchant_id == merchant_id,
-        is_one_of(col(GhostTarget.customer_id), customer_ids),
-        or_(col(GhostTarget.state).in_(_CHASED), _planned_apart()),
-        ~exists(select(known.c.id).where(known.c.id == GhostTarget.id)),
-    )
-
-
-def _planned_apart() -> ColumnElement[bool]:
-    """Not chased, and yet a message of theirs stands planned, which takes a place of the customer's week."""
-    return and_(
-        col(GhostTarget.state).in_((GhostState.IMPENDING, GhostState.STOPPED)), col(GhostTarget.next_action) == SEND
-    )
+def _of(merchant_id: str, customer_ids: Sequence[str], asked: Sequence[str]) -> dict[str, Any]:
+    return {"merchant_id": merchant_id, "customers": list(customer_ids), "asked": list(asked)}
 
 
 def _open_of(merchant_id: str) -> tuple[Any, ...]:

@@ -4,15 +4,52 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, update
+from sqlalchemy import ARRAY, ColumnElement, String, and_, bindparam, func, or_, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
-from core.rows import insert_rows, is_one_of
+from core.rows import insert_rows, is_one_of, read
 from models.ghost import UNPAID_STATES, GhostEvent, GhostKind, GhostState, GhostTarget, ManualTask, ManualTaskState
-from models.messaging import Message
 from models.money import AttemptSource, AttemptState, PaymentAttempt, Recovery
 from services.recovery.schemas import GhostQuery
+
+_MERCHANT = bindparam("merchant_id", type_=String)
+_GHOSTS = select(GhostTarget).where(GhostTarget.merchant_id == _MERCHANT)
+_LOCKED = {"populate_existing": True}
+# Built once: these are asked for in nearly every unit of work.
+_BY_INVOICES = (
+    _GHOSTS.where(col(GhostTarget.invoice_id) == func.any(bindparam("ids", type_=ARRAY(String))))
+    .order_by(col(GhostTarget.id))
+    .with_for_update()
+    .execution_options(**_LOCKED)
+)
+_BY_ID = _GHOSTS.where(GhostTarget.id == bindparam("id", type_=String))
+_BY_ID_LOCKED = _BY_ID.with_for_update().execution_options(**_LOCKED)
+_CUSTOMERS_OF_GHOSTS = text("select customer_id from ghost_targets where merchant_id = :merchant_id and id = any(:ids)")
+_CUSTOMERS_OF_INVOICES = text(
+    "select invoice_id, customer_id from ghost_targets where merchant_id = :merchant_id and invoice_id = any(:ids)"
+)
+_CUSTOMER_OF_MESSAGE = text("""
+select customer_id from ghost_targets where merchant_id = :merchant_id
+    and id = (select ghost_id from messages where merchant_id = :merchant_id and id = :message_id)
+""")
+_HAS_GHOST = text(
+    "select exists (select from ghost_targets where merchant_id = :merchant_id and invoice_id = :invoice_id)"
+)
+_UNPAID_OF_SUBSCRIPTION = text("""
+select invoice_id from ghost_targets
+where merchant_id = :merchant_id and subscription_id = :subscription_id and kind = 'failed' and state = any(:states)
+order by id
+""")
+_PAID_BY_INTENTS = text("""
+select payment_intent_id, invoice_id, state from ghost_targets
+where merchant_id = :merchant_id and payment_intent_id = any(:ids) and state in ('recovered', 'reversed') order by id
+""")
+_CARRIERS = text("""
+select subscription_id from ghost_targets
+where merchant_id = :merchant_id and subscription_id = any(:ids) and state = any(:states) and shadow_cents > 0
+""")
+_UNPAID = sorted(UNPAID_STATES)
 
 # Lost and stopped ghosts belong to subscriptions that ended: nothing recurs there any more.
 CARRYING_STATES = UNPAID_STATES - {GhostState.LOST, GhostState.STOPPED}
@@ -27,47 +64,30 @@ _SORTS = {
 
 def lock_by_invoices(session: Session, merchant_id: str, invoice_ids: Sequence[str]) -> dict[str, GhostTarget]:
     """The ghosts of these invoices, locked until the transaction ends, by invoice id."""
-    statement = (
-        select(GhostTarget)
-        .where(GhostTarget.merchant_id == merchant_id, is_one_of(GhostTarget.invoice_id, invoice_ids))
-        .order_by(col(GhostTarget.id))
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    return {ghost.invoice_id: ghost for ghost in session.exec(statement)}
+    found = session.scalars(_BY_INVOICES, {"merchant_id": merchant_id, "ids": list(invoice_ids)})
+    return {ghost.invoice_id: ghost for ghost in found}
 
 
 def customers_of_ghosts(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> list[str | None]:
     """The customer of each of these ghosts, as far as known; nothing is locked or kept in the session."""
-    statement = select(GhostTarget.customer_id).where(
-        GhostTarget.merchant_id == merchant_id, col(GhostTarget.id).in_(ghost_ids)
-    )
-    return list(session.exec(statement))
+    return list(read(session, _CUSTOMERS_OF_GHOSTS, merchant_id=merchant_id, ids=list(ghost_ids)).scalars())
 
 
 def customers_of_invoices(session: Session, merchant_id: str, invoice_ids: Sequence[str]) -> dict[str, str | None]:
     """The customer of each ghost of these invoices, by invoice id."""
-    statement = select(GhostTarget.invoice_id, GhostTarget.customer_id).where(
-        GhostTarget.merchant_id == merchant_id, is_one_of(GhostTarget.invoice_id, invoice_ids)
-    )
-    return dict(session.exec(statement).all())
+    rows = read(session, _CUSTOMERS_OF_INVOICES, merchant_id=merchant_id, ids=list(invoice_ids))
+    return dict(rows.all())
 
 
 def customers_of_message(session: Session, merchant_id: str, message_id: str) -> list[str | None]:
     """The customer of the ghost that a message belongs to, in a list of one; empty when there is none."""
-    ghost_id = select(Message.ghost_id).where(Message.merchant_id == merchant_id, Message.id == message_id)
-    statement = select(GhostTarget.customer_id).where(
-        GhostTarget.merchant_id == merchant_id, col(GhostTarget.id) == ghost_id.scalar_subquery()
-    )
-    return list(session.exec(statement))
+    return list(read(session, _CUSTOMER_OF_MESSAGE, merchant_id=merchant_id, message_id=message_id).scalars())
 
 
 def get_ghost(session: Session, merchant_id: str, ghost_id: str, *, lock: bool = False) -> GhostTarget | None:
     """A ghost; with `lock` as it is once nobody else changes it, whatever this session read of it before."""
-    statement = select(GhostTarget).where(GhostTarget.merchant_id == merchant_id, GhostTarget.id == ghost_id)
-    if lock:
-        statement = statement.with_for_update().execution_options(populate_existing=True)
-    return session.exec(statement).first()
+    statement = _BY_ID_LOCKED if lock else _BY_ID
+    return session.scalars(statement, {"merchant_id": merchant_id, "id": ghost_id}).first()
 
 
 def get_by_invoice(session: Session, merchant_id: str, invoice_id: str) -> GhostTarget | None:
@@ -78,26 +98,15 @@ def get_by_invoice(session: Session, merchant_id: str, invoice_id: str) -> Ghost
 
 def has_ghost(session: Session, merchant_id: str, invoice_id: str) -> bool:
     """Whether this invoice has a ghost."""
-    statement = select(GhostTarget.id).where(
-        GhostTarget.merchant_id == merchant_id, GhostTarget.invoice_id == invoice_id
-    )
-    return session.exec(statement).first() is not None
+    return bool(read(session, _HAS_GHOST, merchant_id=merchant_id, invoice_id=invoice_id).scalar())
 
 
 def unpaid_invoices_of_subscription(session: Session, merchant_id: str, subscription_id: str) -> list[str]:
     """The invoices of a subscription's ghosts that are not paid, in the order in which those were found."""
-    return list(
-        session.exec(
-            select(GhostTarget.invoice_id)
-            .where(
-                GhostTarget.merchant_id == merchant_id,
-                GhostTarget.subscription_id == subscription_id,
-                GhostTarget.kind == GhostKind.FAILED,
-                col(GhostTarget.state).in_(UNPAID_STATES),
-            )
-            .order_by(col(GhostTarget.id))
-        )
+    found = read(
+        session, _UNPAID_OF_SUBSCRIPTION, merchant_id=merchant_id, subscription_id=subscription_id, states=_UNPAID
     )
+    return list(found.scalars())
 
 
 def list_unpaid_of_customer(session: Session, merchant_id: str, customer_id: str) -> Sequence[GhostTarget]:
@@ -161,21 +170,16 @@ def paid_by_intents(session: Session, merchant_id: str, payment_intent_ids: Sequ
 
     Only payments of which something is still recovered: what went back as a whole cannot go back again.
     """
-    statement = (
-        select(GhostTarget.payment_intent_id, GhostTarget.invoice_id, GhostTarget.state)
-        .where(
-            GhostTarget.merchant_id == merchant_id,
-            is_one_of(GhostTarget.payment_intent_id, payment_intent_ids),
-            col(GhostTarget.state).in_((GhostState.RECOVERED, GhostState.REVERSED)),
-        )
-        .order_by(col(GhostTarget.id))
-    )
+    if not payment_intent_ids:
+        return {}
     found: dict[str, list[str]] = {}
     left = set()
-    for intent, invoice, state in session.exec(statement):
-        found.setdefault(str(intent), []).append(invoice)
+    for intent, invoice, state in read(
+        session, _PAID_BY_INTENTS, merchant_id=merchant_id, ids=list(payment_intent_ids)
+    ):
+        found.setdefault(intent, []).append(invoice)
         if state == GhostState.RECOVERED:
-            left.add(str(intent))
+            left.add(intent)
     return {intent: invoices for intent, invoices in found.items() if intent in left}
 
 
@@ -190,15 +194,7 @@ def list_recoveries(session: Session, merchant_id: str, ghost_ids: Sequence[str]
 
 def shadow_carriers(session: Session, merchant_id: str, subscription_ids: Iterable[str]) -> set[str]:
     """Those of the subscriptions that already have an unpaid ghost carrying their shadow leakage."""
-    carriers = session.exec(
-        select(GhostTarget.subscription_id).where(
-            GhostTarget.merchant_id == merchant_id,
-            is_one_of(GhostTarget.subscription_id, list(subscription_ids)),
-            col(GhostTarget.state).in_(UNPAID_STATES),
-            GhostTarget.shadow_cents > 0,
-        )
-    )
-    return {subscription_id for subscription_id in carriers if subscription_id}
+    return set(read(session, _CARRIERS, merchant_id=merchant_id, ids=list(subscription_ids), states=_UNPAID).scalars())
 
 
 def next_shadow_carrier(session: Session, ghost: GhostTarget) -> GhostTarget | None:

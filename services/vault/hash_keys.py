@@ -8,10 +8,12 @@ or was removed stays so.
 import logging
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from sqlalchemy import Row
 from sqlmodel import Session
 
-from core import clock
+from core import clock, db
 from core.config import settings
 from models.vault import HashKey, Hex
 from services.vault import cipher, repository
@@ -39,8 +41,8 @@ def lasting_keys(session: Session, purpose: Purpose) -> tuple[bytes, ...]:
     Raises `VaultError` when one of them cannot be opened: better to write to nobody than to who unsubscribed.
     """
     masters = settings().master_keys()
-    gone = [row for row in repository.list_hash_keys(session, purpose) if row.version not in masters]
-    return (*derived_keys(purpose), *(_open(row) for row in gone))
+    gone = db.remembered(session, "hash_keys", lambda: repository.list_other_hash_keys(session, list(masters)))
+    return (*derived_keys(purpose), *(_open(row) for row in gone if row.purpose == purpose))
 
 
 def keep(session: Session) -> int:
@@ -48,9 +50,9 @@ def keep(session: Session) -> int:
 
     Keys sealed under a newer version are left alone: this process's settings are older then.
     """
-    done = 0
+    done, kept = 0, repository.list_hash_keys(session)
     for purpose in KEPT:
-        rows = {row.version: row for row in repository.list_hash_keys(session, purpose)}
+        rows = {row.version: row for row in kept if row.purpose == purpose}
         for version in sorted({*rows, *settings().master_keys()}):
             row = rows.get(version)
             if row is None or row.key_version < settings().encryption_key_version:
@@ -73,7 +75,7 @@ def _keep(session: Session, purpose: Purpose, version: int, row: HashKey | None)
 def missing_masters(session: Session) -> set[int]:
     """Master keys that are not configured and without which kept keys do not open."""
     masters = settings().master_keys()
-    rows = [row for purpose in KEPT for row in repository.list_hash_keys(session, purpose)]
+    rows = repository.list_hash_keys(session)
     return {row.key_version for row in rows if not {row.version, row.key_version} & set(masters)}
 
 
@@ -81,8 +83,9 @@ def needed_masters(session: Session) -> set[int]:
     """Configured master keys that must not be dropped yet: what derives from them is not sealed under the current."""
     configured = settings()
     needed: set[int] = set()
+    kept = repository.list_hash_keys(session)
     for purpose in KEPT:
-        rows = repository.list_hash_keys(session, purpose)
+        rows = [row for row in kept if row.purpose == purpose]
         sealed = {row.version for row in rows if row.key_version == configured.encryption_key_version}
         needed |= set(configured.master_keys()) - sealed
         needed |= {row.key_version for row in rows if row.version not in sealed}
@@ -95,14 +98,14 @@ def succession(session: Session) -> Succession | None:
     A version's own row is written by the first Sentinel that has it, and again only under a newer one.
     """
     current = settings().encryption_key_version
-    rows = [row for purpose in KEPT for row in repository.list_hash_keys(session, purpose)]
+    rows = repository.list_hash_keys(session)
     began = [row.sealed_at for row in rows if row.version == current]
     if not began:
         return None
     return Succession(min(began), max((row.version for row in rows if row.version < current), default=None))
 
 
-def _open(row: HashKey) -> bytes:
+def _open(row: HashKey | Row[Any]) -> bytes:
     sealed = Sealed(Hex(row.ciphertext), Hex(row.iv), Hex(row.tag), Hex(row.wrapped_key), row.key_version)
     place = _place(Purpose(row.purpose), row.version)
     return bytes.fromhex(cipher.open_sealed(sealed, place, settings().master_keys()).reveal())

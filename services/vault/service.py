@@ -1,7 +1,9 @@
 """The vault's use cases: seal and open by place, keep named secrets, and prove at start that all of it works."""
 
 import sys
+from typing import Any
 
+from sqlalchemy import Row
 from sqlmodel import Session
 
 from core import clock
@@ -72,7 +74,7 @@ def seal_merchant_token(merchant: Merchant, token: Secret, refresh_token: Secret
     merchant.refresh_wrapped_key = refresh.wrapped_key if refresh else None
 
 
-def open_merchant_token(merchant: Merchant) -> Secret:
+def open_merchant_token(merchant: "Merchant | Row[Any]") -> Secret:
     """The account's credential. Raises `SecretNotFoundError` without one, `VaultError` when it cannot be trusted."""
     columns = (merchant.encrypted_token, merchant.iv, merchant.tag, merchant.wrapped_key)
     return open_secret(_columns(columns, merchant.key_version), _token(merchant.id))

@@ -15,7 +15,8 @@ from sqlmodel import Session
 
 from core.config import settings
 from core.errors import ConfigurationError, ConflictError, NotFoundError
-from models.merchant import CredentialMode, Merchant, MerchantState
+from models.merchant import CredentialMode, MerchantState
+from services.integrations.stripe import repository
 from services.integrations.stripe.access import meter_error, portal_error
 from services.integrations.stripe.errors import StripeCallError, translated
 from services.integrations.stripe.refusals import Refusals
@@ -193,7 +194,8 @@ def client_for(session: Session, merchant_id: str, *, patience: Patience = TASK)
     `session` is a tenant session of the same merchant. Raises `NotFoundError` for an unknown merchant,
     `MerchantNotConnectedError` without a connected account, `VaultError` when the credential cannot be trusted.
     """
-    merchant = session.get(Merchant, merchant_id)
+    session.flush()
+    merchant = repository.read_credential(session, merchant_id)
     if merchant is None:
         raise NotFoundError
     if merchant.stripe_user_id is None or merchant.state == MerchantState.DISCONNECTED:

@@ -1,9 +1,15 @@
-"""SQL of what Stripe refuses to a merchant's credential; on the merchant's own row, which every client reads anyway."""
+"""SQL of a merchant's credential and of what Stripe refuses to it: on one row, which every client reads anyway."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlmodel import Session
+
+_CREDENTIAL = text("""
+select id, stripe_user_id, state, credential_mode, encrypted_token, iv, tag, wrapped_key, key_version, stripe_refusals
+from merchants where id = :id
+""")
 
 # `since` is when this refusal began: another reason is another refusal.
 _NOTE = text("""
@@ -17,6 +23,11 @@ _FORGET = text("""
 update merchants set stripe_refusals = stripe_refusals - cast(:capabilities as text[])
 where id = :merchant_id and stripe_refusals ?| cast(:capabilities as text[])
 """)
+
+
+def read_credential(session: Session, merchant_id: str) -> Row[Any] | None:
+    """What a client of this merchant is made from."""
+    return session.execute(_CREDENTIAL, {"id": merchant_id}).one_or_none()
 
 
 def note_refusal(session: Session, merchant_id: str, capability: str, code: str, now: datetime) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, update
+from sqlalchemy import String, bindparam, delete, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
@@ -12,11 +12,14 @@ from core.rows import is_one_of
 from models.messaging import Channel
 from models.sending import MerchantSender, SenderAddress, SenderState, TextedNumber
 
+_SENDER = select(MerchantSender).where(
+    MerchantSender.merchant_id == bindparam("merchant_id", type_=String),
+    MerchantSender.channel == bindparam("channel", type_=String),
+)
+
 
 def get_sender(session: Session, merchant_id: str, channel: Channel) -> MerchantSender | None:
-    return session.exec(
-        select(MerchantSender).where(MerchantSender.merchant_id == merchant_id, MerchantSender.channel == channel)
-    ).first()
+    return session.scalars(_SENDER, {"merchant_id": merchant_id, "channel": channel.value}).first()
 
 
 def list_senders(session: Session, merchant_id: str) -> Sequence[MerchantSender]:
