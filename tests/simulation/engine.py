@@ -1,6 +1,7 @@
 """PHANTOM's processes as the play drives them: intake, worker and Sentinel, each able to die."""
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
@@ -13,7 +14,7 @@ import psycopg
 
 from core import clock, crash_points
 from core.config import settings
-from jobs import hunt, janitor, registry, runner, sentinel
+from jobs import hunt, janitor, registry, runner, sentinel, worker
 from jobs.runner import Runner
 from jobs.sentinel import Sentinel
 from services.handshake import repository, service
@@ -31,7 +32,8 @@ RESCUE_SECONDS = 3.5  # the janitor looks twice, three seconds apart
 ROUNDS = 200
 
 _WAITING = """
-select (select extract(epoch from min(run_at)) from scheduled_tasks where state = 'pending'),
+select (select extract(epoch from min(run_at)) from scheduled_tasks where state = 'pending' and lane = 'quick'),
+       (select extract(epoch from min(run_at)) from scheduled_tasks where state = 'pending' and lane = 'long'),
        (select extract(epoch from min(leased_until)) from scheduled_tasks where state = 'running'),
        (select extract(epoch from min(next_action_at)) from ghost_targets where next_action_at is not null)"""
 
@@ -107,6 +109,8 @@ class Engine:
     hunts_every: int = DAY // 2
     _hunted: str = "nothing yet"
     _tick_at: float = 0.0
+    _waiting: tuple[float, ...] = ()
+    _read_at: int = -1
     _only_a_task: bool = False
     _lives: int = 0
 
@@ -140,6 +144,7 @@ class Engine:
         unique = list({row[0]: row for row in rows}.values())
         self.machine.point("commit", "before intake's commit")
         _finish(repository.store(_Inline(self.intake), unique, clock.now(), service.EVENT_PRIORITY))  # type: ignore[arg-type]
+        self.machine.statements += 1
         crash_points.crash_point("intake.committed")
         self.machine.announce()
 
@@ -157,13 +162,21 @@ class Engine:
         self.ledger.violated("work ends", f"after {ROUNDS} rounds there is still something to do at this moment")
 
     def work(self, limit: int = 1000, name: str = "worker") -> None:
-        """A worker runs what is due. One that dies is started anew, and looks for work as it starts."""
-        self.machine.awake = False
+        """A worker's lanes that were woken run what is due. One that dies is started anew."""
+        awake = set(self.machine.awake)
+        self.machine.awake -= awake
+        for lane in registry.LANES:
+            if lane.queue in awake and not self.machine.run(name, functools.partial(self._run_lane, lane, limit, name)):
+                self.machine.wake()
+                self.sleep(RESTART_SECONDS)
+                return
+
+    def _run_lane(self, lane: registry.Lane, limit: int, name: str) -> None:
+        """What `jobs.worker.run_batch` does."""
         self._lives += 1
         life = Runner(owner=f"{name}:{self._lives}", chance=self.chance.random)
-        if not self.machine.run(name, lambda: life.run_due(limit)):
-            self.machine.awake = True
-            self.sleep(RESTART_SECONDS)
+        life.run_due(limit, lane=lane.name, batch=lane.batch)
+        worker._wake_in_time(lane, life)
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
@@ -223,11 +236,9 @@ class Engine:
         if self._tick_at:
             return self._tick_at
         now = clock.now().timestamp()
-        row = self.owner.execute(_WAITING).fetchone()
-        assert row is not None
-        pending, leased, action = (float(value) if value is not None else math.inf for value in row)
+        quick, long, leased, action = self._what_waits()
         hunt_at = math.inf if self.hunt_finds_nothing else (int(now) // self.hunts_every + 1) * float(self.hunts_every)
-        moments = [hunt_at, max(pending, now)]
+        moments = [hunt_at, max(min(quick, long), now)]
         if leased < math.inf:
             moments.append(max(leased, now) + 0.1)
         if action < math.inf:
@@ -238,6 +249,15 @@ class Engine:
         self._tick_at = end if begin <= at < end else at
         return self._tick_at
 
+    def _what_waits(self) -> tuple[float, ...]:
+        """First task due, first lease over, first ghost's next action; read again once PHANTOM has done anything."""
+        if self._read_at != self.machine.statements:
+            row = self.owner.execute(_WAITING).fetchone()
+            assert row is not None
+            self._waiting = tuple(float(value) if value is not None else math.inf for value in row)
+            self._read_at = self.machine.statements
+        return self._waiting
+
     def tick(self) -> None:
         """The Sentinel looks; twice where a lease is over, because it tells the dead from the slow by waiting.
 
@@ -245,7 +265,10 @@ class Engine:
         """
         self._tick_at = 0.0
         if self._only_a_task and self.chance.random() < 0.85:
-            self.machine.announce()
+            now = clock.now().timestamp()
+            for lane, due in zip(registry.LANES, self._what_waits(), strict=False):
+                if due <= now:
+                    self.machine.announce(lane.queue)
             return
         row = self.owner.execute("select count(*) from scheduled_tasks where state = 'running'").fetchone()
         self._tick()

@@ -222,7 +222,7 @@ class People:
 
         if self.play.machine.run("web", change):
             self.play.ledger.messages_on(on)
-            self.play.machine.awake = True
+            self.play.machine.announce()
 
     def tidy_up(self) -> None:
         """At the end the merchant decides what waits for a person: goes on with what is paused, drops the rest."""

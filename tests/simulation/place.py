@@ -5,12 +5,12 @@ import gc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, Self
 from unittest import mock
 
 import psycopg
 
-from jobs import leases
+from jobs import leases, runner
 from tests.simulation.ledger import Ledger
 from tests.simulation.process import Machine, MachineOfNow, watched_engines
 from tests.support.database import WorkerDatabase
@@ -38,6 +38,16 @@ class Place:
             self.owner.execute("vacuum")
 
 
+class _NoHeartbeat(leases.LeaseKeeper):
+    """Keeps the books of leases without a thread: its heartbeats are of real time."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """No thread to end."""
+
+
 @contextlib.contextmanager
 def place(database: WorkerDatabase) -> Iterator[Place]:
     """This process's database, prepared; settings must point to it. Heartbeats of real seconds are switched off."""
@@ -49,7 +59,7 @@ def place(database: WorkerDatabase) -> Iterator[Place]:
     with (
         psycopg.connect(database.admin_url, autocommit=True) as owner,
         psycopg.connect(database.system_url, autocommit=True, prepare_threshold=1) as intake,
-        mock.patch.object(leases, "HEARTBEAT_SECONDS", 3600.0),
+        mock.patch.object(runner, "LeaseKeeper", _NoHeartbeat),
         watched_engines(machine),
     ):
         try:

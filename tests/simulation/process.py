@@ -18,6 +18,7 @@ from sqlalchemy import Engine, event
 
 from core import crash_points, db, queue
 from core.config import settings
+from jobs import registry
 from tests.simulation.ledger import Ledger
 
 
@@ -56,8 +57,11 @@ class Machine:
     chance: Random
     rates: dict[str, float] = field(default_factory=dict)
     stack: list[Process] = field(default_factory=list)
-    awake: bool = False
+    awake: set[str] = field(default_factory=set)
+    """Queues whose workers were woken."""
     lose_announcements: float = 0.0
+    statements: int = 0
+    """How many PHANTOM has sent so far; while there are no new ones its database is as it was."""
     connections: list["psycopg.Connection[Any]"] = field(default_factory=list)
     """Every connection the engines ever opened."""
 
@@ -107,12 +111,16 @@ class Machine:
 
     # -- Redis ----------------------------------------------------------------------------------------------------
 
-    def announce(self, _name: str = queue.TASK_QUEUE) -> bool:
+    def wake(self) -> None:
+        """A worker starts: it looks for work of each lane."""
+        self.awake.update(lane.queue for lane in registry.LANES)
+
+    def announce(self, name: str = queue.TASK_QUEUE) -> bool:
         self.refuse_dead()
         if self.lose_announcements and self.chance.random() < self.lose_announcements:
             self.ledger.fault("announcement_lost")
             return False
-        self.awake = True
+        self.awake.add(name)
         return True
 
     def announce_changes(self, _merchants: Any) -> bool:
@@ -128,9 +136,16 @@ def _watch(engine: Engine, machine: "MachineOfNow") -> None:
     def unless_dead(genuine: Callable[..., None]) -> Any:
         def call(*arguments: Any, **named: Any) -> None:
             machine.now.refuse_dead()
+            machine.now.statements += 1
             genuine(*arguments, **named)
 
         return call
+
+    def do_rollback(connection: Any) -> None:
+        # The driver's own would also forget every prepared statement, and most of PostgreSQL's work is to plan them.
+        raw = getattr(connection, "dbapi_connection", connection)
+        if raw.info.transaction_status != TransactionStatus.IDLE:
+            raw.pgconn.exec_(b"rollback")
 
     def do_commit(connection: Any) -> None:
         machine.now.point("commit", "before a commit")
@@ -148,7 +163,7 @@ def _watch(engine: Engine, machine: "MachineOfNow") -> None:
         if isinstance(context.original_exception, Died):
             context.is_disconnect = False
 
-    dialect.do_commit = do_commit  # type: ignore[method-assign, assignment]
+    dialect.do_commit, dialect.do_rollback = do_commit, do_rollback  # type: ignore[method-assign, assignment]
     # Not by SQLAlchemy's events, whose dispatch at each statement costs more than the rest of what the machine does.
     for name in ("do_execute", "do_execute_no_params", "do_executemany"):
         setattr(dialect, name, unless_dead(getattr(dialect, name)))
@@ -180,7 +195,7 @@ class MachineOfNow:
 def watched_engines(machine: MachineOfNow) -> Iterator[None]:
     """The process's engines, with death built in; the former ones come back afterwards."""
     told = settings()
-    application = db.make_engine(told.database_url.get_secret_value())
+    application = db.make_application_engine(told.database_url.get_secret_value())
     system = db.make_engine(told.database_system_url.get_secret_value())
     queued = db.make_queue_engine(told.database_system_url.get_secret_value())
     made = (application, system, queued)

@@ -84,6 +84,7 @@ def play_seed(where: Place, seed: int, days: int) -> Outcome:
         violation = f"nothing raises unforeseen: {type(error).__name__}: {error}"
         play.ledger.trace.last.extend(traceback.format_exc().splitlines()[-30:])
     found = _outcome(where, seed, play.ledger, violation)
+    play.forget()
     where.clean()
     return found
 
