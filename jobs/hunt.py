@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from core import db, metrics, queue
+from core import clock, db, metrics, queue
 from core.config import settings
 from core.crash_points import crash_point
 from core.memory import rare_collections
@@ -31,6 +31,7 @@ from services.integrations.stripe.errors import (
     StripeRateLimitedError,
     StripeUnavailableError,
 )
+from services.merchants import service as merchants
 from services.tasks import service as tasks
 from services.tasks import upkeep
 from services.tasks.errors import Discard, Retry
@@ -39,6 +40,7 @@ from services.tasks.schemas import ClaimedTask
 BUSY_PAUSE = timedelta(minutes=1)
 TURN_SECONDS = 30.0  # how long a hunt keeps others of the long lane waiting, a page more or less
 OTHERS_TURN = "others' turn"
+REVOKED = "Stripe says that the account took its permission back."
 # No try is counted.
 PASSING = (StripeRateLimitedError, StripeUnavailableError, HuntOverError, HuntTakenOverError, Retry)
 TRIGGERS = frozenset({"schedule", "connect", "person", "audit", "command"})  # a label has few values
@@ -124,6 +126,7 @@ def _trigger(request: HuntRequest) -> str:
 def _hunt(
     merchant_id: str, request: HuntRequest, on_progress: Callable[[HuntProgress], None] | None, last_try: bool
 ) -> HuntProgress:
+    asked_from = clock.now()
     with db.tenant_session(merchant_id) as session:
         client = client_for(session, merchant_id, patience=transport.BATCH)
         under_way = hunter.start(session, merchant_id, request)
@@ -141,10 +144,11 @@ def _hunt(
                 if on_progress is not None:
                     on_progress(progress)
     except (Exception, TaskTimeout) as error:
-        reason = _ends_with(error, last_try)
-        if reason:
+        if reason := _ends_with(error, last_try):
             with db.tenant_session(merchant_id) as session:
                 under_way.fail(session, reason)
+                if isinstance(error, StripePermissionError) and error.revoked:  # the event of it may be lost
+                    merchants.mark_disconnected(session, merchant_id, at=asked_from, reason=REVOKED)
             queue.announce_change(merchant_id)
         raise
     queue.announce_work()

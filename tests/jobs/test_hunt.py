@@ -2,12 +2,14 @@
 
 import io
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from psycopg.errors import LockNotAvailable
 from rich.console import Console
+from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 from typer.testing import CliRunner
@@ -19,7 +21,7 @@ from core import clock as core_clock
 from core import db, queue
 from jobs import hunt as job
 from jobs.limits import TaskInterrupted, TaskTimeout
-from models.merchant import BilledInvoice
+from models.merchant import BilledInvoice, Merchant
 from models.work import Hunt, HuntState
 from services.hunter import service as hunter
 from services.hunter.schemas import HuntProgress, HuntRequest
@@ -32,6 +34,7 @@ from services.integrations.stripe.errors import (
     StripeRateLimitedError,
     StripeUnavailableError,
 )
+from services.merchants import service as merchants
 from services.merchants.joining import FIRST_HUNT
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
@@ -241,6 +244,31 @@ class TestLoop:
         [found] = hunts(merchant)
         assert (found.state, found.found) == (HuntState.FAILED, 1)
         assert "connect the Stripe account again" in found.error
+
+    @pytest.mark.parametrize(("revoked", "state"), [(True, "disconnected"), (False, "active")])
+    def test_it_disconnects_who_took_the_permission_back_though_no_event_told(
+        self, merchant, account, told, revoked, state
+    ):
+        account.refusal = StripePermissionError(revoked=revoked)
+        with pytest.raises(StripePermissionError):
+            job.hunt(merchant, HuntRequest())
+        with db.tenant_session(merchant) as session:
+            assert merchants.get_merchant(session, merchant).state == state
+
+    def test_who_connected_again_meanwhile_stays(self, merchant, account, told, monkeypatch, clock):
+        account.refusal = StripePermissionError(revoked=True)
+
+        def connect_again(_merchant: str) -> bool:
+            clock.advance(timedelta(minutes=1))
+            with db.tenant_session(merchant) as session:
+                session.execute(update(Merchant).values(connected_at=clock.now()))
+            return True
+
+        monkeypatch.setattr(queue, "announce_change", connect_again)
+        with pytest.raises(StripePermissionError):
+            job.hunt(merchant, HuntRequest())
+        with db.tenant_session(merchant) as session:
+            assert merchants.get_merchant(session, merchant).state == "active"
 
     def test_a_place_that_is_gone_ends_it_and_the_next_begins_anew(self, merchant, account, told):
         account.refusal = StripeNotFoundError()
