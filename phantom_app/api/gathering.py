@@ -49,8 +49,8 @@ class Gathering(Generic[Item]):
                 answers = await self._committed([item for item, _ in batch])
             except BaseException as error:
                 _answer(batch, error)
-                if not isinstance(error, OperationalError):
-                    raise
+                if not isinstance(error, Exception):  # the process or its loop ends
+                    raise  # whoever waits behind did nothing wrong, and has their turn after any other error
             else:
                 for (_, stored), new in zip(batch, answers, strict=True):
                     if not stored.done():
