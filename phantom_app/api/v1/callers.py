@@ -2,13 +2,12 @@
 
 from fastapi import Request
 
-from core import db
+from core import allowance, db
 from core.errors import TooManyRequestsError
 from services.identity import api_keys
 from services.identity.api_keys import ApiCaller, BadApiKeyError
-from services.messaging.senders import pace
 
-CALLS_A_SECOND = 25.0
+CALLS_A_SECOND, CALLS_AT_ONCE = 25.0, 25
 
 
 class TooManyCallsError(TooManyRequestsError):
@@ -23,7 +22,6 @@ def caller(request: Request) -> ApiCaller:
         raise BadApiKeyError("Send the key as `Authorization: Bearer phk_…`.")
     with db.system_session() as session:
         found = api_keys.resolve(session, key.strip())
-    # A line of its own for each key; who would wait more than a second of it is sent away.
-    if pace.ahead(f"api:{found.key_id}", CALLS_A_SECOND) > 1.0:
+    if allowance.wait(f"api:{found.key_id}", CALLS_A_SECOND, CALLS_AT_ONCE) > 0:
         raise TooManyCallsError
     return found

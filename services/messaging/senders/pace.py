@@ -10,7 +10,6 @@ refuses is asked again when it says.
 """
 
 import math
-import secrets
 import threading
 from collections import deque
 from dataclasses import dataclass, field
@@ -174,11 +173,6 @@ def turn(key_print: str, who: str, rate: float, of: str = "") -> float:
     given = [now, paced.every, paced.ahead, FARTHEST, paced.most, paced.span, _KEPT, AT_ONCE]
     answer = queue.script(_SCRIPT, keys, [f"{each:.6f}" if isinstance(each, float) else str(each) for each in given])
     return float(answer) if answer is not None else _alone.turn(key_print, who, paced, now, of)
-
-
-def ahead(key: str, rate: float) -> float:
-    """How far a line has grown that everybody joins and nobody waits in, in seconds: for limiting callers."""
-    return turn(key, secrets.token_hex(8), rate)
 
 
 def hold(key_print: str, seconds: float) -> None:

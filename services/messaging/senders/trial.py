@@ -1,17 +1,16 @@
 """A test of a sender: one message to the person who asks, and what came of it in words."""
 
-from core import ids
+from core import allowance, ids
 from core.errors import TooManyRequestsError
 from models.messaging import Channel
 from services.integrations.carriers import MessageLaterError, MessageRefusedError, MessageUnknownError
-from services.messaging.senders import pace
 from services.messaging.senders.carriers import Carrier
 from services.messaging.senders.errors import SenderRefusedError
 from services.messaging.senders.schemas import OutgoingMessage
 
 SUBJECT = "A test of your sender"
 TEXT = "This is a test message from PHANTOM. Your sender works, and your customers' messages can go out with it."
-_RATE, _PATIENCE = 0.2, 20.0  # one in five seconds, a few at once
+_RATE, _AT_ONCE = 0.2, 5  # one in five seconds, a few at once
 
 
 class TooManyTestsError(TooManyRequestsError):
@@ -23,7 +22,7 @@ def send(carrier: Carrier, line: str, merchant_id: str, channel: Channel, recipi
 
     Raises `SenderRefusedError` with the provider's reason, `TooManyTestsError`.
     """
-    if pace.ahead(f"trial:{merchant_id}", _RATE) > _PATIENCE:
+    if allowance.wait(f"trial:{merchant_id}", _RATE, _AT_ONCE) > 0:
         raise TooManyTestsError
     name = ids.new_id("trial")
     message = OutgoingMessage(

@@ -140,12 +140,6 @@ def test_keys_have_lines_of_their_own_and_no_rate_is_no_line(turn: Turn) -> None
     assert [pace.turn("key", str(each), 0) for each in range(3)] == [0.0, 0.0, 0.0]
 
 
-def test_callers_are_limited_to_a_rate_below_one_a_second(turn: Turn, clock: ManualClock) -> None:
-    assert [round(pace.ahead("trial", 0.2), 3) for _ in range(5)] == [0.0, 5.0, 10.0, 15.0, 20.0]
-    clock.advance(timedelta(seconds=60))
-    assert pace.ahead("trial", 0.2) == 0.0
-
-
 @settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from([0.0, 0.0, 0.1, 0.2, 0.5, 3.0, 700.0])), max_size=60))
 def test_redis_and_a_process_alone_give_the_same_turns(
