@@ -29,6 +29,10 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         with _page(task.tenant) as session:
             page = pulse.plan_due(session, task.tenant, now, after)
         done.update(messages=page.messages, exhausted=page.exhausted, moved=page.moved)
+        for part in pulse.slices(page.left):
+            with _page(task.tenant) as session:
+                exhausted, moved = pulse.settle(session, task.tenant, part, now)
+            done.update(exhausted=exhausted, moved=moved)
         after = page.after
         if after is None:
             return {**dict(done), "retries": _look_at_retries(task.tenant, now)}

@@ -24,18 +24,30 @@ REPLANNED = 250
 """Ghosts planned anew in one transaction, which holds the shards of their customers."""
 
 
+Unsettled = tuple[PlanRow, Action]
+"""A ghost whose plan no longer stands, as it was read, and what it gets instead."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pulsed:
-    """What one page of a pulse did; `after` is where the next one goes on, None when nothing is left."""
+    """What one page of a pulse did; `after` is where the next one goes on, None when nothing is left.
+
+    `left` is what of the page is still to be settled, a slice (`slices`) in a transaction of its own.
+    """
 
     messages: int
     exhausted: int
     moved: int
     after: tuple[datetime, str] | None
+    left: tuple["Unsettled", ...] = ()
 
 
 def plan_due(session: Session, merchant_id: str, now: datetime, after: tuple[datetime, str] | None = None) -> Pulsed:
-    """Plan one page of what is due before the next pulse, in the caller's transaction."""
+    """Plan one page of what is due before the next pulse, in the caller's transaction.
+
+    Messages of all the page; of what no longer stands the first slice. Who holds the shards of thousands of customers
+    keeps all their clicks and payments waiting.
+    """
     merchant = merchant_context(session, merchant_id)
     due = plan_repository.list_due(session, merchant_id, now + upcoming.AHEAD, PAGE, after)
     if not due:
@@ -50,10 +62,21 @@ def plan_due(session: Session, merchant_id: str, now: datetime, after: tuple[dat
         elif ghost.next_action != EXHAUST or _is_over(ghost, now):
             rest.append((ghost, action))
     messages = upcoming.schedule_messages(session, merchant_id, standing, now)
-    exhausted, moved = _settle(session, merchant, rest, now) if rest else (0, 0)
+    exhausted, moved = _settle(session, merchant, rest[:REPLANNED], now) if rest else (0, 0)
     last = due[-1]
     assert last.next_action_at is not None  # noqa: S101  # the query asks for it
-    return Pulsed(messages, exhausted, moved, (last.next_action_at, last.id) if len(due) == PAGE else None)
+    after = (last.next_action_at, last.id) if len(due) == PAGE else None
+    return Pulsed(messages, exhausted, moved, after, tuple(rest[REPLANNED:]))
+
+
+def slices(left: Sequence[Unsettled]) -> list[Sequence[Unsettled]]:
+    """What a page left, in parts for one transaction each."""
+    return [left[start : start + REPLANNED] for start in range(0, len(left), REPLANNED)]
+
+
+def settle(session: Session, merchant_id: str, part: Sequence[Unsettled], now: datetime) -> tuple[int, int]:
+    """Settle one slice, in the caller's transaction: how many were given up, and how many planned anew."""
+    return _settle(session, merchant_context(session, merchant_id), part, now)
 
 
 def _stands(ghost: Planned, action: Action, now: datetime) -> bool:
@@ -67,9 +90,7 @@ def _is_over(ghost: Planned, now: datetime) -> bool:
     return ghost.next_action_at is not None and ghost.next_action_at <= now
 
 
-def _settle(
-    session: Session, merchant: MerchantContext, rest: Sequence[tuple[PlanRow, Action]], now: datetime
-) -> tuple[int, int]:
+def _settle(session: Session, merchant: MerchantContext, rest: Sequence[Unsettled], now: datetime) -> tuple[int, int]:
     """Give up what is over, and plan anew what no longer stands as it did. How many of each."""
     work = Work.begin(session, merchant, now, shards.of_customers(ghost.customer_id for ghost, _ in rest))
     read = {ghost.id: (ghost, action) for ghost, action in rest}

@@ -17,7 +17,7 @@ from models.work import ScheduledTask
 from services.integrations.stripe.parsing import parse_invoice
 from services.merchants import service as merchants
 from services.messaging import consents, links
-from services.recovery import outreach, pulse, service
+from services.recovery import outreach, plan_repository, pulse, service
 from services.recovery.observe import observe
 from services.recovery.work import merchant_context
 from services.tasks.schemas import ClaimedTask
@@ -273,6 +273,24 @@ class TestPolicyThatChanges:
         assert {ghost.next_action_reason for ghost in story.rows(GhostTarget)} == {
             "Messages are paused in the recovery policy."
         }
+
+    def test_what_no_longer_stands_is_settled_slice_by_slice(self, story: Story, monkeypatch: pytest.MonkeyPatch):
+        """A page of thousands may not hold the shards of all their customers, who click and pay meanwhile."""
+        monkeypatch.setattr(pulse, "REPLANNED", 3)
+        story.find(*[german(number, number) for number in range(1, 11)])
+        with db.tenant_session(story.merchant) as session:  # and no plan is made anew
+            merchants.change_policy(session, story.merchant, {"paused": True}, actor_id="usr_1")
+        at_once: list[int] = []
+
+        def locked(*given: Any) -> Any:
+            at_once.append(len(given[2]))
+            return lock_ghosts(*given)
+
+        lock_ghosts = plan_repository.lock_ghosts
+        monkeypatch.setattr(plan_repository, "lock_ghosts", locked)
+        assert story.pulse()["moved"] == 10
+        assert at_once == [3, 3, 3, 1]
+        assert {ghost.next_action for ghost in story.rows(GhostTarget)} == {""}
 
     def test_holds_before_the_plans_are_made_anew(self, story: Story, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(service, "REPLANNED_AT_ONCE", 0)
