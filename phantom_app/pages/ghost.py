@@ -3,11 +3,13 @@
 import reflex as rx
 
 from phantom_app import routes
+from phantom_app.components.erasure import erasure_panel
 from phantom_app.components.icons import icon
 from phantom_app.components.letters import letter
 from phantom_app.components.parts import badge, empty, link, panel, skeletons
 from phantom_app.components.shell import framed
 from phantom_app.pages.page import Page
+from phantom_app.state.erasure import Erasure
 from phantom_app.state.ghost import Fact, Ghost, Moment
 from phantom_app.state.reader import Reader
 from phantom_app.state.shell import Shell
@@ -133,11 +135,15 @@ def _letters() -> rx.Component:
         rx.cond(
             Ghost.letters,
             rx.el.ul(rx.foreach(Ghost.letters, letter), class_name="letters"),
-            empty(
-                "No message yet",
-                "The next action above says when one goes out, and why then.",
-                inset=True,
-                test_id="no-letters",
+            rx.cond(
+                Ghost.may_read_letters,
+                empty(
+                    "No message yet",
+                    "The next action above says when one goes out, and why then.",
+                    inset=True,
+                    test_id="no-letters",
+                ),
+                empty("Not for your role", "Ask an admin what was written.", inset=True, test_id="letters-not-shown"),
             ),
         ),
         test_id="letters-panel",
@@ -167,6 +173,7 @@ def ghost() -> rx.Component:
                         class_name="columns",
                     ),
                     _facts(),
+                    erasure_panel(),
                 ),
                 skeletons(8, "28px"),
             ),
@@ -174,4 +181,4 @@ def ghost() -> rx.Component:
     )
 
 
-PAGE = Page(routes.GHOST, "Ghost – PHANTOM", ghost, on_load=[Shell.enter, Ghost.load, Reader.close])
+PAGE = Page(routes.GHOST, "Ghost – PHANTOM", ghost, on_load=[Shell.enter, Ghost.load, Erasure.load, Reader.close])

@@ -13,5 +13,9 @@ class GhostNotFoundError(NotFoundError):
     code, title = "ghost_not_found", "There is no such ghost"
 
 
+class NobodyToForgetError(ConflictError):
+    code, title = "nobody_to_forget", "Stripe never named the customer of this invoice"
+
+
 class InvalidQueryError(BadRequestError):
     code, title = "invalid_query", "The list cannot be filtered like this"

@@ -6,6 +6,7 @@ as exhausted, because nobody could be written to any more; a payment, however la
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from sqlmodel import Session
 
@@ -16,6 +17,7 @@ from services.analytics import shards
 from services.audit import service as audit
 from services.messaging import repository as messages
 from services.recovery import presence, repository, tombstones
+from services.recovery.errors import GhostNotFoundError, NobodyToForgetError
 from services.recovery.lifecycle import Trigger, can
 from services.recovery.work import Work, merchant_context
 from services.tasks import service as tasks
@@ -54,10 +56,47 @@ def go_on_tomorrow(session: Session, merchant_id: str) -> bool:
     return True
 
 
-def erase_customer(session: Session, merchant_id: str, customer_id: str, now: datetime) -> int:
+class Erasable(StrEnum):
+    """Whether the customer of a ghost can be forgotten on request."""
+
+    YES = "yes"
+    DONE = "done"
+    NOBODY = "nobody"  # Stripe never said whose invoice it is
+
+
+def erasable(session: Session, merchant_id: str, ghost_id: str) -> Erasable:
+    """What there is to be forgotten behind a ghost. Raises `GhostNotFoundError`."""
+    customer_id = _customer_of(session, merchant_id, ghost_id)
+    if not customer_id:
+        return Erasable.NOBODY
+    return Erasable.DONE if tombstones.buried_customers(session, merchant_id, [customer_id]) else Erasable.YES
+
+
+def erase_customer_of(session: Session, merchant_id: str, ghost_id: str, now: datetime, *, actor_id: str) -> int:
+    """Forget the customer of a ghost, as `erase_customer` does; how many ghosts they had. The caller commits.
+
+    Raises `GhostNotFoundError`, `NobodyToForgetError`.
+    """
+    customer_id = _customer_of(session, merchant_id, ghost_id)
+    if not customer_id:
+        raise NobodyToForgetError
+    return erase_customer(session, merchant_id, customer_id, now, actor_id=actor_id, ghost_id=ghost_id)
+
+
+def _customer_of(session: Session, merchant_id: str, ghost_id: str) -> str:
+    ghost = repository.get_ghost(session, merchant_id, ghost_id)
+    if ghost is None:
+        raise GhostNotFoundError
+    return ghost.customer_id or ""
+
+
+def erase_customer(
+    session: Session, merchant_id: str, customer_id: str, now: datetime, *, actor_id: str = "", ghost_id: str = ""
+) -> int:
     """Forget a customer at once, for ever, whatever state their ghosts are in; how many ghosts they had.
 
-    Nothing of this customer is imported again. The caller commits.
+    Nothing of this customer is imported again. The audit log keeps who did it (nobody for the operator) and on which
+    ghost's page, and not whom it was: of somebody without a ghost even the id is forgotten. The caller commits.
     """
     work = Work.begin(session, merchant_context(session, merchant_id), now, shards.ALL)
     ghosts = repository.list_of_customer(session, merchant_id, customer_id)
@@ -67,9 +106,9 @@ def erase_customer(session: Session, merchant_id: str, customer_id: str, now: da
     finish(work, ghosts)
     presence.forget(session, merchant_id, [customer_id])
     tombstones.bury(session, merchant_id, TombstoneKind.CUSTOMER, [customer_id], now)
-    audit.log_event(
-        session, merchant_id, "recovery.customer_erased", "A customer's personal data was removed on request."
-    )
+    what = "recovery.customer_erased"
+    audit.record_audit(session, merchant_id, what, actor_id=actor_id, target=ghost_id, facts={"ghosts": len(ghosts)})
+    audit.log_event(session, merchant_id, what, "A customer's personal data was removed on request.")
     return len(ghosts)
 
 

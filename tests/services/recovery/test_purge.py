@@ -24,7 +24,9 @@ from services.merchants import service as merchants
 from services.messaging import own_service
 from services.messaging.lint import Source
 from services.recovery import manual, outreach, purge
+from services.recovery.errors import GhostNotFoundError, NobodyToForgetError
 from services.recovery.observe import Observed, observe
+from services.recovery.purge import Erasable
 from services.recovery.work import merchant_context
 from services.tasks.errors import Retry
 from services.tasks.schemas import ClaimedTask
@@ -76,6 +78,10 @@ class Files:
     def erase(self, customer: str) -> int:
         with db.tenant_session(self.merchant) as session:
             return purge.erase_customer(session, self.merchant, customer, self.clock.now())
+
+    def erasable(self, ghost_id: str) -> Erasable:
+        with db.tenant_session(self.merchant) as session:
+            return purge.erasable(session, self.merchant, ghost_id)
 
     def rows(self, table: Any) -> list[Any]:
         with db.tenant_session(self.merchant) as session:
@@ -232,6 +238,27 @@ class TestOnRequest:
         states = {ghost.invoice_id: ghost.state for ghost in files.rows(GhostTarget)}
         assert states == {"in_1": "exhausted", "in_2": "exhausted", "in_3": "open", "in_8": "open"}
         assert_sums_agree(files.merchant)
+
+    def test_by_a_ghost_and_who_did_it_is_kept(self, files: Files) -> None:
+        files.see(facts(id="in_1"), facts(id="in_2"), facts(id="in_3", customer=None))
+        ghosts = {ghost.invoice_id: ghost for ghost in files.rows(GhostTarget)}
+        assert [files.erasable(ghosts[name].id) for name in ("in_1", "in_3")] == [Erasable.YES, Erasable.NOBODY]
+        with db.tenant_session(files.merchant) as session:
+            merchant, now = files.merchant, files.clock.now()
+            assert purge.erase_customer_of(session, merchant, ghosts["in_1"].id, now, actor_id="usr_1") == 2
+        after = [files.erasable(ghosts[name].id) for name in ("in_1", "in_2", "in_3")]
+        assert after == [Erasable.DONE, Erasable.DONE, Erasable.NOBODY]
+        (entry,) = [row for row in files.rows(AuditLog) if row.action == "recovery.customer_erased"]
+        assert (entry.actor_id, entry.target, entry.facts) == ("usr_1", ghosts["in_1"].id, {"ghosts": 2})
+        with db.tenant_session(files.merchant) as session, pytest.raises(NobodyToForgetError):
+            purge.erase_customer_of(session, files.merchant, ghosts["in_3"].id, files.clock.now(), actor_id="usr_1")
+        assert files.rows(GhostTarget)[2].purged_at is None
+
+    def test_another_merchants_ghost_is_not_there(self, files: Files) -> None:
+        files.see(facts())
+        other = Files(files.clock)
+        with pytest.raises(GhostNotFoundError):
+            other.erasable(files.ghost.id)
 
     def test_one_who_was_never_seen_is_kept_away_too(self, files: Files) -> None:
         customer = facts().customer.id
