@@ -4,8 +4,8 @@ from typing import Any
 
 from core import db
 from core.crash_points import crash_point
-from models.work import ProcessedEvent
 from services.handshake import handlers, service
+from services.handshake.schemas import StoredEvent
 from services.recovery import delivery, texts
 from services.tasks.schemas import ClaimedTask
 
@@ -32,7 +32,7 @@ def run(task: ClaimedTask) -> dict[str, Any]:
     return {"event_id": event_id, "outcome": outcome}
 
 
-def _outcome_before(stored: ProcessedEvent | None) -> str:
+def _outcome_before(stored: StoredEvent | None) -> str:
     if stored is None:
         return "missing"
     return service.GIVEN_UP if stored.outcome == service.GIVEN_UP else "already_handled"

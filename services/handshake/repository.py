@@ -121,7 +121,8 @@ def store_sender_events(session: Session, columns: dict[str, Any]) -> dict[str, 
 
 
 _EVENT = text("""
-select id, source, type, account, merchant_id, payload, received_at, handled_at from processed_events where id = :id
+select id, source, type, account, merchant_id, payload, received_at, handled_at, outcome from processed_events
+where id = :id
 """)
 
 

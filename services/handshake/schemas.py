@@ -52,3 +52,4 @@ class StoredEvent(NamedTuple):
     payload: bytes | None
     received_at: datetime
     handled_at: datetime | None
+    outcome: str
