@@ -3,7 +3,7 @@
 import reflex as rx
 
 from phantom_app.components.parts import calling, empty, pager, question
-from phantom_app.state.dead_letters import DeadLetter, DeadLetters
+from phantom_app.state.dead_letters import EVERY, DeadLetter, DeadLetters
 
 
 def _question(view: DeadLetter) -> rx.Component:
@@ -36,6 +36,28 @@ def _buttons(view: DeadLetter) -> rx.Component:
             data_testid="delete",
         ),
         class_name="controls",
+    )
+
+
+def _every() -> rx.Component:
+    """After an outage nobody wants to press a button a task."""
+    return rx.cond(
+        DeadLetters.asking == EVERY,
+        question(
+            "Run all of them again, those of other pages too?",
+            "Yes, run all",
+            DeadLetters.run_every,
+            calling(DeadLetters.ask, ""),
+            label="Run all tasks again",
+            test_id="run-every",
+        ),
+        rx.el.button(
+            "Run all again",
+            on_click=DeadLetters.ask_every,
+            class_name="button",
+            type="button",
+            data_testid="run-every",
+        ),
     )
 
 
@@ -77,7 +99,8 @@ def dead_letters() -> rx.Component:
             DeadLetters.letters,
             rx.fragment(
                 rx.cond(
-                    ~DeadLetters.may_manage,
+                    DeadLetters.may_manage,
+                    rx.el.div(_every(), class_name="controls"),
                     rx.el.p("To run or delete them takes the admin or owner role.", class_name="faint small"),
                 ),
                 rx.el.ul(

@@ -18,6 +18,7 @@ from services.tasks.errors import TaskNotFoundError
 from services.tasks.schemas import TaskView
 
 PAGE_SIZE = 20
+EVERY = "every"  # asked about all of them
 GONE = "That task is not waiting any more: somebody was faster, or it was never here."
 
 
@@ -58,7 +59,7 @@ class DeadLetters(Trailed, rx.State):
 
     letters: list[DeadLetter] = []
     may_manage: bool = False
-    asking: str = ""  # the one whose deletion waits for a yes
+    asking: str = ""  # the one whose deletion waits for a yes, or `EVERY` before all are run again
     note: str = ""
 
     async def _fill(self) -> None:
@@ -73,7 +74,7 @@ class DeadLetters(Trailed, rx.State):
         end = self.letters[-1].id if len(found) > PAGE_SIZE else ""
         self._stand_before(end, size=PAGE_SIZE, shown=len(self.letters))
         self.may_manage = Permission.TASKS_MANAGE in principal().permissions
-        if self.asking not in {each.id for each in self.letters}:
+        if self.asking not in {each.id for each in self.letters} | {EVERY if self.letters else ""}:
             self.asking = ""
 
     @rx.event
@@ -91,6 +92,32 @@ class DeadLetters(Trailed, rx.State):
             self.note = f"Task #{number} runs again."
         except TaskNotFoundError:
             self.note = GONE
+        await self._fill()
+
+    @rx.event
+    @allow(Permission.TASKS_MANAGE)
+    def ask_every(self) -> None:
+        """Ask before all of them are run again: after a long outage they can be thousands."""
+        self.asking = EVERY
+
+    @rx.event
+    @allow(Permission.TASKS_MANAGE)
+    async def run_every(self) -> None:
+        """Give all of them their attempts back, the oldest first; those of other pages, too."""
+        who = principal().user_id
+
+        def replay(session: Session, merchant: str) -> int:
+            number = deadletters.replay_all(session, merchant)
+            audit.record_audit(
+                session, merchant, "task.all_replayed", actor_id=who, target="tasks", facts={"tasks": number}
+            )
+            return number
+
+        number = await change_as_tenant(replay)
+        self.note = f"{formats.plural(number, 'task')} {'runs' if number == 1 else 'run'} again."
+        if number == deadletters.REPLAY_AT_ONCE:
+            self.note += " There may be more: look again."
+        self.asking = ""
         await self._fill()
 
     @rx.event

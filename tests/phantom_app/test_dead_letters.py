@@ -2,8 +2,10 @@
 
 import pytest
 from sqlalchemy import text, update
+from sqlmodel import select
 
 from core import clock, db
+from models.audit import AuditLog
 from models.identity import Membership, Role
 from phantom_app import runtime
 from phantom_app.state.dead_letters import GONE, DeadLetters, dead_letter, number_of
@@ -51,6 +53,28 @@ class TestSocket:
             await tab.call(runtime.handler_name(handler), task_id=str(theirs))
             await tab.until(lambda: GONE in tab.heard())
         assert row(theirs)["state"] == "dead"
+
+    @pytest.mark.parametrize("role", [Role.ANALYST, Role.MEMBER])
+    async def test_nor_may_it_run_all_of_them(self, served: Served, ada: Person, role: Role) -> None:
+        number = bury(ada.merchant_id)
+        with db.tenant_session(ada.merchant_id) as session:
+            session.execute(update(Membership).values(role=role))
+        async with Tab(served.url, ada.cookie, path="/system") as tab:
+            await tab.load()
+            await tab.call(runtime.handler_name(DeadLetters.run_every))
+            await answered(tab)
+        assert row(number)["state"] == "dead"
+
+    async def test_all_of_them_are_ones_own(self, served: Served, ada: Person) -> None:
+        mine, theirs = [bury(ada.merchant_id) for _ in range(3)], bury(sign_up("Borealis").merchant_id)
+        async with Tab(served.url, ada.cookie, path="/system") as tab:
+            await tab.load()
+            await tab.call(runtime.handler_name(DeadLetters.run_every))
+            await tab.until(lambda: "3 tasks run again." in tab.heard())
+        assert [row(each)["state"] for each in (*mine, theirs)] == ["pending"] * 3 + ["dead"]
+        with db.tenant_session(ada.merchant_id) as session:
+            kept = [(entry.action, entry.facts) for entry in session.exec(select(AuditLog))]
+        assert kept == [("task.all_replayed", {"tasks": 3})]
 
     @pytest.mark.parametrize("given", ["", "x", "1e3", "-1", "٣", "9" * 40, 7, None, {"$gt": 0}])
     async def test_what_is_no_number_is_no_task(self, given: object) -> None:

@@ -86,6 +86,18 @@ class TestDeadLetters:
         assert row(number)["state"] == "done"
         assert audited(signed_in.merchant_id) == [("task.replayed", f"task:{number}")]
 
+    def test_all_run_again_once_a_person_said_yes(self, page: Page, served: Served, signed_in: Person) -> None:
+        numbers = [bury(signed_in.merchant_id) for _ in range(23)]
+        open_tab(page, served, "Dead letters")
+        page.get_by_role("button", name="Run all again").click()
+        page.get_by_test_id("run-every-no").click()
+        page.get_by_test_id("run-every").press("Enter")
+        expect(page.get_by_test_id("run-every-yes")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.get_by_test_id("dead-note")).to_have_text("23 tasks run again.")
+        expect(page.get_by_test_id("no-dead-letters")).to_be_visible()
+        assert {row(number)["state"] for number in numbers} == {"pending"}
+
     def test_deleting_is_asked_for_twice(self, page: Page, served: Served, signed_in: Person) -> None:
         number = bury(signed_in.merchant_id)
         open_tab(page, served, "Dead letters")
