@@ -158,6 +158,11 @@ def hydrate_event() -> Event:
     return Event(name=ROOT + "hydrate", payload={})
 
 
+def put_quietly(state: BaseState, name: str, value: Any) -> None:
+    """Change what is kept of a state without telling its browser: what that was shown stays there, and nowhere else."""
+    vars(state)[name] = value
+
+
 def clear_tab(state: BaseState) -> None:
     """Put every state of a tab that is loaded back to its defaults (all of them when a hydrate is under way)."""
     state._get_root_state().reset()

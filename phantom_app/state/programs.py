@@ -1,5 +1,6 @@
 """Keys of the merchant's own programs: made, shown once, revoked."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ import reflex as rx
 
 from core import clock
 from core.errors import PhantomError
+from phantom_app import runtime
 from phantom_app.guard import allow, principal
 from phantom_app.state import formats
 from phantom_app.state.access import as_tenant, identifier, words_of
@@ -45,7 +47,7 @@ def key_line(view: ApiKeyView) -> KeyLine:
 
 
 class Programs(rx.State):
-    """The keys that work. `shown` holds a new one until the page changes or the next is made."""
+    """The keys that work. `shown` tells the browser a new one, and holds it no longer than that takes."""
 
     loaded: bool = False
     may_manage: bool = False
@@ -69,7 +71,7 @@ class Programs(rx.State):
 
     @rx.event
     @allow(Permission.SECRETS_MANAGE)
-    async def create(self, form: dict[str, Any]) -> None:
+    async def create(self, form: dict[str, Any]) -> AsyncIterator[None]:
         """Make a key that may do what is ticked; it is shown this once."""
         scopes = frozenset(scope for scope in ApiScope if form.get(scope.value))
         name, actor = words_of(form.get("name", "")), principal().user_id
@@ -81,6 +83,10 @@ class Programs(rx.State):
             self.shown, self.note = made.key, "Copy it now: it is not shown again."
             self.edited += 1
         await self._fill()
+        try:
+            yield  # the browser has it now
+        finally:
+            runtime.put_quietly(self, "shown", "")  # Redis keeps this state, on its disk as well, and shall not know it
 
     @rx.event
     @allow(Permission.SECRETS_MANAGE)

@@ -1,11 +1,13 @@
 """Keys for programs, as a person makes and revokes them."""
 
 import pytest
+import redis
 from playwright.sync_api import BrowserContext, Page, expect
 
 from core import db
 from services.identity import api_keys
 from tests.phantom_app.served import Person, Served
+from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -37,3 +39,19 @@ def test_a_key_is_shown_once_works_and_is_revoked_after_a_question(settings_page
     expect(settings_page.get_by_test_id("api-key")).to_have_count(0)
     with db.system_session() as session, pytest.raises(api_keys.BadApiKeyError):
         api_keys.resolve(session, key)
+
+
+def test_a_key_that_is_shown_rests_nowhere(settings_page: Page, redis_url: str) -> None:
+    settings_page.get_by_test_id("key-name").fill("Shop")
+    settings_page.get_by_test_id("key-make").click()
+    key = (settings_page.get_by_test_id("key-shown").text_content() or "").encode()
+    with redis.Redis.from_url(redis_url) as client:
+
+        def kept() -> bytes:
+            return b"".join(client.get(name) or b"" for name in client.scan_iter() if client.type(name) == b"string")
+
+        wait_until(lambda: b"Copy it now" in kept(), what="the tab's state is kept")
+        assert key not in kept()
+    settings_page.get_by_test_id("revoke").click()
+    settings_page.get_by_test_id("revoke-yes").click()
+    expect(settings_page.get_by_test_id("key-shown")).to_have_count(0)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import pickle
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from phantom_app import runtime
 from phantom_app.guard import TabOwner
 from phantom_app.phantom_app import app
 from phantom_app.state.dashboard import Dashboard
+from phantom_app.state.programs import Programs
 
 
 class TestStart:
@@ -129,6 +131,16 @@ class TestNames:
 
     def test_hydrate_event_is_a_known_handler(self) -> None:
         assert runtime.hydrate_event().name in runtime.HYDRATE
+
+    def test_put_quietly_changes_what_is_kept_and_tells_nobody(self) -> None:
+        state = Programs(_reflex_internal_init=True)
+        state.shown = "pk_secret"
+        state._clean()
+        runtime.put_quietly(state, "shown", "")
+        assert (state.shown, state.dirty_vars) == ("", set())
+        assert b"pk_secret" not in pickle.dumps(state.__getstate__())
+        state.shown = ""  # and what is said aloud is told, though nothing changed here
+        assert "shown" in state.dirty_vars
 
     def test_clear_tab_resets_loaded_states(self) -> None:
         root = rx.State(_reflex_internal_init=True)  # type: ignore[call-arg]
