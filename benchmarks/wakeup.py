@@ -25,7 +25,8 @@ LOAD_SECONDS = 4.0
 PORTION = 10  # tasks that the load commits together, as the intake's group commit does; one by one it cannot keep pace
 PEAK = 2000  # tasks that are there at once
 KILLED_AT_ONCE = 4
-BACKLOG = 20_000  # of fifty merchants, the killed tasks' own among them; each killed batch holds some of them
+BACKLOG = 20_000  # of fifty merchants, the killed tasks' own among them
+HELD_BESIDE = 50  # tasks that the killed workers hold besides, where others wait
 _OFFERED_AT_LEAST = 0.9
 _COMMIT = text("""
 insert into scheduled_tasks (state, kind, merchant_id, payload, priority, run_at, correlation_id, created_at)
@@ -137,6 +138,8 @@ def _killed(where: Place, backlog: int = 0) -> list[float]:
                 task = tasks.schedule(
                     session, kind=probe.HOLD, merchant_id=probe.MERCHANT, payload={"seconds": _PATIENCE_SECONDS}
                 )
+                for _ in range(HELD_BESIDE if backlog else 0):
+                    tasks.schedule(session, kind=probe.NOTE, merchant_id=probe.MERCHANT, priority=-10)
             killed[task or 0] = 0.0
             queue.announce_work()
             _noted(killed)  # one task for each: the next worker takes the next
