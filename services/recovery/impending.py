@@ -28,6 +28,7 @@ SETTLING = timedelta(days=1)
 """How long after a period's end its charge may still be under way: Stripe drafts the invoice for an hour first."""
 LATE = timedelta(days=5)
 """How long after a charge was due its failed invoice is still taken for it."""
+_OVER = frozenset({"canceled", "incomplete_expired"})
 _PERSONAL = ("customer_email", "customer_name", "customer_phone", "customer_language", "card_last4")
 
 
@@ -153,9 +154,7 @@ def _take(ghost: GhostTarget, renewal: RenewalFacts, seen: Assessment) -> bool:
 def _update(work: Work, ghost: GhostTarget, renewal: RenewalFacts, seen: Assessment, ended: set[str]) -> bool:
     """What became of a charge at risk. Changes nothing while that is not certain."""
     if _is_past(ghost, renewal, work.now):
-        if renewal.status != "active" or work.now < _charge_at(ghost) + SETTLING:
-            return False
-        return _went_through(work, ghost, by_customer=_has_another_card(ghost, renewal))
+        return _is_settled(work, ghost, renewal)
     if seen.outlook is Outlook.NO_CHARGE:
         return dismiss(work, ghost, seen.reason)
     if seen.outlook is Outlook.SAFE:
@@ -179,6 +178,21 @@ def _update(work: Work, ghost: GhostTarget, renewal: RenewalFacts, seen: Assessm
         work.event(ghost, "risk_changed", seen.reason, risk=ghost.risk, amount=ghost.amount_cents)
         work.plan(ghost)
     return changed
+
+
+def _is_settled(work: Work, ghost: GhostTarget, renewal: RenewalFacts) -> bool:
+    """What became of a charge whose period is over, once that can be told; each ends within a few days.
+
+    A subscription that is over says nothing of its last charge. Of one that owes, the invoice says it: it is this
+    ghost from then on, or, after `LATE`, another one's.
+    """
+    if renewal.status in _OVER:
+        return dismiss(work, ghost, "The subscription ended.")
+    if renewal.status == "active" and work.now >= _charge_at(ghost) + SETTLING:
+        return _went_through(work, ghost, by_customer=_has_another_card(ghost, renewal))
+    if work.now > _charge_at(ghost) + LATE:
+        return dismiss(work, ghost, "The day of the charge is past, and no charge of that day failed.")
+    return False
 
 
 def _charge_at(ghost: GhostTarget) -> datetime:

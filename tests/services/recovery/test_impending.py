@@ -1,6 +1,6 @@
 """Charges at risk: told of by webhooks or found by hunts, made safe, called off, or failed; each figure once."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,14 +9,16 @@ from sqlmodel import select
 from core import clock, db
 from core.clock import ManualClock
 from jobs.hunt import hunt
-from models.ghost import GhostEvent, GhostKind, GhostState, GhostTarget
+from models.ghost import FoundVia, GhostEvent, GhostKind, GhostState, GhostTarget
 from models.merchant import MerchantTotals
 from models.money import Recovery
 from sandbox.stripe.store import Json
 from services.hunter.schemas import HuntProgress, HuntRequest
+from services.integrations.stripe.renewals import RenewalFacts, parse_renewal
 from services.merchants import service as merchants
-from services.recovery import purge
+from services.recovery import impending, purge
 from services.recovery import service as recovery
+from services.recovery.work import merchant_context
 from tests.support.recount import assert_sums_agree
 from tests.support.shop import Shop
 
@@ -58,6 +60,12 @@ def totals(shop: Shop) -> tuple[int, int, int]:
     names = ("impending_leakage_cents", "impending_ghosts", "protected_cents")
     impending, number, protected = (sum(getattr(row, name) for row in rows) for name in names)
     return impending, number, protected
+
+
+def in_period_after(charged_at: datetime) -> Json:
+    """What a subscription costs in the period that began with a charge."""
+    end = charged_at + timedelta(days=30)
+    return {"current_period_end": int(end.timestamp()), "price": {"unit_amount": 4900}, "quantity": 1}
 
 
 def draw_line(shop: Shop, line: int | None) -> None:
@@ -245,6 +253,23 @@ class TestCalledOff:
         shop.pass_time(days=33)
         hunted(shop)
         self.assert_called_off(shop)
+
+    @pytest.mark.parametrize(("status", "days"), [("canceled", 1), ("past_due", 5), ("paused", 5)])
+    def test_a_period_that_is_past_ends_it_though_nobody_told(self, shop: Shop, at_risk: Json, status: str, days: int):
+        """The charge went through or was called off, no event came, and the subscription is not active any more."""
+        (ghost,) = shop.ghosts
+        assert ghost.charge_at is not None
+        after = {"status": status, "items": {"data": [in_period_after(ghost.charge_at)]}}
+        facts = parse_renewal(at_risk | after)
+        for day in range(days):
+            self.seen(shop, facts, ghost.charge_at + timedelta(days=day, minutes=1))
+            assert shop.ghosts[0].state == (GhostState.LOST if status == "canceled" else GhostState.IMPENDING)
+        self.seen(shop, facts, ghost.charge_at + timedelta(days=days, minutes=1))
+        self.assert_called_off(shop)
+
+    def seen(self, shop: Shop, facts: RenewalFacts, now: datetime) -> None:
+        with db.tenant_session(shop.merchant) as session:
+            impending.watch(session, merchant_context(session, shop.merchant), [facts], FoundVia.HUNT, now)
 
     @pytest.mark.parametrize("told", [True, False])
     def test_an_amount_above_the_line_that_simply_pays_is_nobodys_merit(self, shop: Shop, told: bool):
