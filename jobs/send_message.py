@@ -37,6 +37,7 @@ from services.tasks.schemas import ClaimedTask
 
 BUSY_PAUSE = timedelta(seconds=30)
 OTHER_SENDER = "it was begun with another sender, which may have it"
+NEW_SENDER = "sender_set"
 NOT_TWICE = "it may have gone out, and a text is never sent twice"
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,8 @@ def run(task: ClaimedTask) -> dict[str, Any]:
     carrier = _carrier_of(prepared.message)
     if doubt := _doubt(prepared, carrier):
         return _held(merchant_id, ghost_id, step, doubt)
+    if carrier is not None and not prepared.key_print:
+        _begin_anew(prepared.message)
     if prepared.message.channel is not channel and prepared.fresh:
         _await_turn_of(prepared, prepared.message, carrier, who)
     try:
@@ -173,6 +176,13 @@ def _postpone(prepared: outreach.Prepared, message: OutgoingMessage, pause: time
     if reason == senders.PAUSED:  # until a person brings a new key: no outage that ends by itself
         raise Retry(at=clock.now() + pause, reason=reason)
     raise Retry(after=pause, reason=reason)
+
+
+def _begin_anew(message: OutgoingMessage) -> None:
+    """Begun for the outbox, and now there is a sender: its From is another one's. Nobody ever had it. Always raises."""
+    with db.tenant_session(message.merchant_id) as session:
+        handover.take_back(session, message.merchant_id, message.message_id)
+    raise Retry(at=clock.now(), reason=NEW_SENDER)
 
 
 def _take_back(prepared: outreach.Prepared, message: OutgoingMessage) -> None:

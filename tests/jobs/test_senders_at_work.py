@@ -124,6 +124,26 @@ def test_what_a_crash_left_with_the_old_key_is_never_sent_with_the_new_one(sendi
     assert len(sending.accepted()) == 1
 
 
+def test_what_was_begun_for_the_outbox_is_begun_anew_with_the_sender_that_came(sending: Round) -> None:
+    """With the platform's From the merchant's provider would refuse it, and the good key would be paused."""
+    with db.tenant_session(sending.shop.merchant) as session:
+        service.remove(session, sending.shop.merchant, Channel.EMAIL, "usr_1")
+    ghost = sending.shop.ghosts[0]
+
+    def die(name: str) -> None:
+        if name == "message.intended":
+            raise Death
+
+    with environment.changed(RESEND_API_KEY=""), crash_points.reached(die), pytest.raises(Death):
+        sending.send(ghost)
+    sending.set_sender(OWN)
+    with pytest.raises(Retry, match=send_message.NEW_SENDER):
+        sending.send(ghost)
+    assert sending.send(ghost)["sent"]
+    assert [row.sender for row in sending.shop.rows(Message)] == ['"Northwind Analytics" <billing@northwind.example>']
+    assert (len(sending.accepted()), sending.state) == (1, SenderState.READY)
+
+
 def test_what_a_crash_left_waits_with_its_key_while_the_sender_is_paused(sending: Round) -> None:
     ghost = sending.shop.ghosts[0]
     sending.die_after_hand_over(ghost)
