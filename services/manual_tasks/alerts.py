@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from sqlmodel import Session
@@ -24,7 +24,6 @@ from services.tasks import service as tasks
 KIND = "notify_action_required"
 MOST = 200  # tasks of one mail; a hunt may find many at once
 SHOWN = 20
-LONGEST_TRY = timedelta(hours=23)  # the provider remembers a key for 24 hours
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -41,21 +40,23 @@ def address(session: Session, merchant_id: str, now: datetime) -> int:
     """A task for each person to be told of what nobody was told of yet, in the caller's transaction; how many.
 
     The assignee of a task, else the merchant's owners and admins. Marking what was told and making the mails' tasks
-    is one commit, so that nobody is told twice and nothing is forgotten.
+    is one commit, so that nobody is told twice and nothing is forgotten. What nobody could be told of is told of with
+    the next task that waits.
     """
     waiting = repository.lock_unalerted(session, merchant_id, MOST)
-    for task in waiting:
-        task.alerted_at = now
-    if len(waiting) == MOST:
-        manual.tell(session, merchant_id, now)
     people = _by_person(session, merchant_id, waiting)
+    told_of = {task_id for told in people.values() for task_id in told}
+    for task in waiting:
+        task.alerted_at = now if task.id in told_of else None
+    if len(waiting) == MOST and told_of:
+        manual.tell(session, merchant_id, now)
     for user_id, told in people.items():
         tasks.schedule(
             session,
             kind=KIND,
             merchant_id=merchant_id,
             key=f"alert:{told[0]}:{user_id}",
-            payload={"user_id": user_id, "task_ids": told, "give_up_at": (now + LONGEST_TRY).isoformat()},
+            payload={"user_id": user_id, "task_ids": told, "give_up_at": (now + manual.LONGEST_TRY).isoformat()},
             priority=5,
         )
     if waiting and not people:

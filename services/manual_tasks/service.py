@@ -23,7 +23,7 @@ from services.messaging import schedule
 from services.messaging.history import History
 from services.messaging.own_service import own_words
 from services.messaging.reach import address_of
-from services.recovery import neighbours, planning
+from services.recovery import manual, neighbours, planning
 from services.recovery import repository as ghosts
 from services.recovery.composing import compose
 from services.recovery.lifecycle import Trigger, can
@@ -60,7 +60,9 @@ def assignable(session: Session, merchant_id: str) -> dict[str, str]:
 
 
 def assign(session: Session, merchant_id: str, task_id: str, assignee_id: str, *, seen: str, actor_id: str) -> None:
-    """Give a task to a member, or to nobody. `seen` is whom the person saw it with.
+    """Give a task to a member, who is told by mail unless they took it themselves, or to nobody.
+
+    `seen` is whom the person saw it with.
 
     Raises `ManualTaskMovedError` when it changed hands or was closed meanwhile, `BadManualTaskError` for somebody who
     may not work on it.
@@ -71,7 +73,17 @@ def assign(session: Session, merchant_id: str, task_id: str, assignee_id: str, *
     if (task.assignee_id or "") != seen:
         raise ManualTaskMovedError("Somebody else has just assigned this task.")
     task.assignee_id = assignee_id or None
+    if assignee_id and assignee_id != actor_id:
+        _tell(session, task, assignee_id)
     _audit(session, task, "assigned", actor_id, assignee=assignee_id)
+
+
+def _tell(session: Session, task: ManualTask, assignee_id: str) -> None:
+    """By a mail of their own once the team was told; the mail that tells of the task first goes to them alone."""
+    if task.alerted_at is None:
+        manual.tell(session, task.merchant_id, clock.now())
+    else:
+        manual.tell_assignee(session, task.merchant_id, task.id, assignee_id, clock.now())
 
 
 def draft(session: Session, merchant_id: str, task_id: str) -> Draft:

@@ -13,6 +13,7 @@ from services.tasks.schedules import slot_key, slot_of
 
 GATHER = timedelta(minutes=1)  # what a hunt finds page by page is told of in one mail
 COMMITTED = timedelta(seconds=30)  # the longest that a page's transaction may take, for that mail to know of it
+LONGEST_TRY = timedelta(hours=23)  # the provider remembers a mail's key for 24 hours
 
 _WHY_OVER = {
     GhostState.RECOVERED: "Closed by itself: the invoice was paid.",
@@ -52,6 +53,18 @@ def tell(session: Session, merchant_id: str, now: datetime) -> None:
         merchant_id=merchant_id,
         key=slot_key("alert", merchant_id, share),
         run_at=from_timestamp((share + 1) * GATHER.total_seconds()) + COMMITTED,
+        priority=5,
+    )
+
+
+def tell_assignee(session: Session, merchant_id: str, task_id: str, user_id: str, now: datetime) -> None:
+    """Have somebody told by mail of the task that was given to them; once a task and person."""
+    tasks.schedule(
+        session,
+        kind="notify_action_required",
+        merchant_id=merchant_id,
+        key=f"assigned:{task_id}:{user_id}",
+        payload={"user_id": user_id, "task_ids": [task_id], "give_up_at": (now + LONGEST_TRY).isoformat()},
         priority=5,
     )
 

@@ -343,6 +343,34 @@ class TestAlerts:
         run_alerts(shop)
         assert [mail.recipient for mail in post.taken.values()] == ["mia@example.com"]
 
+    def test_who_is_given_it_later_is_told_once(self, shop: Shop, post: Post):
+        olga, mia = join(shop, "olga", Role.OWNER), join(shop, "mia", Role.MEMBER)
+        task = waiting(shop)
+        run_alerts(shop)
+        act(shop, "assign", task, mia, seen="", actor_id=olga)
+        act(shop, "assign", task, olga, seen=mia, actor_id=olga)  # who takes it themselves knows
+        act(shop, "assign", task, mia, seen=olga, actor_id=olga)
+        run_alerts(shop)
+        team, own = post.taken.values()
+        assert (team.recipient, own.recipient) == ("olga@example.com", "mia@example.com")
+        assert "$2,500.00" in own.subject
+
+    def test_who_is_given_it_before_the_team_heard_gets_that_mail_alone(self, shop: Shop, post: Post):
+        olga, mia = join(shop, "olga", Role.OWNER), join(shop, "mia", Role.MEMBER)
+        act(shop, "assign", waiting(shop), mia, seen="", actor_id=olga)
+        run_alerts(shop)
+        assert [mail.recipient for mail in post.taken.values()] == ["mia@example.com"]
+
+    def test_what_nobody_could_be_told_of_is_told_once_somebody_can(self, shop: Shop, post: Post):
+        waiting(shop)
+        run_alerts(shop)
+        assert post.taken == {}
+        join(shop, "olga", Role.OWNER)
+        waiting(shop, "bob@example.com")
+        run_alerts(shop)
+        (mail,) = post.taken.values()
+        assert mail.subject.startswith("2 unpaid")
+
     def test_who_can_be_reached_is_read_once_for_all_tasks(self, shop: Shop, monkeypatch: pytest.MonkeyPatch):
         olga, reads = join(shop, "olga", Role.OWNER), []
         for number in range(3):
