@@ -209,7 +209,8 @@ def _take_facts(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     }
     personal = _PERSONAL if ghost.purged_at else frozenset()
     values = {name: value for name, value in values.items() if value and name not in personal}
-    values["requires_3ds"] = facts.decline.requires_3ds
+    if facts.payment_intent_id or facts.decline.requires_3ds:  # without a payment it is not known, which is no "no"
+        values["requires_3ds"] = facts.decline.requires_3ds
     if facts.default_card_ids:
         failed = facts.card.payment_method_id or ghost.payment_method_id
         values["spare_card_id"] = next((card for card in facts.default_card_ids if card != failed), ghost.spare_card_id)
@@ -247,7 +248,7 @@ def _last_decline(ghost: GhostTarget, facts: InvoiceFacts) -> DeclineFacts:
     told = facts.decline
     if told.decline_code or told.error_code or told.requires_3ds:
         return told
-    return DeclineFacts(ghost.stripe_error_code, ghost.decline_code, ghost.advice_code)
+    return DeclineFacts(ghost.stripe_error_code, ghost.decline_code, ghost.advice_code, bool(ghost.requires_3ds))
 
 
 def _update(work: Work, ghost: GhostTarget, facts: InvoiceFacts, verdict: Classification) -> bool:

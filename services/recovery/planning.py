@@ -184,7 +184,7 @@ def _apart(session: Session, merchant: Merchant, ghosts: Sequence[Planned]) -> t
     for ghost_id, facts in seen.items():
         if facts.charge_at is not None and ghost_id in impending:
             line = merchant.policy.high_value_line(facts.currency)
-            is_high = line is not None and facts.amount_cents >= line
+            is_high = line is not None and facts.amount_cents > line
             charges[ghost_id] = Charge(facts.charge_at, group_of_risk(facts.risk), is_high)
         if facts.subscription_status == "canceled":
             ended[ghost_id] = "The subscription is over: there is nothing left to say."

@@ -29,7 +29,7 @@ from services.tasks import service as tasks
 
 MAX_PAGE_SIZE = 100
 EXPORT_PAGE = 500
-REPLANNED_AT_ONCE = 1_000
+REPLANNED_AT_ONCE = pulse.REPLANNED
 MOST_COUNTED, SHOWN_NEXT = 1_000, 5
 SORTS = ("found", "amount", "next", "active")
 
@@ -121,21 +121,20 @@ def _by_person(
     wanted = sorted(set(ghost_ids[:MAX_PAGE_SIZE]))
     needed = neighbours.of_ghosts(session, merchant_id, wanted)
     work = Work.begin(session, merchant_context(session, merchant_id), clock.now(), needed)
-    done = 0
+    moved = []
     for ghost_id in wanted:
         ghost = repository.get_ghost(session, merchant_id, ghost_id, lock=True)
         if ghost is None:
             continue
         if trigger is Trigger.LOST:
-            done += settle.lose(work, ghost, reason, trigger, still_open=True)
+            done = settle.lose(work, ghost, reason, trigger, still_open=True)
         else:
-            done += work.move(ghost, trigger, reason)
+            done = work.move(ghost, trigger, reason)
+        moved += [ghost_id] * done
     work.finish()
-    if done:
-        audit.record_audit(
-            session, merchant_id, f"ghosts.{trigger.value}", actor_id=actor_id, facts={"ghosts": sorted(set(ghost_ids))}
-        )
-    return done
+    if moved:
+        audit.record_audit(session, merchant_id, f"ghosts.{trigger.value}", actor_id=actor_id, facts={"ghosts": moved})
+    return len(moved)
 
 
 def start_messages(session: Session, merchant_id: str, actor_id: str) -> int:

@@ -135,7 +135,7 @@ def decide(decline: DeclineFacts, *, attempts: int, amount: int, high_value_line
         words = f"{words} Stripe will not charge this card again by itself."
     if group in (DeclineGroup.CUSTOMER_STOPPED, DeclineGroup.NOT_A_FAILURE):
         return Decision(_STRATEGY_OF_GROUP[group], group, words)
-    if high_value_line is not None and amount >= high_value_line:
+    if high_value_line is not None and amount > high_value_line:
         return Decision(
             Strategy.HIGH_VALUE_MANUAL, group, f"{words} It is above your high-value line, so a person decides.", known
         )
@@ -149,7 +149,7 @@ def decide(decline: DeclineFacts, *, attempts: int, amount: int, high_value_line
 
 
 def _vague(decline: DeclineFacts, attempts: int, words: str) -> Decision:
-    if decline.advice_code == "do_not_try_again":
+    if "do_not_try_again" in (decline.advice_code, decline.decline_code):
         return Decision(
             Strategy.CARD_REFRESH,
             DeclineGroup.ISSUER_VAGUE,

@@ -10,6 +10,7 @@ from sqlmodel import col, select
 
 from core import db
 from core.clock import ManualClock
+from models.audit import AuditLog
 from models.ghost import FoundVia, GhostEvent, GhostState, GhostTarget, ManualTask, Strategy
 from models.money import DailyMetrics, PaymentAttempt, Recovery
 from models.work import ScheduledTask
@@ -141,6 +142,15 @@ class TestFinding:
         assert rows(merchant, GhostTarget)[0].state == GhostState.LOST
         assert rows(merchant, ManualTask) == rows(merchant, ScheduledTask) == []
 
+    def test_what_a_person_did_is_audited_of_the_ghosts_that_moved(self, merchant: str, look: Look):
+        look(FAILED)
+        (ghost,) = rows(merchant, GhostTarget)
+        with db.tenant_session(merchant) as session:
+            assert mark_lost(session, merchant, [ghost.id, "gh_another"], "usr_1") == 1
+            assert mark_lost(session, merchant, [ghost.id], "usr_1") == 0
+        (row,) = rows(merchant, AuditLog)
+        assert (row.action, row.facts) == ("ghosts.lost", {"ghosts": [ghost.id]})
+
     def test_what_was_written_off_and_grows_waits_for_nobody(self, merchant: str, look: Look):
         look(FAILED)
         with db.tenant_session(merchant) as session:
@@ -203,6 +213,17 @@ class TestGoingOn:
             "card_data",
             "expired_card",
         )
+
+    def test_a_snapshot_without_a_payment_does_not_deny_3d_secure(self, merchant: str, look: Look):
+        wanted = replace(FAILED, decline=DeclineFacts(requires_3ds=True))
+        look(wanted)
+        silent = replace(wanted, decline=DeclineFacts(), payment_intent_id=None)
+        assert look(silent) == Observed(0, 0, 1)
+        (ghost,) = rows(merchant, GhostTarget)
+        assert (ghost.requires_3ds, ghost.decline_group) == (True, "authentication")
+        look(FAILED)  # and one that tells of the payment does
+        (ghost,) = rows(merchant, GhostTarget)
+        assert (ghost.requires_3ds, ghost.decline_group) == (False, "funds")
 
     def test_another_decline_changes_the_strategy(self, merchant: str, look: Look):
         look(FAILED)

@@ -192,7 +192,7 @@ class TestSending:
         assert mail.subject == "Your next payment to Northwind Analytics"
 
     def test_above_the_high_value_line_a_person_decides(self, shop: Shop):
-        change_policy(shop, high_value_lines={"usd": 4900})
+        change_policy(shop, high_value_lines={"usd": 4899})
         at_risk(shop)
         assert shop.ghosts[0].next_action == ""
         assert shop.ghosts[0].next_action_reason == "A person decides: it is above the high-value line."

@@ -12,12 +12,12 @@ TABLE = {
         issuer_not_available reenter_transaction approve_with_id try_again_later no_action_taken""",
     Strategy.SMART_RETRY: """
         insufficient_funds card_velocity_exceeded withdrawal_count_limit_exceeded pin_try_exceeded
-        generic_decline do_not_honor call_issuer service_not_allowed not_permitted do_not_try_again""",
+        generic_decline do_not_honor call_issuer service_not_allowed not_permitted""",
     Strategy.CARD_REFRESH: """expired_card incorrect_number invalid_number incorrect_cvc invalid_cvc incorrect_zip
         incorrect_address invalid_expiry_month invalid_expiry_year invalid_account new_account_information_available
         incorrect_pin invalid_pin offline_pin_required online_or_offline_pin_required card_not_supported
         currency_not_supported transaction_not_allowed lost_card stolen_card pickup_card restricted_card fraudulent
-        merchant_blacklist security_violation highest_risk_level""",
+        merchant_blacklist security_violation highest_risk_level do_not_try_again""",
     Strategy.HIGH_VALUE_MANUAL: "invalid_amount",
     Strategy.STOPPED: "stop_payment_order revocation_of_authorization revocation_of_all_authorizations",
     Strategy.NONE: "duplicate_transaction testmode_decline",
@@ -71,11 +71,11 @@ class TestTable:
 
 
 class TestPrecedence:
-    def test_a_large_amount_goes_to_a_person(self):
-        assert _decide("insufficient_funds", amount=100_000).strategy is Strategy.HIGH_VALUE_MANUAL
+    def test_an_amount_above_the_line_goes_to_a_person(self):
+        assert _decide("insufficient_funds", amount=100_001).strategy is Strategy.HIGH_VALUE_MANUAL
 
-    def test_just_below_the_line_does_not(self):
-        assert _decide("insufficient_funds", amount=99_999).strategy is Strategy.SMART_RETRY
+    def test_one_on_the_line_does_not(self):
+        assert _decide("insufficient_funds", amount=100_000).strategy is Strategy.SMART_RETRY
 
     def test_without_a_line_nothing_does(self):
         assert _decide("insufficient_funds", amount=10**12, line=None).strategy is Strategy.SMART_RETRY
