@@ -34,6 +34,14 @@ class Recovery(TenantTable, table=True):
     __table_args__ = (
         UniqueConstraint("merchant_id", "ghost_id", "kind", "source_id"),
         Index("ix_recoveries_recent", "merchant_id", text("occurred_at desc"), "id"),
+        # By what a period's payments came back: the index carries all that is added up.
+        Index(
+            "ix_recoveries_merit",
+            "merchant_id",
+            "currency",
+            "occurred_at",
+            postgresql_include=["kind", "mechanism", "amount_cents"],
+        ),
     )
 
 

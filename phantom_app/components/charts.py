@@ -1,5 +1,7 @@
 """Charts of plain elements: bars whose heights the server worked out, readable as a table, no script at all."""
 
+from typing import Any
+
 import reflex as rx
 
 from phantom_app.state.charts import Column
@@ -27,20 +29,28 @@ def funnel() -> rx.Component:
 
 def slices() -> rx.Component:
     """Open leakage by the reason of the decline."""
+    return _shares(Dashboard.slices, "leaking", "categories")
 
+
+def merits() -> rx.Component:
+    """What came back, by what came before it."""
+    return _shares(Dashboard.merits, "recovered", "merits")
+
+
+def _shares(views: Any, tone: str, test_id: str) -> rx.Component:
     def part(view: SliceView) -> rx.Component:
         return rx.el.li(
             rx.el.span(view.label, class_name="slice-label"),
             rx.el.span(view.amount, class_name="number"),
             rx.el.span(
-                rx.el.span(class_name="bar tone-leaking", style={"width": view.width}),
+                rx.el.span(class_name=f"bar tone-{tone}", style={"width": view.width}),
                 class_name="bar-track",
                 aria_hidden="true",
             ),
             rx.el.span(view.count, class_name="number faint tiny"),
         )
 
-    return rx.el.ol(rx.foreach(Dashboard.slices, part), class_name="slices", data_testid="categories")
+    return rx.el.ol(rx.foreach(views, part), class_name="slices", data_testid=test_id)
 
 
 def trend() -> rx.Component:

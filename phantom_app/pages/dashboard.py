@@ -70,8 +70,27 @@ def _presence() -> rx.Component:
     )
 
 
+def _merits() -> rx.Component:
+    """Under the headline: by what it came back, and that this is no proof of what PHANTOM caused."""
+    nothing = empty("Nothing came back yet", "What is paid after it was found appears here.", inset=True)
+    caveat = rx.el.p(
+        "This is what came before each payment, not what caused it: some would have paid anyway. How much came back "
+        "because of PHANTOM needs a holdout, and none is running.",
+        class_name="soft tiny",
+        data_testid="merits-caveat",
+    )
+    shown = rx.fragment(charts.merits(), caveat)
+    return panel(
+        "How it came back",
+        f"Recovered, {Dashboard.period}, {Dashboard.currency.upper()}",
+        rx.cond(Dashboard.loaded, rx.cond(Dashboard.merits, shown, nothing), skeletons(3, "24px")),
+        test_id="merits-panel",
+    )
+
+
 def _charts() -> rx.Component:
     return rx.fragment(
+        _merits(),
         rx.el.div(next_hour_panel(), _presence(), class_name="columns stretch"),
         panel(
             "Found and recovered",

@@ -1,5 +1,6 @@
 """The dashboard's figures as text, for one currency and one period."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import reflex as rx
@@ -14,8 +15,8 @@ from phantom_app.state.charts import Column
 from phantom_app.state.next_hour import NextHour
 from phantom_app.theme import Tone
 from services.analytics import service as analytics
+from services.analytics.schemas import MERIT_WORDS, Figure, Funnel, Merit
 from services.analytics.schemas import Dashboard as Figures
-from services.analytics.schemas import Figure, Funnel
 from services.identity.permissions import Permission
 from services.recovery import presence
 from services.recovery.presence import Active
@@ -82,19 +83,21 @@ class Dashboard(rx.State):
     columns: list[Column] = []
     axis: list[str] = []
     slices: list[SliceView] = []
+    merits: list[SliceView] = []
     trend_summary: str = ""
     presence: PresenceView = PresenceView(False, "", "")
 
     async def _fill(self) -> None:
         currency, days = self.currency or None, self.days
 
-        def read(session: Session, merchant: str) -> tuple[Figures, Active]:
+        def read(session: Session, merchant: str) -> tuple[Figures, Active, tuple[Merit, ...]]:
             shown = analytics.dashboard(session, merchant, currency=currency, days=days)
-            return shown, presence.active(session, merchant, shown.currency, clock.now())
+            came_by = analytics.merits(session, merchant, shown.currency, shown.since, shown.until)
+            return shown, presence.active(session, merchant, shown.currency, clock.now()), came_by
 
         self._show(*await as_tenant(read))
 
-    def _show(self, shown: Figures, active: Active) -> None:
+    def _show(self, shown: Figures, active: Active, came_by: tuple[Merit, ...]) -> None:
         now = clock.now()
         self.currency = shown.currency
         self.currencies, self.several_currencies = list(shown.currencies), len(shown.currencies) > 1
@@ -121,6 +124,7 @@ class Dashboard(rx.State):
             )
             for each in sorted(shown.categories, key=lambda each: -each.amount)
         ]
+        self.merits = merit_views(came_by, shown.currency)
         self.presence = presence_view(active, shown.currency)
         self.loaded = True
 
@@ -191,6 +195,20 @@ def figures_of(shown: Figures) -> list[FigureView]:
             Tone.NEUTRAL.value,
         ),
     ]  # fmt: skip
+
+
+def merit_views(came_by: Sequence[Merit], currency: str) -> list[SliceView]:
+    """By what the recovered amount came back, as shares of it."""
+    whole = sum(each.amount for each in came_by)
+    return [
+        SliceView(
+            MERIT_WORDS[each.mechanism],
+            formats.money(each.amount, currency),
+            f"{formats.count(each.count)} {'payment' if each.count == 1 else 'payments'}",
+            formats.width(each.amount, whole),
+        )
+        for each in came_by
+    ]
 
 
 def presence_view(active: Active, currency: str) -> PresenceView:

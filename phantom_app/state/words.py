@@ -4,6 +4,7 @@ import re
 
 from core.true_time import ClockAheadError
 from phantom_app.theme import Tone
+from services.analytics.schemas import MERIT_WORDS
 from services.integrations.stripe.errors import StripeRateLimitedError, StripeUnavailableError
 from services.tasks.errors import NotStorableError, ResultTooLargeError, UnknownKindError
 
@@ -35,13 +36,7 @@ ACTIONS: dict[str, str] = {
     "exhaust": "Stop asking",
 }
 
-MECHANISMS: dict[str, str] = {
-    "own_attempt": "PHANTOM's own charge",
-    "click": "A click on our link",
-    "message": "After our message",
-    "stripe_retry": "Stripe's retry",
-    "organic": "On its own",
-}
+MECHANISMS: dict[str, str] = {mechanism.value: said for mechanism, said in MERIT_WORDS.items()}
 
 MESSAGE_STATES: dict[str, tuple[str, Tone]] = {
     "planned": ("Planned", Tone.NEUTRAL),

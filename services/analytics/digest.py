@@ -4,6 +4,7 @@ PRODUCT §5.4 has it schedule its own successor. The Sentinel's slots do that: a
 missing link, while a slot is filled by whoever looks, for merchants of all ages, once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -15,17 +16,21 @@ from sqlmodel import Session
 from core import clock
 from core.money import Money, format_money
 from services.analytics import service
-from services.analytics.schemas import Dashboard, Figure
+from services.analytics.schemas import MERIT_WORDS, Dashboard, Figure
 from services.identity import service as identity
 from services.messaging.layout import html_layout, plain_layout
 from services.tasks import service as tasks
 from services.tasks.schedules import DIGEST
 
 DAYS = 7
+NAMED = 2  # amounts in the subject
 SEND_AT = time(8, 0)  # of a Monday, in the merchant's own time
 LONGEST_TRY = timedelta(hours=23)  # the provider remembers a key for 24 hours
 _TEMPLATES = Path(__file__).parent / "templates"
-_NOT_MEASURED = "How much of it came back because of PHANTOM needs a holdout, and none is running."
+_NOT_MEASURED = (
+    "This is what came before each payment, not what caused it. How much of it came back because of PHANTOM needs a "
+    "holdout, and none is running."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,15 @@ class Line:
     name: str
     value: str
     change: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What is told of one currency; `name` is empty where there is one alone."""
+
+    name: str
+    lines: list[Line]
+    merits: list[Line]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,31 +96,67 @@ class Week:
 
 
 def weekly(session: Session, merchant_id: str, until: date, url: str) -> Digest | None:
-    """A merchant's seven days up to `until` in its main currency; None when nothing was billed, open or recovered.
+    """A merchant's seven days up to `until`, each currency for itself, the one with most of it first.
 
-    `url` is where the dashboard stands. Raises `NotFoundError` for an unknown merchant.
+    None when nothing was billed, open or recovered in any. `url` is where the dashboard stands. Raises `NotFoundError`
+    for an unknown merchant.
     """
-    found = service.dashboard(session, merchant_id, days=DAYS, until=until)
-    lines = _lines(found)
-    hero = found.hero
-    if not (hero.open_ghosts or hero.recovered.value or hero.leakage.value or hero.health is not None):
+    main = service.dashboard(session, merchant_id, days=DAYS, until=until)
+    others = [code for code in main.currencies if code != main.currency]
+    told = [
+        found
+        for found in (
+            main,
+            *(service.dashboard(session, merchant_id, days=DAYS, currency=code, until=until) for code in others),
+        )
+        if _is_worth_telling(found)
+    ]
+    if not told:
         return None
-    recovered = format_money(Money(hero.recovered.value, found.currency))
+    back = _came_back(told)
+    subject = f"{back} recovered last week"
     values = {
-        "merchant": found.merchant_name,
-        "subject": f"{recovered} recovered last week",
-        "heading": f"{recovered} came back",
-        "period": f"{_day(found.since)} to {_day(found.until)}, compared with the seven days before, in "
-        f"{found.currency.upper()}",
-        "lines": lines,
+        "merchant": main.merchant_name,
+        "subject": subject,
+        "heading": f"{back} came back",
+        "period": f"{_day(main.since)} to {_day(main.until)}, compared with the seven days before"
+        + (f", in {told[0].currency.upper()}" if len(told) == 1 else ", each currency for itself"),
+        "blocks": [
+            Block(found.currency.upper() if len(told) > 1 else "", _lines(found), _merits(session, merchant_id, found))
+            for found in told
+        ],
         "proof": _NOT_MEASURED,
         "url": url,
     }
     return Digest(
-        subject=values["subject"],  # type: ignore[arg-type]  # a text above
+        subject=subject,
         html=html_layout(_TEMPLATES / "digest.mjml.j2").render(values),
         plain=plain_layout(_TEMPLATES / "digest.txt.j2").render(values),
     )
+
+
+def _is_worth_telling(found: Dashboard) -> bool:
+    hero = found.hero
+    return bool(hero.open_ghosts or hero.recovered.value or hero.leakage.value or hero.health is not None)
+
+
+def _came_back(told: Sequence[Dashboard]) -> str:
+    """What came back, in each currency in which anything did; never added up."""
+    found = [each for each in told if each.hero.recovered.value] or told[:1]
+    amounts = [format_money(Money(each.hero.recovered.value, each.currency)) for each in found]
+    if len(amounts) > NAMED:
+        more = len(amounts) - NAMED
+        amounts[NAMED:] = [f"amounts in {more} more {'currency' if more == 1 else 'currencies'}"]
+    return f"{', '.join(amounts[:-1])} and {amounts[-1]}" if len(amounts) > 1 else amounts[0]
+
+
+def _merits(session: Session, merchant_id: str, found: Dashboard) -> list[Line]:
+    """By what the recovered amount came back."""
+    merits = service.merits(session, merchant_id, found.currency, found.since, found.until)
+    return [
+        Line(MERIT_WORDS[each.mechanism], format_money(Money(each.amount, found.currency)), _payments(each.count))
+        for each in merits
+    ]
 
 
 def address(session: Session, merchant_id: str, week: Week) -> int:
@@ -165,6 +215,10 @@ def _count_change(figure: Figure) -> str:
         return ""
     difference = figure.value - figure.previous
     return f"{'+' if difference > 0 else '−'}{abs(difference):,}" if difference else "as the week before"
+
+
+def _payments(number: int) -> str:
+    return f"{number:,} payment" + ("" if number == 1 else "s")
 
 
 def _ghosts(number: int) -> str:

@@ -13,7 +13,7 @@ from sqlmodel import Session, col, select
 
 from core.rows import insert_rows
 from models.merchant import Merchant, MerchantTotals, OpenLeakage
-from models.money import DailyMetrics
+from models.money import DailyMetrics, Recovery, RecoveryKind
 from models.work import Hunt, HuntState
 from services.analytics.schemas import DaySums, OpenTotals
 
@@ -82,6 +82,24 @@ def list_open_by_group(session: Session, merchant_id: str, currency: str) -> lis
         .order_by(amount.desc(), col(OpenLeakage.decline_group))
     )
     return [(group, total, ghosts) for group, total, ghosts in session.exec(statement)]
+
+
+def list_merits(
+    session: Session, merchant_id: str, currency: str, since: datetime, before: datetime
+) -> list[tuple[str, int, int]]:
+    """(mechanism, amount, count) of what the ledger says came back in a time, as it came."""
+    statement = (
+        select(Recovery.mechanism, _sum(Recovery.amount_cents), func.count())
+        .where(
+            Recovery.merchant_id == merchant_id,
+            Recovery.currency == currency,
+            Recovery.kind == RecoveryKind.RECOVERED,
+            col(Recovery.occurred_at) >= since,
+            col(Recovery.occurred_at) < before,
+        )
+        .group_by(col(Recovery.mechanism))
+    )
+    return [(mechanism, amount, number) for mechanism, amount, number in session.exec(statement)]
 
 
 def last_hunt_at(session: Session, merchant_id: str) -> datetime | None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from models.ghost import Mechanism
+
 
 @dataclass(frozen=True, slots=True)
 class OpenTotals:
@@ -83,6 +85,24 @@ class CategorySlice:
     """Open leakage of one decline group now."""
 
     group: str
+    amount: int
+    count: int
+
+
+MERIT_WORDS = {
+    Mechanism.OWN_ATTEMPT: "PHANTOM's own charge",
+    Mechanism.CLICK: "A click on our link",
+    Mechanism.MESSAGE: "After our message",
+    Mechanism.STRIPE_RETRY: "Stripe's retry",
+    Mechanism.ORGANIC: "On its own",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Merit:
+    """What came back in a period by one mechanism, before anything of it was reversed; money in minor units."""
+
+    mechanism: Mechanism
     amount: int
     count: int
 

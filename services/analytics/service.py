@@ -7,14 +7,15 @@ years, and for one open ghost or a hundred thousand.
 """
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from sqlmodel import Session
 
 from core import clock
 from core.errors import BadRequestError, NotFoundError
+from models.ghost import Mechanism
 from services.analytics import repository
-from services.analytics.schemas import CategorySlice, Dashboard, DayPoint, DaySums, Figure, Funnel, Hero
+from services.analytics.schemas import CategorySlice, Dashboard, DayPoint, DaySums, Figure, Funnel, Hero, Merit
 
 PERIODS = (7, 30, 90)
 HEALTH_DAYS = 30
@@ -78,6 +79,18 @@ def dashboard(
         last_hunt_at=repository.last_hunt_at(session, merchant_id),
         as_of=clock.now(),
     )
+
+
+def merits(session: Session, merchant_id: str, currency: str, since: date, until: date) -> tuple[Merit, ...]:
+    """What came back in these days (UTC, both included) by mechanism, from the ledger; together the figure Recovered.
+
+    In the order of `Mechanism`, those alone that anything came back by. Which one it was says what came before a
+    payment, not what caused it. Reads the rows of the period from an index alone.
+    """
+    first, last = (datetime.combine(day, time(), UTC) for day in (since, until))
+    found = repository.list_merits(session, merchant_id, currency, first, last + timedelta(days=1))
+    by_name = {name: Merit(Mechanism(name), amount, number) for name, amount, number in found}
+    return tuple(by_name[mechanism] for mechanism in Mechanism if mechanism in by_name)
 
 
 def currencies_of(session: Session, merchant_id: str) -> tuple[str, ...]:

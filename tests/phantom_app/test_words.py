@@ -10,9 +10,9 @@ from models.messaging import MessageState
 from models.work import HuntState, TaskState
 from phantom_app.state import charts, formats, words
 from phantom_app.state.access import identifier, words_of
-from phantom_app.state.dashboard import figures_of, steps_of
+from phantom_app.state.dashboard import figures_of, merit_views, steps_of
 from phantom_app.state.sign_in import local
-from services.analytics.schemas import Dashboard, DayPoint, Figure, Funnel, Hero
+from services.analytics.schemas import Dashboard, DayPoint, Figure, Funnel, Hero, Merit
 from services.recovery.strategy import DeclineGroup
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -142,6 +142,13 @@ class TestFigures:
         guarded, recovered, *_ = figures_of(self.shown())
         assert guarded.change == "▲ 50.0% against the 30 days before"
         assert recovered.change == "no earlier period"
+
+    def test_merits_are_shares_of_what_came_back(self) -> None:
+        came_by = (Merit(Mechanism.CLICK, 7500, 3), Merit(Mechanism.STRIPE_RETRY, 2500, 1))
+        assert [(each.label, each.amount, each.count, each.width) for each in merit_views(came_by, "eur")] == [
+            ("A click on our link", "€75.00", "3 payments", "75.00%"),
+            ("Stripe's retry", "€25.00", "1 payment", "25.00%"),
+        ]
 
     def test_health_without_billing_is_no_number(self) -> None:
         assert figures_of(self.shown(health=None))[-1].value == formats.NONE

@@ -1,0 +1,114 @@
+"""By what money came back, from the ledger; and a digest that tells it, of every currency."""
+
+from datetime import timedelta
+
+import pytest
+
+from core import clock as core_clock
+from core import db
+from core.clock import ManualClock
+from models.ghost import Mechanism
+from services.analytics import digest, service
+from services.analytics.schemas import Merit
+from services.integrations.stripe.facts import InvoiceFacts
+from services.recovery import settle
+from services.recovery.attribution import Credit
+from tests.services.analytics.test_dashboard import Books
+from tests.support.factories import make_merchant
+
+URL = "https://phantom.example/dashboard"
+
+
+@pytest.fixture
+def books(database: object, clock: ManualClock) -> Books:
+    return Books(clock)
+
+
+def back(books: Books, number: int, amount: int, by: Mechanism, currency: str = "usd") -> None:
+    """An invoice that fails and is paid now, by this mechanism."""
+    paid(books, books.fail(number, amount, currency), by)
+
+
+def paid(books: Books, failed: InvoiceFacts, by: Mechanism) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(settle, "credit_of", lambda _evidence: Credit(by))
+        books.pay(failed)
+
+
+def merits(books: Books, currency: str = "usd", days: int = 30) -> tuple[Merit, ...]:
+    shown = books.read(currency=currency, days=days)
+    with db.tenant_session(books.merchant) as session:
+        found = service.merits(session, books.merchant, shown.currency, shown.since, shown.until)
+    assert sum(each.amount for each in found) == shown.hero.recovered.value  # it is that figure, taken apart
+    assert sum(each.count for each in found) == shown.hero.recovered_count.value
+    return found
+
+
+def written(books: Books) -> digest.Digest:
+    with db.tenant_session(books.merchant) as session:
+        found = digest.weekly(session, books.merchant, core_clock.now().date(), URL)
+    assert found is not None
+    return found
+
+
+class TestMerits:
+    def test_add_up_by_mechanism_the_strongest_claim_first(self, books: Books) -> None:
+        back(books, 1, 1000, Mechanism.ORGANIC)
+        back(books, 2, 2000, Mechanism.MESSAGE)
+        back(books, 3, 4000, Mechanism.OWN_ATTEMPT)
+        back(books, 4, 8000, Mechanism.MESSAGE)
+        assert merits(books) == (
+            Merit(Mechanism.OWN_ATTEMPT, 4000, 1),
+            Merit(Mechanism.MESSAGE, 10_000, 2),
+            Merit(Mechanism.ORGANIC, 1000, 1),
+        )
+
+    def test_are_of_the_period_and_the_currency_alone(self, books: Books, clock: ManualClock) -> None:
+        back(books, 1, 1000, Mechanism.CLICK)
+        clock.advance(timedelta(days=8))
+        back(books, 2, 500, Mechanism.STRIPE_RETRY, "eur")
+        back(books, 3, 2000, Mechanism.MESSAGE)
+        assert merits(books, days=7) == (Merit(Mechanism.MESSAGE, 2000, 1),)
+        assert merits(books, "eur", days=7) == (Merit(Mechanism.STRIPE_RETRY, 500, 1),)
+        assert [each.mechanism for each in merits(books)] == [Mechanism.CLICK, Mechanism.MESSAGE]
+
+    def test_another_merchants_are_not_seen(self, books: Books) -> None:
+        back(books, 1, 1000, Mechanism.CLICK)
+        other, today = make_merchant(), core_clock.now().date()
+        with db.tenant_session(other) as session:
+            assert service.merits(session, other, "usd", today, today) == ()
+
+
+class TestDigest:
+    def test_says_by_what_it_came_back_and_that_this_proves_no_cause(self, books: Books) -> None:
+        back(books, 1, 1000, Mechanism.STRIPE_RETRY)
+        back(books, 2, 2000, Mechanism.MESSAGE)
+        for text in (written(books).plain, written(books).html):
+            assert "After our message" in text
+            assert "not what caused it" in text
+        assert "After our message: $20.00 (1 payment)" in written(books).plain
+        assert "Stripe's retry: $10.00 (1 payment)" in written(books).plain
+
+    def test_tells_every_currency_for_itself(self, books: Books) -> None:
+        back(books, 1, 1000, Mechanism.CLICK)
+        books.fail(2, 700)
+        back(books, 3, 500, Mechanism.ORGANIC, "eur")
+        mail = written(books)
+        assert mail.subject == "$10.00 and €5.00 recovered last week"
+        assert "each currency for itself" in mail.plain
+        dollars, euros = mail.plain.split("EUR\n")
+        assert ("Recovered: $10.00" in dollars, "Recovered: €5.00" in euros) == (True, True)
+        assert ("On its own: €5.00" in euros, "€" in dollars.split("USD\n")[1]) == (True, False)
+
+    def test_a_week_with_money_in_another_currency_alone_is_told(self, books: Books, clock: ManualClock) -> None:
+        dollars = books.fail(1)
+        paid(books, dollars, Mechanism.ORGANIC)
+        clock.advance(timedelta(days=60))
+        back(books, 2, 500, Mechanism.ORGANIC, "eur")
+        assert written(books).subject == "€5.00 recovered last week"
+        assert "in EUR" in written(books).plain
+
+    def test_many_currencies_keep_the_subject_short(self, books: Books) -> None:
+        for number, currency in enumerate(("usd", "eur", "gbp", "chf"), 1):
+            back(books, number, 1000, Mechanism.ORGANIC, currency)
+        assert written(books).subject.endswith("and amounts in 2 more currencies recovered last week")
