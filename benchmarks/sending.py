@@ -17,39 +17,49 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import psycopg
-from sqlmodel import Session, select
 
 from benchmarks.__main__ import table
 from benchmarks.harness import BenchError, Place, Row, Samples, alone, audit, percentile, place
 from benchmarks.machine import environment
 from benchmarks.processes import running
 from core import clock, config, db
-from jobs import hunt
-from models.ghost import GhostTarget
-from models.messaging import Channel
+from jobs import hunt, pulse
 from services.hunter.schemas import HuntRequest
 from services.messaging.senders import service as senders
 from services.messaging.senders.given import OwnMail
-from services.recovery.upcoming import Due, schedule_messages
 from services.tasks import upkeep
 from services.tasks.schedules import SCHEDULES
+from services.tasks.schemas import ClaimedTask
 from tests.sandbox.process import SandboxProcess
 from tests.support.factories import make_merchant
 
 MESSAGES, RATE, SHARE = 400, 10.0, 0.8
 FEW, EVERY = 16, 2.0  # messages of the others, and seconds between theirs
 WORKERS = 2
-HEAD_START = timedelta(seconds=2)  # between making the tasks and the first one's moment
+HEAD_START = timedelta(seconds=4)  # for planning them
 OWN_KEY = OwnMail.read("re_bench_own_0123456789", "billing@acme.example")
 _PATIENCE_SECONDS = 120.0
+_FOUND = """
+update ghost_targets set found_at = moment, found_on = moment::date, original_invoice_date = moment
+from (select id, row_number() over () as number from ghost_targets where merchant_id = %(merchant)s) as counted
+    join unnest(%(moments)s::timestamptz[]) with ordinality as wanted (moment, number) using (number)
+where ghost_targets.merchant_id = %(merchant)s and ghost_targets.id = counted.id
+"""
+_DUE = """
+select customer_email, run_at from scheduled_tasks task
+join ghost_targets ghost on ghost.merchant_id = task.merchant_id and ghost.id = payload ->> 'ghost_id'
+where task.kind = 'send_message' and task.merchant_id = %s
+"""
 _SETTLED = """
 select count(*) filter (where state = 'sent'), count(*) filter (where state <> 'sent'),
     (select count(*) from scheduled_tasks where kind = 'send_message' and state = 'dead')
 from messages
 """
 
+Owner = psycopg.Connection[tuple[Any, ...]]
 Name = tuple[str, str]  # a merchant, and whom it writes to
 
 
@@ -71,32 +81,36 @@ class Merchant:
         figures = hunt.as_figures(hunt.hunt(self.id, HuntRequest(trigger="command")))
         audit(expected=self.customers, found=figures["found"], what=f"ghosts of {self.name}")
 
-    def unpause(self, owner: "psycopg.Connection[tuple[object, ...]]") -> None:
+    def schedule(self, owner: Owner, moments: Sequence[datetime]) -> dict[Name, datetime]:
+        """Messages are on from now, and each ghost is found at its moment: when each is due, by whom it goes to.
+
+        The merchant's pulse plans them, as it does when somebody says go.
+        """
+        owner.execute(_FOUND, {"merchant": self.id, "moments": list(moments)})
         owner.execute("update merchants set policy = policy || '{\"paused\": false}' where id = %s", (self.id,))
-
-    def schedule(self, moments: Sequence[datetime]) -> dict[Name, datetime]:
-        """The first message of as many ghosts, each due at its moment; when, by whom it goes to."""
-        with db.tenant_session(self.id) as session:
-            ghosts = self._ghosts(session)[: len(moments)]
-            due = [Due(ghost, 1, Channel.EMAIL, at) for (ghost, _), at in zip(ghosts, moments, strict=True)]
-            audit(expected=len(moments), found=schedule_messages(session, self.id, due, clock.now()), what="tasks made")
-        return {(self.id, email): at for (_, email), at in zip(ghosts, moments, strict=True)}
-
-    def _ghosts(self, session: Session) -> list[tuple[str, str]]:
-        found = session.exec(select(GhostTarget.id, GhostTarget.customer_email).where(GhostTarget.messages_sent == 0))
-        return [(ghost, email or "") for ghost, email in found]
+        pulse.run(ClaimedTask(1, "pulse", self.id, {"replan": True}, 1, 5, 0, "", "bench", clock.now()))
+        due = {(self.id, str(email)): at for email, at in owner.execute(_DUE, (self.id,)).fetchall()}
+        audit(expected=sorted(moments), found=sorted(due.values()), what=f"tasks of {self.name}, each at its moment")
+        return due
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What the provider took in one pass: how late each message was, and how long all of them took."""
+    """What the provider took in one pass: how late each message was, and when it came (Unix seconds)."""
 
     late: dict[Name, float]
-    seconds: float
+    when: dict[Name, float]
     refused: int
 
     def of(self, merchant: Merchant) -> list[float]:
         return [seconds for (whose, _), seconds in self.late.items() if whose == merchant.id]
+
+    def rate(self, crowd: Merchant, begins: datetime, behind_the_same_key: Sequence[Merchant]) -> float:
+        """Messages a second that went with the key, until the last of the crowd's."""
+        ends = max(at for (whose, _), at in self.when.items() if whose == crowd.id)
+        sharing = {merchant.id for merchant in behind_the_same_key}
+        went = sum(at <= ends for (whose, _), at in self.when.items() if whose in sharing)
+        return went / (ends - begins.timestamp())
 
 
 def run(messages: int = MESSAGES) -> list[Row]:
@@ -104,21 +118,24 @@ def run(messages: int = MESSAGES) -> list[Row]:
     options = ("--platform-secret-key", "sk_test_bench", "--pull")
     with place() as at, SandboxProcess(options=options) as sandbox, contextlib.ExitStack() as stack:
         _point_at(sandbox)
-        steady = Merchant(sandbox, messages, "Steady")
+        first, steady = Merchant(sandbox, FEW, "First"), Merchant(sandbox, messages, "Steady")
         crowd, same, own = (Merchant(sandbox, size, name) for size, name in
                             ((messages, "Crowd"), (FEW, "Same key"), (FEW, "Own key")))  # fmt: skip
         with db.tenant_session(own.id) as session:
             senders.set_mail(session, own.id, OWN_KEY, "usr_bench")
-        _begin(at, (steady, crowd, same, own))
+        owner = stack.enter_context(psycopg.connect(at.logins.owner.url, autocommit=True))
+        _begin(owner)
         for number in range(WORKERS):
             stack.enter_context(running("jobs.worker", log=at.folder / f"worker-{number}.log"))
         stack.enter_context(running("jobs.sentinel", log=at.folder / "sentinel.log"))
-        below = _sent(at, sandbox, steady.schedule(_at_random(messages, SHARE * RATE)))
+        _sent(at, sandbox, first.schedule(owner, [clock.now() + HEAD_START] * FEW))  # imports, connections, plans
+        below = _sent(at, sandbox, steady.schedule(owner, _at_random(messages, SHARE * RATE)))
         begins = clock.now() + HEAD_START
         few = [begins + timedelta(seconds=EVERY * (number + 0.5)) for number in range(FEW)]
-        due = {**crowd.schedule([begins] * messages), **same.schedule(few), **own.schedule(few)}
+        due = {**same.schedule(owner, few), **own.schedule(owner, few), **crowd.schedule(owner, [begins] * messages)}
         above = _sent(at, sandbox, due)
-    return _rows(messages, below, above, (crowd, same, own))
+    rate = above.rate(crowd, begins, (crowd, same))
+    return _rows(messages, below, above, rate, (same, own))
 
 
 def _point_at(sandbox: SandboxProcess) -> None:
@@ -130,15 +147,12 @@ def _point_at(sandbox: SandboxProcess) -> None:
     sandbox.control("outbox/limits", {"rate": RATE})
 
 
-def _begin(at: Place, merchants: Sequence[Merchant]) -> None:
+def _begin(owner: Owner) -> None:
     """Nothing waits but what the bench makes: the hunts and pulses of this hour are done."""
     with db.system_session() as session:
         upkeep.schedule_present(session, SCHEDULES, clock.now())
-    with psycopg.connect(at.logins.owner.url, autocommit=True) as owner:
-        owner.execute("update scheduled_tasks set state = 'done', finished_at = now() where state = 'pending'")
-        for merchant in merchants:
-            merchant.unpause(owner)
-        owner.execute("vacuum analyze")
+    owner.execute("update scheduled_tasks set state = 'done', finished_at = now() where state = 'pending'")
+    owner.execute("vacuum analyze")
 
 
 def _at_random(count: int, rate: float) -> list[datetime]:
@@ -165,8 +179,7 @@ def _sent(at: Place, sandbox: SandboxProcess, due: dict[Name, datetime]) -> Sent
     late = {name: when[name] - moment.timestamp() for name, moment in due.items()}
     audit(expected=True, found=min(late.values()) >= 0, what="no message before it was due")
     audit(expected=(0, 0), found=_seen(at)[1:], what="messages that are not sent, tasks given up")
-    took = max(when.values()) - min(due.values()).timestamp()
-    return Sent(late, took, sandbox.control("outbox/limits")["refused"] - refused)
+    return Sent(late, when, sandbox.control("outbox/limits")["refused"] - refused)
 
 
 def _seen(at: Place) -> tuple[int, ...]:
@@ -176,11 +189,9 @@ def _seen(at: Place) -> tuple[int, ...]:
     return tuple(int(str(value)) for value in row)
 
 
-def _rows(messages: int, below: Sent, above: Sent, merchants: Sequence[Merchant]) -> list[Row]:
-    crowd, same, own = merchants
+def _rows(messages: int, below: Sent, above: Sent, rate: float, others: tuple[Merchant, Merchant]) -> list[Row]:
+    same, own = others
     late = list(below.late.values())
-    shared = len(above.of(crowd)) + len(above.of(same))
-    rate = shared / above.seconds
     name = f"{messages:,} messages due at once"
 
     def once(measure: str, value: float, unit: str, goal: str) -> Row:

@@ -1,5 +1,6 @@
-"""A handler's turn with a sender: now, or its task comes back."""
+"""A handler's turn with a sender: now, in a moment, or its task comes back."""
 
+import threading
 from datetime import timedelta
 
 from core import clock
@@ -9,19 +10,28 @@ from services.messaging.senders.carriers import Carrier
 from services.tasks.errors import Retry
 
 RATE = "sender_rate"
+A_MOMENT = 0.12  # seconds: what is put off costs about half of that in work, and comes back no sooner
+_TRIES = 3
+
+_nap = threading.Event()  # never set: to wait on
 
 
 def await_turn(carrier: Carrier | None, merchant_id: str, who: str) -> None:
     """Nothing where it may send now. Raises `Retry` while the sender is paused or its provider's rate is used up.
 
-    No worker stands and waits. `who` names the message, the same at each try; without a carrier there is no line.
+    No worker stands and waits for longer than a moment. `who` names the message, the same at each try; without a
+    carrier there is no line.
     """
     if carrier is None:
         return
-    now = clock.now()
-    if carrier.paused:  # until a person brings a new key: no outage that grows longer, and none that ends by itself
-        raise Retry(at=now + senders.LOOK_AGAIN, reason=senders.PAUSED)
-    seconds = pace.turn(carrier.key_print, who, carrier.rate, merchant_id)
-    if seconds > 0:
-        # A moment, not a pause: what is put off is written down a little later, together with others.
-        raise Retry(at=now + timedelta(seconds=seconds), reason=RATE)
+    if carrier.paused:
+        raise Retry(after=senders.LOOK_AGAIN, reason=senders.PAUSED)
+    for left in reversed(range(_TRIES)):
+        now = clock.now()
+        seconds = pace.turn(carrier.key_print, who, carrier.rate, merchant_id)
+        if seconds <= 0:
+            return
+        if seconds > A_MOMENT or not left:
+            # A moment in time, not a pause: what is put off is written down a little later, together with others.
+            raise Retry(at=now + timedelta(seconds=seconds), reason=RATE)
+        _nap.wait(seconds)
