@@ -1,7 +1,10 @@
 """Forget the people behind a merchant's old ghosts, page by page (services/recovery/purge.py)."""
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
+
+from sqlmodel import Session
 
 from core import clock, db, true_time
 from services.recovery import purge
@@ -25,10 +28,14 @@ def run(task: ClaimedTask) -> dict[str, Any]:
 
 
 def _purge(task: ClaimedTask) -> dict[str, Any]:
-    purged = 0
+    return {"purged": _all_pages(task, purge.purge_due), "unseen": _all_pages(task, purge.forget_unseen)}
+
+
+def _all_pages(task: ClaimedTask, forget: Callable[[Session, str, datetime], int]) -> int:
+    forgotten = 0
     while True:
         with db.tenant_session(task.tenant) as session:
-            page = purge.purge_due(session, task.tenant, clock.now())
-        purged += page
+            page = forget(session, task.tenant, clock.now())
+        forgotten += page
         if page < purge.PAGE:
-            return {"purged": purged}
+            return forgotten

@@ -41,8 +41,16 @@ def purge_due(session: Session, merchant_id: str, now: datetime) -> int:
         forget(work, ghost, "Its personal data was removed 90 days after it was found.")
     work.finish()
     finish(work, ghosts)
-    presence.prune(session, merchant_id, now, PAGE)
     return len(ghosts)
+
+
+def forget_unseen(session: Session, merchant_id: str, now: datetime) -> int:
+    """Forget one page of customers whom nobody saw for 90 days; how many. Fewer than `PAGE`: that was all.
+
+    As `purge_due` otherwise.
+    """
+    true_time.require(session, now)
+    return presence.prune(session, merchant_id, now, PAGE)
 
 
 def go_on_tomorrow(session: Session, merchant_id: str) -> bool:

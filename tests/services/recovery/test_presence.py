@@ -216,6 +216,7 @@ class TestForgetting:
         house.clock.advance(timedelta(seconds=1))
         with db.tenant_session(house.merchant) as session:
             assert purge.purge_due(session, house.merchant, house.clock.now()) == 1
+            assert purge.forget_unseen(session, house.merchant, house.clock.now()) == 2
         assert set(house.known) == {"cus_8"}
         ghost = house.ghosts["cus_1"]
         assert (ghost.last_presence_at, ghost.state) == (None, GhostState.EXHAUSTED)

@@ -14,6 +14,7 @@ from models.audit import AuditLog, SystemLog
 from models.ghost import FoundVia, GhostEvent, GhostState, GhostTarget, ManualTask
 from models.messaging import LinkToken, Message
 from models.money import Recovery
+from models.presence import Presence
 from models.privacy import Tombstone
 from models.work import ScheduledTask, TaskState
 from services.integrations.stripe.facts import InvoiceFacts
@@ -23,7 +24,7 @@ from services.manual_tasks.errors import BadManualTaskError
 from services.merchants import service as merchants
 from services.messaging import own_service
 from services.messaging.lint import Source
-from services.recovery import manual, outreach, purge
+from services.recovery import manual, outreach, presence, purge
 from services.recovery.errors import GhostNotFoundError, NobodyToForgetError
 from services.recovery.observe import Observed, observe
 from services.recovery.purge import Erasable
@@ -169,7 +170,21 @@ class TestAfterNinetyDays:
         files.clock.advance(91 * DAY)
         task = ClaimedTask(1, "purge_pii", files.merchant, {}, 1, 5, 0, "c", "me", files.clock.now())
 
-        assert purge_pii.run(task) == {"purged": 5}
+        assert purge_pii.run(task) == {"purged": 5, "unseen": 0}
+
+    def test_so_it_does_with_customers_whom_nobody_saw_again(
+        self, files: Files, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(purge, "PAGE", 2)
+        now = files.clock.now()
+        with db.tenant_session(files.merchant) as session:
+            presence.record(session, files.merchant, {f"cus_{number}": now for number in range(5)}, now)
+            presence.record(session, files.merchant, {"cus_late": now + 2 * DAY}, now + 2 * DAY)
+        files.clock.advance(91 * DAY)
+        task = ClaimedTask(1, "purge_pii", files.merchant, {}, 1, 5, 0, "c", "me", files.clock.now())
+
+        assert purge_pii.run(task) == {"purged": 0, "unseen": 5}
+        assert [row.customer_id for row in files.rows(Presence)] == ["cus_late"]
 
     def test_a_clock_that_is_ahead_of_the_databases_erases_nobody(
         self, files: Files, monkeypatch: pytest.MonkeyPatch
