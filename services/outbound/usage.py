@@ -67,7 +67,8 @@ class Told:
 def bill(session: Session, merchant_id: str, customer_id: str | None, *, since: date | None = None) -> None:
     """Bill a merchant by `customer_id` of the platform's account from `since` (UTC, default today) on; None: no more.
 
-    What was recovered before that day is never billed. Raises `NotFoundError`, `BadRequestError` for no customer's id.
+    What was recovered before that day is never billed. Raises `NotFoundError`, `BadRequestError` for no customer's id
+    and for a day that is too long ago to be counted: it would be left out, and nobody told.
     """
     merchant = repository.get_merchant(session, merchant_id)
     if merchant is None:
@@ -76,8 +77,16 @@ def bill(session: Session, merchant_id: str, customer_id: str | None, *, since: 
         raise BadRequestError("A customer's id at Stripe begins with cus_")
     now = clock.now()
     starts = (since or now.date()) if customer_id else None
+    if starts is not None and not _is_counted(starts, merchant.usage_since, now.date()):
+        earliest = (now.date() - REPORTED_BACK).isoformat()
+        raise BadRequestError(f"Days that long ago cannot be reported any more. The first one that can is {earliest}.")
     repository.set_billing(session, merchant, customer_id, starts, now)
     audit.record_audit(session, merchant_id, "usage.billing_changed", target=customer_id or "")
+
+
+def _is_counted(day: date, billed_since: date | None, today: date) -> bool:
+    """Whether a day is still in reach of the meter, or was counted when it was: the merchant is billed since then."""
+    return day >= today - REPORTED_BACK or (billed_since is not None and day >= billed_since)
 
 
 def begin(session: Session, merchant_id: str, now: datetime) -> list[Report]:

@@ -341,6 +341,23 @@ class TestWhoIsBilled:
         with db.tenant_session("mer_none") as session, pytest.raises(NotFoundError):
             usage.bill(session, "mer_none", "cus_1")
 
+    def test_days_that_can_no_longer_be_reported_are_refused_and_the_first_that_can_is_named(self, operator: Operator):
+        """They would be left out, and the operator would think that they are billed."""
+        today, other = operator.clock.now().date(), make_merchant()
+        earliest = today - usage.REPORTED_BACK
+        with db.tenant_session(other) as session:
+            with pytest.raises(BadRequestError, match=earliest.isoformat()):
+                usage.bill(session, other, "cus_1", since=earliest - DAY)
+            usage.bill(session, other, "cus_1", since=earliest)
+
+    def test_who_is_billed_since_then_stays_so_with_another_customer(self, operator: Operator):
+        since = operator.clock.now().date()
+        operator.clock.advance(100 * DAY)
+        with db.tenant_session(operator.merchant) as session:
+            usage.bill(session, operator.merchant, "cus_another", since=since)
+            with pytest.raises(BadRequestError):
+                usage.bill(session, operator.merchant, "cus_another", since=since - DAY)
+
     def test_after_a_disconnect_the_last_day_is_billed_too(self, operator: Operator):
         with db.tenant_session(operator.merchant) as session:
             merchants.mark_disconnected(session, operator.merchant, at=operator.clock.now(), reason="test")
