@@ -17,7 +17,7 @@ from services.integrations.carriers import (
 )
 from services.messaging import team_mail
 from services.messaging.addresses import masked
-from services.messaging.senders import pace
+from services.messaging.senders import pace, refusals
 from services.messaging.senders import service as senders
 from services.messaging.senders.carriers import Carrier
 from services.messaging.team_mail import TeamMail
@@ -44,6 +44,7 @@ def carry(merchant_id: str, mail: TeamMail) -> dict[str, Any]:
     except MessageKeyUsedError:
         pass  # an earlier try did reach the provider, and what there is to tell has changed since
     except KeyRefusedError as error:
+        refusals.note(carrier.key_print, error.detail)
         raise _later(carrier, senders.LOOK_AGAIN, error.code) from error
     except MessageRefusedError as error:
         return {"sent": False, "reason": error.code}

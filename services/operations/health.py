@@ -22,6 +22,8 @@ from services.handshake import outcomes
 from services.integrations.stripe.access import Capability
 from services.merchants.errors import MerchantNotFoundError
 from services.merchants.policies import parse_policy
+from services.messaging.senders import refusals
+from services.messaging.senders import service as senders
 from services.operations import health_repository as repository
 from services.operations.health_facts import (
     AccountFacts,
@@ -101,6 +103,7 @@ def with_intake(facts: HealthFacts, platform: Session) -> HealthFacts:
 
 
 def _account(merchant: Merchant) -> AccountFacts:
+    policy = parse_policy(merchant.policy)
     return AccountFacts(
         connected_at=merchant.connected_at,
         connected=merchant.stripe_user_id is not None and merchant.state == MerchantState.ACTIVE,
@@ -108,12 +111,13 @@ def _account(merchant: Merchant) -> AccountFacts:
         scope=merchant.oauth_scope,
         mode=CredentialMode(merchant.credential_mode),
         stripe_mails=StripeMails(merchant.stripe_mails),
-        messages_on=not parse_policy(merchant.policy).paused,
+        messages_on=not policy.paused,
+        texts_on=policy.sms,
     )
 
 
 def _senders(rows: Mapping[Channel, MerchantSender]) -> dict[Channel, SenderFacts]:
-    """The merchant's own; for mail the platform's, where it has none."""
+    """The merchant's own; the platform's where it has none."""
     found = {
         channel: SenderFacts(
             own=True,
@@ -123,9 +127,17 @@ def _senders(rows: Mapping[Channel, MerchantSender]) -> dict[Channel, SenderFact
         )
         for channel, row in rows.items()
     }
-    if Channel.EMAIL not in found and settings().resend_api_key is not None:
-        found[Channel.EMAIL] = SenderFacts(own=False, hears_back=bool(settings().resend_webhook_secrets()))
-    return found
+    return found | {channel: seen for channel in Channel if channel not in found and (seen := _platforms(channel))}
+
+
+def _platforms(channel: Channel) -> SenderFacts | None:
+    """The platform's sender; Twilio signs what it tells with the key itself."""
+    carrier = senders.platform_sender(channel)
+    if carrier is None:
+        return None
+    refused = refusals.reason_of(carrier.key_print)
+    hears = channel is Channel.SMS or bool(settings().resend_webhook_secrets())
+    return SenderFacts(own=False, paused=bool(refused), paused_reason=refused, hears_back=hears)
 
 
 def _refused(row: IntakeOutcome | None) -> RefusedDeliveries | None:

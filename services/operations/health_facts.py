@@ -21,6 +21,7 @@ class AccountFacts:
     mode: CredentialMode = CredentialMode.OAUTH
     stripe_mails: StripeMails = StripeMails.NO
     messages_on: bool = True
+    texts_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,16 @@ def of_senders(facts: HealthFacts) -> Iterator[Finding]:
             "Give PHANTOM your own Resend key and the address to send from.",
             Place.SETTINGS,
         )
+    if facts.account.texts_on and Channel.SMS not in facts.senders:
+        yield Finding(
+            "no_text_sender",
+            Severity.ATTENTION if facts.account.messages_on else Severity.NOTE,
+            "There is no sender for text messages",
+            "Your rules allow text messages. They stay in the outbox: no customer gets one, and each uses up its step "
+            "of the sequence.",
+            "Give PHANTOM your own Twilio account and number, or switch text messages off in the rules.",
+            Place.SETTINGS,
+        )
     for channel, sender in facts.senders.items():
         if sender.paused:
             yield _paused(channel, sender)
@@ -46,6 +56,16 @@ def of_senders(facts: HealthFacts) -> Iterator[Finding]:
 def _paused(channel: Channel, sender: SenderFacts) -> Finding:
     name = _NAMES[channel]
     details = (sender.paused_reason,) if sender.paused_reason else ()
+    if not sender.own:
+        return Finding(
+            f"platform_refused_{channel.value}",
+            Severity.PROBLEM,
+            f"PHANTOM's own key for {name} is refused",
+            "You have none of your own, so your messages wait until it works again. Nothing is lost.",
+            "Whoever runs this PHANTOM has to look after its key; with your own sender you depend on nobody.",
+            Place.SETTINGS,
+            details,
+        )
     if "not verified" in sender.paused_reason.lower() and channel is Channel.EMAIL:
         return Finding(
             "domain_unverified",

@@ -15,7 +15,7 @@ from services.audit import service as audit
 from services.integrations.resend import ResendSender
 from services.integrations.twilio import TwilioSender
 from services.messaging.render import one_line
-from services.messaging.senders import repository
+from services.messaging.senders import refusals, repository
 from services.messaging.senders.carriers import RESEND_PATH, TWILIO_PATH, Carrier, MailCarrier, TextCarrier
 from services.messaging.senders.errors import SenderNotFoundError
 from services.messaging.senders.given import OwnMail, OwnText
@@ -128,9 +128,12 @@ def remove(session: Session, merchant_id: str, channel: Channel, actor_id: str) 
 def pause(session: Session, merchant_id: str, channel: Channel, carrier: Carrier, reason: str) -> bool:
     """The provider refused the key: messages wait until there is a new one. False when that is known already.
 
-    The platform's own sender has no row, because no merchant can mend it; the log tells them all the same.
+    The platform's own sender has no row, because no merchant can mend it; the log and the health card tell them all
+    the same.
     """
     said = one_line(reason, 200)
+    if not carrier.own:
+        refusals.note(carrier.key_print, said or PAUSED)
     if carrier.own and not repository.pause_sender(session, merchant_id, channel, carrier.key_print, said, clock.now()):
         return False
     whose = "Your sender" if carrier.own else "The sender"

@@ -29,7 +29,7 @@ from services.manual_tasks.errors import (
 )
 from services.messaging import consents, links, team_mail
 from services.messaging import service as messaging
-from services.messaging.senders import pace
+from services.messaging.senders import pace, refusals
 from services.messaging.senders import service as senders
 from services.messaging.senders.schemas import OutgoingMessage
 from services.recovery import service as recovery
@@ -498,5 +498,6 @@ class TestAlerts:
         post.locked = True
         with pytest.raises(Retry):
             notify_action_required.run(claimed(shop, task))
+        assert refusals.reason_of(post.key_print) == "API key is invalid."  # for the health card
         post.locked = False
         assert notify_action_required.run(claimed(shop, task)) == {"sent": True}

@@ -17,8 +17,9 @@ from services.audit import unreadable
 from services.audit.unreadable import Unreadable
 from services.handshake.outcomes import BAD_SIGNATURE, CONNECT
 from services.integrations.stripe.access import Capability
+from services.messaging.senders import service as senders
 from services.operations import health
-from services.operations.health_facts import HealthFacts, MailOutcomes
+from services.operations.health_facts import HealthFacts, MailOutcomes, SenderFacts
 from tests.services.operations.test_signs import hunted
 from tests.support import environment
 from tests.support.database import WorkerDatabase
@@ -139,6 +140,29 @@ class TestSenders:
         assert (mail.own, mail.paused, mail.hears_back) == (False, False, False)
         with environment.changed(RESEND_API_KEY=""):
             assert facts_of(merchant).senders == {}
+
+    def test_the_platforms_texts_too_and_whether_the_rules_allow_any(self, clock: ManualClock) -> None:
+        merchant = make_merchant(policy={"sms": True})
+        with environment.changed(RESEND_API_KEY="", TWILIO_ACCOUNT_SID="", TWILIO_AUTH_TOKEN=""):
+            facts = facts_of(merchant)
+        assert (facts.account.texts_on, dict(facts.senders)) == (True, {})
+        given = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TWILIO_AUTH_TOKEN": "t" * 32, "TWILIO_FROM": "+15005550006"}
+        with environment.changed(RESEND_API_KEY="", **given):
+            assert dict(facts_of(merchant).senders) == {Channel.SMS: SenderFacts(own=False)}
+        assert not facts_of(make_merchant()).account.texts_on
+
+    def test_the_platforms_key_that_was_refused_lately(self, clock: ManualClock, redis_url: str) -> None:
+        """All merchants without a key of their own are told, whoever's message it was."""
+        merchant, other = make_merchant(), make_merchant()
+        with environment.changed(RESEND_API_KEY="re_test_platform"):
+            carrier = senders.platform_sender(Channel.EMAIL)
+            assert carrier is not None
+            with db.tenant_session(other) as session:
+                senders.pause(session, other, Channel.EMAIL, carrier, "API key is invalid")
+            mail = facts_of(merchant).senders[Channel.EMAIL]
+        assert (mail.own, mail.paused, mail.paused_reason) == (False, True, "API key is invalid")
+        with environment.changed(RESEND_API_KEY="re_test_another"):  # a new one begins anew
+            assert not facts_of(merchant).senders[Channel.EMAIL].paused
 
     def test_the_merchants_own_first(self, clock: ManualClock) -> None:
         merchant = make_merchant()

@@ -284,8 +284,29 @@ class TestSenders:
         finding = only(replace(WELL, senders={Channel.EMAIL: SenderFacts(own=own, hears_back=False)}))
         assert (finding.code, finding.place) == ("unheard", place)
 
-    def test_text_messages_need_none(self) -> None:
-        assert codes(replace(WELL, senders={Channel.EMAIL: SenderFacts()})) == []
+    @pytest.mark.parametrize("channel", [Channel.EMAIL, Channel.SMS])
+    def test_the_platforms_refused_key_is_nothing_the_merchant_can_mend(self, channel: Channel) -> None:
+        refused = SenderFacts(own=False, paused=True, paused_reason="The x.com domain is not verified.")
+        finding = only(replace(WELL, senders={Channel.EMAIL: SenderFacts(), channel: refused}))
+        assert (finding.code, finding.severity) == (f"platform_refused_{channel}", Severity.PROBLEM)
+        assert "runs this PHANTOM" in finding.remedy
+        assert finding.details == (refused.paused_reason,)
+
+    @pytest.mark.parametrize(
+        ("account", "said"),
+        [
+            ({"texts_on": True}, [("no_text_sender", Severity.ATTENTION)]),
+            ({"texts_on": True, "messages_on": False}, [("no_text_sender", Severity.NOTE)]),
+            ({"texts_on": False}, []),
+        ],
+    )
+    def test_text_messages_need_one_where_the_rules_allow_them(
+        self, account: dict[str, bool], said: list[tuple[str, Severity]]
+    ) -> None:
+        facts = replace(with_account(**account), senders={Channel.EMAIL: SenderFacts()})
+        assert [(each.code, each.severity) for each in findings(facts)] == said
+        both = {Channel.EMAIL: SenderFacts(), Channel.SMS: SenderFacts(own=False)}
+        assert codes(replace(facts, senders=both)) == []
 
 
 class TestMailOutcomes:
