@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import math
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from random import Random
@@ -22,6 +22,7 @@ from services.handshake.signature import verify
 from services.hunter.pace import Pace
 from services.tasks.schedules import HUNT, PULSE, Schedule
 from services.tasks.schemas import ClaimedTask
+from tests.simulation.callbacks import Callbacks, finish
 from tests.simulation.ledger import Ledger
 from tests.simulation.process import Machine
 from tests.simulation.wire import Webhook, Wire
@@ -46,15 +47,6 @@ class _Inline:
 
     async def execute(self, statement: Any, parameters: Any) -> Any:
         return self._connection.execute(statement, parameters)
-
-
-def _finish(work: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a coroutine that never waits."""
-    try:
-        work.send(None)
-    except StopIteration as end:
-        return end.value
-    raise RuntimeError("the statement waited for an event loop")
 
 
 class _Here:
@@ -104,6 +96,7 @@ class Engine:
     on_acknowledged: Callable[[Iterable[str]], None]
     last_event: Callable[[], str]
     """Of Stripe's: another one means that something has happened there."""
+    callbacks: Callbacks
     sentinel: Sentinel = field(default_factory=new_sentinel)
     sentinel_away: tuple[float, float] = (0.0, 0.0)
     hunts_every: int = DAY // 2
@@ -131,6 +124,10 @@ class Engine:
         self.ledger.trace.say(f"acknowledged {', '.join(one.event_type for one in arrived)}")
         return True
 
+    def told_at(self) -> float:
+        """When the next webhook comes in, Stripe's or a provider's."""
+        return min(self.wire.next_at(), self.callbacks.next_at())
+
     def _accept(self, arrived: list[Webhook]) -> None:
         """What intake does with deliveries that come together (services/handshake/intake.py)."""
         secrets, rows = settings().webhook_secrets(connect=True), []
@@ -143,7 +140,7 @@ class Engine:
             rows.append((known.id, known.type, known.account, known.livemode, payload, outcome))
         unique = list({row[0]: row for row in rows}.values())
         self.machine.point("commit", "before intake's commit")
-        _finish(repository.store(_Inline(self.intake), unique, clock.now(), service.EVENT_PRIORITY))  # type: ignore[arg-type]
+        finish(repository.store(_Inline(self.intake), unique, clock.now(), service.EVENT_PRIORITY))  # type: ignore[arg-type]
         self.machine.statements += 1
         crash_points.crash_point("intake.committed")
         self.machine.announce()
@@ -154,7 +151,7 @@ class Engine:
         """Deliver and work until nobody has anything to do at this moment."""
         for _ in range(ROUNDS):
             self.wire.collect()
-            delivered = self.deliver()
+            delivered = self.deliver() | self.callbacks.deliver()
             if self.machine.awake:
                 self.work()
             elif not delivered:
@@ -217,6 +214,8 @@ class Engine:
                 result = run(task)
                 if kind == "hunt":
                     self._hunted = event
+                if kind == "handle_event":
+                    self.ledger.handled(str(task.payload["event_id"]))
                 self.ledger.trace.say(f"done {result}" if kind != "hunt" else "done")
                 return result
 

@@ -21,6 +21,29 @@ class Mail:
     ghost_id: str
     step: int
     invoice: str
+    template: str
+    channel: str = "email"
+    arrives: bool = True  # its provider did not give it up at once
+
+    @property
+    def is_ahead(self) -> bool:
+        """About a charge that has not failed."""
+        return self.step == 0
+
+    @property
+    def about(self) -> str:
+        """What must be read before it goes: its invoice, or the subscription of a charge to come."""
+        return self.invoice.split(":")[1] if self.is_ahead else self.invoice
+
+
+@dataclass(frozen=True)
+class Click:
+    """Somebody pressed the button behind a link. Not `sure`: the process died meanwhile, before or after its commit."""
+
+    at: datetime
+    ghost_id: str
+    message_id: str
+    sure: bool
 
 
 @dataclass(frozen=True)
@@ -34,6 +57,8 @@ class Charge:
     approved: bool
     amount: int
     code: str = ""  # why the bank refused
+    next_at: float = 0.0  # when Stripe was to charge next by itself, as it stood then; 0: never
+    foreseen: bool = False  # PHANTOM knew then that Stripe would charge just now
 
 
 @dataclass
@@ -61,10 +86,22 @@ class Ledger:
 
     trace: Trace = field(default_factory=Trace)
     mails: list[Mail] = field(default_factory=list)
+    clicks: list[Click] = field(default_factory=list)
+    links: dict[str, Mail] = field(default_factory=dict)  # a message by its link's token
     charges: list[Charge] = field(default_factory=list)
+    disconnected_at: int | None = None  # since which step Stripe lets PHANTOM do nothing
+    released: list[str] = field(default_factory=list)  # ghosts about which a person let one message go, once for each
     renewed: set[str] = field(default_factory=set)  # cards that got new data, each worth one more charge at once
     unsubscribed: dict[str, int] = field(default_factory=dict)  # address: at which step
     stopped_at: int | None = None  # since which step the merchant wants no messages
+    withdrawn: dict[str, int] = field(default_factory=dict)  # an address whose consent was taken back: at which step
+    stops: dict[str, int] = field(default_factory=dict)  # a number that answered STOP, and no START since
+    shut: dict[str, tuple[str, str]] = field(
+        default_factory=dict
+    )  # a provider's event that shuts an address, and which
+    dead: dict[str, dict[str, int]] = field(
+        default_factory=dict
+    )  # addresses, by what is known of them, since which step
     acknowledged: dict[str, datetime] = field(default_factory=dict)  # events, and when first
     faults: Counter[str] = field(default_factory=Counter)
     crashes: Counter[str] = field(default_factory=Counter)
@@ -82,6 +119,12 @@ class Ledger:
         """PHANTOM confirmed to this person that nothing more will come."""
         self.unsubscribed.setdefault(address, self.trace.steps)
         self.trace.say(f"{address} is unsubscribed")
+
+    def handled(self, event: str) -> None:
+        """PHANTOM is done with an event: of what a provider told it knows now."""
+        if event in self.shut:
+            address, kind = self.shut[event]
+            self.dead.setdefault(address, {}).setdefault(kind, self.trace.steps)
 
     def messages_on(self, on: bool) -> None:
         """The merchant switched all messages on or off, and PHANTOM said that it is so."""

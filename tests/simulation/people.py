@@ -1,21 +1,19 @@
-"""What people do: customers with their mail and their cards, mail scanners, and the merchant's own staff."""
+"""What customers do with their mail and their cards, and what mail scanners do."""
 
 import functools
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from sqlmodel import col, select
-
-from core import db
-from models.ghost import OPEN_STATES, GhostTarget
+from core import clock
 from phantom_app.api import links
 from sandbox.outbox.store import Message
 from sandbox.stripe import lookups
 from sandbox.stripe.errors import StripeError
 from sandbox.stripe.store import Json
-from services.recovery import service as recovery
+from tests.simulation.ledger import Click
 from tests.simulation.scenario import DAY, HOUR, Customer
 
 if TYPE_CHECKING:
@@ -25,13 +23,16 @@ _LINK = re.compile(r"https?://\S+/r/([\w-]+)")
 ANSWERS = (
     ("ignore", 34), ("follow", 34), ("look", 5), ("alone", 6), ("unsubscribe", 7), ("leave", 5), ("card", 9),
 )  # fmt: skip
+COUNTED = (303, 503)  # what a click is answered with: on to Stripe, or that there is no page now
+REPLIES = (("ignore", 45), ("follow", 25), ("card", 8), ("stop", 22))
 BY_THEMSELVES = (("nothing", 60), ("alone", 14), ("card", 12), ("leave", 8), ("delete", 2), ("renew_card", 4))
+BEFORE_IT_ENDS = (("nothing", 45), ("card", 20), ("renew_card", 25), ("leave", 10))
 REGRETS = (("", 72), ("refund", 12), ("partial", 5), ("dispute", 8), ("refund_twice", 3))
 
 
 @dataclass
 class People:
-    """Everybody outside PHANTOM. Each act is one step of the play."""
+    """The merchant's customers. Each act is one step of the play."""
 
     play: "Play"
 
@@ -45,12 +46,17 @@ class People:
             if what != "nothing" and customer.code:
                 at = customer.renews_at + chance.uniform(0, 12 * DAY)
                 self.play.plan(at, f"{customer.name}: {what}", functools.partial(self.act, what, customer))
+            what = _one_of(chance, BEFORE_IT_ENDS) if customer.expires else "nothing"
+            if what != "nothing":
+                at = chance.uniform(self.play.scenario.begins, customer.renews_at)
+                self.play.plan(at, f"{customer.name}: {what}", functools.partial(self.act, what, customer))
 
     def plan_answer(self, message: Message) -> None:
         """A mail came: a scanner may look at its links at once, and its reader does something or nothing."""
-        chance, customer = self.play.streams("mail"), self.play.by_email[message.to[0]]
+        chance, customer = self.play.streams("mail"), self.play.by_address[message.to[0]]
         found = _LINK.search(message.body.get("text") or "")
         token = found[1] if found else ""
+        self.play.ledger.links[token] = self.play.ledger.mails[-1]
         stop = (message.body.get("headers") or {}).get("List-Unsubscribe", "").strip("<>").rpartition("/")[2]
         now = self.play.now()
         if chance.random() < 0.3:
@@ -59,6 +65,21 @@ class People:
         if what != "ignore":
             at = now + min(chance.lognormvariate(9, 1.6), 9 * DAY)
             self.play.plan(at, f"{customer.name}: {what}", lambda: self.act(what, customer, token, stop))
+
+    def plan_reply(self, message: Message) -> None:
+        """A text came: its reader does something, answers STOP, and perhaps START some time later."""
+        play, chance, customer = self.play, self.play.streams("texts"), self.play.by_address[message.to[0]]
+        found = _LINK.search(message.body["text"])
+        token = found[1] if found else ""
+        play.ledger.links[token] = play.ledger.mails[-1]
+        what, at = _one_of(chance, REPLIES), play.now() + min(chance.lognormvariate(8, 1.6), 5 * DAY)
+        if what == "stop":
+            play.plan(at, f"{customer.name}: STOP", lambda: play.providers.reply(customer, "STOP"))
+            if chance.random() < 0.4:
+                later = at + chance.uniform(HOUR, 4 * DAY)
+                play.plan(later, f"{customer.name}: START", lambda: play.providers.reply(customer, "Start."))
+        elif what != "ignore":
+            play.plan(at, f"{customer.name}: {what}", lambda: self.act(what, customer, token))
 
     def plan_regret(self, invoice: str) -> None:
         """What was paid may be taken back."""
@@ -94,13 +115,21 @@ class People:
 
     def follow(self, customer: Customer, token: str, *, pays: bool) -> None:
         places: list[str] = []
+        pressed: list[datetime] = []
 
         def visit() -> None:
             page = links.show(token)
             if page.status_code == 200 and b"<form" in bytes(page.body) and pays:
-                places.append(links.follow(token).headers.get("location", ""))
+                pressed.append(clock.now())
+                answer = links.follow(token)
+                places.append(answer.headers.get("location", ""))
+                if answer.status_code not in COUNTED:
+                    pressed.clear()
 
-        if not self.play.machine.run("web", visit):
+        came = self.play.machine.run("web", visit)
+        if pressed:
+            self._note_click(token, pressed[0], sure=came)
+        if not came:
             return  # the page did not come; this person gives up
         parts = urlsplit(places[0]).path.split("/") if places else [""]
         if len(parts) < 4 or self.play.streams("mail").random() < 0.1:
@@ -112,6 +141,10 @@ class People:
                 self.pay(customer, invoice)
         elif parts[1] == "p" and not self._deleted(customer):
             self.add_card(customer)
+
+    def _note_click(self, token: str, at: datetime, *, sure: bool) -> None:
+        mail = self.play.ledger.links[token]
+        self.play.ledger.clicks.append(Click(at, mail.ghost_id, mail.message_id, sure))
 
     def pay(self, customer: Customer, invoice: Json) -> None:
         """On Stripe's hosted page, with the usual card and its confirmation, else with another."""
@@ -183,70 +216,6 @@ class People:
         dispute, won = play.actions.open_dispute(play.account, charge)["id"], chance.random() < 0.4
         at = play.now() + chance.uniform(HOUR, 6 * DAY)
         play.plan(at, f"dispute {dispute} ends", lambda: play.actions.close_dispute(play.account, dispute, won=won))
-
-    # -- the merchant ---------------------------------------------------------------------------------------------
-
-    def plan_staff(self, begins: float, ends: float) -> None:
-        """The merchant's people: a few acts a seed."""
-        chance = self.play.streams("staff")
-        for _ in range(chance.choice((0, 1, 2, 4))):
-            what = chance.choice(("pause", "pause", "lose", "void", "write_off", "stop", "unpayable"))
-            self.play.plan(chance.uniform(begins, ends), f"staff: {what}", functools.partial(self.staff, what))
-
-    def staff(self, what: str) -> None:
-        play, chance = self.play, self.play.streams("staff")
-        if what in ("pause", "lose"):
-            ghosts = self.ghost_ids()
-            if ghosts:
-                chosen = [chance.choice(ghosts)]
-                if what == "lose":
-                    self.in_product(recovery.mark_lost, chosen)
-                elif self.in_product(recovery.pause, chosen):
-                    later = play.now() + chance.uniform(HOUR, 10 * DAY)
-                    play.plan(later, "staff: resume", lambda: self.in_product(recovery.resume, chosen))
-        elif what in ("void", "write_off"):
-            opened = [invoice for one in play.scenario.customers for invoice in play.open_invoices(one)]
-            if opened:
-                act = play.actions.void_invoice if what == "void" else play.actions.mark_uncollectible
-                act(play.account, chance.choice(opened)["id"])
-        elif what == "stop":
-            self._messages(on=False)
-            play.plan(play.now() + chance.uniform(HOUR, 4 * DAY), "staff: start", lambda: self._messages(on=True))
-
-    def _messages(self, *, on: bool) -> None:
-        act = recovery.start_messages if on else recovery.stop_messages
-
-        def change() -> None:
-            with db.tenant_session(self.play.merchant) as session:
-                act(session, self.play.merchant, "staff")
-
-        if self.play.machine.run("web", change):
-            self.play.ledger.messages_on(on)
-            self.play.machine.announce()
-
-    def tidy_up(self) -> None:
-        """At the end the merchant decides what waits for a person: goes on with what is paused, drops the rest."""
-        self._messages(on=True)
-        self.in_product(recovery.resume, self.ghost_ids(state="paused"))
-        with db.tenant_session(self.play.merchant) as session:
-            waits = col(GhostTarget.next_action_at).is_(None)
-            asked = select(GhostTarget.id).where(col(GhostTarget.state).in_(sorted(OPEN_STATES)), waits)
-            left = list(session.exec(asked.order_by(col(GhostTarget.id))))
-        self.in_product(recovery.mark_lost, left)
-
-    def in_product(self, act: object, ghosts: list[str]) -> bool:
-        def change() -> None:
-            with db.tenant_session(self.play.merchant) as session:
-                act(session, self.play.merchant, ghosts, "staff")  # type: ignore[operator]
-
-        return bool(ghosts) and self.play.machine.run("web", change)
-
-    def ghost_ids(self, *, state: str = "") -> list[str]:
-        """Open ghosts as the merchant's screen lists them."""
-        states = [state] if state else sorted(OPEN_STATES)
-        with db.tenant_session(self.play.merchant) as session:
-            found = select(GhostTarget.id).where(col(GhostTarget.state).in_(states)).order_by(col(GhostTarget.id))
-            return list(session.exec(found))
 
     # -- small things ---------------------------------------------------------------------------------------------
 

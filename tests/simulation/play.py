@@ -13,9 +13,6 @@ from typing import Any
 from core import clock, db
 from core.clock import ManualClock, from_timestamp
 from core.config import settings
-from sandbox.outbox.resend import ResendApi
-from sandbox.outbox.store import Message, outbox_of
-from sandbox.outbox.webhooks import postman_of
 from sandbox.stripe.actions import Actions
 from sandbox.stripe.api import Api, Request
 from sandbox.stripe.cards import Attempt, Outcome
@@ -24,15 +21,17 @@ from sandbox.stripe.world import Settings, World
 from services.handshake.service import HANDLED_TYPES
 from services.merchants.joining import FIRST_HUNT
 from services.tasks import service as tasks
-from tests.simulation import judge, letters
+from tests.simulation import judge, merit, protection
 from tests.simulation.chance import Streams, seeded
 from tests.simulation.engine import Engine
 from tests.simulation.ledger import Charge, Ledger
 from tests.simulation.people import People
 from tests.simulation.place import Place
 from tests.simulation.process import Machine
-from tests.simulation.scenario import DAY, HOUR, Customer, Scenario, bank, began_at
-from tests.simulation.vendors import MAIL_FAULTS, STRIPE_FAULTS, Line, MailWire, StripeWire, Trouble, reachable
+from tests.simulation.providers import Providers
+from tests.simulation.scenario import DAY, HOUR, Customer, Scenario, bank, began_at, month_before
+from tests.simulation.staff import Staff
+from tests.simulation.vendors import SENDER_FAULTS, STRIPE_FAULTS, Line, SenderWire, StripeWire, Trouble, reachable
 from tests.simulation.wire import Wire
 from tests.support.factories import make_merchant
 
@@ -68,7 +67,8 @@ class Play:
     streams: Streams = field(init=False)
     ledger: Ledger = field(default_factory=Ledger)
     merchant: str = ""
-    by_email: dict[str, Customer] = field(default_factory=dict)
+    by_id: dict[str, Customer] = field(default_factory=dict)  # customers by their id at Stripe
+    by_address: dict[str, Customer] = field(default_factory=dict)  # and by the ways they are written to
     draining: bool = False
     _still: int = 0
     _agenda: list[tuple[float, int, str, Callable[[], Any]]] = field(default_factory=list)
@@ -117,7 +117,7 @@ class Play:
 
     def forget(self) -> None:
         """The seed is over: everybody lets go of everybody, which is quicker than to have the circles found."""
-        for one in (self.world, *vars(self.world).values(), self.people, self.engine, self):
+        for one in (self.world, *vars(self.world).values(), self.people, self.staff, self.providers, self.engine, self):
             if hasattr(one, "__dict__"):
                 vars(one).clear()
 
@@ -131,7 +131,7 @@ class Play:
         self.actions.set_rules(self.account, retry_days=scenario.retry_days, after_last=scenario.after_last)
         self.actions.connect(self.account)
         self.machine = self.place.machine.start(Machine(self.ledger, self.streams("crashes")))
-        self.people = People(self)
+        self.people, self.staff, self.providers = People(self), Staff(self), Providers(self)
         for customer in scenario.customers:
             self._join(customer)
         self._connect_phantom()
@@ -167,7 +167,9 @@ class Play:
             self.sleep,
             functools.partial(judge.events_are_stored, self),
             lambda: next(reversed(self.space.table("event").objects), ""),
+            self.providers.callbacks,
         )
+        self.providers.connect()
         self.engine.hunts_every = chance.choice(HUNTS_EVERY)
         if chance.random() < 0.3:
             begin = chance.uniform(scenario.begins, self.ends)
@@ -175,30 +177,26 @@ class Play:
         self.machine.rates = dict(CRASHES)
         self.machine.lose_announcements = 0.05
         self.people.plan_lives()
-        self.people.plan_staff(scenario.begins, self.ends)
+        self.staff.plan(scenario.begins, self.ends)
 
-    def _vendors(self) -> tuple[StripeWire, MailWire]:
-        scenario, resend = self.scenario, ResendApi(outbox_of(self.world), postman_of(self.world))
-        chance = self.streams("outages")
+    def _vendors(self) -> tuple[StripeWire, SenderWire]:
+        scenario, chance = self.scenario, self.streams("outages")
+        resend, twilio = self.providers.resend, self.providers.twilio
         self.troubles = []
         lines = []
-        for name, kinds, faults in (("stripe", STRIPE_FAULTS, self.world.faults), ("mail", MAIL_FAULTS, resend.faults)):
+        for name, kinds, faults in (
+            ("stripe", STRIPE_FAULTS, self.world.faults),
+            ("mail", SENDER_FAULTS, resend.faults),
+            ("text", SENDER_FAULTS, twilio.faults),
+        ):
             begin = chance.uniform(scenario.begins, self.ends)
             away = ((begin, begin + chance.uniform(0.1, 8) * HOUR),) if chance.random() < 0.3 else ()
             trouble = Trouble(kinds, self.streams(f"{name} faults"), 0.03, away)
             self.troubles.append(trouble)
             lines.append(Line(name, self.machine, self.ledger, trouble, faults, self.meanwhile))
-        mail = MailWire(resend, lines[1])
-        accept = resend._accept
-
-        def accepted(email: Json, team: str) -> Message:
-            message = accept(email, team)
-            letters.accepted(self, message, mail.key)
-            self.people.plan_answer(message)
-            return message
-
-        resend._accept = accepted  # type: ignore[method-assign]
-        return StripeWire(self.api, lines[0], self.account), mail
+        self.senders = SenderWire({"/emails": (resend.handle, lines[1]), "/2010": (twilio.handle, lines[2])})
+        at_risk = functools.partial(protection.at_risk, self)
+        return StripeWire(self.api, lines[0], self.account, at_risk), self.senders
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
@@ -213,7 +211,7 @@ class Play:
     def _next(self) -> float:
         planned = self._agenda[0][0] if self._agenda else math.inf
         due = self.world.clockwork.next_due()
-        return min(planned, math.inf if due is None else due, self.wire.next_at(), self.engine.next_at())
+        return min(planned, math.inf if due is None else due, self.engine.next_at(), self.engine.told_at())
 
     def _step(self, moment: float) -> None:
         self._still = self._still + 1 if moment <= self.now() else 0
@@ -267,6 +265,7 @@ class Play:
         self.machine.rates, self.machine.lose_announcements = {}, 0.0
         judge.replay_killed(self)
         self.wire.drop, self.wire.repeat, self.wire.late = 0.0, 0.0, False
+        self.providers.peace()
         self.engine.sentinel_away, self.engine.hunts_every = (0.0, 0.0), 10 * DAY
         for trouble in self.troubles:
             trouble.rate, trouble.outages = 0.0, ()
@@ -280,7 +279,8 @@ class Play:
                     # Nobody's wish, so that what is open goes on to its own end until then.
                     nobody = {"cancellation_details": {"comment": None, "feedback": None, "reason": None}}
                     self.actions.edit_object(self.account, "subscription", subscription, nobody)
-        self.people.tidy_up()
+        judge.sums_agree(self, billed=True)
+        self.staff.tidy_up()
         until = self.now() + DRAIN_DAYS * DAY
         self.engine.look_again()
         while (moment := self._next()) <= until and (self.now() < self.ends + 2 * DAY or not judge.all_ended(self)):
@@ -291,7 +291,7 @@ class Play:
     def _last_hunt(self) -> None:
         with db.tenant_session(self.merchant) as session:
             tasks.schedule(session, kind="hunt", merchant_id=self.merchant, payload={"trigger": "last"})
-        self.people.tidy_up()
+        self.staff.tidy_up()
         self.sleep(7)
         for _ in range(40):
             self.machine.wake()
@@ -311,11 +311,17 @@ class Play:
 
     def _join(self, customer: Customer) -> None:
         """A customer with a running subscription, before PHANTOM hears of anything."""
-        address = {"country": customer.country}
-        made = self.actions.create_customer(self.account, name=customer.name, email=customer.email, address=address)
-        customer.id = made["id"]
-        self.by_email[customer.email] = customer
-        card = self.actions.create_card(self.account, "visa", country=customer.country)
+        known: Json = {
+            "email": customer.email or None,
+            "phone": customer.phone or None,
+            "address": {"country": customer.country},
+            "preferred_locales": [customer.language] if customer.language else [],
+        }
+        customer.id = self.actions.create_customer(self.account, name=customer.name, **known)["id"]
+        self.by_id[customer.id] = customer
+        self.by_address |= {address: customer for address in (customer.email, customer.phone) if address}
+        month, year = month_before(customer.renews_at) if customer.expires else (12, 2034)
+        card = self.actions.create_card(self.account, "visa", country=customer.country, exp_month=month, exp_year=year)
         self.actions.attach_payment_method(self.account, card["id"], customer.id, default=True)
         for _ in range(customer.subscriptions):
             price = self.actions.create_price(
@@ -348,8 +354,8 @@ class Play:
         return [charge for intent in intents for charge in self.space.table("charge").where("payment_intent", intent)]
 
     def _decide(self, attempt: Attempt) -> Outcome:
-        owner = (attempt.customer or {}).get("email")
-        outcome = bank(self.by_email.get(owner or ""), attempt, self.streams("bank"))
+        owner = (attempt.customer or {}).get("id")
+        outcome = bank(self.by_id.get(owner or ""), attempt, self.streams("bank"))
         invoice = attempt.invoice or {}
         if invoice.get("billing_reason") != "subscription_create":
             made = Charge(
@@ -360,6 +366,8 @@ class Play:
                 outcome.approved,
                 attempt.amount,
                 outcome.decline_code or "",
+                float(invoice.get("next_payment_attempt") or 0),
+                foreseen=outcome.approved and merit.foreseen(self, invoice.get("id", ""), clock.now()),
             )
             self.ledger.charges.append(made)
             if outcome.approved and not self.draining:

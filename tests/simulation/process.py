@@ -37,16 +37,18 @@ class Process:
     name: str
     dead: bool = False
     looks: dict[str, "Look"] = field(default_factory=dict)
-    """Invoices the task under way has read at Stripe."""
+    """Invoices and subscriptions the task under way has read at Stripe."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """When (a count of all steps) an invoice was read, its status and its subscription's."""
+    """When (a count of all steps) an invoice was read, its status, its subscription's, and its last decline's code."""
 
     step: int
     invoice: str
     subscription: str
+    declined: str = ""
+    at_risk: bool = False  # of a subscription: its next charge
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """A merchant and its customers out of a seed: who they are, which cards they have, and when those fail."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -20,6 +21,13 @@ PLACES: tuple[tuple[str, str, int, int, tuple[str, ...]], ...] = (
     ("JP", "jpy", 6_800, 210_000, ("Asia/Tokyo",)),
     ("KW", "kwd", 14_500, 400_000, ("Asia/Kuwait",)),
 )
+
+PHONES = {
+    "US": "+12015550{:03}", "GB": "+4474001234{:02}", "DE": "+49151234567{:02}", "JP": "+8190123456{:02}",
+    "KW": "+965500123{:02}",
+}  # fmt: skip
+# The language somebody is written to in where Stripe knows none that PHANTOM writes: their country's, else English.
+SPOKEN = {"DE": "de"}
 
 # Decline code, weight, and after how many hours the same card works again (None: never).
 TROUBLES: tuple[tuple[str, float, tuple[float, float] | None], ...] = (
@@ -57,8 +65,24 @@ class Customer:
     code: str = ""  # empty: the card is fine
     cured_at: float = float("inf")
     id: str = ""
-    cards: int = 0
+    phone: str = ""
+    agrees: bool = False  # to texts
+    bounces: bool = False  # mail to them comes back
+    language: str = ""  # as Stripe knows it; empty: that of the country
+    expires: bool = False  # the card ends before the charge
+    high: bool = False  # above the merchant's line: a person decides
     subscription_ids: list[str] = field(default_factory=list)
+
+    @property
+    def reads(self) -> str:
+        """The language they are to be written to in."""
+        known = self.language.partition("-")[0]
+        return known if known in ("en", "de", "es", "fr", "pt") else SPOKEN.get(self.country, "en")
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether a failed payment of theirs waits for somebody at the merchant's."""
+        return self.code not in ("", "stop_payment_order") and (self.high or self.code == "invalid_amount")
 
 
 @dataclass(frozen=True)
@@ -72,6 +96,13 @@ class Scenario:
     shape: str
     retry_days: list[float]
     after_last: str
+    own_mail: bool  # the merchant sends with a mail key of its own
+    carrier_stops: bool  # Twilio itself lets nothing through after a STOP
+
+    @property
+    def mail_hours(self) -> tuple[int, int]:
+        """From which hour to which the merchant lets mail go."""
+        return self.policy.get("quiet_until_hour", 8), self.policy.get("quiet_from_hour", 21)
 
     @classmethod
     def draw(cls, chance: Random, days: int) -> "Scenario":
@@ -87,20 +118,32 @@ class Scenario:
             shape=chance.choice(("basil", "basil", "acacia")),
             retry_days=list(chance.choice(RETRIES)),
             after_last=chance.choice(("unpaid", "unpaid", "cancel", "past_due")),
+            own_mail=chance.random() < 0.4,
+            carrier_stops=chance.random() < 0.5,
         )
 
 
 def _customer(chance: Random, number: int, begins: float, days: int) -> Customer:
     country, currency, usual, high, zones = chance.choice(PLACES)
     code, _, cure = chance.choices(TROUBLES, [weight for _, weight, _ in TROUBLES])[0]
+    is_high = chance.random() < 0.06
+    reached, expires = chance.random(), chance.random() < 0.12
+    if expires:
+        code, cure = chance.choice(("expired_card", "expired_card", "")), None
     renews = int(begins + chance.uniform(0.02, 0.6) * days * DAY)
     return Customer(
         name=f"Customer {number}",
-        email=f"customer{number}@example.com",
+        email=f"customer{number}@example.com" if reached > 0.1 else "",
+        phone=PHONES[country].format(number) if chance.random() < 0.6 else "",
+        agrees=chance.random() < 0.7,
+        bounces=0.1 < reached < 0.2,
+        language=chance.choice(("", "", "de-AT", "es", "fr", "pt-BR", "en", "nl")),
         country=country,
         currency=currency,
         zones=zones,
-        amount=high if chance.random() < 0.06 else usual,
+        amount=high if is_high else usual,
+        high=is_high,
+        expires=expires,
         interval=chance.choices(("year", "month", "week"), (70, 18, 12))[0],
         renews_at=renews,
         subscriptions=2 if chance.random() < 0.08 else 1,
@@ -110,7 +153,8 @@ def _customer(chance: Random, number: int, begins: float, days: int) -> Customer
 
 
 def _policy(chance: Random) -> dict[str, Any]:
-    return {
+    hours = {"quiet_until_hour": 7, "quiet_from_hour": 23} if chance.random() < 0.3 else {}
+    return hours | {
         "paused": False,
         "cooldown_hours": chance.choice((24, 48, 72, 72)),
         "messages_per_ghost": chance.choice((1, 2, 3, 3, 3)),
@@ -118,8 +162,21 @@ def _policy(chance: Random) -> dict[str, Any]:
         "window_days": chance.choice((10, 21, 28)),
         "quiet_first_message": chance.random() < 0.4,
         "unpaid_has_access": chance.random() < 0.8,
+        "own_retries": chance.choice(("after_stripe", "after_stripe", "with_stripe", "off")),
+        "sms": chance.random() < 0.5,
+        "protection_mails": chance.random() < 0.5,
+        "alert_lines": {currency: (usual + high) // 2 for _, currency, usual, high, _ in PLACES}
+        if chance.random() < 0.3
+        else {},
+        "polite_note": chance.random() < 0.7,
         "grace_hours": chance.choice(({"technical": 24}, {}, {"technical": 24, "funds": 48})),
     }
+
+
+def month_before(moment: int) -> tuple[int, int]:
+    """The last month, and its year, in which a card is good that ends before `moment`."""
+    day = datetime.fromtimestamp(moment, UTC).replace(day=1) - timedelta(days=1)
+    return day.month, day.year
 
 
 def began_at(customer: Customer) -> int:

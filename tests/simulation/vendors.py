@@ -20,9 +20,9 @@ from stripe._error import APIConnectionError
 from core import clock
 from core.config import settings
 from sandbox.history.loopback import sandbox_at
-from sandbox.outbox.resend import ResendApi
 from sandbox.stripe.api import Api, Request, Response
 from sandbox.stripe.faults import Fault, Faults
+from sandbox.stripe.store import Json
 from services.integrations.stripe import client as stripe_client
 from services.integrations.stripe import transport
 from tests.simulation.ledger import Ledger
@@ -32,7 +32,7 @@ STRIPE_FAULTS = (
     "rate_limit", "rate_limit", "lock_timeout", "error_before", "unavailable", "cut",
     "error_after", "unavailable_after", "cut_after", "hang",
 )  # fmt: skip
-MAIL_FAULTS = (
+SENDER_FAULTS = (
     "rate_limit",
     "error_before",
     "unavailable",
@@ -42,7 +42,7 @@ MAIL_FAULTS = (
     "cut_after",
     "hang",
 )
-_ID = re.compile(r"/[a-z]+_(?=\w*[0-9A-Z])\w+")  # and not `/invoice_payments`
+_ID = re.compile(r"/(?:[a-z]+_|AC|SM)(?=\w*[0-9A-Z])\w+")  # and not `/invoice_payments`
 OUTAGE = ("unavailable", "error_before", "cut")
 
 
@@ -105,8 +105,8 @@ class Line:
 class StripeWire:
     """What the product takes for its pooled connections to Stripe."""
 
-    def __init__(self, api: Api, line: Line, account: str) -> None:
-        self._api, self._line, self._account = api, line, account
+    def __init__(self, api: Api, line: Line, account: str, at_risk: Callable[[Json], bool]) -> None:
+        self._api, self._line, self._account, self._at_risk = api, line, account, at_risk
 
     def request(
         self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
@@ -128,25 +128,31 @@ class StripeWire:
         return answer.body.decode(), answer.status, answer.headers
 
     def _note_look(self, asked: Request, answer: Response) -> None:
-        """Remember what the process saw of an invoice: that is what it can know."""
+        """Remember what the process saw of an invoice or a subscription: that is what it can know."""
         process, parts = self._line.machine.current, asked.path.split("/")
-        if process is None or asked.method != "GET" or parts[2:3] != ["invoices"] or len(parts) != 4:
+        if process is None or asked.method != "GET" or len(parts) != 4:
             return
-        if answer.status == 200 and not answer.cut and not answer.hang:
-            space = self._api.world.space(self._account)
+        if answer.status != 200 or answer.cut or answer.hang:
+            return
+        space, steps = self._api.world.space(self._account), self._line.ledger.trace.steps
+        if parts[2] == "subscriptions":
+            found = space.table("subscription").objects[parts[3]]
+            process.looks[parts[3]] = Look(steps, "", found["status"], at_risk=self._at_risk(found))
+        elif parts[2] == "invoices":
             invoice = space.table("invoice").objects[parts[3]]
             details = (invoice["parent"] or {}).get("subscription_details") or {}
             subscription = space.get("subscription", details.get("subscription") or "") or {"status": ""}
-            steps = self._line.ledger.trace.steps
-            process.looks[parts[3]] = Look(steps, invoice["status"], subscription["status"])
+            charges = self._line.ledger.charges
+            declined = next((one.code for one in reversed(charges) if one.invoice == parts[3]), "")
+            process.looks[parts[3]] = Look(steps, invoice["status"], subscription["status"], declined)
 
 
-class MailWire(BaseAdapter):
-    """What `requests` takes for the way to the mail provider."""
+class SenderWire(BaseAdapter):
+    """What `requests` takes for the way to the providers of mail and texts, told apart by how a path begins."""
 
-    def __init__(self, api: ResendApi, line: Line) -> None:
+    def __init__(self, ways: Mapping[str, tuple[Callable[[Request], Response], Line]]) -> None:
         super().__init__()
-        self._api, self._line = api, line
+        self._ways = ways
         self.key = ""  # of the request under way
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
@@ -159,9 +165,10 @@ class MailWire(BaseAdapter):
 
         def perform() -> Response:
             self.key = headers.get("idempotency-key", "")
-            return self._api.handle(asked)
+            return handle(asked)
 
-        given = self._line.call(f"{asked.method} {asked.path}", perform)
+        handle, line = next(way for begin, way in self._ways.items() if asked.path.startswith(begin))
+        given = line.call(f"{asked.method} {asked.path}", perform)
         if given.cut or given.hang:
             raise requests.ConnectionError("the connection was cut")
         answer = requests.Response()
@@ -187,7 +194,9 @@ class _Time:
 
 
 @contextlib.contextmanager
-def reachable(stripe: StripeWire, mail: MailWire, sleep: Callable[[float], None], chance: Random) -> Iterator[None]:
+def reachable(
+    stripe: StripeWire, senders: SenderWire, sleep: Callable[[float], None], chance: Random
+) -> Iterator[None]:
     """While the block runs the product's clients reach these; pauses between tries take no real time."""
 
     def with_patience(call: Any, patience: Any, **_: Any) -> Any:
@@ -197,6 +206,7 @@ def reachable(stripe: StripeWire, mail: MailWire, sleep: Callable[[float], None]
         mock.patch.object(stripe_client, "shared_client", return_value=stripe),
         mock.patch.object(stripe_client, "with_patience", with_patience),
         mock.patch.object(_http_client, "time", _Time(sleep)),
-        sandbox_at(settings().resend_api_base, mail),
+        sandbox_at(settings().resend_api_base, senders),
+        sandbox_at(settings().twilio_api_base, senders),
     ):
         yield

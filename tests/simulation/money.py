@@ -1,0 +1,67 @@
+"""The judge of money: what the ledger says against what Stripe really collected and gave back."""
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.simulation.play import Play
+
+
+def is_right(play: "Play", ghosts: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
+    recovered = {row["ghost_id"]: row for row in rows if row["kind"] == "recovered"}
+    kinds, went_back = Counter(row["kind"] for row in rows), Counter[str]()
+    for row in rows:
+        if row["kind"] == "reversed":  # one for each refund, and none of nothing
+            went_back[row["ghost_id"]] -= row["amount_cents"]
+    if len(recovered) + kinds["reversed"] + kinds["protected"] != len(rows):
+        play.ledger.violated("one recovery an invoice at most", str(kinds))
+    if any(row["amount_cents"] >= 0 for row in rows if row["kind"] == "reversed"):
+        play.ledger.violated("what goes back is taken off", str(kinds))
+    for ghost in (one for one in ghosts if one["kind"] == "failed"):
+        invoice = play.space.table("invoice").objects[ghost["invoice_id"]]
+        mine, back = recovered.get(ghost["id"]), went_back[ghost["id"]]
+        collected = invoice["amount_paid"] if invoice["status"] == "paid" else 0
+        if (mine["amount_cents"] if mine else 0) != collected:
+            play.ledger.violated(
+                "recoveries are what Stripe collected",
+                f"{ghost['id']}: Stripe {collected}, PHANTOM {mine and mine['amount_cents']}, {ghost['state']}",
+            )
+        taken = _taken_back(play, invoice) if mine else 0
+        if back != taken:
+            play.ledger.violated(
+                "reversals are what Stripe gave back",
+                f"{ghost['id']}: Stripe {taken}, PHANTOM {back}, {ghost['state']}",
+            )
+        expected = {
+            "paid": "reversed" if taken and taken == collected else "recovered",
+            "void": "lost",
+            "uncollectible": "lost",
+        }
+        wanted = expected.get(invoice["status"])
+        if wanted and ghost["state"] != wanted:
+            play.ledger.violated(
+                "a ghost is what its invoice is", f"{ghost['id']} is {ghost['state']}, its invoice {invoice['status']}"
+            )
+
+
+def _taken_back(play: "Play", invoice: dict[str, Any]) -> int:
+    """What refunds and lost disputes took from a paid invoice, never more than it brought."""
+    taken = paid = 0
+    for charge in play.charges_of(invoice["id"]):
+        if charge["status"] == "succeeded":
+            disputes = play.space.table("dispute").where("charge", charge["id"])
+            lost = sum(one["amount"] for one in disputes if one["status"] == "lost")
+            paid += charge["amount"]
+            taken += charge["amount_refunded"] + lost
+    return min(taken, paid)
+
+
+def nothing_missed(play: "Play", ghosts: list[dict[str, Any]]) -> None:
+    known = {ghost["invoice_id"] for ghost in ghosts}
+    for invoice in play.space.table("invoice").where("status", "open"):
+        details = (invoice["parent"] or {}).get("subscription_details")
+        if not details or invoice["billing_reason"] != "subscription_cycle" or not invoice["attempt_count"]:
+            continue
+        status = play.space.table("subscription").objects[details["subscription"]]["status"]
+        if status in ("active", "past_due") and invoice["id"] not in known:
+            play.ledger.violated("every open failed invoice is a ghost", f"{invoice['id']} is not")

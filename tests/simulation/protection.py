@@ -1,0 +1,49 @@
+"""The judge of charges that have not failed: which are at risk, and that each comes to one end."""
+
+from collections import defaultdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from core import clock
+from sandbox.stripe.billing import period_of
+from sandbox.stripe.store import Json
+
+if TYPE_CHECKING:
+    from tests.simulation.play import Play
+
+
+def at_risk(play: "Play", subscription: Json) -> bool:
+    """Whether this subscription's next charge is: no card, one that ends before it, or above the merchant's line."""
+    if subscription["cancel_at_period_end"] or subscription["status"] not in ("active", "past_due", "trialing"):
+        return False
+    charge_at = datetime.fromtimestamp(period_of(subscription)[1], UTC)
+    owner = play.space.get("customer", subscription["customer"]) or {}
+    usual = (owner.get("invoice_settings") or {}).get("default_payment_method")
+    method = play.space.get("payment_method", subscription["default_payment_method"] or usual or "")
+    if method is None:
+        return True
+    year, month = divmod(method["card"]["exp_year"] * 12 + method["card"]["exp_month"], 12)
+    if datetime(year, month + 1, 1, tzinfo=UTC) <= charge_at:
+        return True
+    customer = play.by_id[subscription["customer"]]
+    line = play.scenario.policy["alert_lines"].get(customer.currency)
+    return line is not None and customer.amount > line
+
+
+def at_the_end(play: "Play", ghosts: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
+    """What was at risk is protected, or called off, or failed and then nothing but failed; each once."""
+    booked: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        if row["kind"] == "protected":
+            booked[row["ghost_id"]].append(row["amount_cents"])
+    for ghost in ghosts:
+        play.ledger.fault(f"ended_{ghost['kind']}_{ghost['state']}")
+        name, amounts = f"{ghost['id']} is {ghost['kind']}/{ghost['state']}", booked[ghost["id"]]
+        is_safe = ghost["kind"] == "impending" and ghost["state"] == "protected"
+        if sum(amounts) != (ghost["amount_cents"] if is_safe else 0) or len(amounts) > 2:
+            play.ledger.violated("a charge is protected once, or failed", f"{name}: {amounts}")
+        if ghost["kind"] == "impending" and ghost["state"] not in ("protected", "lost"):
+            play.ledger.violated("every risk ends", f"{name}, due {ghost['charge_at']}, now {clock.now()}")
+    charges = [(ghost["subscription_id"], ghost["charge_at"]) for ghost in ghosts if ghost["kind"] == "impending"]
+    for twice in {one for one in charges if charges.count(one) > 1}:
+        play.ledger.violated("a charge at risk is one ghost", str(twice))
