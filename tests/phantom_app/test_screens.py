@@ -1,16 +1,22 @@
 """The screens in a real browser: they fit, they complain about nothing, a keyboard is enough, and they change live."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from core import db
+from core import clock, db
 from core.config import settings
 from core.queue import announce_change
+from models.ghost import FoundVia
 from services.audit import service as audit
+from services.integrations.stripe.parsing import parse_invoice
+from services.recovery.observe import observe
+from services.recovery.work import merchant_context
 from tests.phantom_app.served import Person, Served
+from tests.support.factories import raw_invoice
 
 pytestmark = pytest.mark.browser
 
@@ -139,6 +145,20 @@ class TestMember:
     def test_a_ghost_of_nobody_says_so(self, page: Page, served: Served, signed_in: Person) -> None:
         page.goto(served.url + "/recoveries/gh_of_somebody_else")
         expect(page.get_by_test_id("not-found")).to_be_visible()
+
+    def test_what_came_back_says_by_what_and_that_this_proves_no_cause(
+        self, page: Page, served: Served, signed_in: Person
+    ) -> None:
+        failed, merchant = parse_invoice(raw_invoice()), signed_in.merchant_id
+        for facts in (failed, replace(failed, status="paid", amount_paid=4900, amount_remaining=0)):
+            with db.tenant_session(merchant) as session:
+                observe(session, merchant_context(session, merchant), [facts], FoundVia.HUNT, clock.now())
+        for width in (390, 1440):
+            page.set_viewport_size({"width": width, "height": 844})
+            page.goto(served.url + "/dashboard")
+            expect(page.get_by_test_id("merits").get_by_role("listitem")).to_contain_text(["On its own$49.001 payment"])
+            expect(page.get_by_test_id("merits-caveat")).to_contain_text("not what caused it")
+            assert fits(page)
 
     def test_light_and_dark(self, page: Page, served: Served, signed_in: Person) -> None:
         page.emulate_media(color_scheme="dark")
