@@ -23,7 +23,7 @@ BEFORE = timedelta(days=7)
 PAUSED = "Messages are paused in the recovery policy."
 HELD_OUT = "Held out: without messages, to learn what they are worth."
 UNDER_WAY = "It is being sent."
-A_PERSON_DECIDES = "A person decides: it is above the high-value line."
+A_PERSON_DECIDES = "A person decides: PHANTOM does nothing here by itself."
 
 
 def next_action(

@@ -25,6 +25,7 @@ WHY_SILENT = {
     "bounced": "Mail to the customer's address comes back.",
     "complained": "The customer marked a message as spam.",
     "stopped": "The customer answered STOP to a text message.",
+    "stop_heard": "The customer answered STOP to a text message.",
 }
 WITHDRAWN = "The customer took their consent to messages by email back."
 _TO_ALL = (ASKED, WHY_SILENT["complained"])  # the page of the link says: no more messages, not: no more mail

@@ -178,7 +178,7 @@ def why_never(policy: RecoveryPolicy, case: Case) -> str:
     if policy.own_retries is OwnRetries.OFF:
         return "Own retries are switched off in the recovery policy."
     if case.strategy is Strategy.HIGH_VALUE_MANUAL:
-        return "A person decides: it is above the high-value line."
+        return "A person decides: PHANTOM does nothing here by itself."
     if case.strategy is not Strategy.SMART_RETRY:
         return "The same card would be declined again."
     return why_card_is_done(case.decline, case.decline_group, case.card_country) or (

@@ -97,7 +97,7 @@ class TestOrderOfWhatDecides:
 
     def test_then_what_it_is(self):
         found = replace(self.EVERYTHING, no_email="")
-        assert after(found, paused=True).reason == "A person decides: it is above the high-value line."
+        assert after(found, paused=True).reason == "A person decides: PHANTOM does nothing here by itself."
 
     def test_then_the_merchants_pause(self):
         found = replace(self.EVERYTHING, no_email="", charge=Charge(DUE, "card_expiring"))

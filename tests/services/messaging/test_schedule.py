@@ -139,7 +139,7 @@ class TestOrderOfWhatDecides:
 
     def test_then_what_the_ghost_is(self):
         action = after(replace(self.EVERYTHING, no_email=""), FOUND, paused=True)
-        assert (action.name, action.reason) == ("", "A person decides: it is above the high-value line.")
+        assert (action.name, action.reason) == ("", "A person decides: PHANTOM does nothing here by itself.")
 
     def test_then_the_merchants_pause(self):
         found = replace(self.EVERYTHING, no_email="", strategy=Strategy.CARD_REFRESH)

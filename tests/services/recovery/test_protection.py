@@ -195,7 +195,7 @@ class TestSending:
         change_policy(shop, high_value_lines={"usd": 4899})
         at_risk(shop)
         assert shop.ghosts[0].next_action == ""
-        assert shop.ghosts[0].next_action_reason == "A person decides: it is above the high-value line."
+        assert shop.ghosts[0].next_action_reason == "A person decides: PHANTOM does nothing here by itself."
         shop.clock.current = A_WEEK_BEFORE
         assert send(shop)["sent"] is False
 
