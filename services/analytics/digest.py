@@ -27,10 +27,8 @@ NAMED = 2  # amounts in the subject
 SEND_AT = time(8, 0)  # of a Monday, in the merchant's own time
 LONGEST_TRY = timedelta(hours=23)  # the provider remembers a key for 24 hours
 _TEMPLATES = Path(__file__).parent / "templates"
-_NOT_MEASURED = (
-    "This is what came before each payment, not what caused it. How much of it came back because of PHANTOM needs a "
-    "holdout, and none is running."
-)
+_NO_CAUSE = "This is what came before each payment, not what caused it. "
+_NOT_MEASURED = "How much of it came back because of PHANTOM needs a holdout, and none is running."
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +112,10 @@ def weekly(session: Session, merchant_id: str, until: date, url: str) -> Digest 
     if not told:
         return None
     back = _came_back(told)
+    blocks = [
+        Block(found.currency.upper() if len(told) > 1 else "", _lines(found), _merits(session, merchant_id, found))
+        for found in told
+    ]
     subject = f"{back} recovered last week"
     values = {
         "merchant": main.merchant_name,
@@ -121,11 +123,8 @@ def weekly(session: Session, merchant_id: str, until: date, url: str) -> Digest 
         "heading": f"{back} came back",
         "period": f"{_day(main.since)} to {_day(main.until)}, compared with the seven days before"
         + (f", in {told[0].currency.upper()}" if len(told) == 1 else ", each currency for itself"),
-        "blocks": [
-            Block(found.currency.upper() if len(told) > 1 else "", _lines(found), _merits(session, merchant_id, found))
-            for found in told
-        ],
-        "proof": _NOT_MEASURED,
+        "blocks": blocks,
+        "proof": (_NO_CAUSE if any(block.merits for block in blocks) else "") + _NOT_MEASURED,
         "url": url,
     }
     return Digest(

@@ -13,6 +13,7 @@ from models.merchant import BilledInvoice, MerchantTotals, OpenLeakage
 from models.messaging import Click, Message, MessageState
 from models.money import DailyMetrics, Recovery, RecoveryKind
 
+_CARRYING = UNPAID_STATES - {GhostState.LOST, GhostState.STOPPED}
 _NO_SUM = {"merchant_id", "shard", "updated_at"}
 _KEYS = {DailyMetrics: ("day", "currency"), MerchantTotals: ("currency",), OpenLeakage: ("currency", "decline_group")}
 
@@ -66,8 +67,16 @@ def _both_ways(merchant_id: str, *, billed: bool) -> tuple[dict[Hashable, int], 
 
 
 def assert_one_carrier_each(ghosts: Iterable[GhostTarget]) -> None:
-    carriers = [ghost.subscription_id for ghost in ghosts if ghost.shadow_cents]
+    """A subscription's value is carried once while any failed ghost of it is chased, or only closed to messages."""
+    known = list(ghosts)
+    carriers = [ghost.subscription_id for ghost in known if ghost.shadow_cents]
     assert len(carriers) == len(set(carriers))
+    owing = {
+        ghost.subscription_id
+        for ghost in known
+        if ghost.kind == GhostKind.FAILED and ghost.state in _CARRYING and ghost.monthly_value_cents
+    }
+    assert owing - {None} <= set(carriers)
 
 
 def _kept(session: Session) -> dict[Hashable, int]:
