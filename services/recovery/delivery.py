@@ -22,6 +22,7 @@ from services.recovery import neighbours, optout, outreach, repository
 from services.recovery.work import Work, merchant_context
 
 MESSAGE_TAG, MERCHANT_TAG = "phantom_message", "phantom_merchant"
+OF_NO_GHOST = "of_no_ghost"
 _ACCEPTED = frozenset({"email.sent", "email.delivered", "email.delivery_delayed", "email.bounced", "email.complained"})
 _STATE_OF = {
     "email.delivered": MessageState.DELIVERED,
@@ -86,7 +87,8 @@ def note(session: Session, merchant_id: str, message_id: str, told: Report) -> s
     if _RANK.get(MessageState(message.state), 0) >= _RANK[state]:
         return "already_known"
     ghost = repository.get_ghost(session, merchant_id, message.ghost_id, lock=True)
-    assert ghost is not None  # noqa: S101  # a message belongs to a ghost
+    if ghost is None:  # a member's own trial, or mail to the team: nothing moves by it
+        return OF_NO_GHOST
     message.state, message.reason = state, provider_text.to_keep(message, told.reason)
     if not message.provider_message_id:  # it was uncertain until now
         message.provider, message.provider_message_id = told.provider, told.provider_id

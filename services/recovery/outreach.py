@@ -213,10 +213,11 @@ def settle_sent(session: Session, merchant_id: str, message_id: str, provider: s
     slot = messages.get_message(session, merchant_id, message_id, lock=True)
     if slot is None or slot.state != MessageState.SENDING:
         return False
+    ghost = repository.get_ghost(session, merchant_id, slot.ghost_id, lock=True)
+    if ghost is None:  # a member's own trial: who sends it settles it
+        return False
     slot.state = MessageState.SENT if provider else MessageState.OUTBOX
     slot.provider, slot.provider_message_id, slot.sent_at = provider, provider_id, now
-    ghost = repository.get_ghost(session, merchant_id, slot.ghost_id, lock=True)
-    assert ghost is not None  # noqa: S101  # a message belongs to a ghost
     _count_message(work, ghost, slot, now)
     name = called(slot.template, slot.step)
     text = f"{name.capitalize()} sent: {slot.template.replace('_', ' ')}."

@@ -18,6 +18,7 @@ from services.messaging.senders import service as senders
 from services.messaging.senders.schemas import OutgoingMessage
 from services.messaging.trials import Outcome, TooManyTrialsError, Trial
 from services.messaging.wording import Moment
+from services.recovery import delivery, texts
 from tests.support import environment
 from tests.support.factories import make_merchant
 
@@ -183,3 +184,24 @@ class TestPreview:
         for dark in (True, False):
             assert "@media (prefers-color-scheme" not in in_scheme(MAIL.html, dark=dark)
         assert in_scheme(MAIL.html, dark=True) != in_scheme(MAIL.html, dark=False)
+
+
+@pytest.mark.parametrize("status", ["sent", "delivered", "failed", "undelivered"])
+@pytest.mark.parametrize("settled", [True, False])
+def test_what_twilio_tells_of_a_trial_moves_nothing(merchant: str, status: str, settled: bool) -> None:
+    """Its address is called for each text, a trial's too, and may be called before the trial is settled."""
+    trial = begin_text(merchant)
+    if settled:
+        settle(merchant, trial, Outcome(MessageState.SENT, "twilio", "SM1"))
+    before = messages(merchant)[-1].state
+    data = {"message": trial.outgoing.message_id, "status": status, "sid": "SM1", "error": ""}
+    assert texts.handle(merchant, texts.STATUS, data) in (delivery.OF_NO_GHOST, "already_known")
+    assert messages(merchant)[-1].state == before
+
+
+def test_nor_what_resend_tells_of_one(merchant: str) -> None:
+    """Trials have no tag; whoever has a merchant's own secret may name one all the same."""
+    trial = begin(merchant)
+    tags = {delivery.MESSAGE_TAG: trial.outgoing.message_id, delivery.MERCHANT_TAG: merchant}
+    assert delivery.handle(merchant, "email.delivered", {"tags": tags}) == delivery.OF_NO_GHOST
+    assert messages(merchant)[-1].state == MessageState.SENDING
