@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from core import clock as core_clock
@@ -14,7 +15,10 @@ from services.integrations.stripe.facts import InvoiceFacts
 from services.recovery import settle
 from services.recovery.attribution import Credit
 from tests.services.analytics.test_dashboard import Books
+from tests.support.database import WorkerDatabase
 from tests.support.factories import make_merchant
+from tests.support.plans import Node, reads_of
+from tests.support.wait import wait_until
 
 URL = "https://phantom.example/dashboard"
 
@@ -77,6 +81,37 @@ class TestMerits:
         other, today = make_merchant(), core_clock.now().date()
         with db.tenant_session(other) as session:
             assert service.merits(session, other, "usd", today, today) == ()
+
+
+_LEDGER = """
+insert into recoveries (merchant_id, id, ghost_id, kind, source_id, amount_cents, currency, mechanism, found_at,
+    occurred_at, recorded_at)
+select %(merchant)s, 'rc_' || n, 'gh_' || n, 'recovered', 'in_' || n, 100,
+    case when n %% 20 = 0 then 'usd' else 'eur' end, 'click', %(at)s, %(at)s - n * interval '3 minutes', %(at)s
+from generate_series(1, 40000) n
+"""
+
+
+class TestCost:
+    def test_is_of_the_periods_rows_in_an_index_alone(self, database: WorkerDatabase, clock: ManualClock) -> None:
+        """However many years came before it."""
+        merchant, today = make_merchant(), clock.now().date()
+
+        def is_from_it(node: Node) -> bool:
+            return (node.kind, node.index, node.heap_fetches) == ("Index Only Scan", "ix_recoveries_merit", 0)
+
+        with psycopg.connect(database.admin_url, autocommit=True) as owner:
+            owner.execute(_LEDGER, {"merchant": merchant, "at": clock.now()})
+
+            def reads() -> list[Node]:
+                owner.execute("vacuum analyze recoveries")
+                with db.tenant_session(merchant) as session:
+                    week = today - timedelta(days=6)
+                    return reads_of(session, lambda: service.merits(session, merchant, "usd", week, today))
+
+            wait_until(lambda: all(map(is_from_it, reads())), timeout=60, what="an index alone")
+            (node,) = reads()
+        assert (node.rows, node.removed) == (6 * 24 + 9, 0)  # one an hour since the first day's midnight
 
 
 class TestDigest:
