@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, String, bindparam, delete, text, update
+from sqlalchemy import Integer, String, and_, bindparam, delete, or_, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
@@ -16,6 +16,7 @@ PROVIDER_MEMORY = timedelta(hours=24)
 """For how long a provider of mail knows an idempotency key."""
 STOP_HEARD = "stop_heard"
 """The reason of a suppression whose STOP is stored and not yet acted on: no ghost of theirs says so yet."""
+BOUNCED, A_PERSONS_NO = "bounced", ("unsubscribed", "complained")
 
 
 class Unsettled(NamedTuple):
@@ -215,13 +216,19 @@ def list_unsettled(session: Session, merchant_id: str, ghost_ids: Sequence[str])
 
 
 def add_suppression(session: Session, row: dict[str, Any]) -> bool:
-    """Suppress an address; False when it already was. A STOP that was only heard so far is new to who acts on it."""
+    """Suppress an address; False when it already was. A STOP that was only heard so far is new to who acts on it.
+
+    So is a person's no to an address whose mail came back: it closes more than the mailbox, and so is kept instead.
+    """
     table = Suppression.__table__  # type: ignore[attr-defined]
     statement = insert(Suppression).values(row)
     statement = statement.on_conflict_do_update(
         index_elements=[table.c.merchant_id, table.c.channel, table.c.address_hash],
         set_={"reason": statement.excluded.reason},
-        where=col(Suppression.reason) == STOP_HEARD,
+        where=or_(
+            col(Suppression.reason) == STOP_HEARD,
+            and_(col(Suppression.reason) == BOUNCED, statement.excluded.reason.in_(A_PERSONS_NO)),
+        ),
     )
     return session.execute(statement.returning(table.c.merchant_id)).first() is not None
 

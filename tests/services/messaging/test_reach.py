@@ -104,6 +104,14 @@ class TestNoMore:
         suppress(merchant, Channel.EMAIL, EMAIL, "bounced")
         assert closed(merchant) == Closed(WHY_SILENT["bounced"], "")
 
+    @pytest.mark.parametrize("reason", ["unsubscribed", "complained"])
+    def test_nor_who_says_so_after_their_address_is_dead(self, merchant: str, clock: ManualClock, reason: str) -> None:
+        """From a mail that had arrived before; and a mailbox that dies later takes nothing of it back."""
+        say(merchant, clock, Channel.SMS, "granted")
+        for why in ("bounced", reason, "bounced"):
+            suppress(merchant, Channel.EMAIL, EMAIL, why)
+        assert closed(merchant).no_sms == WHY_SILENT[reason]
+
     def test_stop_ends_texts_alone(self, merchant: str, clock: ManualClock) -> None:
         say(merchant, clock, Channel.SMS, "granted")
         suppress(merchant, Channel.SMS, PHONE, "stopped")
