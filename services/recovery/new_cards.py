@@ -121,8 +121,7 @@ def begin(
     if attempt is None:
         begun = _decide(work, ghost, news, fresh, cards)
     elif attempt.state == AttemptState.STARTED:
-        paid = ghost.state not in UNPAID_STATES
-        begun = Begun(paying.charge_of(ghost, news.card_id, attempt.idempotency_key, repeats_after=paid))
+        begun = paying.go_on(work, ghost, attempt)
     else:
         begun = Begun(None, TRIED)
     work.finish()

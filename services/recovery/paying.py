@@ -6,7 +6,7 @@ settled. A crash in between repeats the call with the same key.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session
@@ -29,6 +29,8 @@ from services.recovery.work import Work, merchant_context
 AUTHENTICATION_WANTED = "authentication_required"
 LIMITS = "The card networks' limit for this card is reached."
 DONE = "This card was declined for good."
+UNKNOWN = "it is not known any more whether this charge was made"
+KEY_MEMORY = timedelta(hours=23)  # Stripe keeps a key for 24; clocks differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,20 @@ def intend(work: Work, ghost: GhostTarget, card: SavedCard, key: str, *, is_rene
         return Begun(None, LIMITS, free)
     start(work, ghost, card, key)
     return Begun(charge_of(ghost, card.id, key))
+
+
+def go_on(work: Work, ghost: GhostTarget, attempt: PaymentAttempt) -> Begun:
+    """A crash left this charge of a new card as begun: the same call again, with the same key.
+
+    Once Stripe has forgotten the key that would be another charge, and the card may have been declined before. Of a
+    paid invoice there is none: what is left is to ask whether by us.
+    """
+    paid = ghost.state not in UNPAID_STATES
+    if paid or work.now - attempt.attempted_at < KEY_MEMORY:
+        return Begun(charge_of(ghost, attempt.payment_method_id or "", attempt.idempotency_key, repeats_after=paid))
+    attempt.state, attempt.settled_at = AttemptState.UNCERTAIN, work.now
+    work.plan(ghost)
+    return Begun(None, UNKNOWN)
 
 
 def start(work: Work, ghost: GhostTarget, card: SavedCard, key: str) -> None:

@@ -7,7 +7,7 @@ key of its own, and a crash repeats the call with the same key for as long as St
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlmodel import Session
 
@@ -21,11 +21,10 @@ from services.recovery import budget, card_turns, choosing, neighbours, paying, 
 from services.recovery.charges import values_of
 from services.recovery.classify import Verdict, classify
 from services.recovery.observe import observe
-from services.recovery.paying import LIMITS, Begun, Charge
+from services.recovery.paying import KEY_MEMORY, LIMITS, Begun, Charge
 from services.recovery.strategy import group_of
 from services.recovery.work import Work, merchant_context
 
-KEY_MEMORY = timedelta(hours=23)  # Stripe keeps a key for 24; clocks differ
 CHANGED = "The open amount has just changed: not today."
 OTHER_CARD = "The card on file is not the one that failed, and how it fares is not known."
 NO_CARD = "The customer has no card on file."
@@ -80,7 +79,7 @@ def _go_on(work: Work, ghost: GhostTarget, attempt: PaymentAttempt, is_ghost: bo
     attempt.state = AttemptState.SUCCEEDED if ours else AttemptState.UNCERTAIN
     attempt.settled_at = work.now
     paying.count_retry(work, ghost, attempt)
-    return Begun(None, "it is not known any more whether this charge was made")
+    return Begun(None, paying.UNKNOWN)
 
 
 def _decide(work: Work, ghost: GhostTarget, fresh: InvoiceFacts, cards: Cards) -> Begun:
@@ -109,7 +108,7 @@ def _charge_spare(work: Work, ghost: GhostTarget, spare: SavedCard) -> Begun:
     if former is None:
         begun = paying.intend(work, ghost, spare, key)
     elif former.state == AttemptState.STARTED:
-        begun = Begun(paying.charge_of(ghost, spare.id, key))
+        begun = paying.go_on(work, ghost, former)
     else:
         begun = Begun(None, "This card was tried before.")
     if begun.charge is not None:

@@ -8,7 +8,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from core import clock as core_clock
-from core import db
+from core import crash_points, db
 from core.clock import ManualClock
 from models.ghost import GhostState, GhostTarget, Strategy
 from models.money import AttemptState
@@ -312,22 +312,37 @@ class TestTheSameCardUnderAnotherId:
         assert {row.card_fingerprint for row in own(shop)} == {ghost.card_fingerprint}
 
 
+class Death(BaseException):
+    """The process is gone."""
+
+
+def dies_at(shop: Shop, point: str) -> None:
+    def die(name: str) -> None:
+        if name == point:
+            raise Death
+
+    with crash_points.reached(die), pytest.raises(Death):
+        run(shop)
+
+
 class TestOutOfReach:
     def test_what_a_crash_left_as_started_claims_nothing_once_the_account_is_gone(self, shop: Shop):
-        from core import crash_points
-
-        class Death(BaseException):
-            """The process is gone."""
-
-        def die(name: str) -> None:
-            if name == "charge.intended":
-                raise Death
-
         add(shop, failed(shop))
         shop.deliver()
-        with crash_points.reached(die), pytest.raises(Death):
-            run(shop)
+        dies_at(shop, "charge.intended")
         shop.actions.disconnect(shop.account)
         shop.deliver()
         assert run(shop) == [{"attempt": "held", "reason": "merchant_not_connected"}]
         assert [row.state for row in own(shop)] == [AttemptState.GIVEN_UP]
+
+    @pytest.mark.parametrize(("hours", "state"), [(22, AttemptState.DECLINED), (25, AttemptState.UNCERTAIN)])
+    def test_it_is_repeated_only_while_stripe_knows_its_key(self, shop: Shop, hours: int, state: AttemptState):
+        """A task that gave up can be run again days later: without its key the call would be a second charge."""
+        card = add(shop, failed(shop), decline_code="insufficient_funds")
+        shop.deliver()
+        dies_at(shop, "charge.made")
+        before = len(charges(shop, card))
+        shop.pass_time(hours=hours)
+        run(shop)
+        assert len(charges(shop, card)) == before
+        assert [row.state for row in own(shop)] == [state]
