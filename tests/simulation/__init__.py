@@ -2,13 +2,20 @@
 
 Everything follows from one number, the seed: customers, cards, what people do, what goes wrong and when. The parts:
 
-- `scenario` draws a merchant and its customers; `people` lets them act.
-- `wire` carries webhooks, and loses, repeats, shuffles and delays them; `vendors` are Stripe and the mail provider,
-  with time-outs, 429 and 5xx before and after the effect.
+- `scenario` draws a merchant and its customers; `people` lets them act, and `staff` the merchant's own: pausing,
+  releasing drafts, voiding, recording consents, disconnecting.
+- `wire` carries Stripe's webhooks, and loses, repeats, shuffles and delays them; `callbacks` does so with what the
+  providers of mail and texts post back. `vendors` are Stripe and those providers, with time-outs, 429 and 5xx before
+  and after the effect; `providers` the merchant's accounts there: keys that are revoked, dead boxes, complaints, STOP.
 - `process` is a process of PHANTOM's that can die between any two steps: what dies does nothing more, not even in
   its `finally` blocks, and its leases run out.
 - `engine` runs intake, worker and Sentinel in such processes; `play` jumps from event to event.
-- `ledger` writes down what really happened; `judge` compares PHANTOM with it.
+- `ledger` writes down what really happened; `judge` compares PHANTOM with it: `letters` and `words` each message as its
+  provider takes it, at the end `money`, `merit`, `charging` and `protection`.
+
+Left out: the intake's group commit and back-pressure, heartbeats and partitions (real time), the providers' rates, a
+holdout, the digest, usage reporting, the purge, merchants' own words, payments under way at a bank. Other tests have
+them.
 
 `python -m tests.simulation --seeds N` (`phantom sim`) plays many seeds; a failing one prints what replays it.
 """

@@ -76,9 +76,11 @@ def summary(outcomes: Sequence[Outcome], days: int, seconds: float) -> dict[str,
     """The one JSON object."""
     faults: Counter[str] = Counter()
     crashes: Counter[str] = Counter()
+    came_of_it: Counter[str] = Counter()
     for outcome in outcomes:
         faults.update(outcome.faults)
         crashes.update(outcome.crashes)
+        came_of_it.update(outcome.came_of_it)
     return {
         "seeds": len(outcomes),
         "merchant_days": len(outcomes) * days,
@@ -92,6 +94,7 @@ def summary(outcomes: Sequence[Outcome], days: int, seconds: float) -> dict[str,
         "crashes": sum(crashes.values()),
         "crashes_by_point": dict(sorted(crashes.items())),
         "faults_by_kind": dict(sorted(faults.items())),
+        "what_came_of_it": dict(sorted(came_of_it.items())),
         "failures": [
             {"seed": one.seed, "violation": one.violation, "replay": replay(one.seed, days)}
             for one in outcomes

@@ -105,6 +105,7 @@ class Ledger:
     acknowledged: dict[str, datetime] = field(default_factory=dict)  # events, and when first
     faults: Counter[str] = field(default_factory=Counter)
     crashes: Counter[str] = field(default_factory=Counter)
+    came_of_it: Counter[str] = field(default_factory=Counter)  # how ghosts ended, and whose merit recoveries are
     violations: list[str] = field(default_factory=list)
 
     def violated(self, invariant: str, facts: str) -> None:

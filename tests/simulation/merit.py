@@ -30,7 +30,7 @@ def is_due(play: "Play", ghosts: list[dict[str, Any]], rows: list[dict[str, Any]
         if charge is None:
             continue
         given, due = (row["mechanism"], row["message_id"]), list(_credits(play, row["ghost_id"], charge))
-        play.ledger.fault(f"merit_{row['mechanism']}")
+        play.ledger.came_of_it[f"by {row['mechanism']}"] += 1
         if given not in due:
             play.ledger.violated("whose merit", f"{row['ghost_id']} has {given} and is due {due} ({charge.source})")
 

@@ -37,7 +37,7 @@ def at_the_end(play: "Play", ghosts: list[dict[str, Any]], rows: list[dict[str, 
         if row["kind"] == "protected":
             booked[row["ghost_id"]].append(row["amount_cents"])
     for ghost in ghosts:
-        play.ledger.fault(f"ended_{ghost['kind']}_{ghost['state']}")
+        play.ledger.came_of_it[f"{ghost['kind']}: {ghost['state']}"] += 1
         name, amounts = f"{ghost['id']} is {ghost['kind']}/{ghost['state']}", booked[ghost["id"]]
         is_safe = ghost["kind"] == "impending" and ghost["state"] == "protected"
         if sum(amounts) != (ghost["amount_cents"] if is_safe else 0) or len(amounts) > 2:

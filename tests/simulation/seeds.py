@@ -35,6 +35,7 @@ class Outcome:
     tasks: int
     crashes: dict[str, int]
     faults: dict[str, int]
+    came_of_it: dict[str, int]
     last_steps: tuple[str, ...] = field(default=())
 
 
@@ -106,5 +107,6 @@ def _outcome(where: Place, seed: int, ledger: Ledger, violation: str) -> Outcome
         tasks=count("select count(*) from scheduled_tasks"),
         crashes=dict(ledger.crashes),
         faults=dict(ledger.faults),
+        came_of_it=dict(ledger.came_of_it),
         last_steps=tuple(ledger.trace.last),
     )

@@ -12,13 +12,13 @@ from tests.simulation.ledger import Mail
 if TYPE_CHECKING:
     from tests.simulation.play import Play
 
-# What only this language says, in every message: its few smallest words around paying.
+# What of these five languages only one says, and says in every message: small words, and those around paying.
 TONGUES = {
-    "en": re.compile(r"\b(your|the|for|you|to)\b", re.I),
-    "de": re.compile(r"\b(ihr|ihre|ihrer|ihren|die|der|für|und|bitte)\b", re.I),
-    "es": re.compile(r"\b(su|el|los|usted|para|pago|con)\b", re.I),
-    "fr": re.compile(r"\b(votre|vous|le|les|pour|paiement|avec)\b", re.I),
-    "pt": re.compile(r"\b(seu|sua|não|você|para|pagamento|com|o)\b", re.I),
+    "en": re.compile(r"\b(?:your|you|the|for|please|card|reply|payment)\b", re.I),
+    "de": re.compile(r"\b(?:ihre?[nrms]?|sie|der|die|das|für|fur|mit|und|bitte|karte|zahlung|antworten)\b", re.I),
+    "es": re.compile(r"\b(?:su|los|pago|tarjeta|aquí|aqui|puede|más|mas|suscripción|suscripcion|el|recibir)\b", re.I),
+    "fr": re.compile(r"\b(?:votre|vous|carte|paiement|banque|pour|avec|abonnement|et|plus|répondez|repondez)\b", re.I),
+    "pt": re.compile(r"\b(?:seu|sua|pagamento|cartão|cartao|não|nao|você|assinatura|pode|mais|uma?|pagar)\b", re.I),
 }
 PROMISES = re.compile(
     r"\bwe(?:'|’)?(?: wi)?ll (?:try|charge|retry)|\bagain\b|\bretry|\berneut|\bnoch einmal|\bnochmals|\bversuchen wir"
