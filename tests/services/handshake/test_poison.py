@@ -40,7 +40,8 @@ def test_a_refund_of_no_amount_is_unreadable(
     shop = Shop.open(clock, monkeypatch)
     shop.subscriber()
     charge = next(iter(shop.world.space(shop.account).table("charge").objects.values()))
-    charge |= {"refunded": True, "amount_refunded": amount}
+    shop.actions.refund(shop.account, charge["id"])
+    next(iter(shop.world.space(shop.account).table("refund").objects.values()))["amount"] = amount
     shop.pass_time(hours=1)
     event = handlers.IncomingEvent("evt_1", "charge.refunded", shop.account, shop.merchant, clock.now(), dict(charge))
     assert handlers.handle(event) == "unreadable"
