@@ -54,6 +54,8 @@ class _Known:
         for row in rows:
             if row.kind == RecoveryKind.RECOVERED:
                 self.brought[row.ghost_id] += row.amount_cents
+            elif settle.is_reopening(row):  # what was paid before is undone whole: a payment since then stands alone
+                self.brought[row.ghost_id] = 0
             elif row.kind == RecoveryKind.REVERSED:
                 self.taken[row.source_id][row.ghost_id] = -row.amount_cents
 

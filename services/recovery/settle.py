@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from core import ids
 from models.ghost import GIVEN_UP, GhostKind, GhostState, GhostTarget, Strategy
-from models.money import RecoveryKind
+from models.money import Recovery, RecoveryKind
 from services.audit import service as audit
 from services.integrations.stripe.facts import InvoiceFacts
 from services.recovery import evidence, manual, repository
@@ -151,6 +151,11 @@ def reopen(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
         manual.open_task(work.session, ghost, work.now)
     audit.log_event(work.session, work.merchant.id, "recovery.reopened", why, facts={"ghost_id": ghost.id})
     return True
+
+
+def is_reopening(row: Recovery) -> bool:
+    """Whether a row of the ledger took back what was left of a payment that was undone."""
+    return row.source_id.startswith(f"{REOPENED}:")
 
 
 def _unpay(work: Work, ghost: GhostTarget) -> None:

@@ -13,7 +13,10 @@ from models.ghost import FoundVia, GhostEvent, GhostState
 from models.money import Recovery
 from services.hunter.schemas import HuntRequest
 from services.integrations.stripe.parsing import parse_invoice
+from services.integrations.stripe.returns import MoneyBack
+from services.recovery import reversals
 from services.recovery.observe import observe
+from services.recovery.reversals import Returned
 from services.recovery.work import merchant_context
 from tests.services.recovery.test_new_cards import add, charges, failed, run
 from tests.support.recount import assert_sums_agree
@@ -108,6 +111,24 @@ class TestPaymentUndone:
         with db.tenant_session(shop.merchant) as session:
             observe(session, merchant_context(session, shop.merchant), [seen], FoundVia.HUNT, shop.clock.now())
         assert (shop.ghosts[0].state, amounts(shop)) == (GhostState.RECOVERED, [4900])
+
+    def test_a_refund_of_the_second_payment_counts_that_one_alone(self, shop: Shop, subscription: Any):
+        pay(shop)
+        undo(shop)
+        tell(shop, "invoice.updated")
+        shop.clock.advance(timedelta(days=1))
+        paid_at = {"paid_at": int(shop.clock.now().timestamp())}
+        edit_invoice(shop, status="paid", amount_paid=4900, amount_remaining=0, status_transitions=paid_at)
+        tell(shop, "invoice.paid")
+        (ghost,) = shop.ghosts
+        half = MoneyBack(
+            "pi_both", "re_1", 4900, "refunded", shop.clock.now(), charged=9800
+        )  # it paid another one, too
+        with db.tenant_session(shop.merchant) as session:
+            merchant = merchant_context(session, shop.merchant)
+            reversals.take_back(session, merchant, [Returned(half, (ghost.invoice_id,))], shop.clock.now())
+        assert amounts(shop) == [4900, -4900, 4900, -2450]
+        assert_sums_agree(shop.merchant)
 
     def test_a_reversed_one_stays_reversed(self, shop: Shop, subscription: Any):
         pay(shop)
