@@ -13,7 +13,7 @@ from models.messaging import Channel
 from services.analytics import ledger
 from services.merchants.policies import RecoveryPolicy
 from services.messaging import reach, render, schedule
-from services.recovery import impending, outreach, retries, settle, strategy
+from services.recovery import composing, impending, outreach, retries, settle, strategy
 from services.recovery.attribution import Credit
 from services.recovery.composing import Composed
 from tests.simulation.chance import Streams
@@ -56,7 +56,7 @@ def _for_ever(*_: Any) -> timedelta:
     return timedelta(days=4000)
 
 
-_shut, _compose = reach._shut, outreach.compose
+_shut, _compose = reach._shut, composing.compose
 
 
 def _blind_to_mailboxes(session: Any, merchant_id: str, channel: Channel, hashes: Any) -> dict[str, str]:

@@ -123,7 +123,9 @@ def _remembered(self: ScopedStripe, invoice_id: str, expand: Sequence[str] = ())
     return _seen[invoice_id]
 
 
-BROKEN: dict[str, tuple[Any, str, Any, str]] = {
+# Whichever of what one break breaks comes first.
+_SHUT = ("nothing after an unsubscribe", "nothing after a complaint", "no mail to a dead address")
+BROKEN: dict[str, tuple[Any, str, Any, str | tuple[str, ...]]] = {
     "every mail twice": (ResendSender, "send", _send_twice, "no step goes out twice"),
     "mails at night": (hours, "_is_legal", _any_hour, "quiet hours"),
     "no fresh look": (ScopedStripe, "retrieve_invoice", _remembered, "a fresh look before each message"),
@@ -132,7 +134,7 @@ BROKEN: dict[str, tuple[Any, str, Any, str]] = {
     "no cooldown": (RecoveryPolicy, "cooldown", property(_no_time), "the cooldown"),
     "no hold": (RecoveryPolicy, "grace", _no_time, "the hold before the first message"),
     "no weekly limit": (messages, "list_written", _nobody_was_written_to, "the customer's weekly limit"),
-    "unsubscribes forgotten": (reach, "_shut", _nobody_is_shut, "nothing after an unsubscribe"),
+    "unsubscribes forgotten": (reach, "_shut", _nobody_is_shut, _SHUT),
     "days not summed": (sums, "add_to_days", _not_added, "daily_metrics equal a recount"),
     "totals not summed": (sums, "add_to_totals", _not_added, "merchant_totals equal a recount"),
     "recoveries forgotten": (settle, "recover", _nothing_comes_back, "recoveries are what Stripe collected"),
