@@ -21,7 +21,7 @@ from services.integrations.stripe.client import ScopedStripe
 from services.integrations.stripe.errors import StripeAlreadyPaidError, StripeCardDeclinedError
 from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import INVOICE_EXPAND, parse_invoice
-from services.recovery import budget, card_turns, neighbours, repository
+from services.recovery import budget, card_turns, neighbours, repository, retries
 from services.recovery.charges import values_of
 from services.recovery.observe import observe
 from services.recovery.work import Work, merchant_context
@@ -102,11 +102,13 @@ def intend(work: Work, ghost: GhostTarget, card: SavedCard, key: str, *, is_rene
 def go_on(work: Work, ghost: GhostTarget, attempt: PaymentAttempt) -> Begun:
     """A crash left this charge of a new card as begun: the same call again, with the same key.
 
-    Once Stripe has forgotten the key that would be another charge, and the card may have been declined before. Of a
-    paid invoice there is none: what is left is to ask whether by us.
+    Once Stripe has forgotten the key that would be another charge, and the card may have been declined before. And it
+    may never have been made: then the call would be the first, which a word said since may forbid. Of a paid invoice
+    there is none: what is left is to ask whether by us.
     """
     paid = ghost.state not in UNPAID_STATES
-    if paid or work.now - attempt.attempted_at < KEY_MEMORY:
+    forbidden = retries.why_untouchable(work.merchant.policy, retries.case_of(ghost))
+    if paid or (not forbidden and work.now - attempt.attempted_at < KEY_MEMORY):
         return Begun(charge_of(ghost, attempt.payment_method_id or "", attempt.idempotency_key, repeats_after=paid))
     attempt.state, attempt.settled_at = AttemptState.UNCERTAIN, work.now
     work.plan(ghost)

@@ -71,9 +71,13 @@ def begin(session: Session, merchant_id: str, ghost_id: str, fresh: InvoiceFacts
 
 
 def _go_on(work: Work, ghost: GhostTarget, attempt: PaymentAttempt, is_ghost: bool) -> Begun:
-    """A crash left this attempt as begun: the same call again, unless Stripe no longer knows the key or the sense."""
+    """A crash left this attempt as begun: the same call again, unless Stripe no longer knows the key or the sense.
+
+    Nor where a word said since forbids it: it may never have been made, and then the call would be the first.
+    """
     paid = ghost.state == GhostState.RECOVERED
-    if work.now - attempt.attempted_at < KEY_MEMORY and (is_ghost or paid):
+    forbidden = retries.why_untouchable(work.merchant.policy, retries.case_of(ghost))
+    if work.now - attempt.attempted_at < KEY_MEMORY and (paid or (is_ghost and not forbidden)):
         return Begun(_charge(ghost, attempt.payment_method_id or "", attempt.idempotency_key, repeats_after=paid))
     ours = paid and ghost.mechanism == "own_attempt"
     attempt.state = AttemptState.SUCCEEDED if ours else AttemptState.UNCERTAIN

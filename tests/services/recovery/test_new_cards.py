@@ -335,6 +335,17 @@ class TestOutOfReach:
         assert run(shop) == [{"attempt": "held", "reason": "merchant_not_connected"}]
         assert [row.state for row in own(shop)] == [AttemptState.GIVEN_UP]
 
+    def test_what_was_only_meant_is_not_done_after_the_merchant_said_stop(self, shop: Shop):
+        card = add(shop, failed(shop))
+        shop.deliver()
+        dies_at(shop, "charge.intended")
+        with db.tenant_session(shop.merchant) as session:
+            recovery.stop_messages(session, shop.merchant, "usr_1")
+        shop.pass_time(hours=1)
+        run(shop)
+        assert charges(shop, card) == []
+        assert [row.state for row in own(shop)] == [AttemptState.UNCERTAIN]
+
     @pytest.mark.parametrize(("hours", "state"), [(22, AttemptState.DECLINED), (25, AttemptState.UNCERTAIN)])
     def test_it_is_repeated_only_while_stripe_knows_its_key(self, shop: Shop, hours: int, state: AttemptState):
         """A task that gave up can be run again days later: without its key the call would be a second charge."""
