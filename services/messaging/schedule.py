@@ -66,6 +66,8 @@ def next_action(
         return Action(EXHAUST, max(ends, now), silent)
     if nothing := _not_ours(history) or (policy.paused and once.PAUSED):
         return Action("", None, nothing)
+    if history.strategy is Strategy.NONE:
+        return Action(EXHAUST, max(ends, now), NOTHING_TO_ASK)
     if history.held_out:
         return Action(EXHAUST, max(ends, now), once.HELD_OUT)
     if history.under_way and not history.held:
@@ -180,9 +182,7 @@ def why_silent(history: History) -> str:
 def _not_ours(history: History) -> str:
     if history.strategy is Strategy.HIGH_VALUE_MANUAL and not _is_released(history):
         return once.A_PERSON_DECIDES
-    if history.strategy in (Strategy.STOPPED, Strategy.NONE):
-        return "No message: there is nothing to ask for."
-    return ""
+    return NOTHING_TO_ASK if history.strategy is Strategy.STOPPED else ""
 
 
 def _is_released(history: History) -> bool:
@@ -230,6 +230,7 @@ def _hours(span: timedelta) -> str:
     return f"{hours} {'hour' if hours == 1 else 'hours'}"
 
 
+NOTHING_TO_ASK = "No message: there is nothing to ask for."
 _GOLDEN = "Golden Hour: the sooner the customer knows, the likelier they pay."
 _WHY_NOTHING = {
     GhostState.PAUSED: "Paused by a person.",

@@ -161,9 +161,13 @@ class TestOrderOfWhatDecides:
         assert (action.name, action.at) == ("", None)
         assert action.reason not in ("", ASKED)
 
-    @pytest.mark.parametrize("strategy", [Strategy.STOPPED, Strategy.NONE])
-    def test_nothing_follows_where_there_is_nothing_to_ask_for(self, strategy: Strategy):
-        assert next_action(replace(NEW, strategy=strategy), POLICY, FOUND).name == ""
+    def test_nothing_follows_where_the_customer_stopped_it(self):
+        assert next_action(replace(NEW, strategy=Strategy.STOPPED), POLICY, FOUND).name == ""
+
+    def test_where_there_is_nothing_to_ask_for_it_ends_with_its_window(self):
+        action = next_action(replace(NEW, strategy=Strategy.NONE), POLICY, FOUND)
+        assert (action.name, action.at) == (EXHAUST, FOUND + 28 * DAY)
+        assert "nothing to ask for" in action.reason
 
 
 class TestAPersonDecides:
@@ -407,4 +411,6 @@ class TestWhateverTheHistory:
             return
         (actions,) = forward([history], policy, now, now + timedelta(days=365))
         assert len([action for action in actions if action.name == SEND]) <= 3
-        assert actions[-1].name in (EXHAUST, "")
+        last = actions[-1]
+        waits = policy.paused or history.strategy in (Strategy.HIGH_VALUE_MANUAL, Strategy.STOPPED)  # for people
+        assert last.name == EXHAUST or (waits and (last.name, last.at) == ("", None))
