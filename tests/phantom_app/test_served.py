@@ -76,25 +76,17 @@ class TestAttacker:
     @pytest.mark.parametrize(
         ("name", "payload"),
         [
-            ("phantom_app___state___shell____shell.setvar", {"var_name": "merchant", "value": "forged by a stranger"}),
+            ("phantom_app___state___shell____shell.setvar", {"var_name": "merchant", "value": "forged"}),
             ("phantom_app___state___shell____shell._introduce", {}),
             ("phantom_app___state___dashboard____dashboard._fill", {}),
             ("phantom_app___state___shell____shell.dict", {}),
             (
                 "reflex___state____update_vars_internal_state.update_vars_internal",
-                {
-                    "vars": {
-                        "reflex___state____state.phantom_app___state___shell____shell.merchant": "forged by a stranger"
-                    }
-                },
+                {"vars": {"reflex___state____state.phantom_app___state___shell____shell.merchant": "forged"}},
             ),
             (
                 "hydrate_and_load",
-                {
-                    "vars": {
-                        "reflex___state____state.phantom_app___guard____tab_owner._owner_rx_state_": "forged by a stranger"
-                    }
-                },
+                {"vars": {"reflex___state____state.phantom_app___guard____tab_owner._owner_rx_state_": "forged"}},
             ),
             ("phantom_app___state___dashboard____dashboard.choose_days", {"days": {"$gt": 1}}),
             ("phantom_app___state___recoveries____recoveries.look_for", {"text": ["a"], "other": 1}),
@@ -112,7 +104,7 @@ class TestAttacker:
             await answered(tab)
             await tab.load()
             await answered(tab)
-            assert "forged by a stranger" not in tab.heard()
+            assert "forged" not in tab.heard()
 
     @pytest.mark.parametrize("data", ["not json{", {"name": 5}, {"payload": {}}, ["list"], 7, None])
     async def test_broken_messages_leave_the_server_well(self, served: Served, data: object) -> None:

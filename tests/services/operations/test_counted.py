@@ -29,15 +29,15 @@ def money(event: str, currency: str) -> tuple[float, float]:
 
 class TestMoney:
     def test_found_recovered_and_by_whose_merit(self, shop: Shop) -> None:
-        subscription = shop.subscriber(amount=4900, currency="chf", decline_code="insufficient_funds")
+        subscription = shop.subscriber(amount=4900, currency="sek", decline_code="insufficient_funds")
         shop.pass_time(days=31, hours=2)
-        assert money("found", "chf") == (4900, 1)
+        assert money("found", "sek") == (4900, 1)
         card = shop.actions.create_card(shop.account, "visa")
         shop.actions.pay_invoice(shop.account, shop.invoice(subscription)["id"], card["id"])
         shop.deliver()
-        assert money("recovered", "chf") == (4900, 1)
-        assert told('phantom_money_events_total{currency="chf",event="recovered",mechanism="organic"}') == 1
-        assert money("reversed", "chf") == (0, 0)
+        assert money("recovered", "sek") == (4900, 1)
+        assert told('phantom_money_events_total{currency="sek",event="recovered",mechanism="organic"}') == 1
+        assert money("reversed", "sek") == (0, 0)
 
     def test_not_what_was_rolled_back(self, shop: Shop) -> None:
         seen: list[str] = []
