@@ -11,7 +11,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -68,6 +68,8 @@ class Runner:
     waiting: frozenset[TaskLane] | None = None
     """In which lanes work waited when the last batch was written down; None where nobody looked."""
     _portion: int = BATCH
+    waits: bool = False
+    """Whether its thread waits for work, where a signal may end it."""
     _batch: "_Batch | None" = None
     _deadline: float = 0.0
     _idle: threading.Event = field(default_factory=threading.Event)
@@ -128,6 +130,15 @@ class Runner:
             if self.waiting is not None and not (self.waiting if lane is None else lane in self.waiting):
                 break  # what comes from now on announces itself
         return ran
+
+    @contextlib.contextmanager
+    def waiting_for_work(self) -> Iterator[None]:
+        """While the block lasts its thread waits for work."""
+        self.waits = True
+        try:
+            yield
+        finally:
+            self.waits = False
 
     def stop(self, grace: float) -> None:
         """Finish the task under way if it takes no longer than `grace` seconds, and give back the others.

@@ -141,8 +141,10 @@ class LaneWorker(SimpleWorker):
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[Job, Queue] | None:
-        """Wait for a wake-up, as long as Redis answers."""
-        with self._left_when_away():
+        """Wait for a wake-up, as long as Redis answers; a signal ends it at once."""
+        with self._left_when_away(), self._runner.waiting_for_work():
+            if self._runner.stopping.is_set():
+                raise StopRequested
             return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
 
     def teardown(self) -> None:
@@ -199,8 +201,8 @@ def _stop_on_signals(runners: Sequence[Runner], main: Runner) -> None:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         for runner in runners:
             runner.stop(GRACE_SECONDS)
-        if not main.busy:
-            raise StopRequested  # out of the wait for Redis
+        if main.waits:
+            raise StopRequested  # out of the wait for Redis; anywhere else it could end a line half written
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)

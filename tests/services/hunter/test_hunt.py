@@ -83,7 +83,7 @@ def hunt(merchant: str, stripe: ListedStripe, request: HuntRequest | None = None
 
 def rows(merchant: str, table: Any) -> list[Any]:
     with db.tenant_session(merchant) as session:
-        return list(session.exec(select(table)).all())
+        return list(session.exec(select(table).order_by(*table.__table__.primary_key.columns)).all())
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ class Shop:
 
     def rows(self, table: Any) -> list[Any]:
         with db.tenant_session(self.merchant) as session:
-            return list(session.exec(select(table)).all())
+            return list(session.exec(select(table).order_by(*table.__table__.primary_key.columns)).all())
 
 
 def german(number: int = 1, customer: int | None = None) -> Any:

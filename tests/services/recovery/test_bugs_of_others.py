@@ -90,7 +90,7 @@ def see(merchant: str, facts: Any, via: FoundVia = FoundVia.WEBHOOK) -> None:
 
 def rows(merchant: str, table: Any) -> list[Any]:
     with db.tenant_session(merchant) as session:
-        return list(session.exec(select(table)).all())
+        return list(session.exec(select(table).order_by(*table.__table__.primary_key.columns)).all())
 
 
 def said(group: DeclineGroup, step: int, language: str) -> list[str]:

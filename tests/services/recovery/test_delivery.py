@@ -46,7 +46,7 @@ class Mailed:
 
     def rows(self, table: Any) -> list[Any]:
         with db.tenant_session(self.merchant) as session:
-            return list(session.exec(select(table)).all())
+            return list(session.exec(select(table).order_by(*table.__table__.primary_key.columns)).all())
 
     @property
     def message(self) -> Message:

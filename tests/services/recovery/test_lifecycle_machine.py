@@ -215,7 +215,7 @@ class Ghosts(RuleBasedStateMachine):
 
     def rows(self, table: Any) -> list[Any]:
         with db.tenant_session(self.merchant) as session:
-            return list(session.exec(select(table)).all())
+            return list(session.exec(select(table).order_by(*table.__table__.primary_key.columns)).all())
 
     @invariant()
     def states_and_sums_agree(self) -> None:

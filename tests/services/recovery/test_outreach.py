@@ -54,7 +54,7 @@ class Story:
 
     def rows(self, table: Any) -> list[Any]:
         with db.tenant_session(self.merchant) as session:
-            return list(session.exec(select(table)).all())
+            return list(session.exec(select(table).order_by(*table.__table__.primary_key.columns)).all())
 
     @property
     def ghost(self) -> GhostTarget:

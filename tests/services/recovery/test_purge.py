@@ -86,7 +86,7 @@ class Files:
 
     def rows(self, table: Any) -> list[Any]:
         with db.tenant_session(self.merchant) as session:
-            return list(session.exec(select(table)).all())
+            return list(session.exec(select(table).order_by(*table.__table__.primary_key.columns)).all())
 
     @property
     def ghost(self) -> GhostTarget:
@@ -267,7 +267,7 @@ class TestOnRequest:
         assert (entry.actor_id, entry.target, entry.facts) == ("usr_1", ghosts["in_1"].id, {"ghosts": 2})
         with db.tenant_session(files.merchant) as session, pytest.raises(NobodyToForgetError):
             purge.erase_customer_of(session, files.merchant, ghosts["in_3"].id, files.clock.now(), actor_id="usr_1")
-        assert files.rows(GhostTarget)[2].purged_at is None
+        assert {ghost.invoice_id for ghost in files.rows(GhostTarget) if ghost.purged_at is None} == {"in_3"}
 
     def test_another_merchants_ghost_is_not_there(self, files: Files) -> None:
         files.see(facts())
