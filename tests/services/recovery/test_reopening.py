@@ -57,6 +57,19 @@ def undo(shop: Shop) -> None:
     edit_invoice(shop, status="open", amount_paid=0, amount_remaining=4900)
 
 
+def make_again(shop: Shop) -> None:
+    """A payment after the one that was undone."""
+    shop.clock.advance(timedelta(days=1))
+    paid_at = {"paid_at": int(shop.clock.now().timestamp())}
+    edit_invoice(shop, status="paid", amount_paid=4900, amount_remaining=0, status_transitions=paid_at)
+
+
+def paid_charge(shop: Shop) -> str:
+    charges_made = shop.world.space(shop.account).table("charge").objects.values()
+    intent = shop.ghosts[0].payment_intent_id
+    return next(str(each["id"]) for each in charges_made if each["payment_intent"] == intent and each["paid"])
+
+
 def amounts(shop: Shop) -> list[int]:
     return [row.amount_cents for row in sorted(shop.rows(Recovery), key=lambda row: str(row.id))]
 
@@ -82,9 +95,7 @@ class TestPaymentUndone:
         pay(shop)
         undo(shop)
         tell(shop, "invoice.updated")
-        shop.clock.advance(timedelta(days=1))
-        paid_at = {"paid_at": int(shop.clock.now().timestamp())}
-        edit_invoice(shop, status="paid", amount_paid=4900, amount_remaining=0, status_transitions=paid_at)
+        make_again(shop)
         assert tell(shop, "invoice.paid") + tell(shop, "invoice.paid") == ["ghost_updated", "unchanged"]
         assert (shop.ghosts[0].state, amounts(shop)) == (GhostState.RECOVERED, [4900, -4900, 4900])
         kinds = ("recovery.recovered", "recovery.reversed")
@@ -93,11 +104,7 @@ class TestPaymentUndone:
 
     def test_after_a_partial_refund_only_the_rest_is_taken_back(self, shop: Shop, subscription: Any):
         pay(shop)
-        charge = next(
-            each for each in shop.world.space(shop.account).table("charge").objects.values()
-            if each["payment_intent"] == shop.ghosts[0].payment_intent_id and each["paid"]
-        )  # fmt: skip
-        shop.actions.refund(shop.account, charge["id"], 900)
+        shop.actions.refund(shop.account, paid_charge(shop), 900)
         shop.deliver()
         undo(shop)
         tell(shop, "invoice.updated")
@@ -116,9 +123,7 @@ class TestPaymentUndone:
         pay(shop)
         undo(shop)
         tell(shop, "invoice.updated")
-        shop.clock.advance(timedelta(days=1))
-        paid_at = {"paid_at": int(shop.clock.now().timestamp())}
-        edit_invoice(shop, status="paid", amount_paid=4900, amount_remaining=0, status_transitions=paid_at)
+        make_again(shop)
         tell(shop, "invoice.paid")
         (ghost,) = shop.ghosts
         half = MoneyBack(
@@ -132,11 +137,7 @@ class TestPaymentUndone:
 
     def test_a_reversed_one_stays_reversed(self, shop: Shop, subscription: Any):
         pay(shop)
-        charge = next(
-            each for each in shop.world.space(shop.account).table("charge").objects.values()
-            if each["payment_intent"] == shop.ghosts[0].payment_intent_id and each["paid"]
-        )  # fmt: skip
-        shop.actions.refund(shop.account, charge["id"])
+        shop.actions.refund(shop.account, paid_charge(shop))
         shop.deliver()
         undo(shop)
         assert tell(shop, "invoice.updated") == ["unchanged"]
