@@ -1,5 +1,6 @@
-"""Pay a ghost's invoice: with a card the customer has just added (services/recovery/new_cards.py), or with the one that
-failed, when its time has come (services/recovery/retrying.py). A fresh look, intent, charge, outcome.
+"""Pay a ghost's invoice: with a card the customer has just added (services/recovery/charging/new_cards.py), or with
+the one that failed, when its time has come (services/recovery/charging/retrying.py). A fresh look, intent, charge,
+outcome.
 """
 
 from dataclasses import dataclass, replace
@@ -20,8 +21,8 @@ from services.integrations.stripe.errors import (
 )
 from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import UnreadableInvoiceError, parse_invoice
-from services.recovery import new_cards, paying, retrying
-from services.recovery.paying import Begun, Charge
+from services.recovery.charging import new_cards, paying, retrying
+from services.recovery.charging.paying import Begun, Charge
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
 

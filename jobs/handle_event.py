@@ -6,7 +6,7 @@ from core import db
 from core.crash_points import crash_point
 from services.handshake import handlers, service
 from services.handshake.schemas import StoredEvent
-from services.recovery import delivery, texts
+from services.recovery.messages import delivery, texts
 from services.tasks.schemas import ClaimedTask
 
 

@@ -10,7 +10,8 @@ from sqlmodel import Session
 
 from core import clock, db
 from core.crash_points import crash_point
-from services.recovery import pulse, retry_plans
+from services.recovery.charging import retry_plans
+from services.recovery.plans import pulse
 from services.recovery.work import merchant_context
 from services.tasks.schemas import ClaimedTask
 

@@ -1,4 +1,7 @@
-"""Send one message of a ghost: look fresh, commit the intent, hand over, settle (services/recovery/outreach.py)."""
+"""Send one message of a ghost: look fresh, commit the intent, hand over, settle.
+
+The decisions and their order stand in services/recovery/messages/outreach.py.
+"""
 
 import logging
 from datetime import timedelta
@@ -31,7 +34,7 @@ from services.messaging.senders import pace
 from services.messaging.senders import service as senders
 from services.messaging.senders.carriers import Carrier
 from services.messaging.senders.schemas import OutgoingMessage
-from services.recovery import fresh, handover, outreach
+from services.recovery.messages import fresh, handover, outreach
 from services.tasks.errors import Retry
 from services.tasks.schemas import ClaimedTask
 

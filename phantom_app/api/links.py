@@ -31,7 +31,7 @@ from services.integrations.stripe.errors import (
 )
 from services.integrations.stripe.transport import INTERACTIVE
 from services.messaging import attribution_cookie, links
-from services.recovery import clicks, optout
+from services.recovery.messages import clicks, optout
 from services.vault.errors import VaultError
 
 router = APIRouter(include_in_schema=False, route_class=Guarded)

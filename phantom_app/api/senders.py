@@ -28,7 +28,7 @@ from services.integrations.twilio import is_genuine
 from services.messaging import suppression
 from services.messaging.addresses import BadAddressError, number
 from services.messaging.senders.carriers import RESEND_PATH, TWILIO_PATH
-from services.recovery import delivery, texts
+from services.recovery.messages import delivery, texts
 
 LONGEST = 256 * 1024
 LONGEST_FORM = 64 * 1024

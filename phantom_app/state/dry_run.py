@@ -13,7 +13,7 @@ from phantom_app.state.access import as_tenant, identifier
 from phantom_app.state.paging import Numbered, turned_by
 from phantom_app.theme import Tone
 from services.identity.permissions import Permission
-from services.recovery import ahead
+from services.recovery.plans import ahead
 
 _CHANNELS = {Channel.EMAIL: "Email", Channel.SMS: "SMS"}
 STANDINGS = {

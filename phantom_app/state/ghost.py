@@ -17,9 +17,9 @@ from services.identity.permissions import Permission
 from services.manual_tasks import service as manual_tasks
 from services.messaging.schemas import MessageView
 from services.messaging.wording import called
-from services.recovery import charges
 from services.recovery import service as recovery
-from services.recovery.charges import CardAttempts
+from services.recovery.charging import charges
+from services.recovery.charging.charges import CardAttempts
 from services.recovery.schemas import GhostDetail, TimelineEntry
 
 

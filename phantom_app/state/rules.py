@@ -27,7 +27,7 @@ from services.merchants.policy_fields import (
     Value,
     value_of,
 )
-from services.recovery import rules
+from services.recovery.plans import rules
 
 # What is chased is written to after a while; the other groups get no message that could wait.
 GROUPS = {group: name for group, name in words.GROUPS.items() if group not in ("customer_stopped", "not_a_failure")}

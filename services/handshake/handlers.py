@@ -30,9 +30,12 @@ from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import INVOICE_EXPAND, UnreadableInvoiceError, parse_invoice
 from services.integrations.stripe.reading import identifier
 from services.merchants import service as merchants
-from services.recovery import impending, neighbours, new_cards, repository, reversals
-from services.recovery.new_cards import Came, News
+from services.recovery import neighbours, repository
+from services.recovery.charging import new_cards
+from services.recovery.charging.new_cards import Came, News
+from services.recovery.credit import reversals
 from services.recovery.observe import observe
+from services.recovery.protection import impending
 from services.recovery.work import merchant_context
 from services.tasks.errors import Retry
 

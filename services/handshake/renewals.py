@@ -19,7 +19,7 @@ from services.integrations.stripe.errors import StripeNotFoundError
 from services.integrations.stripe.parsing import UnreadableInvoiceError, subscription_of
 from services.integrations.stripe.reading import identifier, mapping, money
 from services.integrations.stripe.renewals import RENEWAL_EXPAND, RenewalFacts, parse_renewal
-from services.recovery import impending, impending_repository
+from services.recovery.protection import impending, impending_repository
 from services.recovery.work import merchant_context
 
 _OF_ONE_CUSTOMER = {"limit": 100, "expand": [f"data.{path}" for path in RENEWAL_EXPAND]}

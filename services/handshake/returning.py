@@ -17,7 +17,8 @@ from services.integrations.stripe.errors import StripeCallError
 from services.integrations.stripe.parsing import INVOICE_EXPAND, UnreadableInvoiceError, parse_invoice
 from services.integrations.stripe.transport import INTERACTIVE
 from services.messaging.links import Link
-from services.recovery import clicks, neighbours
+from services.recovery import neighbours
+from services.recovery.messages import clicks
 from services.recovery.observe import observe
 from services.recovery.work import merchant_context
 from services.vault.errors import VaultError

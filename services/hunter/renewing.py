@@ -9,7 +9,7 @@ from sqlmodel import Session
 from models.ghost import FoundVia
 from services.integrations.stripe.parsing import UnreadableInvoiceError
 from services.integrations.stripe.renewals import RenewalFacts, parse_renewal
-from services.recovery import impending, impending_repository
+from services.recovery.protection import impending, impending_repository
 from services.recovery.work import MerchantContext
 
 

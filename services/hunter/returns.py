@@ -20,7 +20,7 @@ from services.integrations.stripe import returns
 from services.integrations.stripe.parsing import UnreadableInvoiceError
 from services.integrations.stripe.reading import identifier, mapping, moment
 from services.recovery import repository as recoveries
-from services.recovery.reversals import Returned, take_back
+from services.recovery.credit.reversals import Returned, take_back
 from services.recovery.work import MerchantContext
 
 OVERLAP = timedelta(days=1)

@@ -13,7 +13,7 @@ from services.hunter.schemas import HuntRequest, LookBack
 from services.integrations.stripe.parsing import INVOICE_EXPAND
 from services.integrations.stripe.reading import identifier, mapping, mappings, number, text
 from services.integrations.stripe.renewals import RENEWAL_EXPAND
-from services.recovery.risk import HORIZON
+from services.recovery.protection.risk import HORIZON
 
 PAGE = 100
 BILLING_WINDOW = timedelta(days=30)

@@ -23,10 +23,11 @@ from services.messaging import schedule
 from services.messaging.history import History
 from services.messaging.own_service import own_words
 from services.messaging.reach import address_of
-from services.recovery import manual, neighbours, planning
+from services.recovery import manual, neighbours
 from services.recovery import repository as ghosts
-from services.recovery.composing import compose
 from services.recovery.lifecycle import Trigger, can
+from services.recovery.messages.composing import compose
+from services.recovery.plans import planning
 from services.recovery.work import MerchantContext, Work, merchant_context
 
 PAGE_SIZE = 20

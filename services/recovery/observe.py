@@ -14,20 +14,12 @@ from core import ids
 from models.ghost import OPEN_STATES, UNPAID_STATES, FoundVia, GhostKind, GhostState, GhostTarget, Strategy
 from services.audit import service as audit
 from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
-from services.recovery import (
-    attempts,
-    attempts_repository,
-    manual,
-    neighbours,
-    presence,
-    purge,
-    repository,
-    settle,
-    tombstones,
-)
+from services.recovery import manual, neighbours, presence, purge, repository, tombstones
+from services.recovery.charging import attempts, attempts_repository
 from services.recovery.classify import Classification, Verdict, classify
-from services.recovery.impending import charge_failed, lock_at_risk
+from services.recovery.credit import settle
 from services.recovery.lifecycle import Trigger
+from services.recovery.protection.impending import charge_failed, lock_at_risk
 from services.recovery.strategy import DeclineGroup, decide
 from services.recovery.work import MerchantContext, Work
 

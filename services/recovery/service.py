@@ -12,9 +12,11 @@ from services.audit import service as audit
 from services.merchants import service as merchants
 from services.messaging import service as messaging
 from services.messaging.schedule import SEND
-from services.recovery import neighbours, plan_repository, pulse, repository, settle
+from services.recovery import neighbours, repository
+from services.recovery.credit import settle
 from services.recovery.errors import GhostNotFoundError, InvalidQueryError
 from services.recovery.lifecycle import Trigger
+from services.recovery.plans import plan_repository, pulse
 from services.recovery.schemas import (
     ForensicFact,
     GhostDetail,

@@ -19,9 +19,11 @@ from services.merchants import service as merchants
 from services.merchants.policies import RecoveryPolicy
 from services.messaging.brands import Brand, brand_of
 from services.messaging.schedule import Action
-from services.recovery import manual, plan_repository, planning, repository, retry_plans, upcoming
+from services.recovery import manual, repository
+from services.recovery.charging import retry_plans
 from services.recovery.errors import GhostMovedError
 from services.recovery.lifecycle import Trigger, after, can
+from services.recovery.plans import plan_repository, planning, upcoming
 
 _SHADOW_ENDS = frozenset({GhostState.LOST, GhostState.STOPPED, GhostState.RECOVERED, GhostState.REVERSED})
 

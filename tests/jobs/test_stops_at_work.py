@@ -4,7 +4,7 @@ from core import db
 from models.ghost import GhostEvent
 from models.messaging import Message, Suppression
 from services.messaging import suppression
-from services.recovery import texts
+from services.recovery.messages import texts
 from tests.jobs.test_texts_at_work import ADA, Texting, agreed, texting
 
 __all__ = ["agreed", "texting"]  # fixtures

@@ -20,9 +20,10 @@ from services.integrations.twilio import OutgoingText, TextRefusedError, TwilioS
 from services.messaging import consents, links, suppression
 from services.messaging.senders import pace, service
 from services.messaging.senders.given import OwnMail, OwnText
-from services.recovery import pulse, texts
 from services.recovery import service as recovery
+from services.recovery.messages import texts
 from services.recovery.observe import observe
+from services.recovery.plans import pulse
 from services.recovery.work import merchant_context
 from services.tasks.errors import Retry
 from services.tasks.schemas import ClaimedTask

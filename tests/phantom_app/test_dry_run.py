@@ -9,8 +9,8 @@ from models.identity import Membership, Role
 from phantom_app import runtime
 from phantom_app.state.dry_run import DryRun, summary
 from services.integrations.stripe.parsing import parse_invoice
-from services.recovery import ahead
 from services.recovery.observe import observe
+from services.recovery.plans import ahead
 from services.recovery.work import merchant_context
 from tests.phantom_app.served import Person, Served, Tab, sign_up
 from tests.phantom_app.test_served import answered

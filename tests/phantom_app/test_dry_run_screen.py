@@ -6,9 +6,10 @@ from playwright.sync_api import BrowserContext, Page, expect
 from core import clock, db
 from models.ghost import FoundVia
 from services.integrations.stripe.parsing import parse_invoice
-from services.recovery import ahead, outreach
 from services.recovery import service as recovery
+from services.recovery.messages import outreach
 from services.recovery.observe import observe
+from services.recovery.plans import ahead
 from services.recovery.work import merchant_context
 from tests.phantom_app.served import Person, Served
 from tests.phantom_app.test_dry_run import connect

@@ -13,7 +13,7 @@ from services.merchants import policy_form
 from services.merchants import service as merchants
 from services.merchants.policies import RecoveryPolicy
 from services.merchants.policy_fields import Edit
-from services.recovery import rules
+from services.recovery.plans import rules
 from tests.phantom_app.served import Person, Served, Tab, sign_up
 from tests.phantom_app.test_served import answered
 

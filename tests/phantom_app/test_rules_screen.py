@@ -9,7 +9,7 @@ from models.identity import Membership, Role
 from services.merchants import service as merchants
 from services.merchants.policies import RecoveryPolicy
 from services.merchants.policy_fields import Edit
-from services.recovery import rules
+from services.recovery.plans import rules
 from tests.phantom_app.served import Person, Served
 
 pytestmark = pytest.mark.browser

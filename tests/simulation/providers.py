@@ -17,7 +17,7 @@ from sandbox.stripe.store import Json
 from services.messaging import consents
 from services.messaging.senders import service as senders
 from services.messaging.senders.given import OwnMail, OwnText
-from services.recovery import texts
+from services.recovery.messages import texts
 from tests.simulation import letters
 from tests.simulation.callbacks import Callbacks
 from tests.simulation.scenario import DAY, HOUR, Customer

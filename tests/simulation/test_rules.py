@@ -13,9 +13,13 @@ from models.messaging import Channel
 from services.analytics import ledger
 from services.merchants.policies import RecoveryPolicy
 from services.messaging import reach, render, schedule
-from services.recovery import composing, impending, outreach, retries, settle, strategy
-from services.recovery.attribution import Credit
-from services.recovery.composing import Composed
+from services.recovery import strategy
+from services.recovery.charging import retries
+from services.recovery.credit import settle
+from services.recovery.credit.attribution import Credit
+from services.recovery.messages import composing, outreach
+from services.recovery.messages.composing import Composed
+from services.recovery.protection import impending
 from tests.simulation.chance import Streams
 from tests.simulation.place import Place, place
 from tests.simulation.scenario import DAY, Scenario

@@ -17,7 +17,7 @@ from services.integrations.stripe.client import ScopedStripe
 from services.merchants.policies import RecoveryPolicy
 from services.messaging import hours, reach, schedule
 from services.messaging import repository as messages
-from services.recovery import settle
+from services.recovery.credit import settle
 from tests.simulation import vendors
 from tests.simulation.__main__ import replay
 from tests.simulation.place import Place, place

@@ -12,8 +12,8 @@ from models.ghost import Mechanism
 from services.analytics import digest, service
 from services.analytics.schemas import Merit
 from services.integrations.stripe.facts import InvoiceFacts
-from services.recovery import settle
-from services.recovery.attribution import Credit
+from services.recovery.credit import settle
+from services.recovery.credit.attribution import Credit
 from tests.services.analytics.test_dashboard import Books
 from tests.support.database import WorkerDatabase
 from tests.support.factories import make_merchant

@@ -12,7 +12,7 @@ from models.work import ScheduledTask
 from sandbox.stripe.faults import Fault
 from services.handshake.handlers import handle
 from services.handshake.schemas import IncomingEvent
-from services.recovery import choosing
+from services.recovery.charging import choosing
 from services.tasks.errors import Retry
 from services.tasks.schemas import ClaimedTask
 from tests.support.shop import Shop

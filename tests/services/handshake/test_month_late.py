@@ -15,7 +15,7 @@ from models.merchant import Merchant, MerchantTotals, OpenLeakage
 from models.money import DailyMetrics, PaymentAttempt, Recovery
 from models.work import ProcessedEvent, ScheduledTask
 from services.handshake.handlers import HANDLERS
-from tests.services.recovery.test_retrying import charges, claimed, dunning_retry
+from tests.services.recovery.charging.test_retrying import charges, claimed, dunning_retry
 from tests.support.recount import assert_sums_agree
 from tests.support.shop import Shop
 

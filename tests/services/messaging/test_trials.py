@@ -18,7 +18,7 @@ from services.messaging.senders import service as senders
 from services.messaging.senders.schemas import OutgoingMessage
 from services.messaging.trials import Outcome, TooManyTrialsError, Trial
 from services.messaging.wording import Moment
-from services.recovery import delivery, texts
+from services.recovery.messages import delivery, texts
 from tests.support import environment
 from tests.support.factories import make_merchant
 

@@ -33,7 +33,8 @@ from services.messaging.lint import EMAIL, Source, Target, promises_again
 from services.messaging.render import Occasion, render_mail, render_sms
 from services.messaging.wording import Moment
 from services.operations import health
-from services.recovery import charges, outreach
+from services.recovery.charging import charges
+from services.recovery.messages import outreach
 from services.recovery.observe import observe
 from services.recovery.strategy import DeclineGroup
 from services.recovery.work import merchant_context

@@ -16,7 +16,8 @@ from models.ghost import FoundVia, GhostEvent, GhostTarget
 from models.merchant import MerchantTotals
 from models.money import DailyMetrics, Recovery
 from services.integrations.stripe.parsing import parse_invoice
-from services.recovery import neighbours, repository, service, settle
+from services.recovery import neighbours, repository, service
+from services.recovery.credit import settle
 from services.recovery.lifecycle import Trigger
 from services.recovery.observe import observe
 from services.recovery.work import Work, merchant_context

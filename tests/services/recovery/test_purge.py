@@ -24,8 +24,9 @@ from services.manual_tasks.errors import BadManualTaskError
 from services.merchants import service as merchants
 from services.messaging import own_service
 from services.messaging.lint import Source
-from services.recovery import manual, outreach, presence, purge
+from services.recovery import manual, presence, purge
 from services.recovery.errors import GhostNotFoundError, NobodyToForgetError
+from services.recovery.messages import outreach
 from services.recovery.observe import Observed, observe
 from services.recovery.purge import Erasable
 from services.recovery.work import merchant_context

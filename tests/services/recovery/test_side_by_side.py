@@ -19,10 +19,13 @@ from services.hunter.billing import record_billed
 from services.integrations.stripe.facts import CustomerFacts, InvoiceFacts
 from services.integrations.stripe.parsing import parse_invoice
 from services.messaging.links import Link
-from services.recovery import clicks, neighbours, optout, outreach, pulse, repository, service, settle
-from services.recovery.clicks import LinkClosedError
+from services.recovery import neighbours, repository, service
+from services.recovery.credit import settle
 from services.recovery.errors import GhostMovedError
+from services.recovery.messages import clicks, optout, outreach
+from services.recovery.messages.clicks import LinkClosedError
 from services.recovery.observe import observe, write_off
+from services.recovery.plans import pulse
 from services.recovery.work import Work, merchant_context
 from tests.support.factories import make_merchant, raw_intent, raw_invoice
 from tests.support.neighbours import customers_of_shards, impatient

@@ -1,0 +1,1 @@
+"""Charging cards again: whether, when, with which card, within whose limits, and exactly once."""

@@ -1,0 +1,45 @@
+"""One card at a time: who is about to charge a card waits for whoever is, and sees what was charged to it of late.
+
+A card is its number, not Stripe's id of it: the same plastic saved twice has two ids and one fingerprint, one turn, one
+budget and one fate. Where Stripe gives no fingerprint the id has to do.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from sqlmodel import Session
+
+from core.config import settings
+from core.locks import wait_transaction_lock
+from models.ghost import GhostTarget
+from models.money import AttemptSource, AttemptState, PaymentAttempt
+from services.integrations.stripe.cards import SavedCard
+from services.integrations.stripe.facts import DeclineFacts
+from services.recovery.charging import attempts_repository
+from services.recovery.charging.retries import why_card_is_done, why_number_is_done
+from services.recovery.strategy import group_of
+
+
+def take(session: Session, merchant_id: str, card: SavedCard, now: datetime) -> Sequence[PaymentAttempt]:
+    """What was charged to this card of late, oldest first; until the transaction ends nobody else begins a charge."""
+    wait_transaction_lock(session, f"card:{merchant_id}:{card.fingerprint or card.id}")
+    since = now - timedelta(days=max(limit.days for limit in settings().card_limits))
+    return attempts_repository.list_of_card(session, merchant_id, card.id, card.fingerprint, since)
+
+
+def is_done(ghost: GhostTarget, card: SavedCard, made: Iterable[PaymentAttempt]) -> bool:
+    """Whether a card that comes as a new one was declined before in a way that saving it again does not mend."""
+    if card.fingerprint and card.fingerprint == ghost.card_fingerprint and why_number_is_done(_of(ghost)):
+        return True
+    return any(_ends(card, one) for one in made if one.state == AttemptState.DECLINED)
+
+
+def _ends(card: SavedCard, one: PaymentAttempt) -> bool:
+    decline = DeclineFacts(decline_code=one.decline_code)
+    if one.payment_method_id == card.id and one.source == AttemptSource.PHANTOM:
+        return bool(why_card_is_done(decline, group_of(decline), ""))
+    return bool(why_number_is_done(decline))
+
+
+def _of(ghost: GhostTarget) -> DeclineFacts:
+    return DeclineFacts(ghost.stripe_error_code, ghost.decline_code, ghost.advice_code)

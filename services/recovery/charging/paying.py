@@ -1,0 +1,256 @@
+"""Paying an open invoice with one of the customer's cards: once, whatever dies in the middle.
+
+Three steps, each safe to repeat: the attempt is committed as started (`new_cards` and `retrying` decide on it); the
+card is put where Stripe looks first and the invoice is paid, both under the attempt's idempotency key; the outcome is
+settled. A crash in between repeats the call with the same key.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import Session
+
+from core import clock, ids
+from core.config import settings
+from models.ghost import UNPAID_STATES, FoundVia, GhostState, GhostTarget
+from models.money import AttemptSource, AttemptState, PaymentAttempt
+from services.audit import service as audit
+from services.integrations.stripe.cards import SavedCard
+from services.integrations.stripe.client import ScopedStripe
+from services.integrations.stripe.errors import StripeAlreadyPaidError, StripeCardDeclinedError
+from services.integrations.stripe.facts import InvoiceFacts
+from services.integrations.stripe.parsing import INVOICE_EXPAND, parse_invoice
+from services.recovery import neighbours, repository
+from services.recovery.charging import budget, card_turns, retries
+from services.recovery.charging.charges import values_of
+from services.recovery.observe import observe
+from services.recovery.work import Work, merchant_context
+
+AUTHENTICATION_WANTED = "authentication_required"
+LIMITS = "The card networks' limit for this card is reached."
+DONE = "This card was declined for good."
+UNKNOWN = "it is not known any more whether this charge was made"
+KEY_MEMORY = timedelta(hours=23)  # Stripe keeps a key for 24; clocks differ
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """An attempt that is committed as started."""
+
+    ghost_id: str
+    invoice_id: str
+    subscription_id: str | None
+    customer_id: str | None
+    payment_method_id: str
+    idempotency_key: str
+    is_repeat_after_paying: bool = False
+    """A crash left it as started, and the invoice is paid by now: what is left is to ask whether by us."""
+    is_retry: bool = False
+    """The card that failed, again: it stands where Stripe looks already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What to charge, or why nothing is charged now and from when on (UTC) it is worth asking again."""
+
+    charge: Charge | None
+    reason: str = ""
+    again_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What Stripe answered: the invoice after the call, or the decline."""
+
+    invoice: dict[str, Any]
+    state: AttemptState = AttemptState.SUCCEEDED
+    decline_code: str = ""
+
+
+def key_of(ghost_id: str, payment_method_id: str) -> str:
+    """The idempotency key of charging a card that came as a new one: one charge a ghost and card."""
+    return f"pay:{ghost_id}:{payment_method_id}"
+
+
+def invoice_of(session: Session, merchant_id: str, ghost_id: str, key: str) -> str | None:
+    """The invoice to read fresh before a charge under this key; None when there is nothing to charge for any more."""
+    ghost = repository.get_ghost(session, merchant_id, ghost_id)
+    if ghost is None:
+        return None
+    open_still = ghost.state in UNPAID_STATES - {GhostState.LOST, GhostState.STOPPED}
+    attempt = None if open_still else repository.get_attempt(session, merchant_id, key)
+    begun = attempt is not None and attempt.state == AttemptState.STARTED
+    return ghost.invoice_id if open_still or begun else None
+
+
+def intend(work: Work, ghost: GhostTarget, card: SavedCard, key: str, *, is_renewed: bool = False) -> Begun:
+    """Commit the intent to charge a card that is new to this ghost, or say why not.
+
+    A customer may have many open invoices and the same card under many ids: one that was declined for good is not tried
+    again, whatever for, and all its charges share the networks' limits.
+    """
+    made = card_turns.take(work.session, ghost.merchant_id, card, work.now)
+    if not is_renewed and card_turns.is_done(ghost, card, made):
+        return Begun(None, DONE)
+    free = budget.free_from(card.brand, values_of(made), work.now, settings().card_limits)
+    if free > work.now:
+        return Begun(None, LIMITS, free)
+    start(work, ghost, card, key)
+    return Begun(charge_of(ghost, card.id, key))
+
+
+def go_on(work: Work, ghost: GhostTarget, attempt: PaymentAttempt) -> Begun:
+    """A crash left this charge of a new card as begun: the same call again, with the same key.
+
+    Once Stripe has forgotten the key that would be another charge, and the card may have been declined before. And it
+    may never have been made: then the call would be the first, which a word said since may forbid. Of a paid invoice
+    there is none: what is left is to ask whether by us.
+    """
+    paid = ghost.state not in UNPAID_STATES
+    forbidden = retries.why_untouchable(work.merchant.policy, retries.case_of(ghost))
+    if paid or (not forbidden and work.now - attempt.attempted_at < KEY_MEMORY):
+        return Begun(charge_of(ghost, attempt.payment_method_id or "", attempt.idempotency_key, repeats_after=paid))
+    attempt.state, attempt.settled_at = AttemptState.UNCERTAIN, work.now
+    work.plan(ghost)
+    return Begun(None, UNKNOWN)
+
+
+def start(work: Work, ghost: GhostTarget, card: SavedCard, key: str) -> None:
+    """Write down that a charge is about to be made; the caller commits before it is."""
+    work.session.add(
+        PaymentAttempt(
+            merchant_id=ghost.merchant_id,
+            id=ids.new_id("pa"),
+            ghost_id=ghost.id,
+            invoice_id=ghost.invoice_id,
+            source=AttemptSource.PHANTOM,
+            state=AttemptState.STARTED,
+            idempotency_key=key,
+            payment_method_id=card.id,
+            card_brand=card.brand,
+            card_fingerprint=card.fingerprint,
+            attempted_at=work.now,
+        )
+    )
+
+
+def charge_of(
+    ghost: GhostTarget, card_id: str, key: str, *, repeats_after: bool = False, is_retry: bool = False
+) -> Charge:
+    """A committed attempt as what is to be called."""
+    return Charge(
+        ghost_id=ghost.id,
+        invoice_id=ghost.invoice_id,
+        subscription_id=ghost.subscription_id,
+        customer_id=ghost.customer_id,
+        payment_method_id=card_id,
+        idempotency_key=key,
+        is_repeat_after_paying=repeats_after,
+        is_retry=is_retry,
+    )
+
+
+def charge(stripe: ScopedStripe, planned: Charge) -> Outcome:
+    """Put the card where Stripe looks first, then pay the invoice. No transaction is open meanwhile.
+
+    A subscription with a default of its own is charged there first; a card put into the customer's default would
+    change nothing. Raises the client's typed errors for anything but a decline.
+    """
+    if not planned.is_repeat_after_paying and not planned.is_retry:
+        _prefer_card(stripe, planned)
+    try:
+        stripe.pay_invoice(
+            planned.invoice_id, payment_method=planned.payment_method_id, idempotency_key=planned.idempotency_key
+        )
+    except StripeCardDeclinedError as error:
+        invoice = stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND)
+        code = AUTHENTICATION_WANTED if error.requires_action else error.decline_code
+        return Outcome(invoice, AttemptState.DECLINED, code)
+    except StripeAlreadyPaidError:
+        return Outcome(stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND), AttemptState.ALREADY_PAID)
+    return Outcome(stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND))
+
+
+def _prefer_card(stripe: ScopedStripe, planned: Charge) -> None:
+    if planned.subscription_id:
+        subscription = stripe.retrieve_subscription(planned.subscription_id)
+        if subscription.get("default_payment_method"):
+            stripe.set_subscription_default_payment_method(
+                planned.subscription_id,
+                planned.payment_method_id,
+                idempotency_key=f"{planned.idempotency_key}:subscription",
+            )
+    if planned.customer_id:
+        stripe.set_customer_default_payment_method(
+            planned.customer_id, planned.payment_method_id, idempotency_key=f"{planned.idempotency_key}:customer"
+        )
+
+
+def settle(session: Session, merchant_id: str, planned: Charge, outcome: Outcome) -> str:
+    """Write down what came of the attempt and bring the ghost up to date. Returns the attempt's state.
+
+    The first outcome stays: a worker that was stopped in mid-call and wakes when another has settled adds nothing.
+    """
+    now = clock.now()
+    merchant = merchant_context(session, merchant_id)
+    work = Work.begin(session, merchant, now, neighbours.of_ghosts(session, merchant_id, [planned.ghost_id]))
+    attempt = repository.get_attempt(session, merchant_id, planned.idempotency_key)
+    assert attempt is not None  # noqa: S101  # `begin` committed it
+    if attempt.state != AttemptState.STARTED:
+        return attempt.state
+    attempt.state = outcome.state
+    attempt.decline_code, attempt.settled_at = outcome.decline_code, now
+    facts = parse_invoice(outcome.invoice)
+    _note_card(attempt, facts)
+    ghost = repository.get_ghost(session, merchant_id, planned.ghost_id, lock=True)
+    assert ghost is not None  # noqa: S101  # ghosts are never deleted
+    if outcome.state is AttemptState.DECLINED:
+        ghost.charge_id = attempt.charge_id or ghost.charge_id
+        which = "PHANTOM's own attempt" if planned.is_retry else "The new card"
+        work.event(ghost, "own_attempt_declined", f"{which} was declined{'' if planned.is_retry else ' too'}.",
+                   code=outcome.decline_code)  # fmt: skip
+        audit.log_event(session, merchant_id, "recovery.attempt_declined", f"{which} was declined.")
+    _count(work, ghost, attempt, planned)
+    work.finish()
+    observe(session, merchant, [facts], FoundVia.WEBHOOK, now)
+    return attempt.state
+
+
+def _note_card(attempt: PaymentAttempt, facts: InvoiceFacts) -> None:
+    """A decline names the card and the charge; by them copies of the card and our own charges are known again."""
+    if attempt.state != AttemptState.DECLINED or facts.card.payment_method_id != attempt.payment_method_id:
+        return
+    attempt.charge_id = facts.decline.charge_id
+    attempt.card_brand = attempt.card_brand or facts.card.brand
+    attempt.card_fingerprint = attempt.card_fingerprint or facts.card.fingerprint
+
+
+def _count(work: Work, ghost: GhostTarget, attempt: PaymentAttempt, planned: Charge) -> None:
+    if planned.is_retry:
+        count_retry(work, ghost, attempt)
+        return
+    if attempt.state == AttemptState.DECLINED:
+        ghost.last_charge_at = attempt.attempted_at
+    work.plan(ghost)
+
+
+def count_retry(work: Work, ghost: GhostTarget, attempt: PaymentAttempt) -> None:
+    """One own retry is over: the next one has another number, and its moment counts from this one."""
+    ghost.own_retries += 1
+    ghost.last_charge_at = attempt.attempted_at
+    work.plan(ghost)
+
+
+def give_up(session: Session, merchant_id: str, planned: Charge) -> None:
+    """Stripe does not know the card, the invoice or the account any more: nothing was charged, nothing is claimed."""
+    now = clock.now()
+    needed = neighbours.of_ghosts(session, merchant_id, [planned.ghost_id])
+    work = Work.begin(session, merchant_context(session, merchant_id), now, needed)
+    attempt = repository.get_attempt(session, merchant_id, planned.idempotency_key)
+    ghost = repository.get_ghost(session, merchant_id, planned.ghost_id, lock=True)
+    if ghost is not None and attempt is not None and attempt.state == AttemptState.STARTED:
+        attempt.state, attempt.settled_at = AttemptState.GIVEN_UP, now
+        if planned.is_retry:
+            count_retry(work, ghost, attempt)
+    work.finish()

@@ -1,0 +1,63 @@
+"""What is known about how a payment came about, as `attribution` wants it.
+
+Clicks and messages are looked up by the moment of payment, not by what the ghost shows last: a payment is often heard
+of late, and by then the customer may have opened the link once more to see whether it arrived.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session
+
+from models.ghost import GhostTarget
+from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
+from services.recovery import repository
+from services.recovery.credit import evidence_repository
+from services.recovery.credit.attribution import STRIPE_GRANULARITY, PaymentContext
+from services.recovery.strategy import retried_by_stripe
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The context of a payment, and whether the browser that clicked came back to us from Stripe's page."""
+
+    context: PaymentContext
+    came_back: bool
+
+
+def of_payment(session: Session, ghost: GhostTarget, facts: InvoiceFacts, paid_at: datetime) -> Evidence:
+    """What happened before a ghost's payment at `paid_at` (aware UTC). Reads only."""
+    merchant_id, last_second = ghost.merchant_id, paid_at + STRIPE_GRANULARITY
+    click = evidence_repository.last_click(session, merchant_id, ghost.id, last_second)
+    message = evidence_repository.last_message(session, merchant_id, ghost.id, paid_at)
+    context = PaymentContext(
+        paid_at=paid_at,
+        own_attempt_succeeded=repository.has_own_success(session, ghost, facts.card.payment_method_id, last_second),
+        last_click_at=click.confirmed_at if click else None,
+        last_message_at=message[1] if message else None,
+        stripe_retry_due_at=_retry_due_at(ghost),
+        clicked_message_id=click.message_id if click else None,
+        last_message_id=message[0] if message else None,
+    )
+    return Evidence(context, click is not None and click.returned_at is not None)
+
+
+def of_safety(session: Session, ghost: GhostTarget, at: datetime) -> PaymentContext:
+    """What happened before a charge was made safe at `at` (aware UTC); nothing was charged yet. Reads only."""
+    click = evidence_repository.last_click(session, ghost.merchant_id, ghost.id, at + STRIPE_GRANULARITY)
+    message = evidence_repository.last_message(session, ghost.merchant_id, ghost.id, at)
+    return PaymentContext(
+        paid_at=at,
+        own_attempt_succeeded=False,
+        last_click_at=click.confirmed_at if click else None,
+        last_message_at=message[1] if message else None,
+        stripe_retry_due_at=None,
+        clicked_message_id=click.message_id if click else None,
+        last_message_id=message[0] if message else None,
+    )
+
+
+def _retry_due_at(ghost: GhostTarget) -> datetime | None:
+    """When Stripe was to charge again; a schedule that makes no charge deserves no merit."""
+    decline = DeclineFacts(decline_code=ghost.decline_code)
+    return ghost.next_payment_attempt if retried_by_stripe(decline) else None

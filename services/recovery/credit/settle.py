@@ -1,0 +1,199 @@
+"""How a ghost ends: paid, lost, stopped, reversed; each with its ledger row and sums in the same transaction."""
+
+from datetime import datetime, timedelta
+
+from core import ids
+from models.ghost import GIVEN_UP, GhostKind, GhostState, GhostTarget, Strategy
+from models.money import Recovery, RecoveryKind
+from services.audit import service as audit
+from services.integrations.stripe.facts import InvoiceFacts
+from services.recovery import manual, repository
+from services.recovery.credit import evidence
+from services.recovery.credit.attribution import STRIPE_GRANULARITY, credit_of
+from services.recovery.lifecycle import Trigger, can
+from services.recovery.work import Work
+
+REOPENED = "reopened"  # what such a row of the ledger stands for, with the moment
+UNDONE = "The payment was undone: the invoice is open again."
+TAKEN_BACK = "The customer took the cancellation back."
+
+_MERIT = {
+    "own_attempt": "PHANTOM charged the card",
+    "click": "the customer paid after following our link",
+    "message": "the customer paid after our message",
+    "stripe_retry": "Stripe's own retry succeeded",
+    "organic": "it was paid without our doing",
+}
+
+
+def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
+    """Record a payment, however late, once. False when the ghost cannot be recovered (any more)."""
+    if not can(GhostState(ghost.state), Trigger.PAID):
+        return False
+    paid_at = facts.paid_at or work.now
+    found = evidence.of_payment(work.session, ghost, facts, paid_at)
+    credit = credit_of(found.context)
+    mechanism = credit.mechanism
+    amount = _came_back(ghost, facts)
+    ghost.mechanism, ghost.recovered_cents = mechanism, amount
+    ghost.next_payment_attempt = ghost.last_presence_at = None  # nobody to look for any more
+    # A refund or dispute later names the payment that succeeded, not the one that failed.
+    ghost.payment_intent_id = facts.payment_intent_id or ghost.payment_intent_id
+    shown_at = paid_at
+    if ghost.last_clicked_at is not None and timedelta() < ghost.last_clicked_at - paid_at <= STRIPE_GRANULARITY:
+        shown_at = ghost.last_clicked_at  # Stripe cut its time to the second: the timeline keeps the real order
+    proof = {"mechanism": mechanism, "message_id": credit.message_id, "came_back": found.came_back}
+    ghost.closed_at, ghost.close_reason = None, ""  # it may have been given up before: it ends with this payment
+    work.move(ghost, Trigger.PAID, f"Paid: {_MERIT[mechanism]}.", at=shown_at, amount=amount, **proof)
+    row = _ledger_row(work, ghost, RecoveryKind.RECOVERED, facts.id, amount, paid_at, credit.message_id)
+    if _enter(work, row, facts.id, paid_at):
+        work.changes.day(paid_at.date(), ghost.currency, recovered_count=1, recovered_cents=amount)
+        work.changes.day(ghost.found_on, ghost.currency, cohort_recovered_count=1, cohort_recovered_cents=amount)
+        work.changes.total(ghost.currency, recovered_cents=amount)
+        work.money("recovered", ghost.currency, amount, mechanism)
+        audit.record_usage(
+            work.session, work.merchant.id, "recovery.recovered", amount, currency=ghost.currency, reference=ghost.id
+        )
+        audit.log_event(
+            work.session,
+            work.merchant.id,
+            "recovery.recovered",
+            f"An invoice was recovered: {_MERIT[mechanism]}.",
+            facts={"ghost_id": ghost.id, "amount": amount, "currency": ghost.currency, "mechanism": mechanism},
+        )
+    return True
+
+
+def _came_back(ghost: GhostTarget, facts: InvoiceFacts) -> int:
+    """The money that came in since the ghost was found, minor units.
+
+    An invoice settled by a credit note or balance is paid with nothing paid; only an out-of-band payment is money
+    that Stripe has not seen.
+    """
+    open_when_found = ghost.found_cents or ghost.amount_cents
+    if facts.paid_out_of_band and facts.amount_paid == 0:
+        return open_when_found
+    return min(open_when_found, facts.amount_paid)
+
+
+def lose(work: Work, ghost: GhostTarget, reason: str, trigger: Trigger, *, still_open: bool = False) -> bool:
+    """Close a ghost to messages as lost or stopped; a later payment still recovers it.
+
+    `still_open`: its invoice may still be open, so hunts go on looking whether it was paid without a word.
+    """
+    given_up = trigger is Trigger.LOST and still_open
+    if not work.move(ghost, trigger, reason):
+        if ghost.close_reason == GIVEN_UP and trigger is Trigger.LOST and not still_open:
+            ghost.close_reason = trigger.value
+        return False
+    ghost.close_reason = GIVEN_UP if given_up else trigger.value
+    ghost.last_presence_at = None
+    if trigger is Trigger.LOST and ghost.kind == GhostKind.FAILED:
+        work.changes.day(work.now.date(), ghost.currency, lost_count=1, lost_cents=ghost.amount_cents)
+    audit.log_event(work.session, work.merchant.id, f"recovery.{trigger.value}", reason, facts={"ghost_id": ghost.id})
+    return True
+
+
+def reverse(work: Work, ghost: GhostTarget, source_id: str, amount: int, reason: str, at: datetime) -> bool:
+    """A refund or a lost dispute takes a recovery back, or a part of it: a new, negative ledger row. Once per source.
+
+    Never more than is left of it; the ghost is reversed when nothing is.
+    """
+    taken = min(amount, ghost.recovered_cents)
+    if taken <= 0 or not can(GhostState(ghost.state), Trigger.REVERSED):
+        return False
+    if not _take(work, ghost, source_id, taken, at):
+        return False
+    work.changes.day(ghost.found_on, ghost.currency, cohort_reversed_cents=taken)
+    if ghost.recovered_cents == 0:
+        work.move(ghost, Trigger.REVERSED, reason, at=at, amount=taken)
+    else:
+        work.event(ghost, "partly_reversed", f"{reason[:-1]} in part.", at=at, amount=taken)
+        ghost.updated_at = work.now
+    audit.log_event(work.session, work.merchant.id, "recovery.reversed", reason, facts={"ghost_id": ghost.id})
+    return True
+
+
+def _take(work: Work, ghost: GhostTarget, source_id: str, taken: int, at: datetime) -> bool:
+    """The negative row and the day's sums; False when the source has its row."""
+    row = _ledger_row(work, ghost, RecoveryKind.REVERSED, source_id, -taken, at)
+    if not repository.add_recovery(work.session, row):
+        return False
+    ghost.recovered_cents -= taken
+    work.changes.day(at.date(), ghost.currency, reversed_count=1, reversed_cents=taken)
+    work.changes.total(ghost.currency, recovered_cents=-taken)
+    work.money("reversed", ghost.currency, taken, ghost.mechanism)
+    audit.record_usage(
+        work.session, work.merchant.id, "recovery.reversed", -taken, currency=ghost.currency, reference=ghost.id
+    )
+    return True
+
+
+def reopen(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
+    """An ended ghost's invoice is owed again: a cancellation was taken back, or a payment undone that had counted.
+
+    What was recovered is taken back with it: it counts as found and not recovered, until it is paid again. The caller
+    has made sure that `facts` are newer than the end.
+    """
+    was_paid = ghost.state == GhostState.RECOVERED
+    if not can(GhostState(ghost.state), Trigger.REOPENED):
+        return False
+    if was_paid:
+        work.changes.total(ghost.currency, leakage_cents=ghost.amount_cents)
+        _unpay(work, ghost)
+    ghost.closed_at, ghost.close_reason, ghost.mechanism = None, "", ""
+    why = UNDONE if was_paid else TAKEN_BACK
+    work.move(ghost, Trigger.REOPENED, why)
+    wanted = [ghost.subscription_id] if ghost.subscription_id else []
+    if wanted and not repository.shadow_carriers(work.session, work.merchant.id, wanted):
+        ghost.shadow_cents = facts.monthly_value
+        work.changes.total(ghost.currency, shadow_leakage_cents=ghost.shadow_cents)
+    if ghost.strategy == Strategy.HIGH_VALUE_MANUAL:
+        manual.open_task(work.session, ghost, work.now)
+    audit.log_event(work.session, work.merchant.id, "recovery.reopened", why, facts={"ghost_id": ghost.id})
+    return True
+
+
+def is_reopening(row: Recovery) -> bool:
+    """Whether a row of the ledger took back what was left of a payment that was undone."""
+    return row.source_id.startswith(f"{REOPENED}:")
+
+
+def _unpay(work: Work, ghost: GhostTarget) -> None:
+    taken = ghost.recovered_cents
+    if taken:
+        _take(work, ghost, f"{REOPENED}:{int(work.now.timestamp())}", taken, work.now)
+    work.changes.day(ghost.found_on, ghost.currency, cohort_recovered_count=-1, cohort_recovered_cents=-taken)
+
+
+def _enter(work: Work, row: dict[str, object], invoice_id: str, paid_at: datetime) -> bool:
+    """Add a recovery's row. An invoice that was paid, undone and paid again has one for each time."""
+    if repository.add_recovery(work.session, row):
+        return True
+    again = f"{invoice_id}:{int(paid_at.timestamp())}"[-64:]
+    return repository.add_recovery(work.session, row | {"source_id": again})
+
+
+def _ledger_row(
+    work: Work,
+    ghost: GhostTarget,
+    kind: RecoveryKind,
+    source_id: str,
+    amount: int,
+    at: datetime,
+    message_id: str | None = None,
+) -> dict[str, object]:
+    return {
+        "merchant_id": ghost.merchant_id,
+        "id": ids.new_id("rc"),
+        "ghost_id": ghost.id,
+        "kind": kind,
+        "source_id": source_id,
+        "amount_cents": amount,
+        "currency": ghost.currency,
+        "mechanism": ghost.mechanism,
+        "message_id": message_id,
+        "found_at": ghost.found_at,
+        "occurred_at": at,
+        "recorded_at": work.now,
+    }

@@ -1,0 +1,241 @@
+"""What happens when a customer opens a link: nothing that counts until a person confirms, then the right place.
+
+A mail scanner's GET or HEAD only reads. The places at Stripe are made at the click, because both hosted invoice
+pages and portal sessions are short-lived.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlmodel import Session
+
+from core import clock, ids
+from core.errors import GoneError
+from models.ghost import UNPAID_STATES, GhostKind, GhostState, GhostTarget, Strategy
+from models.messaging import Click, ConfirmedBy
+from services.integrations.stripe.client import ScopedStripe
+from services.integrations.stripe.errors import StripeCallError, StripeNotFoundError
+from services.merchants import service as merchants
+from services.messaging import repository as messages
+from services.messaging.brands import brand_of
+from services.messaging.languages import locale_of
+from services.messaging.links import Link, LinkNotFoundError
+from services.messaging.wording import Template
+from services.recovery import neighbours, repository
+from services.recovery.credit import evidence_repository
+from services.recovery.lifecycle import Trigger
+from services.recovery.work import Work, merchant_context
+
+SAME_PRESS = timedelta(seconds=10)
+"""A second press within this time is the same person pressing again: one click."""
+
+
+class Place(StrEnum):
+    """Where a click leads."""
+
+    HOSTED_INVOICE = "hosted_invoice"
+    PORTAL = "portal"
+
+
+class Standing(StrEnum):
+    """What a link's page is about now."""
+
+    PAY = "pay"
+    CARD = "card"
+    PAID = "paid"
+    SAFE = "safe"  # the card of a charge to come is in order
+    STOPPED = "stopped"  # the customer told their bank to stop, or cancelled: nothing is asked of them
+    CLOSED = "closed"
+
+
+class LinkClosedError(GoneError):
+    code, title = "link_closed", "This payment is no longer open"
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """What the page behind a link shows before anything is recorded; `amount` in minor units, what was paid if paid."""
+
+    merchant_name: str
+    accent: str
+    reply_to: str
+    locale: str  # the one the customer is written to in
+    amount: int
+    currency: str
+    standing: Standing
+    paid_at: datetime | None
+
+    @property
+    def paid(self) -> bool:
+        return self.standing is Standing.PAID
+
+    @property
+    def open(self) -> bool:
+        """Whether there is something to do behind the link."""
+        return self.standing in (Standing.PAY, Standing.CARD)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmedClick:
+    """A recorded click and where it leads; a charge that has not failed has no open invoice yet."""
+
+    click_id: str
+    place: Place
+    invoice_id: str
+    customer_id: str | None
+    is_charged: bool = True
+
+
+def landing(session: Session, link: Link) -> Landing:
+    """What a link's page shows. Reads only; raises `LinkNotFoundError` when the ghost is gone."""
+    ghost = _ghost(session, link)
+    merchant = merchants.get_merchant(session, link.merchant_id)
+    brand = brand_of(merchant.brand, merchant.name)
+    standing = standing_of(ghost, by_note=_is_from_note(session, link))
+    return Landing(
+        merchant_name=brand.name,
+        accent=brand.accent,
+        reply_to=merchant.reply_to,
+        locale=locale_of(ghost.customer_language, ghost.customer_country, brand.language),
+        amount=ghost.recovered_cents if standing is Standing.PAID else ghost.amount_cents,
+        currency=ghost.currency,
+        standing=standing,
+        paid_at=ghost.closed_at if standing is Standing.PAID else None,
+    )
+
+
+def _is_from_note(session: Session, link: Link) -> bool:
+    message = messages.get_message(session, link.merchant_id, link.message_id)
+    return message is not None and message.template == Template.STOP
+
+
+def standing_of(ghost: GhostTarget, *, by_note: bool = False) -> Standing:
+    """What can be done about a ghost by who follows its link; the polite note's leads on, if it was an oversight."""
+    if ghost.state == GhostState.RECOVERED:
+        return Standing.PAID
+    if ghost.state == GhostState.PROTECTED:
+        return Standing.SAFE
+    if ghost.state == GhostState.STOPPED or (ghost.state in UNPAID_STATES and ghost.strategy == Strategy.STOPPED):
+        return Standing.PAY if by_note and ghost.subscription_status != "canceled" else Standing.STOPPED
+    if ghost.state not in UNPAID_STATES - {GhostState.LOST} | {GhostState.IMPENDING}:
+        return Standing.CLOSED
+    return Standing.CARD if place_for(ghost) is Place.PORTAL else Standing.PAY
+
+
+def place_for(ghost: GhostTarget) -> Place:
+    """A new card goes through the Customer Portal, everything else is paid on the hosted invoice."""
+    wants_card = ghost.strategy == Strategy.CARD_REFRESH or ghost.state == GhostState.IMPENDING
+    return Place.PORTAL if wants_card and ghost.customer_id is not None else Place.HOSTED_INVOICE
+
+
+def confirm(session: Session, link: Link, by: ConfirmedBy = ConfirmedBy.BUTTON) -> ConfirmedClick:
+    """Record a person's click; a double press is one. Raises `LinkClosedError` when there is nothing to do any more."""
+    now = clock.now()
+    work = _work(session, link, now)
+    ghost = _ghost(session, link, lock=True)
+    standing = standing_of(ghost, by_note=_is_from_note(session, link))
+    if standing not in (Standing.PAY, Standing.CARD):
+        raise LinkClosedError("It was paid already." if standing is Standing.PAID else None)
+    known = evidence_repository.click_of_message(session, link.merchant_id, ghost.id, link.message_id)
+    if known is not None and timedelta() <= now - known.confirmed_at < SAME_PRESS:
+        return _confirmed(ghost, known.id)
+    click = Click(
+        merchant_id=link.merchant_id,
+        id=ids.new_id("clk"),
+        ghost_id=ghost.id,
+        message_id=link.message_id,
+        confirmed_at=now,
+        confirmed_by=by,
+    )
+    messages.add_click(session, click)
+    _count(work, ghost, link, by)
+    work.finish()
+    return _confirmed(ghost, click.id)
+
+
+def _count(work: Work, ghost: GhostTarget, link: Link, by: ConfirmedBy) -> None:
+    if ghost.click_count == 0 and ghost.kind == GhostKind.FAILED:  # the funnel is of what failed
+        work.changes.day(ghost.found_on, ghost.currency, cohort_clicked_count=1)
+    work.changes.day(work.now.date(), ghost.currency, clicks_count=1)
+    ghost.click_count, ghost.last_clicked_at = ghost.click_count + 1, work.now
+    ghost.clicked_at = ghost.clicked_at or work.now
+    ghost.last_action, ghost.last_action_at = "customer opened the link", work.now
+    said = "The customer followed the link."
+    if not work.move(ghost, Trigger.CLICKED, said, message_id=link.message_id, by=by):
+        work.event(ghost, Trigger.CLICKED.value, said, message_id=link.message_id, by=by)
+
+
+def _confirmed(ghost: GhostTarget, click_id: str) -> ConfirmedClick:
+    is_charged = ghost.state != GhostState.IMPENDING
+    return ConfirmedClick(click_id, place_for(ghost), ghost.invoice_id, ghost.customer_id, is_charged)
+
+
+def record_return(session: Session, link: Link, now: datetime) -> str | None:
+    """A browser that followed this link came back from Stripe's page: kept once a click, as evidence of whose merit
+    the payment is. The invoice to ask Stripe about, None when the ghost is closed or there is none yet.
+
+    The caller knows by the attribution cookie that it is that browser. `now` is aware UTC; the caller commits.
+    """
+    work = _work(session, link, now)
+    ghost = _ghost(session, link, lock=True)
+    click = evidence_repository.click_of_message(session, link.merchant_id, ghost.id, link.message_id)
+    if click is not None and click.returned_at is None:
+        click.returned_at = now
+        said = "The customer came back from Stripe's page."
+        work.event(ghost, "customer_returned", said, message_id=link.message_id)
+    work.finish()
+    return ghost.invoice_id if ghost.state in UNPAID_STATES else None
+
+
+def returned_at(session: Session, link: Link) -> datetime | None:
+    """When the browser of the latest click on this link first came back; None when it has not."""
+    click = evidence_repository.click_of_message(session, link.merchant_id, link.ghost_id, link.message_id)
+    return click.returned_at if click else None
+
+
+def address_of(stripe: ScopedStripe, click: ConfirmedClick, return_url: str) -> str | None:
+    """The address at Stripe for a click, made now; None when the invoice turns out to be paid or gone.
+
+    Empty where Stripe has no page for it. A portal that the merchant never configured falls back to the hosted invoice,
+    where a card can be entered too. Raises the client's typed errors when Stripe is away.
+    """
+    hosted = _hosted_invoice(stripe, click.invoice_id) if click.is_charged else None
+    if click.is_charged and hosted is None:
+        return None
+    if click.place is Place.PORTAL and click.customer_id:
+        try:
+            return stripe.create_portal_session(
+                click.customer_id,
+                return_url=return_url,
+                # One a press, never one a click: the answer kept under an older key names a session that has expired.
+                idempotency_key=f"portal:{click.click_id}:{ids.new_id('try')}",
+                flow="payment_method_update",
+            )
+        except StripeCallError:
+            if not hosted:
+                raise
+    return hosted or ""
+
+
+def _hosted_invoice(stripe: ScopedStripe, invoice_id: str) -> str | None:
+    """The page of an open invoice (empty where Stripe has made none); None when it is open no longer, or deleted."""
+    try:
+        invoice = stripe.retrieve_invoice(invoice_id)
+    except StripeNotFoundError:
+        return None
+    return str(invoice.get("hosted_invoice_url") or "") if invoice.get("status") == "open" else None
+
+
+def _work(session: Session, link: Link, now: datetime) -> Work:
+    needed = neighbours.of_ghosts(session, link.merchant_id, [link.ghost_id])
+    if not needed:
+        raise LinkNotFoundError
+    return Work.begin(session, merchant_context(session, link.merchant_id), now, needed)
+
+
+def _ghost(session: Session, link: Link, *, lock: bool = False) -> GhostTarget:
+    ghost = repository.get_ghost(session, link.merchant_id, link.ghost_id, lock=lock)
+    if ghost is None:
+        raise LinkNotFoundError
+    return ghost

@@ -1,0 +1,277 @@
+"""Sending one message of a ghost: intent committed, handed over, settled; never twice, never after paying.
+
+The boundary (jobs/send_message.py) runs three steps, each safe to repeat:
+
+1. What the message depends on is read fresh from Stripe (`fresh`), outside any transaction.
+2. `prepare` brings the ghost up to date with it and, if it is still to be written to, fills the message's slot
+   with the rendered text and commits the intent and its idempotency key.
+3. The message is handed to the provider; `settle_sent` or `settle_failed` writes down what came of it.
+
+A crash after step 2 finds the slot in `sending` and repeats step 3 with the same key, which the provider honours for
+24 hours. Past that nobody can know, so the message becomes `uncertain` and is never sent again.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import Session
+
+from core import clock, ids
+from models.ghost import GhostKind, GhostState, GhostTarget
+from models.messaging import Channel, LinkPurpose, Message, MessageState
+from services.audit import service as audit
+from services.messaging import links, provider_text, schedule
+from services.messaging import repository as messages
+from services.messaging.own_service import own_words
+from services.messaging.reach import address_of
+from services.messaging.senders import service as senders
+from services.messaging.senders.schemas import OutgoingMessage
+from services.messaging.wording import SINGLE_TEMPLATES, Template, called
+from services.recovery import neighbours, repository
+from services.recovery.lifecycle import Trigger
+from services.recovery.messages import fresh
+from services.recovery.messages.composing import compose
+from services.recovery.plans import planning
+from services.recovery.work import Work, merchant_context
+
+QUIET = "Held for the customer's daytime."
+_SAFETY = timedelta(minutes=10)  # clocks differ; a key about to expire is treated as expired
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What to do next: hand over `message` with `idempotency_key`, or nothing, and why."""
+
+    message_id: str
+    message: OutgoingMessage | None
+    idempotency_key: str
+    reason: str
+    not_before: datetime | None = None
+    """A message under way waits for the customer's daytime: the same task again then."""
+    fresh: bool = False
+    """Its slot was filled just now: nobody can have handed it over before."""
+    key_print: str = ""
+    """Which sender's key it was begun with; empty where there was none, so that it was never handed to anybody."""
+
+
+def prepare(session: Session, merchant_id: str, ghost_id: str, step: int, seen: fresh.Seen) -> Prepared:
+    """Step 2: bring the ghost up to date with what was seen, then fill the slot or say why not. The caller commits."""
+    now = clock.now()
+    merchant = merchant_context(session, merchant_id)
+    fresh.take(session, merchant, seen, now)
+    work = Work.begin(session, merchant, now, neighbours.of_ghosts(session, merchant_id, [ghost_id]))
+    ghost = repository.get_ghost(session, merchant_id, ghost_id, lock=True)
+    if ghost is None:
+        return Prepared("", None, "", "there is no such ghost")
+    slot = messages.get_slot(session, merchant_id, ghost_id, step)
+    if slot is not None and slot.state != MessageState.SENDING:
+        # Whatever asked for this step again: it is taken, and the ghost gets on with what follows.
+        work.plan(ghost)
+        work.finish()
+        return Prepared(slot.id, None, "", f"the slot is {slot.state}")
+    held = fresh.against(seen, merchant, now)
+    action = work.plan_now(ghost, held=held)
+    if slot is not None:
+        prepared = _repeat(work, ghost, slot, _refusal(ghost, action, slot) or held)
+    elif action.name == schedule.SEND and action.at is not None and action.at <= now and action.step == step:
+        prepared = _handed(work, _fill_slot(work, ghost, action), fresh=True)
+    else:
+        prepared = Prepared("", None, "", action.reason)
+    work.finish()
+    return prepared
+
+
+def hold(session: Session, merchant_id: str, ghost_id: str, step: int, reason: str) -> None:
+    """No message can be prepared now: settle what a crash left open, and look again in some hours.
+
+    A slot in `sending` becomes `uncertain` and counts, because the provider may have accepted it.
+    """
+    now = clock.now()
+    needed = neighbours.of_ghosts(session, merchant_id, [ghost_id])
+    work = Work.begin(session, merchant_context(session, merchant_id), now, needed)
+    ghost = repository.get_ghost(session, merchant_id, ghost_id, lock=True)
+    if ghost is None:
+        return
+    slot = messages.get_slot(session, merchant_id, ghost_id, step)
+    if slot is not None and slot.state == MessageState.SENDING:
+        _give_up(work, ghost, slot, reason)
+    work.plan_now(ghost, held=reason)
+    work.finish()
+
+
+def _give_up(work: Work, ghost: GhostTarget, slot: Message, reason: str) -> None:
+    slot.state, slot.reason = MessageState.UNCERTAIN, reason
+    _count_message(work, ghost, slot, slot.intent_at or work.now)
+    name = called(slot.template, slot.step)
+    work.event(ghost, "message_uncertain", f"It is not known whether {name} went out.", step=slot.step)
+
+
+def _refusal(ghost: GhostTarget, action: schedule.Action, slot: Message) -> str:
+    """Why a message that was begun may not be handed over any more; caps and hours had their say before."""
+    if action.name != schedule.SEND or action.reason.startswith(planning.HELD):
+        return action.reason
+    if action.step != slot.step or (ghost.state == GhostState.STOPPED and slot.template != Template.STOP):
+        return "what it says holds no longer"
+    return "" if action.channel == slot.channel else "the customer is not written to on this channel any more"
+
+
+def _repeat(work: Work, ghost: GhostTarget, slot: Message, refusal: str) -> Prepared:
+    """A slot left in `sending` by a crash: the same message with the same key, while the provider remembers it."""
+    assert slot.intent_at is not None  # noqa: S101  # set with the state
+    unknown = refusal
+    if work.now - slot.intent_at > messages.PROVIDER_MEMORY - _SAFETY:
+        unknown = unknown or "the provider no longer knows the key"
+    if slot.channel == Channel.SMS and slot.sender_key:
+        unknown = unknown or "it may have gone out, and a text is never sent twice"
+    if not unknown:
+        country = ghost.customer_country or ghost.country_code
+        daytime = schedule.may_go(
+            Channel(slot.channel), slot.step, country, work.merchant.policy, work.now, work.merchant.timezone,
+            by_day=slot.template in SINGLE_TEMPLATES,
+        )  # fmt: skip
+        if daytime > work.now:
+            return Prepared(slot.id, None, "", QUIET, daytime)
+        return _handed(work, slot, fresh=False)
+    _give_up(work, ghost, slot, unknown)
+    work.plan(ghost)
+    return Prepared(slot.id, None, "", unknown)
+
+
+def _fill_slot(work: Work, ghost: GhostTarget, action: schedule.Action) -> Message:
+    message_id = ids.new_id("msg")
+    origin = senders.origin_of(work.session, ghost.merchant_id, action.channel, work.merchant.name)
+    pay_url = links.create(work.session, ghost.merchant_id, ghost.id, message_id, LinkPurpose.PAY)
+    stop_url = links.create(work.session, ghost.merchant_id, ghost.id, message_id, LinkPurpose.UNSUBSCRIBE)
+    composed = compose(
+        work.merchant,
+        ghost,
+        action.step,
+        pay_url=pay_url,
+        unsubscribe_url=stop_url,
+        channel=action.channel,
+        own=own_words(work.session, ghost.merchant_id),
+    )
+    slot = Message(
+        merchant_id=ghost.merchant_id,
+        id=message_id,
+        ghost_id=ghost.id,
+        customer_id=ghost.customer_id or "",
+        step=action.step,
+        channel=action.channel,
+        state=MessageState.SENDING,
+        template=composed.template,
+        language=composed.language,
+        recipient=address_of(action.channel, ghost),
+        sender=origin.line,
+        sender_key=origin.key_print,
+        subject=composed.subject,
+        html=composed.html,
+        plain=composed.plain,
+        unsubscribe_url=stop_url,
+        idempotency_key=f"phantom-{message_id}",
+        due_at=ghost.next_action_at or work.now,
+        intent_at=work.now,
+        created_at=work.now,
+    )
+    work.session.add(slot)
+    return slot
+
+
+def _handed(work: Work, slot: Message, *, fresh: bool) -> Prepared:
+    outgoing = _outgoing(slot, work.merchant.reply_to)
+    return Prepared(slot.id, outgoing, slot.idempotency_key, "", fresh=fresh, key_print=slot.sender_key)
+
+
+def _outgoing(slot: Message, reply_to: str) -> OutgoingMessage:
+    return OutgoingMessage(
+        channel=Channel(slot.channel),
+        merchant_id=slot.merchant_id,
+        message_id=slot.id,
+        sender=slot.sender,
+        recipient=slot.recipient or "",
+        subject=slot.subject,
+        html=slot.html,
+        plain=slot.plain,
+        reply_to=reply_to,
+        headers={
+            "X-Entity-Ref-ID": slot.id,
+            "List-Unsubscribe": f"<{slot.unsubscribe_url}>",
+            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        },
+        tags={"phantom_message": slot.id, "phantom_merchant": slot.merchant_id},
+    )
+
+
+def settle_sent(session: Session, merchant_id: str, message_id: str, provider: str, provider_id: str) -> bool:
+    """Step 3, accepted: the message counts, the ghost is contacted. False when that was already written down.
+
+    `provider` empty means that there is no sender: the message rests in the outbox, and still counts as sent, so
+    that a sandbox without a key shows the whole sequence.
+    """
+    now = clock.now()
+    needed = neighbours.of_message(session, merchant_id, message_id)
+    work = Work.begin(session, merchant_context(session, merchant_id), now, needed)
+    slot = messages.get_message(session, merchant_id, message_id, lock=True)
+    if slot is None or slot.state != MessageState.SENDING:
+        return False
+    ghost = repository.get_ghost(session, merchant_id, slot.ghost_id, lock=True)
+    if ghost is None:  # a member's own trial: who sends it settles it
+        return False
+    slot.state = MessageState.SENT if provider else MessageState.OUTBOX
+    slot.provider, slot.provider_message_id, slot.sent_at = provider, provider_id, now
+    _count_message(work, ghost, slot, now)
+    name = called(slot.template, slot.step)
+    text = f"{name.capitalize()} sent: {slot.template.replace('_', ' ')}."
+    facts: dict[str, Any] = {"message_id": slot.id, "step": slot.step}
+    if slot.step == schedule.PROTECTION_STEP or not work.move(ghost, Trigger.MESSAGE_SENT, text, **facts):
+        work.event(ghost, "message_sent", text, **facts)
+    ghost.last_action, ghost.last_action_at = f"{name} sent", now
+    work.plan(ghost)
+    work.finish()
+    if provider:
+        audit.record_usage(session, merchant_id, "message.sent", 1, reference=slot.id)
+    audit.log_event(
+        session,
+        merchant_id,
+        "recovery.message_sent",
+        text if provider else f"{name.capitalize()} written to the outbox: no sender is configured.",
+        facts={"ghost_id": ghost.id, "message_id": slot.id},
+    )
+    return True
+
+
+def _count_message(work: Work, ghost: GhostTarget, slot: Message, at: datetime) -> None:
+    """An uncertain message counts too: the customer may have it."""
+    work.changes.day(at.date(), ghost.currency, messages_count=1)
+    if slot.step == schedule.PROTECTION_STEP:
+        # Of a charge that failed meanwhile it says nothing: what follows the failure begins anew.
+        ghost.contacted_at = at if ghost.kind == GhostKind.IMPENDING else ghost.contacted_at
+        return
+    if ghost.messages_sent == 0:
+        work.changes.day(ghost.found_on, ghost.currency, cohort_messaged_count=1)
+    ghost.messages_sent = max(ghost.messages_sent, slot.step)
+    ghost.contacted_at = at
+
+
+def settle_failed(session: Session, merchant_id: str, message_id: str, reason: str) -> None:
+    """Step 3, refused for good: nothing was sent; the slot stays taken and the ghost shows why."""
+    needed = neighbours.of_message(session, merchant_id, message_id)
+    work = Work.begin(session, merchant_context(session, merchant_id), clock.now(), needed)
+    slot = messages.get_message(session, merchant_id, message_id, lock=True)
+    if slot is None or slot.state != MessageState.SENDING:
+        return
+    slot.state, slot.reason = MessageState.FAILED, provider_text.to_keep(slot, reason)
+    ghost = repository.get_ghost(session, merchant_id, slot.ghost_id, lock=True)
+    assert ghost is not None  # noqa: S101  # a message belongs to a ghost
+    work.plan(ghost)
+    work.event(ghost, "message_failed", slot.reason or planning.PROVIDER_REFUSED, message_id=slot.id, step=slot.step)
+    work.finish()
+    audit.log_event(
+        session,
+        merchant_id,
+        "recovery.message_failed",
+        "The mail provider refused a message.",
+        level="error",
+        facts={"ghost_id": ghost.id, "message_id": slot.id},
+    )

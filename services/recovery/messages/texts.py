@@ -1,0 +1,71 @@
+"""What Twilio tells of texts: what became of one, and the words STOP and START in replies.
+
+A text has no idempotency key, so a callback is the only thing that settles one whose fate was not known; our id is in
+the address that was called. Repeated and shuffled like all webhooks: states only move forward.
+"""
+
+import re
+from typing import Any
+
+from core import db
+from models.messaging import Channel, MessageState
+from services.integrations.twilio import UNSUBSCRIBED
+from services.messaging import repository as messages
+from services.recovery.messages import delivery, optout, outreach
+
+STATUS, REPLY = "sms.status", "sms.reply"
+STOP, START = "STOP", "START"
+# Twilio's default words (twilio.com/docs: "Twilio support for opt-out keywords"), case and full stops aside.
+STOP_WORDS = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"})
+START_WORDS = frozenset({"START", "UNSTOP", "YES"})
+_STATE_OF = {
+    "sent": MessageState.SENT,
+    "delivered": MessageState.DELIVERED,
+    "undelivered": MessageState.FAILED,
+    "failed": MessageState.FAILED,
+}
+HANDLED_STATUS = frozenset(_STATE_OF)
+_EDGES = re.compile(r"^[\s\W_]+|[\s\W_]+$")
+
+
+def asks(body: str, opt_out_type: str = "") -> str:
+    """`STOP` or `START` where a reply asks for it, else empty. Twilio names it itself where it has words of its own."""
+    told = opt_out_type.strip().upper()
+    if told in (STOP, START):
+        return told
+    word = _EDGES.sub("", body).upper()
+    return STOP if word in STOP_WORDS else START if word in START_WORDS else ""
+
+
+def handle(merchant_id: str, kind: str, data: dict[str, Any]) -> str:
+    """Act on a stored webhook of Twilio; the outcome. Idempotent."""
+    if kind == REPLY:
+        return _reply(merchant_id, str(data.get("from", "")), str(data.get("asks", "")))
+    return _status(merchant_id, data)
+
+
+def _reply(merchant_id: str, number: str, asked: str) -> str:
+    act, word = (optout.stop_texts, "stopped") if asked == STOP else (optout.start_texts, "started")
+    with db.tenant_session(merchant_id) as session:
+        return word if act(session, merchant_id, number) else "already_known"
+
+
+def _status(merchant_id: str, data: dict[str, Any]) -> str:
+    message_id, status, sid = (str(data.get(name) or "") for name in ("message", "status", "sid"))
+    state, code = _STATE_OF.get(status), str(data.get("error") or "")
+    if state is None:
+        return "ignored"
+    with db.tenant_session(merchant_id) as session:
+        message = messages.get_message(session, merchant_id, message_id)
+        if message is None or message.channel != Channel.SMS:
+            return "unknown_message"
+        if code == str(UNSUBSCRIBED) and message.recipient:
+            optout.hold_texted(session, merchant_id, message_id, message.recipient)
+        if state is not MessageState.FAILED and message.state == MessageState.SENDING:
+            outreach.settle_sent(session, merchant_id, message_id, "twilio", sid[:128])
+        reason = f"Twilio's error {code}." if code.isdecimal() else ""
+        told = delivery.Report(state, "twilio", sid[:128], reason)
+        outcome = delivery.note(session, merchant_id, message_id, told)
+        if code == str(UNSUBSCRIBED) and message.recipient:
+            optout.stop_texts(session, merchant_id, message.recipient)
+        return outcome

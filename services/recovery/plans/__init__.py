@@ -1,0 +1,1 @@
+"""What happens next to each ghost and why: planned, shown ahead, turned into tasks."""

@@ -1,0 +1,1 @@
+"""Charges that have not failed yet: which are at risk, and what became of them."""

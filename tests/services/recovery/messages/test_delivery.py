@@ -1,0 +1,148 @@
+"""What becomes of a mail: forward only, settled where it was not known, and an address that bounced is let alone."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlmodel import select
+
+from core import clock, db
+from core.clock import ManualClock
+from models.ghost import GhostState, GhostTarget
+from models.messaging import Message, MessageState, Suppression
+from models.money import DailyMetrics
+from services.integrations.stripe.parsing import parse_invoice
+from services.recovery import purge
+from services.recovery.messages import delivery, outreach
+from services.recovery.observe import FoundVia, observe
+from services.recovery.work import merchant_context
+from tests.support.factories import make_merchant, raw_invoice
+
+FAILED = parse_invoice(raw_invoice())
+PERMANENT = {"bounce": {"type": "Permanent", "subType": "General", "message": "No such mailbox."}}
+
+
+class Mailed:
+    """A ghost whose first message was handed over; `settled` or not yet."""
+
+    def __init__(self, *, settled: bool = True) -> None:
+        self.merchant = make_merchant()
+        with db.tenant_session(self.merchant) as session:
+            observe(session, merchant_context(session, self.merchant), [FAILED], FoundVia.WEBHOOK, clock.now())
+        prepared = self.prepare(1)
+        self.message_id = prepared.message_id
+        assert prepared.message is not None
+        self.tags = prepared.message.tags
+        if settled:
+            with db.tenant_session(self.merchant) as session:
+                outreach.settle_sent(session, self.merchant, self.message_id, "resend", "re_1")
+
+    def prepare(self, step: int) -> outreach.Prepared:
+        with db.tenant_session(self.merchant) as session:
+            return outreach.prepare(session, self.merchant, self.ghost.id, step, FAILED)
+
+    def tell(self, kind: str, **data: Any) -> str:
+        given = {"email_id": "re_1", "tags": self.tags, **data}
+        return delivery.handle(self.merchant, f"email.{kind}", given)
+
+    def rows(self, table: Any) -> list[Any]:
+        with db.tenant_session(self.merchant) as session:
+            return list(session.exec(select(table).order_by(*table.__table__.primary_key.columns)).all())
+
+    @property
+    def message(self) -> Message:
+        return self.rows(Message)[0]
+
+    @property
+    def ghost(self) -> GhostTarget:
+        return self.rows(GhostTarget)[0]
+
+
+@pytest.fixture
+def mailed(database: object, clock: ManualClock) -> Mailed:
+    return Mailed()
+
+
+def test_a_state_only_moves_forward_however_events_are_shuffled(mailed: Mailed) -> None:
+    assert mailed.tell("delivered") == "delivered"
+    assert mailed.tell("sent") == "already_known"
+    assert mailed.tell("delivered") == "already_known"
+    assert mailed.tell("complained") == "complained"
+    assert mailed.tell("delivered") == "already_known"
+    assert mailed.message.state == MessageState.COMPLAINED
+
+
+@pytest.mark.parametrize(("kind", "details"), [("bounced", PERMANENT), ("complained", {})])
+def test_a_bounce_for_good_and_a_complaint_end_mail_to_the_address(
+    mailed: Mailed, clock: ManualClock, kind: str, details: dict[str, Any]
+) -> None:
+    mailed.tell(kind, **details)
+
+    assert [row.reason for row in mailed.rows(Suppression)] == [kind]
+    assert mailed.ghost.next_action == "exhaust"
+    clock.advance(timedelta(days=4))
+    refused = mailed.prepare(2)
+    assert refused.message is None
+    assert refused.reason in ("Mail to the customer's address comes back.", "The customer marked a message as spam.")
+    assert mailed.ghost.next_action_reason == refused.reason
+
+
+def test_a_passing_bounce_ends_nothing(mailed: Mailed) -> None:
+    assert mailed.tell("bounced", bounce={"type": "Transient", "message": "Mailbox full."}) == "passing_bounce"
+    assert mailed.rows(Suppression) == []
+    assert mailed.message.state == MessageState.SENT
+
+
+def test_the_reason_the_provider_gives_is_kept(mailed: Mailed) -> None:
+    mailed.tell("failed", failed={"reason": "reached_daily_quota"})
+    assert (mailed.message.state, mailed.message.reason) == (MessageState.FAILED, "reached_daily_quota")
+
+
+def test_the_reason_is_kept_without_the_address_and_not_at_all_once_the_customer_is_forgotten(mailed: Mailed) -> None:
+    email, customer = mailed.ghost.customer_email, mailed.ghost.customer_id
+    assert email is not None
+    assert customer is not None
+    mailed.tell("failed", failed={"reason": f"550 <{email}>: user unknown"})
+    assert mailed.message.reason == "550 <[email]>: user unknown"
+
+    with db.tenant_session(mailed.merchant) as session:
+        purge.erase_customer(session, mailed.merchant, customer, clock.now())
+    assert mailed.message.reason == ""
+    mailed.tell("complained", complained={"message": f"{email} of Ada Lovelace"})
+    assert (mailed.message.state, mailed.message.reason) == (MessageState.COMPLAINED, "")
+
+
+def test_an_intent_left_by_a_crash_is_settled_by_the_providers_word(database: object, clock: ManualClock) -> None:
+    mailed = Mailed(settled=False)
+    assert mailed.tell("delivered") == "delivered"
+
+    assert mailed.message.provider_message_id == "re_1"
+    assert mailed.ghost.state == GhostState.CONTACTED
+    assert mailed.ghost.messages_sent == 1
+    assert sum(day.messages_count for day in mailed.rows(DailyMetrics)) == 1
+    repeated = mailed.prepare(1)
+    assert repeated.message is None
+
+
+def test_an_uncertain_message_becomes_certain_and_is_counted_once(database: object, clock: ManualClock) -> None:
+    mailed = Mailed(settled=False)
+    clock.advance(timedelta(hours=25))
+    assert mailed.prepare(1).message is None
+    assert mailed.message.state == MessageState.UNCERTAIN
+
+    assert mailed.tell("sent") == "sent"
+    assert (mailed.message.state, mailed.message.provider_message_id) == (MessageState.SENT, "re_1")
+    assert mailed.message.sent_at == mailed.message.intent_at
+    assert sum(day.messages_count for day in mailed.rows(DailyMetrics)) == 1
+
+
+def test_a_mail_of_another_installation_is_none_of_ours(mailed: Mailed) -> None:
+    mailed.tags = {**mailed.tags, "phantom_message": "msg_elsewhere"}
+    assert mailed.tell("complained") == "unknown_message"
+    mailed.tags = {}
+    assert mailed.tell("complained") == "unknown_message"
+
+
+@pytest.mark.parametrize("data", [None, [], "x", {"tags": None}, {"tags": [1, {"name": "phantom_message"}]}])
+def test_odd_tags_are_no_tags(data: Any) -> None:
+    assert delivery.tag(data, "phantom_message") == ""
