@@ -18,6 +18,7 @@ KINDS = {
     **{group: words.GROUPS.get(group, "") for group in TEMPLATE_OF_GROUP},
     "customer_stopped": "Customer stopped it: one note",
     "card_expiring": "Card about to expire",
+    "card_missing": "No card for the next charge",
     "charge_ahead": "Charge ahead",
 }
 

@@ -24,6 +24,7 @@ class Template(StrEnum):
     DECLINED = "bank_declined"
     NEW_CARD = "new_card_needed"
     CARD_EXPIRES = "card_expires_soon"
+    CARD_MISSING = "card_missing"
     AHEAD = "payment_ahead"
     STOP = "polite_stop"
 
@@ -36,7 +37,8 @@ class Moment(StrEnum):
     LAST = "last"
 
 
-CARD_EXPIRES_GROUP, AHEAD_GROUP, STOP_GROUP = "card_expiring", "charge_ahead", "customer_stopped"
+CARD_EXPIRES_GROUP, CARD_MISSING_GROUP, AHEAD_GROUP = "card_expiring", "card_missing", "charge_ahead"
+STOP_GROUP = "customer_stopped"
 
 TEMPLATE_OF_GROUP: dict[str, Template] = {
     "authentication": Template.CONFIRM,
@@ -49,10 +51,11 @@ TEMPLATE_OF_GROUP: dict[str, Template] = {
     "unknown": Template.FUNDS,  # nobody knows whether it was the bank
     STOP_GROUP: Template.STOP,
     CARD_EXPIRES_GROUP: Template.CARD_EXPIRES,
+    CARD_MISSING_GROUP: Template.CARD_MISSING,
     AHEAD_GROUP: Template.AHEAD,
 }
-# One message and no more; the first two are about a payment that has not failed.
-AHEAD_TEMPLATES = frozenset({Template.CARD_EXPIRES, Template.AHEAD})
+# One message and no more; the first three are about a payment that has not failed.
+AHEAD_TEMPLATES = frozenset({Template.CARD_EXPIRES, Template.CARD_MISSING, Template.AHEAD})
 SINGLE_TEMPLATES = AHEAD_TEMPLATES | {Template.STOP}
 _PROTECTION = "the protection message"
 # Where a person decides, the refused amount (`invalid_amount`) stands in a group of cards: no other card would mend it.
@@ -111,6 +114,7 @@ def called(template: str, step: int) -> str:
 
 _CALLED = {
     Template.CARD_EXPIRES.value: _PROTECTION,
+    Template.CARD_MISSING.value: _PROTECTION,
     Template.AHEAD.value: _PROTECTION,
     Template.STOP.value: "the polite note",
     # Of no ghost: to members of the merchant's team.

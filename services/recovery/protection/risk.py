@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from services.integrations.stripe.renewals import RenewalFacts
 from services.merchants.policies import RecoveryPolicy
-from services.messaging.wording import AHEAD_GROUP, CARD_EXPIRES_GROUP
+from services.messaging.wording import AHEAD_GROUP, CARD_EXPIRES_GROUP, CARD_MISSING_GROUP
 
 HORIZON = timedelta(days=30)
 """How far ahead a charge is looked at: a card has time to be renewed, and a monthly plan is always in sight."""
@@ -58,9 +58,13 @@ def assess(renewal: RenewalFacts, policy: RecoveryPolicy, now: datetime) -> Asse
     return Assessment(Outlook.SAFE, "The card is good for the next charge.")
 
 
-_GROUP_OF_RISK = {RiskKind.CARD_EXPIRES: CARD_EXPIRES_GROUP, RiskKind.ABOVE_LINE: AHEAD_GROUP}
+_GROUP_OF_RISK = {
+    RiskKind.CARD_EXPIRES: CARD_EXPIRES_GROUP,
+    RiskKind.NO_CARD: CARD_MISSING_GROUP,
+    RiskKind.ABOVE_LINE: AHEAD_GROUP,
+}
 
 
 def group_of_risk(kind: str) -> str:
-    """Which words fit a charge at this risk (`RiskKind`); empty where none do."""
-    return _GROUP_OF_RISK.get(RiskKind(kind), "") if kind else ""
+    """Which words fit a charge at this risk (`RiskKind`); empty where nothing is at risk."""
+    return _GROUP_OF_RISK[RiskKind(kind)] if kind else ""

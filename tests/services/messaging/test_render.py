@@ -7,9 +7,9 @@ import pytest
 
 from core.money import Money
 from services.messaging.render import Brand, Occasion, Rendered, ink_on, render_mail
-from services.messaging.wording import TEMPLATE_OF_GROUP
+from services.messaging.wording import AHEAD_TEMPLATES, TEMPLATE_OF_GROUP
 
-GROUPS = sorted(set(TEMPLATE_OF_GROUP) - {"card_expiring", "charge_ahead"})
+GROUPS = sorted(group for group, template in TEMPLATE_OF_GROUP.items() if template not in AHEAD_TEMPLATES)
 
 
 def message(

@@ -193,6 +193,24 @@ class TestSending:
         (mail,) = outbox_of(shop.world).messages()
         assert mail.subject == "Your next payment to Northwind Analytics"
 
+    def test_no_card_at_all_has_words_of_its_own_and_the_card_that_is_given_is_the_mails(self, shop: Shop):
+        subscription = shop.subscriber()
+        shop.actions.detach_payment_method(shop.account, default_card(shop, subscription))
+        shop.pass_time(days=24, hours=1)
+        assert [(ghost.state, ghost.risk) for ghost in shop.ghosts] == [(GhostState.IMPENDING, "no_card")]
+        due(shop)
+        assert send(shop)["sent"] is True
+        (mail,) = outbox_of(shop.world).messages()
+        assert mail.subject == "A card is needed for your next payment to Northwind Analytics"
+        assert "$49.00 for your subscription is due on April 2, 2026, and there is no card on file" in mail.body["text"]
+        assert "a payment for your subscription is coming up" in mail.body["text"]
+        with db.tenant_session(shop.merchant) as session:
+            assert clicks.confirm(session, link(shop)).place is clicks.Place.PORTAL
+        shop.clock.advance(timedelta(hours=1))
+        give_card(shop, subscription)
+        shop.deliver()
+        assert [(row.kind, row.mechanism) for row in shop.rows(Recovery)] == [("protected", "click")]
+
     def test_above_the_high_value_line_a_person_decides(self, shop: Shop):
         change_policy(shop, high_value_lines={"usd": 4899})
         at_risk(shop)

@@ -8,7 +8,8 @@ import pytest
 from services.integrations.stripe.facts import CustomerFacts
 from services.integrations.stripe.renewals import MethodFacts, RenewalFacts
 from services.merchants.policies import RecoveryPolicy
-from services.recovery.protection.risk import Outlook, RiskKind, assess
+from services.messaging.wording import AHEAD_TEMPLATES, template_of
+from services.recovery.protection.risk import Outlook, RiskKind, assess, group_of_risk
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 POLICY = RecoveryPolicy()
@@ -73,3 +74,9 @@ class TestAlertLine:
     def test_each_currency_has_its_own(self) -> None:
         policy = RecoveryPolicy(alert_lines={"usd": 5000})
         assert outlook(policy, amount=900_000, currency="jpy") == (Outlook.SAFE, None)
+
+
+class TestWords:
+    def test_each_risk_has_words_of_its_own(self) -> None:
+        assert {template_of(group_of_risk(kind)) for kind in RiskKind} == AHEAD_TEMPLATES
+        assert len(AHEAD_TEMPLATES) == len(RiskKind)
