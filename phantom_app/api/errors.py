@@ -10,8 +10,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
-from core.errors import BadRequestError, PhantomError, UnavailableError
+from core.errors import BadRequestError, PhantomError, TooLargeError, UnavailableError
 from core.logging import correlation_id
 from phantom_app.api import pages
 from phantom_app.api.requests import wants_json
@@ -21,14 +22,20 @@ from services.merchants.errors import ConnectError, NotSetUpError, SignInFirstEr
 log = logging.getLogger(__name__)
 
 PROBLEM = "application/problem+json"
+_TITLES = {404: "There is nothing here", 405: "This address does not take that", 413: TooLargeError.title}
 
 
 def problem(status: int, code: str, title: str, detail: str = "", **more: Any) -> dict[str, Any]:
-    """The body of a problem: `type` is a stable name, `detail` for a person, `request_id` finds it in the logs."""
+    """The body of a problem: `type` is a stable name, `detail` for a person, `request_id` finds it in the logs.
+
+    The hot path writes no line a delivery, so nothing is to be found and its problems have no `request_id`.
+    """
     body = {"type": f"urn:phantom:problem:{code}", "title": title, "status": status, "code": code}
     if detail and detail != title:
         body["detail"] = detail
-    return {**body, "request_id": correlation_id(), **more}
+    if request_id := correlation_id():
+        body["request_id"] = request_id
+    return {**body, **more}
 
 
 def problem_response(body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -36,14 +43,14 @@ def problem_response(body: Mapping[str, Any], headers: Mapping[str, str] | None 
 
 
 def _answer(request: Request, body: dict[str, Any], headers: dict[str, str], *ways: pages.Way) -> Response:
-    if wants_json(request) or request.url.path.startswith("/api/v1/"):
+    if wants_json(request):
         return problem_response(body, headers)
     response = pages.page(
         body["title"],
         body.get("detail", ""),
         *(ways or (pages.START,)),
         status=body["status"],
-        reference=body["request_id"] if body["status"] >= 500 else "",
+        reference=body.get("request_id", "") if body["status"] >= 500 else "",
     )
     response.headers.update(headers)
     return response
@@ -88,7 +95,7 @@ def on_invalid_request(request: Request, error: Exception) -> Response:
 def on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     status = http.HTTPStatus(error.status_code)
-    title = {404: "There is nothing here", 405: "This address does not take that"}.get(status, status.phrase)
+    title = _TITLES.get(status, status.phrase)
     code = status.name.lower()
     return _answer(request, problem(status, code, title), dict(error.headers or {}))
 
@@ -99,6 +106,13 @@ def on_database_away(request: Request, error: Exception) -> Response:
     away = UnavailableError
     body = problem(away.status, away.code, away.title, "Please try again in a moment.")
     return _answer(request, body, {"retry-after": "5"})
+
+
+def on_departure(request: Request, error: Exception) -> Response:
+    """The sender went away in the middle of its request: nothing failed here, and nobody reads the answer."""
+    assert isinstance(error, ClientDisconnect)  # noqa: S101
+    refused = BadRequestError
+    return _answer(request, problem(refused.status, refused.code, refused.title), {})
 
 
 def on_crash(request: Request, error: Exception) -> Response:
@@ -114,4 +128,5 @@ def install(api: FastAPI) -> None:
     api.add_exception_handler(RequestValidationError, on_invalid_request)
     api.add_exception_handler(HTTPException, on_http_error)
     api.add_exception_handler(OperationalError, on_database_away)
+    api.add_exception_handler(ClientDisconnect, on_departure)
     api.add_exception_handler(Exception, on_crash)

@@ -7,23 +7,22 @@ send again.
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import AsyncIterator
-from typing import Any
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from core import metrics
-from core.errors import PhantomError, TooLargeError
-from services.handshake.errors import NotStoredError, TooSlowError
+from core.errors import PhantomError
+from phantom_app.api import bodies
+from phantom_app.api.errors import problem, problem_response
+from services.handshake.errors import NotStoredError
 from services.handshake.intake import Intake
 
 MAX_BODY = 1024 * 1024
-BODY_SECONDS = 10.0  # for all of a body: Stripe sends it at once, and who lets it drip holds memory and a connection
-LOOK_SECONDS = 0.5  # how exactly that is kept
 PATH, CONNECT_PATH = "/api/webhooks/stripe", "/api/webhooks/stripe/connect"
 
 _took = metrics.Gathered(metrics.INTAKE)
@@ -55,84 +54,6 @@ async def lifespan() -> AsyncIterator[None]:
         _took.write()
 
 
-class _GoneError(Exception):
-    """The sender went away before its body was complete."""
-
-
-class _Reads:
-    """Ends reads of bodies that last longer than `BODY_SECONDS`, by up to `LOOK_SECONDS` more.
-
-    One timer for all of them: `asyncio.timeout` for each would cost ten times as much as reading.
-    """
-
-    def __init__(self) -> None:
-        self._until: dict[asyncio.Task[Any], float] = {}
-        self._over: set[asyncio.Task[Any]] = set()
-        self._watched_by: asyncio.AbstractEventLoop | None = None
-
-    def begin(self, task: asyncio.Task[Any]) -> None:
-        loop = task.get_loop()
-        self._until[task] = loop.time() + BODY_SECONDS
-        if self._watched_by is not loop:
-            self._watched_by = loop
-            loop.call_later(LOOK_SECONDS, self._look, loop)
-
-    def end(self, task: asyncio.Task[Any]) -> None:
-        self._until.pop(task, None)
-        self._over.discard(task)
-
-    def is_over(self, task: asyncio.Task[Any]) -> bool:
-        return task in self._over
-
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
-        for task, until in self._until.items():
-            if until <= now and task not in self._over:
-                self._over.add(task)
-                task.cancel()
-        if self._until:
-            loop.call_later(LOOK_SECONDS, self._look, loop)
-        else:
-            self._watched_by = None
-
-
-_reads = _Reads()
-
-
-async def _body(announced: bytes, receive: Receive) -> bytes:
-    """The raw body, never more than 1 MB of it in memory. Raises `TooLargeError`, `TooSlowError` or `_GoneError`."""
-    if announced.isdigit() and (len(announced) > 12 or int(announced) > MAX_BODY):
-        raise TooLargeError("A webhook has at most 1 MB.")
-    task = asyncio.current_task()
-    if task is None:
-        raise RuntimeError("a body is read in a task")
-    _reads.begin(task)
-    try:
-        chunk, more = await _chunk(receive)
-        if not more and len(chunk) <= MAX_BODY:
-            return chunk  # as nearly all of them come
-        parts = bytearray(chunk)
-        while more and len(parts) <= MAX_BODY:
-            chunk, more = await _chunk(receive)
-            parts += chunk
-    except asyncio.CancelledError:
-        if _reads.is_over(task) and not task.uncancel():
-            raise TooSlowError from None
-        raise
-    finally:
-        _reads.end(task)
-    if len(parts) > MAX_BODY:
-        raise TooLargeError("A webhook has at most 1 MB.")
-    return bytes(parts)
-
-
-async def _chunk(receive: Receive) -> tuple[bytes, bool]:
-    message = await receive()
-    if message["type"] != "http.request":
-        raise _GoneError
-    return message.get("body", b""), message.get("more_body", False)
-
-
 class Webhook:
     """An endpoint for one of the two signing secrets.
 
@@ -153,12 +74,12 @@ class Webhook:
         # Two signature headers are two claims; neither is believed.
         signature = signatures[0].decode("latin-1") if len(signatures) == 1 else ""
         try:
-            raw = await _body(announced, receive)
+            raw = await bodies.read(receive, announced, MAX_BODY)
             outcome = await (_running() or await _begin()).accept(raw, signature, connect=self._connect)
         except PhantomError as error:
             _took.observe(time.perf_counter() - started, error.code)
             await _refusal(error)(scope, receive, send)
-        except _GoneError:
+        except ClientDisconnect:
             return  # nobody reads an answer
         else:
             _took.observe(time.perf_counter() - started, outcome)
@@ -171,16 +92,10 @@ _OK_HEADERS = ((b"content-type", b"text/plain; charset=utf-8"), (b"content-lengt
 
 
 def _refusal(error: PhantomError) -> Response:
-    problem = {"type": "about:blank", "title": error.title, "status": error.status, "code": error.code}
     headers = {"X-Content-Type-Options": "nosniff"}
     if isinstance(error, NotStoredError):
         headers["Retry-After"] = str(error.retry_after)
-    return Response(
-        json.dumps({**problem, "detail": error.detail}),
-        status_code=error.status,
-        headers=headers,
-        media_type="application/problem+json",
-    )
+    return problem_response(problem(error.status, error.code, error.title, error.detail), headers)
 
 
 def routes() -> list[Route]:

@@ -5,7 +5,8 @@ from urllib.parse import parse_qsl, urlsplit
 from fastapi import Request
 
 from core.config import settings
-from core.errors import BadRequestError, ForbiddenError, TooLargeError
+from core.errors import BadRequestError, ForbiddenError
+from phantom_app.api import bodies
 from phantom_app.limits import origin_of
 from services.identity.cookies import session_cookie_from_header
 from services.identity.schemas import Principal
@@ -14,6 +15,7 @@ from services.identity.service import resolve_session
 LONGEST_FORM = 16 * 1024
 LONGEST_NEXT = 512
 HOME = "/dashboard"
+_FOR_PROGRAMS = ("/api/v1/", "/api/webhooks/")
 
 
 class CrossSiteError(ForbiddenError):
@@ -22,8 +24,10 @@ class CrossSiteError(ForbiddenError):
 
 def wants_json(request: Request) -> bool:
     """Whether the caller is a program: it asks for JSON and not for a page, or nobody else can be at the other end."""
+    if request.app.state.headless or request.url.path.startswith(_FOR_PROGRAMS):
+        return True
     accept = request.headers.get("accept", "")
-    return bool(request.app.state.headless) or ("json" in accept and "text/html" not in accept)
+    return "json" in accept and "text/html" not in accept
 
 
 def require_same_origin(request: Request) -> None:
@@ -58,16 +62,18 @@ def safe_next(target: str) -> str:
     return target
 
 
+async def read_body(request: Request, longest: int, seconds: float | None = None) -> bytes:
+    """The raw body, as `bodies.read` has it. Raises `TooLargeError`, `TooSlowError`, `ClientDisconnect`."""
+    announced = request.headers.get("content-length", "").encode("latin-1")
+    return await bodies.read(request.receive, announced, longest, seconds)
+
+
 async def read_form(request: Request) -> dict[str, str]:
-    """The fields of an urlencoded form, the last of equal names. Raises `TooLargeError`, `BadRequestError`."""
+    """The fields of an urlencoded form, the last of equal names. Raises as `read_body`, and `BadRequestError`."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise BadRequestError("Expected a form.")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LONGEST_FORM:
-            raise TooLargeError
+    body = await read_body(request, LONGEST_FORM)
     try:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=False, max_num_fields=50))
     except ValueError:

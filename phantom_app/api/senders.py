@@ -17,9 +17,9 @@ from fastapi.responses import PlainTextResponse, Response
 
 from core import clock, db, queue
 from core.config import settings
-from core.errors import TooLargeError
 from models.messaging import Channel
 from phantom_app.api.gathering import Gathering
+from phantom_app.api.requests import read_body
 from phantom_app.api.sender_keys import SenderKeys
 from services.handshake import service, svix
 from services.handshake.errors import EndpointDisabledError, NotAnEventError, SignatureError
@@ -56,14 +56,14 @@ async def resend(request: Request) -> PlainTextResponse:
     secrets = settings().resend_webhook_secrets()
     if not secrets:
         raise EndpointDisabledError
-    raw = await _body(request, LONGEST)
+    raw = await read_body(request, LONGEST)
     return await _resend(raw, svix.verify(raw, request.headers, secrets, clock.now()), "")
 
 
 async def own_resend(request: Request) -> PlainTextResponse:
     """The same for a merchant's own key; 404 for an address that is nobody's."""
     known = await keys.of(request.path_params["token"], Channel.EMAIL)
-    raw = await _body(request, LONGEST)
+    raw = await read_body(request, LONGEST)
     return await _resend(raw, svix.verify(raw, request.headers, known.secrets, clock.now()), known.merchant_id)
 
 
@@ -142,7 +142,7 @@ def _json(data: dict[str, str]) -> bytes:
 
 async def _signed_form(request: Request, auth_token: str) -> Mapping[str, Sequence[str]]:
     """The form, if Twilio signed it for this address as the world knows it. Raises `SignatureError`."""
-    raw = await _body(request, LONGEST_FORM)
+    raw = await read_body(request, LONGEST_FORM)
     try:
         form = parse_qs(raw.decode(), keep_blank_values=True, max_num_fields=200)
     except ValueError:
@@ -153,15 +153,6 @@ async def _signed_form(request: Request, auth_token: str) -> Mapping[str, Sequen
     if not is_genuine(auth_token, address, form, request.headers.get("x-twilio-signature", "")):
         raise SignatureError("no signature matches")
     return form
-
-
-async def _body(request: Request, longest: int) -> bytes:
-    parts = bytearray()
-    async for chunk in request.stream():
-        parts += chunk
-        if len(parts) > longest:
-            raise TooLargeError
-    return bytes(parts)
 
 
 def _store(items: Sequence[_Told]) -> list[bool]:

@@ -1,6 +1,6 @@
 """Why a webhook is not accepted."""
 
-from core.errors import BadRequestError, NotFoundError, PhantomError, UnavailableError
+from core.errors import BadRequestError, NotFoundError, UnavailableError
 
 
 class SignatureError(BadRequestError):
@@ -15,12 +15,6 @@ class SignatureError(BadRequestError):
 
 class NotAnEventError(BadRequestError):
     code, title = "not_an_event", "The body is not a Stripe event"
-
-
-class TooSlowError(PhantomError):
-    """The body did not come in time; nothing is known of what it said."""
-
-    status, code, title = 408, "too_slow", "The body took too long"
 
 
 class EndpointDisabledError(NotFoundError):

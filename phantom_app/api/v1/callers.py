@@ -8,6 +8,7 @@ from services.identity import api_keys
 from services.identity.api_keys import ApiCaller, BadApiKeyError
 
 CALLS_A_SECOND, CALLS_AT_ONCE = 25.0, 25
+LONGEST_BODY = 64 * 1024  # of a call: it is read before the key is looked at
 
 
 class TooManyCallsError(TooManyRequestsError):

@@ -9,16 +9,17 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from core import db
-from core.errors import TooLargeError
-from phantom_app.api.v1.callers import caller
+from phantom_app.api.requests import read_body
+from phantom_app.api.v1.callers import LONGEST_BODY, caller
 from services.identity.api_keys import ApiCaller, ApiScope
 from services.messaging import consents, consents_csv, consents_import
 from services.messaging.consents import ConsentView
 from services.messaging.consents_import import Imported
 
 SHOWN_ERRORS = 1000
+FILE_SECONDS = 120.0  # a large file on a slow line
 
-router = APIRouter(prefix="/api/v1/consents")
+router = APIRouter(prefix="/api/v1/consents", max_body_size=LONGEST_BODY)
 Caller = Annotated[ApiCaller, Depends(caller)]
 
 
@@ -80,11 +81,11 @@ def withdraw(who: Caller, consent_id: str) -> dict[str, Any]:
         return _shown(consents.withdraw(session, who.merchant_id, consent_id, _by(who)))
 
 
-@router.post("/import")
+@router.post("/import", max_body_size=consents_csv.LONGEST_FILE)
 async def import_file(request: Request, who: Caller) -> dict[str, Any]:
     """A CSV file as the body. Good rows are recorded together or, if that fails, not at all; bad ones are named."""
     who.require(ApiScope.CONSENTS_WRITE)
-    raw = await file_body(request)
+    raw = await read_body(request, consents_csv.LONGEST_FILE, FILE_SECONDS)
     done = await run_in_threadpool(import_sheet, who.merchant_id, raw, _by(who))
     return {
         "recorded": done.recorded,
@@ -100,16 +101,6 @@ def import_sheet(merchant_id: str, raw: bytes, recorded_by: str) -> Imported:
     sheet = consents_csv.read_sheet(raw)
     with db.tenant_session(merchant_id) as session:
         return consents_import.record_sheet(session, merchant_id, sheet, recorded_by)
-
-
-async def file_body(request: Request) -> bytes:
-    """A file that comes as the body. Raises `TooLargeError`."""
-    parts = bytearray()
-    async for chunk in request.stream():
-        parts += chunk
-        if len(parts) > consents_csv.LONGEST_FILE:
-            raise TooLargeError
-    return bytes(parts)
 
 
 def _by(who: ApiCaller) -> str:

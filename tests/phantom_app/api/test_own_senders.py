@@ -132,7 +132,8 @@ class TestOwnResend:
             silent = service.set_mail(session, bare, own, "usr_1").webhook_url
         answers = [post.resend(f"/api/webhooks/resend/{token}", SECRET, post.ours), post.resend(silent, SECRET, bare)]
         assert [answer.status_code for answer in answers] == [404, 404]
-        assert answers[0].text == answers[1].text
+        said = [{**answer.json(), "request_id": ""} for answer in answers]
+        assert said[0] == said[1]
 
     def test_a_removed_sender_takes_nothing_any_more(self, post: Post) -> None:
         with db.tenant_session(post.ours) as session:

@@ -14,7 +14,7 @@ from core.config import settings
 from jobs import runner
 from models.work import ProcessedEvent, ScheduledTask
 from phantom_app.api.app import create_api
-from phantom_app.api.senders import LONGEST, RESEND_PATH
+from phantom_app.api.senders import LONGEST, RESEND_PATH, TWILIO_PATH
 from sandbox.outbox.signing import svix_headers
 from tests.support import environment
 
@@ -98,3 +98,13 @@ def test_too_large_is_refused(client: TestClient, clock: ManualClock) -> None:
 def test_without_a_secret_there_is_no_endpoint(client: TestClient) -> None:
     with environment.changed(RESEND_WEBHOOK_SECRET=""):
         assert client.post(RESEND_PATH, content=b"{}").status_code == 404
+
+
+@pytest.mark.parametrize("path", [RESEND_PATH, TWILIO_PATH, f"{RESEND_PATH}/nobody", f"{TWILIO_PATH}/nobody"])
+@pytest.mark.parametrize("accept", ["*/*", "text/html"])
+def test_a_refusal_is_a_problem_whatever_is_asked_for(client: TestClient, path: str, accept: str) -> None:
+    """A program calls these, and logs what it is answered."""
+    for answer in (client.post(path, content=b"{}", headers={"accept": accept}), client.get(path)):
+        assert answer.status_code in (400, 404, 405)
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["status"] == answer.status_code

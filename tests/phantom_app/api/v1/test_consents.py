@@ -170,3 +170,15 @@ def test_a_key_is_stored_as_a_keyed_hash_and_no_log_shows_one(program: Program) 
         assert row.hint == program.key[-4:]
     assert program.key not in logging.redact(f"called with {program.key}.")
     assert len(program.key) - len("phk_") == 40
+
+
+@pytest.mark.parametrize("path", ["", "/import"])
+def test_too_large_is_refused_whoever_sends_it(program: Program, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call is read before its key is looked at: strangers may not make it long."""
+
+    def pieces() -> Iterator[bytes]:
+        for _ in range(40 * 1024):
+            yield b" " * 1024
+
+    answer = program.call("POST", path, key="phk_stranger" if not path else None, content=pieces())
+    assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
