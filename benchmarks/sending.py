@@ -1,9 +1,9 @@
 """Sending at a provider's rate: on time below it, as fast as it allows above, and fair to those who share it?
 
-`python -m benchmarks.sending [MESSAGES]`; beside `phantom bench`, whose names are fixed. Real workers and a real
+`python -m benchmarks.sending [MESSAGES [FEW]]`; beside `phantom bench`, whose names are fixed. Real workers and a real
 Sentinel send to the sandbox's Resend over HTTP, which takes ten a second with one key and refuses what is more. First
 messages fall due at random moments, at four fifths of that rate. Then as many fall due at once behind the platform's
-key, and meanwhile two other merchants have a few each: one behind the same key, one with a key of its own.
+key, and meanwhile two other merchants have a few (FEW) each: one behind the same key, one with a key of its own.
 Late counts from when a message was due to when the provider took it, by the provider's own books.
 """
 
@@ -113,14 +113,14 @@ class Sent:
         return went / (ends - begins.timestamp())
 
 
-def run(messages: int = MESSAGES) -> list[Row]:
+def run(messages: int = MESSAGES, few: int = FEW) -> list[Row]:
     """Rows of both passes, each measured once."""
     options = ("--platform-secret-key", "sk_test_bench", "--pull")
     with place() as at, SandboxProcess(options=options) as sandbox, contextlib.ExitStack() as stack:
         _point_at(sandbox)
-        first, steady = Merchant(sandbox, FEW, "First"), Merchant(sandbox, messages, "Steady")
+        first, steady = Merchant(sandbox, few, "First"), Merchant(sandbox, messages, "Steady")
         crowd, same, own = (Merchant(sandbox, size, name) for size, name in
-                            ((messages, "Crowd"), (FEW, "Same key"), (FEW, "Own key")))  # fmt: skip
+                            ((messages, "Crowd"), (few, "Same key"), (few, "Own key")))  # fmt: skip
         with db.tenant_session(own.id) as session:
             senders.set_mail(session, own.id, OWN_KEY, "usr_bench")
         owner = stack.enter_context(psycopg.connect(at.logins.owner.url, autocommit=True))
@@ -128,11 +128,15 @@ def run(messages: int = MESSAGES) -> list[Row]:
         for number in range(WORKERS):
             stack.enter_context(running("jobs.worker", log=at.folder / f"worker-{number}.log"))
         stack.enter_context(running("jobs.sentinel", log=at.folder / "sentinel.log"))
-        _sent(at, sandbox, first.schedule(owner, [clock.now() + HEAD_START] * FEW))  # imports, connections, plans
+        _sent(at, sandbox, first.schedule(owner, [clock.now() + HEAD_START] * few))  # imports, connections, plans
         below = _sent(at, sandbox, steady.schedule(owner, _at_random(messages, SHARE * RATE)))
         begins = clock.now() + HEAD_START
-        few = [begins + timedelta(seconds=EVERY * (number + 0.5)) for number in range(FEW)]
-        due = {**same.schedule(owner, few), **own.schedule(owner, few), **crowd.schedule(owner, [begins] * messages)}
+        theirs = [begins + timedelta(seconds=EVERY * (number + 0.5)) for number in range(few)]
+        due = {
+            **same.schedule(owner, theirs),
+            **own.schedule(owner, theirs),
+            **crowd.schedule(owner, [begins] * messages),
+        }
         above = _sent(at, sandbox, due)
     rate = above.rate(crowd, begins, (crowd, same))
     return _rows(messages, below, above, rate, (same, own))
@@ -210,7 +214,7 @@ def _rows(messages: int, below: Sent, above: Sent, rate: float, others: tuple[Me
 
 
 def main(arguments: Sequence[str]) -> int:
-    print(table(environment(), run(int(arguments[0]) if arguments else MESSAGES)))
+    print(table(environment(), run(*map(int, arguments))))
     return 0
 
 
