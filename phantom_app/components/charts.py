@@ -29,21 +29,21 @@ def funnel() -> rx.Component:
 
 def slices() -> rx.Component:
     """Open leakage by the reason of the decline."""
-    return _shares(Dashboard.slices, "leaking", "categories")
+    return _shares(Dashboard.slices, "categories")
 
 
 def merits() -> rx.Component:
-    """What came back, by what came before it."""
-    return _shares(Dashboard.merits, "recovered", "merits")
+    """What came back, by what came before it, and what of it went back."""
+    return _shares(Dashboard.merits, "merits")
 
 
-def _shares(views: Any, tone: str, test_id: str) -> rx.Component:
+def _shares(views: Any, test_id: str) -> rx.Component:
     def part(view: SliceView) -> rx.Component:
         return rx.el.li(
             rx.el.span(view.label, class_name="slice-label"),
             rx.el.span(view.amount, class_name="number"),
             rx.el.span(
-                rx.el.span(class_name=f"bar tone-{tone}", style={"width": view.width}),
+                rx.el.span(class_name=f"bar tone-{view.tone}", style={"width": view.width}),
                 class_name="bar-track",
                 aria_hidden="true",
             ),
@@ -54,17 +54,17 @@ def _shares(views: Any, tone: str, test_id: str) -> rx.Component:
 
 
 def trend() -> rx.Component:
-    """Found and recovered by day."""
+    """Found and guarded (recovered and protected) by day."""
 
     def column(view: Column) -> rx.Component:
         return rx.el.div(
             rx.el.span(class_name="trend-bar tone-leaking", style={"height": view.found_height}),
-            rx.el.span(class_name="trend-bar tone-recovered", style={"height": view.recovered_height}),
+            rx.el.span(class_name="trend-bar tone-recovered", style={"height": view.guarded_height}),
             rx.el.span(view.label, class_name="trend-label number"),
             rx.el.div(
                 rx.el.span(view.day, class_name="faint"),
                 rx.el.span(view.found, " found", class_name="badge tone-leaking"),
-                rx.el.span(view.recovered, " recovered", class_name="badge tone-recovered"),
+                rx.el.span(view.guarded, " guarded", class_name="badge tone-recovered"),
                 class_name=f"trend-readout number {view.side}",
             ),
             class_name="trend-column",
@@ -74,7 +74,7 @@ def trend() -> rx.Component:
         return rx.el.tr(
             rx.el.th(view.day, scope="row"),
             rx.el.td(view.found, class_name="number right"),
-            rx.el.td(view.recovered, class_name="number right"),
+            rx.el.td(view.guarded, class_name="number right"),
         )
 
     return rx.el.figure(
@@ -95,7 +95,7 @@ def trend() -> rx.Component:
                         rx.el.tr(
                             rx.el.th("Day", scope="col"),
                             rx.el.th("Found", scope="col", class_name="right"),
-                            rx.el.th("Recovered", scope="col", class_name="right"),
+                            rx.el.th("Guarded", scope="col", class_name="right"),
                         )
                     ),
                     rx.el.tbody(rx.foreach(Dashboard.columns, line)),

@@ -93,16 +93,16 @@ def _charts() -> rx.Component:
         _merits(),
         rx.el.div(next_hour_panel(), _presence(), class_name="columns stretch"),
         panel(
-            "Found and recovered",
-            Dashboard.period,
+            "Found and guarded",
+            f"{Dashboard.period}, {Dashboard.currency.upper()}",
             rx.cond(Dashboard.loaded, charts.trend(), skeletons(5, "34px")),
-            aside=rx.el.div(badge("Found", "leaking"), badge("Recovered", "recovered"), class_name="legend"),
+            aside=rx.el.div(badge("Found", "leaking"), badge("Guarded", "recovered"), class_name="legend"),
             test_id="trend-panel",
         ),
         rx.el.div(
             panel(
                 "From found to recovered",
-                f"Ghosts found in the last {Dashboard.days} days",
+                f"Ghosts found in the last {Dashboard.days} days, and how far each has come",
                 rx.cond(Dashboard.loaded, charts.funnel(), skeletons(4, "24px")),
                 test_id="funnel-panel",
             ),

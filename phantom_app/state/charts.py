@@ -9,14 +9,17 @@ from services.analytics.schemas import DayPoint
 
 @dataclass(frozen=True)
 class Column:
-    """One day of the trend. `label` is empty where the axis would be crowded; `side` keeps the readout inside."""
+    """One day of the trend: found, and guarded, which is recovered and protected together.
+
+    `label` is empty where the axis would be crowded; `side` keeps the readout inside.
+    """
 
     day: str
     label: str
     found: str
-    recovered: str
+    guarded: str
     found_height: str
-    recovered_height: str
+    guarded_height: str
     side: str
 
 
@@ -32,7 +35,7 @@ def round_up(value: int) -> int:
 
 
 def trend(series: Sequence[DayPoint], currency: str) -> tuple[list[Column], list[str]]:
-    """Columns for each day and the axis from its top to zero. Recovered counts what was protected, too."""
+    """Columns for each day and the axis from its top to zero. A day on which more went back than came has no bar."""
     top = round_up(max((max(point.found, point.recovered + point.protected) for point in series), default=0))
     last = len(series) - 1
     every = max(1, round(len(series) / 6))
@@ -43,7 +46,7 @@ def trend(series: Sequence[DayPoint], currency: str) -> tuple[list[Column], list
             formats.money(point.found, currency),
             formats.money(point.recovered + point.protected, currency),
             formats.width(point.found, top),
-            formats.width(point.recovered + point.protected, top),
+            formats.width(max(0, point.recovered + point.protected), top),
             "end" if index > last / 2 else "start",
         )
         for index, point in enumerate(series)

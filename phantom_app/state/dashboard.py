@@ -15,7 +15,7 @@ from phantom_app.state.charts import Column
 from phantom_app.state.next_hour import NextHour
 from phantom_app.theme import Tone
 from services.analytics import service as analytics
-from services.analytics.schemas import MERIT_WORDS, Figure, Funnel, Merit
+from services.analytics.schemas import MERIT_WORDS, WENT_BACK, Figure, Funnel, Hero, Merit
 from services.analytics.schemas import Dashboard as Figures
 from services.identity.permissions import Permission
 from services.recovery import presence
@@ -50,10 +50,13 @@ class StepView:
 
 @dataclass(frozen=True)
 class SliceView:
+    """A part of a whole, as a bar."""
+
     label: str
     amount: str
     count: str
     width: str
+    tone: str
 
 
 @dataclass(frozen=True)
@@ -109,22 +112,23 @@ class Dashboard(rx.State):
         self.funnel = steps_of(shown.funnel)
         self.columns, self.axis = charts.trend(shown.series, shown.currency)
         found = sum(point.found for point in shown.series)
-        recovered = sum(point.recovered for point in shown.series)
+        guarded = shown.hero.revenue_guarded.value
         self.trend_summary = (
-            f"{formats.money(found, shown.currency)} found and {formats.money(recovered, shown.currency)} "
-            f"recovered from {self.period}"
+            f"{formats.money(found, shown.currency)} found and {formats.money(guarded, shown.currency)} "
+            f"guarded from {self.period}"
         )
         whole = max((each.amount for each in shown.categories), default=0)
         self.slices = [
             SliceView(
                 words.GROUPS.get(each.group, words.plain(each.group)),
                 formats.money(each.amount, shown.currency),
-                formats.count(each.count),
+                formats.plural(each.count, "ghost"),
                 formats.width(each.amount, whole),
+                Tone.LEAKING.value,
             )
             for each in sorted(shown.categories, key=lambda each: -each.amount)
         ]
-        self.merits = merit_views(came_by, shown.currency)
+        self.merits = merit_views(came_by, shown.hero, shown.currency)
         self.presence = presence_view(active, shown.currency)
         self.loaded = True
 
@@ -173,14 +177,16 @@ def figures_of(shown: Figures) -> list[FigureView]:
         )
 
     rate = f"{hero.recovery_rate:.0%} of what was found" if hero.recovery_rate is not None else "nothing found yet"
-    recovered = hero.recovered_count.value
+    back = formats.plural(hero.recovered_count.value, "invoice")
+    if gone := hero.reversed.value:
+        back += f" less {formats.money(gone, currency)} that went back"
     return [
         moved(
-            "guarded", "Revenue guarded", hero.revenue_guarded, "recovered and protected together", Tone.NEUTRAL
+            "guarded", "Revenue guarded", hero.revenue_guarded,
+            "recovered and protected together, less refunds and disputes", Tone.NEUTRAL,
         ),
         moved(
-            "recovered", "Recovered", hero.recovered,
-            f"{formats.count(recovered)} {'invoice' if recovered == 1 else 'invoices'}, {rate}", Tone.RECOVERED,
+            "recovered", "Recovered", hero.recovered, f"{back}, {rate}", Tone.RECOVERED,
         ),
         standing(
             "shadow", "Shadow leakage", hero.shadow_leakage,
@@ -197,18 +203,24 @@ def figures_of(shown: Figures) -> list[FigureView]:
     ]  # fmt: skip
 
 
-def merit_views(came_by: Sequence[Merit], currency: str) -> list[SliceView]:
-    """By what the recovered amount came back, as shares of it."""
-    whole = sum(each.amount for each in came_by)
-    return [
+def merit_views(came_by: Sequence[Merit], hero: Hero, currency: str) -> list[SliceView]:
+    """By what money came back, as shares of it, and what went back: together the figure Recovered."""
+    gone = hero.reversed.value
+    whole = max(sum(each.amount for each in came_by), gone)
+    views = [
         SliceView(
             MERIT_WORDS[each.mechanism],
             formats.money(each.amount, currency),
-            f"{formats.count(each.count)} {'payment' if each.count == 1 else 'payments'}",
+            formats.plural(each.count, "payment"),
             formats.width(each.amount, whole),
+            Tone.RECOVERED.value,
         )
         for each in came_by
     ]
+    if gone:
+        times, share = formats.plural(hero.reversed_count, "time"), formats.width(gone, whole)
+        views.append(SliceView(WENT_BACK, formats.money(-gone, currency), times, share, Tone.LEAKING.value))
+    return views
 
 
 def presence_view(active: Active, currency: str) -> PresenceView:

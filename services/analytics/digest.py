@@ -16,7 +16,7 @@ from sqlmodel import Session
 from core import clock
 from core.money import Money, format_money
 from services.analytics import service
-from services.analytics.schemas import MERIT_WORDS, Dashboard, Figure
+from services.analytics.schemas import MERIT_WORDS, WENT_BACK, Dashboard, Figure
 from services.identity import service as identity
 from services.messaging.layout import html_layout, plain_layout
 from services.tasks import service as tasks
@@ -140,9 +140,9 @@ def _is_worth_telling(found: Dashboard) -> bool:
 
 
 def _came_back(told: Sequence[Dashboard]) -> str:
-    """What came back, in each currency in which anything did; never added up."""
-    found = [each for each in told if each.hero.recovered.value] or told[:1]
-    amounts = [format_money(Money(each.hero.recovered.value, each.currency)) for each in found]
+    """What came back and stayed, in each currency in which anything did; never added up."""
+    found = [each for each in told if each.hero.recovered.value > 0] or told[:1]
+    amounts = [format_money(Money(max(0, each.hero.recovered.value), each.currency)) for each in found]
     if len(amounts) > NAMED:
         more = len(amounts) - NAMED
         amounts[NAMED:] = [f"amounts in {more} more {'currency' if more == 1 else 'currencies'}"]
@@ -150,12 +150,16 @@ def _came_back(told: Sequence[Dashboard]) -> str:
 
 
 def _merits(session: Session, merchant_id: str, found: Dashboard) -> list[Line]:
-    """By what the recovered amount came back."""
+    """By what the recovered amount came back, and what of it went back again."""
     merits = service.merits(session, merchant_id, found.currency, found.since, found.until)
-    return [
+    lines = [
         Line(MERIT_WORDS[each.mechanism], format_money(Money(each.amount, found.currency)), _payments(each.count))
         for each in merits
     ]
+    if gone := found.hero.reversed.value:
+        times = f"{found.hero.reversed_count:,} time" + ("" if found.hero.reversed_count == 1 else "s")
+        lines.append(Line(WENT_BACK, f"−{format_money(Money(gone, found.currency))}", times))
+    return lines
 
 
 def address(session: Session, merchant_id: str, week: Week) -> int:

@@ -54,11 +54,14 @@ def list_days(session: Session, merchant_id: str, currency: str, since: date, un
             _sum(DailyMetrics.found_cents),
             _sum(DailyMetrics.recovered_count),
             _sum(DailyMetrics.recovered_cents),
+            _sum(DailyMetrics.reversed_count),
+            _sum(DailyMetrics.reversed_cents),
             _sum(DailyMetrics.protected_cents),
             _sum(DailyMetrics.cohort_messaged_count),
             _sum(DailyMetrics.cohort_clicked_count),
             _sum(DailyMetrics.cohort_recovered_count),
             _sum(DailyMetrics.cohort_recovered_cents),
+            _sum(DailyMetrics.cohort_reversed_cents),
         )
         .where(
             DailyMetrics.merchant_id == merchant_id,

@@ -30,11 +30,14 @@ class DaySums:
     found_cents: int
     recovered_count: int
     recovered_cents: int
+    reversed_count: int
+    reversed_cents: int
     protected_cents: int
     cohort_messaged_count: int
     cohort_clicked_count: int
     cohort_recovered_count: int
     cohort_recovered_cents: int
+    cohort_reversed_cents: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +50,25 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Hero:
-    """What MoneyHero shows. `health` is 0–100, None when nothing was billed in the last 30 days."""
+    """What MoneyHero shows. `health` is 0–100, None when nothing was billed in the last 30 days.
 
-    revenue_guarded: Figure
+    What was recovered is net, as the ledger adds it up: less what went back in the same days, which `reversed` is
+    (above zero). So it is below zero where more went back than came.
+    """
+
+    revenue_guarded: Figure  # recovered and protected, net as well
     recovered: Figure
     protected: Figure
-    recovered_count: Figure
+    recovered_count: Figure  # invoices that were paid
+    reversed: Figure
+    reversed_count: int  # refunds, disputes and payments undone, once for each ghost they concerned
     leakage: Figure  # found in the period, still unpaid
     leakage_now: int  # all that stands open now
     shadow_leakage: int  # now, per month
     impending_risk: int  # now
     open_ghosts: int
     health: int | None
-    recovery_rate: float | None  # of the cohort found in the period, by amount, 0–1
+    recovery_rate: float | None  # of the cohort found in the period, by amount, net, 0–1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,8 @@ class Funnel:
 
 @dataclass(frozen=True, slots=True)
 class DayPoint:
+    """A day of the series; `recovered` is net."""
+
     day: date
     found: int
     recovered: int
@@ -96,6 +107,9 @@ MERIT_WORDS = {
     Mechanism.STRIPE_RETRY: "Stripe's retry",
     Mechanism.ORGANIC: "On its own",
 }
+
+
+WENT_BACK = "Refunded or disputed"
 
 
 @dataclass(frozen=True, slots=True)

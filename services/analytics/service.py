@@ -1,12 +1,13 @@
 """The figures the screens show, for one currency and period.
 
-Flow figures (recovered, protected, lost) count what happened in the period. Leakage, funnel and recovery rate are
+Flow figures (recovered, protected, lost) count what happened in the period, and what went back in it is taken off:
+each is the sum of the ledger's rows of these days. Leakage, funnel and recovery rate are
 those of the cohort found in the period. Health always looks at the last 30 days, as its definition says. Every
 sum is over a few rows a day, read from indexes alone, so a dashboard costs the same for a day of history or ten
 years, and for one open ghost or a hundred thousand.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 from sqlmodel import Session
@@ -53,17 +54,19 @@ def dashboard(
         since=since,
         until=today,
         hero=Hero(
-            revenue_guarded=_figure(period, former, "recovered_cents", "protected_cents"),
-            recovered=_figure(period, former, "recovered_cents"),
-            protected=_figure(period, former, "protected_cents"),
-            recovered_count=_figure(period, former, "recovered_count"),
+            revenue_guarded=_figure(period, former, _guarded),
+            recovered=_figure(period, former, _recovered),
+            protected=_figure(period, former, _summing("protected_cents")),
+            recovered_count=_figure(period, former, _summing("recovered_count")),
+            reversed=_figure(period, former, _summing("reversed_cents")),
+            reversed_count=_sum(period, "reversed_count"),
             leakage=Figure(_leaked(period), _leaked(former)),
             leakage_now=open_now.leakage_cents if open_now else 0,
             shadow_leakage=open_now.shadow_leakage_cents if open_now else 0,
             impending_risk=open_now.impending_leakage_cents if open_now else 0,
             open_ghosts=open_now.open_ghosts if open_now else 0,
             health=health(_leaked(recent), _sum(recent, "billed_cents")),
-            recovery_rate=rate(_sum(period, "cohort_recovered_cents"), _sum(period, "found_cents")),
+            recovery_rate=rate(_kept(period), _sum(period, "found_cents")),
         ),
         funnel=Funnel(
             found=_sum(period, "found_count"),
@@ -82,10 +85,11 @@ def dashboard(
 
 
 def merits(session: Session, merchant_id: str, currency: str, since: date, until: date) -> tuple[Merit, ...]:
-    """What came back in these days (UTC, both included) by mechanism, from the ledger; together the figure Recovered.
+    """What came back in these days (UTC, both included) by mechanism, from the ledger.
 
-    In the order of `Mechanism`, those alone that anything came back by. Which one it was says what came before a
-    payment, not what caused it. Reads the rows of the period from an index alone.
+    Less what went back in them it is the figure Recovered. In the order of `Mechanism`, those alone that anything
+    came back by. Which one it was says what came before a payment, not what caused it. Reads the rows of the period
+    from an index alone.
     """
     first, last = (datetime.combine(day, time(), UTC) for day in (since, until))
     found = repository.list_merits(session, merchant_id, currency, first, last + timedelta(days=1))
@@ -126,12 +130,30 @@ def _choose(asked: str | None, default: str, leaking: dict[str, int]) -> str:
     return max(leaking, key=lambda code: leaking[code])
 
 
-def _sum(rows: Sequence[DaySums], *columns: str) -> int:
-    return sum(getattr(row, column) for row in rows for column in columns)
+def _sum(rows: Sequence[DaySums], column: str) -> int:
+    return sum(getattr(row, column) for row in rows)
 
 
-def _figure(period: Sequence[DaySums], former: Sequence[DaySums], *columns: str) -> Figure:
-    return Figure(_sum(period, *columns), _sum(former, *columns) if former else None)
+def _summing(column: str) -> Callable[[Sequence[DaySums]], int]:
+    return lambda rows: _sum(rows, column)
+
+
+def _recovered(rows: Sequence[DaySums]) -> int:
+    """What came back in these days less what went back in them: the sum of the ledger's rows."""
+    return _sum(rows, "recovered_cents") - _sum(rows, "reversed_cents")
+
+
+def _guarded(rows: Sequence[DaySums]) -> int:
+    return _recovered(rows) + _sum(rows, "protected_cents")
+
+
+def _kept(rows: Sequence[DaySums]) -> int:
+    """What was found in these days, recovered since and not taken back."""
+    return _sum(rows, "cohort_recovered_cents") - _sum(rows, "cohort_reversed_cents")
+
+
+def _figure(period: Sequence[DaySums], former: Sequence[DaySums], of: Callable[[Sequence[DaySums]], int]) -> Figure:
+    return Figure(of(period), of(former) if former else None)
 
 
 def _leaked(rows: Sequence[DaySums]) -> int:
@@ -146,7 +168,7 @@ def _series(rows: Sequence[DaySums], since: date, until: date) -> tuple[DayPoint
     while day <= until:
         row = known.get(day)
         points.append(
-            DayPoint(day, row.found_cents, row.recovered_cents, row.protected_cents) if row else DayPoint(day, 0, 0, 0)
+            DayPoint(day, row.found_cents, _recovered([row]), row.protected_cents) if row else DayPoint(day, 0, 0, 0)
         )
         day += timedelta(days=1)
     return tuple(points)

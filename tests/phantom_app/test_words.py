@@ -1,5 +1,6 @@
 """Text of the screens: every code has its words, figures say what they are."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
@@ -87,9 +88,13 @@ class TestTrend:
         columns, axis = charts.trend(days, "usd")
         assert axis == ["$50.00", "$25.00", "$0.00"]
         assert columns[29].found_height == "60.00%"
-        assert columns[29].recovered == "$1.00"
+        assert columns[29].guarded == "$1.00"
         assert columns[29].label == "30 Mar"
         assert sum(bool(column.label) for column in columns) <= 8
+
+    def test_a_day_that_lost_more_than_it_won_has_no_bar_and_says_so(self) -> None:
+        [column], _ = charts.trend([DayPoint(date(2026, 3, 1), 100, -50, 0)], "usd")
+        assert (column.guarded, column.guarded_height) == ("-$0.50", "0%")
 
     def test_no_days_and_no_money(self) -> None:
         assert charts.trend([], "usd")[0] == []
@@ -110,6 +115,8 @@ class TestFigures:
             recovered=Figure(250, None),
             protected=Figure(50, 0),
             recovered_count=Figure(1, 0),
+            reversed=Figure(0, 0),
+            reversed_count=0,
             leakage=Figure(100, 100),
             leakage_now=400,
             shadow_leakage=400,
@@ -145,10 +152,24 @@ class TestFigures:
 
     def test_merits_are_shares_of_what_came_back(self) -> None:
         came_by = (Merit(Mechanism.CLICK, 7500, 3), Merit(Mechanism.STRIPE_RETRY, 2500, 1))
-        assert [(each.label, each.amount, each.count, each.width) for each in merit_views(came_by, "eur")] == [
+        views = merit_views(came_by, self.shown().hero, "eur")
+        assert [(each.label, each.amount, each.count, each.width) for each in views] == [
             ("A click on our link", "€75.00", "3 payments", "75.00%"),
             ("Stripe's retry", "€25.00", "1 payment", "25.00%"),
         ]
+
+    def test_what_went_back_stands_beside_what_came(self) -> None:
+        shown = self.shown()
+        shown = replace(shown, hero=replace(shown.hero, reversed=Figure(5000, 0), reversed_count=1))
+        _, recovered, *_ = figures_of(shown)
+        assert recovered.note == "1 invoice less €50.00 that went back, 50% of what was found"
+        views = merit_views((Merit(Mechanism.CLICK, 7500, 3),), shown.hero, "eur")
+        assert [(each.label, each.amount, each.count) for each in views] == [
+            ("A click on our link", "€75.00", "3 payments"),
+            ("Refunded or disputed", "-€50.00", "1 time"),
+        ]
+        (alone,) = merit_views((), shown.hero, "eur")
+        assert alone.width == "100.00%"
 
     def test_health_without_billing_is_no_number(self) -> None:
         assert figures_of(self.shown(health=None))[-1].value == formats.NONE

@@ -4,16 +4,21 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from sqlmodel import select
 
 from core import clock as core_clock
 from core import db
 from core.clock import ManualClock
 from models.ghost import Mechanism
+from models.money import Recovery
 from services.analytics import digest, service
 from services.analytics.schemas import Merit
 from services.integrations.stripe.facts import InvoiceFacts
+from services.integrations.stripe.returns import MoneyBack
 from services.recovery.credit import settle
 from services.recovery.credit.attribution import Credit
+from services.recovery.credit.reversals import Returned, take_back
+from services.recovery.work import merchant_context
 from tests.services.analytics.test_dashboard import Books
 from tests.support.database import WorkerDatabase
 from tests.support.factories import make_merchant
@@ -43,7 +48,8 @@ def merits(books: Books, currency: str = "usd", days: int = 30) -> tuple[Merit, 
     shown = books.read(currency=currency, days=days)
     with db.tenant_session(books.merchant) as session:
         found = service.merits(session, books.merchant, shown.currency, shown.since, shown.until)
-    assert sum(each.amount for each in found) == shown.hero.recovered.value  # it is that figure, taken apart
+    # it is that figure, taken apart
+    assert sum(each.amount for each in found) - shown.hero.reversed.value == shown.hero.recovered.value
     assert sum(each.count for each in found) == shown.hero.recovered_count.value
     return found
 
@@ -81,6 +87,60 @@ class TestMerits:
         other, today = make_merchant(), core_clock.now().date()
         with db.tenant_session(other) as session:
             assert service.merits(session, other, "usd", today, today) == ()
+
+
+class TestWhatWentBack:
+    """Refunds, lost disputes and payments undone: the figures are what the ledger's rows of their days add up to."""
+
+    def ledger(self, books: Books) -> int:
+        with db.tenant_session(books.merchant) as session:
+            return sum(row.amount_cents for row in session.exec(select(Recovery)))
+
+    def refund(self, books: Books, invoice: str, amount: int, charged: int) -> None:
+        now = core_clock.now()
+        refunded = MoneyBack(None, f"re_{now:%m%d}_{invoice}", amount, "Refunded.", now, charged)
+        with db.tenant_session(books.merchant) as session:
+            context = merchant_context(session, books.merchant)
+            assert take_back(session, context, [Returned(refunded, (invoice,))], now) == 1
+
+    def test_is_taken_off_every_figure_that_says_recovered(self, books: Books) -> None:
+        back(books, 1, 4000, Mechanism.CLICK)
+        back(books, 2, 1000, Mechanism.ORGANIC)
+        self.refund(books, "in_2", 1000, 1000)
+        self.refund(books, "in_1", 500, 4000)
+
+        shown = books.read()
+        assert shown.hero.recovered.value == self.ledger(books) == 3500
+        assert shown.hero.revenue_guarded.value == 3500
+        assert (shown.hero.reversed.value, shown.hero.reversed_count) == (1500, 2)
+        assert shown.hero.recovery_rate == 0.7
+        assert sum(day.recovered for day in shown.series) == 3500
+        assert merits(books) == (Merit(Mechanism.CLICK, 4000, 1), Merit(Mechanism.ORGANIC, 1000, 1))
+
+    def test_counts_on_the_day_it_went(self, books: Books, clock: ManualClock) -> None:
+        """As each row of the ledger does: what was told of a week does not change any more."""
+        back(books, 1, 4000, Mechanism.CLICK)
+        clock.advance(timedelta(days=8))
+        self.refund(books, "in_1", 1500, 4000)
+
+        hero = books.read(days=7).hero
+        assert (hero.recovered.value, hero.recovered.previous) == (-1500, 4000)
+        assert merits(books, days=7) == ()
+        assert books.read(days=30).hero.recovered.value == self.ledger(books) == 2500
+
+    def test_the_digest_tells_of_it_and_boasts_of_nothing_below_zero(self, books: Books, clock: ManualClock) -> None:
+        back(books, 1, 4000, Mechanism.CLICK)
+        self.refund(books, "in_1", 1500, 4000)
+        told = written(books)
+        assert told.subject == "$25.00 recovered last week"
+        assert "Refunded or disputed: −$15.00 (1 time)" in told.plain
+
+        clock.advance(timedelta(days=8))
+        back(books, 2, 500, Mechanism.CLICK)
+        self.refund(books, "in_1", 1500, 4000)
+        told = written(books)
+        assert told.subject == "$0.00 recovered last week"
+        assert "Recovered: -$10.00" in told.plain
 
 
 _LEDGER = """
