@@ -20,25 +20,20 @@ from typing import Any
 from granian.constants import Interfaces, Loops
 from granian.log import LogLevels
 from granian.server import Server
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from core import config, db, logging, metrics
-from core.errors import ConfigurationError, PhantomError
+from core import config, db, metrics
 from phantom_app import build, draining, failures, headers, runtime
 from phantom_app.dispatch import Dispatch, HotFirst, prerendered
 from phantom_app.limits import SocketLimits
 from phantom_app.proxies import BehindProxies
+from services.operations import starting
+from services.operations.starting import Refusal
 
 WATCH_SECONDS = 1.0
 _LOGS_LIKE_OURS = {"formatters": {}, "handlers": {}, "loggers": {"_granian": {"handlers": [], "propagate": True}}}
 """The server's own log lines go to the root logger, as JSON, like everybody's."""
-
-
-class Refusal(Exception):
-    """A reason not to start, in one line for a person."""
 
 
 def refuse_busy_port(host: str, port: int) -> None:
@@ -51,40 +46,11 @@ def refuse_busy_port(host: str, port: int) -> None:
             raise Refusal(f"{host}:{port} cannot be used: {error.strerror}") from None
 
 
-def check_database() -> None:
-    """Both logins of the application must answer; nothing stays open for the fork."""
-    for name, session in (("DATABASE_URL", db.user_session), ("DATABASE_SYSTEM_URL", db.system_session)):
-        try:
-            with session() as connection:
-                connection.execute(text("select 1"))
-        except SQLAlchemyError as error:
-            reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-            raise Refusal(f"the database of {name} cannot be used: {reason}") from None
-    db.dispose()
-
-
-def check_vault() -> None:
-    """Encrypt and decrypt once with the present key."""
-    from services.vault import service as vault
-
-    try:
-        vault.self_test()
-    except PhantomError as error:
-        raise Refusal(f"the vault's self-test failed: {error.detail}") from None
-    print("[SECURITY] Vault self-test passed: AES-256-GCM Active.", flush=True)  # noqa: T201  # promised line
-
-
 def prepare() -> config.Settings:
-    """Settings, logs, clock, database and vault, or a `Refusal`."""
-    try:
-        settings = config.settings()
-    except ConfigurationError as error:
-        raise Refusal(error.detail) from None
-    logging.configure(settings.phantom_log_level)
+    """Settings, logs, clock, vault and database, or a `Refusal`; nothing stays open for the fork."""
+    settings = starting.prepare()
     failures.install_filter()
-    config.install_test_doubles(settings)
-    check_database()
-    check_vault()
+    db.dispose()
     return settings
 
 

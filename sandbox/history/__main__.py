@@ -23,11 +23,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core import clock, db, queue
 from core.errors import ConfigurationError
-from jobs import boot
 from sandbox.history.build import History, Wanted, history, write_demo_file
 from sandbox.history.engine import HistoryError
 from sandbox.history.figures import month_in_words
 from sandbox.history.reset import remains, reset
+from services.operations import starting
 
 DONE, CANNOT, REMAINS = 0, 1, 3
 
@@ -96,14 +96,14 @@ def main(arguments: list[str]) -> int:
     if options.demo_file.exists():
         return DONE
     try:
-        boot.prepare()
+        starting.prepare()
         if options.reset:
             reset(options.data)
         elif found := remains(options.data):
             say(f"cannot build the history: {found}; use --reset", sys.stderr)
             return REMAINS
         build(options)
-    except (boot.Refusal, ConfigurationError, HistoryError, psycopg.Error, SQLAlchemyError, OSError) as error:
+    except (starting.Refusal, ConfigurationError, HistoryError, psycopg.Error, SQLAlchemyError, OSError) as error:
         say(f"cannot build the history: {error}", sys.stderr)
         return CANNOT
     finally:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from phantom_app import build, plugins, serve
+from services.operations.starting import Refusal
 
 WAITS = [sys.executable, "-c", "input()"]
 
@@ -200,5 +201,5 @@ class TestServingWithoutBuilding:
     def test_a_server_that_may_not_build_says_what_to_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(build, "find_built", lambda: None)
         monkeypatch.setattr(build, "ensure_built", lambda *_: pytest.fail("it built"))
-        with pytest.raises(serve.Refusal, match="phantom build"):
+        with pytest.raises(Refusal, match="phantom build"):
             serve.built_pages(may_build=False)
