@@ -16,7 +16,10 @@ class RecoveryKind(StrEnum):
 
 
 class Recovery(TenantTable, table=True):
-    """The ledger: append-only, one `recovered` row a ghost at most; a reversal is a negative row. Kept for ever."""
+    """The ledger: append-only. A reversal is a negative row, and one that came to nothing a positive one beside it.
+
+    Kept for ever.
+    """
 
     __tablename__ = "recoveries"
 
@@ -33,6 +36,8 @@ class Recovery(TenantTable, table=True):
 
     __table_args__ = (
         UniqueConstraint("merchant_id", "ghost_id", "kind", "source_id"),
+        # A refund that failed names itself, and no payment of which it can be known whom it paid.
+        Index("ix_recoveries_taken", "merchant_id", "source_id", postgresql_where=text("kind = 'reversed'")),
         Index("ix_recoveries_recent", "merchant_id", text("occurred_at desc"), "id"),
         # By what a period's payments came back: the index carries all that is added up.
         Index(

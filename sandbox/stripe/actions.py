@@ -166,6 +166,12 @@ class Actions(AccountActions, CardActions):
             space, found = self._get(account, "charge", charge)
             return reversals.refund(self.world, space, found, amount=amount)
 
+    def fail_refund(self, account: Account, refund: str) -> Json:
+        """A refund that was made comes back: the bank could not credit it."""
+        with self.world.transaction():
+            space, found = self._get(account, "refund", refund)
+            return reversals.fail_refund(self.world, space, found)
+
     def open_dispute(self, account: Account, charge: str, reason: str = "fraudulent") -> Json:
         """The cardholder disputes."""
         with self.world.transaction():

@@ -55,6 +55,22 @@ def refund(
     return made
 
 
+def fail_refund(world: "World", space: Space, refund: Json, *, reason: str = "expired_or_canceled_card") -> Json:
+    """The customer's bank sends a refund back, days or weeks later: the money is on the balance again."""
+    if refund["status"] == "failed":
+        raise invalid("This refund has failed already")
+    failed = {"failure_balance_transaction": world.ids.new("txn"), "failure_reason": reason, "status": "failed"}
+    previous = change(refund, **failed)
+    space.save("refund", refund)
+    charge = space.table("charge").objects[refund["charge"]]
+    change(charge, amount_refunded=charge["amount_refunded"] - refund["amount"], refunded=False)
+    space.save("charge", charge)
+    emit(world, space, "refund.failed", refund)
+    for name in ("refund.updated", "charge.refund.updated"):
+        emit(world, space, name, refund, previous)
+    return refund
+
+
 def open_dispute(world: "World", space: Space, charge: Json, *, reason: str = "fraudulent") -> Json:
     """The cardholder's bank takes the money back for now."""
     due = world.now() + 9 * 86_400

@@ -4,21 +4,16 @@ So a repeated, late or shuffled event can only make us look again, never move a 
 its own tenant sessions, with no transaction open while Stripe is asked, and is safe to run twice.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import timedelta
 
-from sqlmodel import Session
-
 from core import clock, db
-from models.ghost import FoundVia
 from services.audit import service as audit
 from services.audit.unreadable import Unreadable, note_of_webhook
-from services.handshake import renewals
+from services.handshake import looking, money_back, renewals
 from services.handshake.schemas import IncomingEvent
 from services.hunter.billing import record_billed
-from services.integrations.stripe import returns
-from services.integrations.stripe.client import PAGE, MerchantNotConnectedError, ScopedStripe, client_for
+from services.integrations.stripe.client import MerchantNotConnectedError, ScopedStripe, client_for
 from services.integrations.stripe.errors import (
     StripeAuthenticationError,
     StripeNotFoundError,
@@ -26,15 +21,12 @@ from services.integrations.stripe.errors import (
     StripeRateLimitedError,
     StripeUnavailableError,
 )
-from services.integrations.stripe.facts import InvoiceFacts
-from services.integrations.stripe.parsing import INVOICE_EXPAND, UnreadableInvoiceError, parse_invoice
+from services.integrations.stripe.parsing import UnreadableInvoiceError, parse_invoice
 from services.integrations.stripe.reading import identifier
 from services.merchants import service as merchants
-from services.recovery import neighbours, repository
+from services.recovery import repository
 from services.recovery.charging import new_cards
 from services.recovery.charging.new_cards import Came, News
-from services.recovery.credit import reversals
-from services.recovery.observe import observe
 from services.recovery.protection import impending
 from services.recovery.work import merchant_context
 from services.tasks.errors import Retry
@@ -63,40 +55,22 @@ def handle(event: IncomingEvent) -> str:
     except (StripeRateLimitedError, StripeUnavailableError) as error:
         raise Retry(after=BUSY_PAUSE, reason=error.code) from error
     except (StripeAuthenticationError, StripePermissionError):
-        _note(event, "handshake.no_access", "Stripe does not let PHANTOM read this account any more: connect again.")
+        looking.note(
+            event, "handshake.no_access", "Stripe does not let PHANTOM read this account any more: connect again."
+        )
         return "no_access"
-
-
-def _client(merchant_id: str) -> ScopedStripe:
-    with db.tenant_session(merchant_id) as session:
-        return client_for(session, merchant_id)
-
-
-def _fresh(client: ScopedStripe, invoice_id: str) -> InvoiceFacts:
-    asked_at = clock.now()
-    return replace(parse_invoice(client.retrieve_invoice(invoice_id, INVOICE_EXPAND)), read_at=asked_at)
-
-
-def _observe(session: Session, merchant_id: str, facts: InvoiceFacts) -> str:
-    now = clock.now()
-    neighbours.take(session, merchant_id, [facts])
-    record_billed(session, merchant_id, [facts], now.date())
-    seen = observe(session, merchant_context(session, merchant_id), [facts], FoundVia.WEBHOOK, now)
-    if seen.found:
-        return "ghost_found"
-    return "ghost_updated" if seen.updated else "unchanged"
 
 
 def _read_again(merchant_id: str, invoice_id: str, client: ScopedStripe) -> str:
     """Read an invoice fresh and bring its ghost up to date; no transaction is open while Stripe is asked."""
-    facts = _fresh(client, invoice_id)
+    facts = looking.fresh(client, invoice_id)
     with db.tenant_session(merchant_id) as session:
-        return _observe(session, merchant_id, facts)
+        return looking.observe_one(session, merchant_id, facts)
 
 
 def _invoice_failed(event: IncomingEvent) -> str:
     invoice_id = identifier(event.object)
-    return _read_again(event.merchant_id, invoice_id, _client(event.merchant_id)) if invoice_id else "no_id"
+    return _read_again(event.merchant_id, invoice_id, looking.client_of(event.merchant_id)) if invoice_id else "no_id"
 
 
 def _invoice_changed(event: IncomingEvent) -> str:
@@ -138,16 +112,16 @@ def _subscription_changed(event: IncomingEvent) -> str:
 def _look_again(merchant_id: str, invoice_ids: list[str]) -> str:
     if not invoice_ids:
         return "no_ghost"
-    outcome, client = "unchanged", _client(merchant_id)
+    outcome, client = "unchanged", looking.client_of(merchant_id)
     odd: UnreadableInvoiceError | StripeNotFoundError | None = None
     for invoice_id in invoice_ids:
         try:
-            facts = _fresh(client, invoice_id)
+            facts = looking.fresh(client, invoice_id)
         except (UnreadableInvoiceError, StripeNotFoundError) as error:  # told at the end: the others are looked at
             odd = error if odd is None or isinstance(error, UnreadableInvoiceError) else odd
             continue
         with db.tenant_session(merchant_id) as session:
-            if _observe(session, merchant_id, facts) != "unchanged":
+            if looking.observe_one(session, merchant_id, facts) != "unchanged":
                 outcome = "ghost_updated"
     if odd is not None:
         raise odd
@@ -179,7 +153,9 @@ def _customer_deleted(event: IncomingEvent) -> str:
 
 def _finalization_failed(event: IncomingEvent) -> str:
     """Stripe could not finish an invoice: no charge, no ghost, and money that nobody asks for."""
-    _note(event, "handshake.finalization_failed", "Stripe could not finalise an invoice; see it in your dashboard.")
+    looking.note(
+        event, "handshake.finalization_failed", "Stripe could not finalise an invoice; see it in your dashboard."
+    )
     return "noted"
 
 
@@ -202,64 +178,6 @@ def _pay_with(event: IncomingEvent, customer_id: str | None, method_id: str | No
     return "payment_scheduled" if scheduled else "no_ghost"
 
 
-def _charge_refunded(event: IncomingEvent) -> str:
-    """Every refund of the charge, whichever this event was about."""
-    charge_id = identifier(event.object)
-    if charge_id is None:
-        return "no_id"
-    asked = {"charge": charge_id, "expand": ["data.charge"]}
-    client = _client(event.merchant_id)
-    read = [returns.refund_of(item) for page in client.pages("/v1/refunds", asked) for item in page["data"]]
-    return _take_back(event, client, [back for back in read if back is not None])
-
-
-def _dispute_changed(event: IncomingEvent) -> str:
-    """Opened, or decided. What a bank takes back by itself, as it may with a debit, is lost when it is opened."""
-    dispute_id = identifier(event.object)
-    if dispute_id is None:
-        return "no_id"
-    client = _client(event.merchant_id)
-    dispute = client.retrieve_dispute(dispute_id)
-    if event.type == "charge.dispute.created" and returns.is_open(dispute):
-        _note(event, "handshake.dispute_opened", "A customer disputes a payment. It counts until the dispute is lost.")
-        return "noted"
-    back = returns.lost_dispute(dispute)
-    if back is None:
-        return "dispute_not_lost"
-    return _take_back(event, client, [replace(back, at=max(event.created, back.at or event.created))])
-
-
-def _take_back(event: IncomingEvent, client: ScopedStripe, backs: Sequence[returns.MoneyBack]) -> str:
-    """Take recoveries back. A payment whose own event is late or lost is recorded first, else it could never be."""
-    intents = {back.payment_intent_id for back in backs if back.payment_intent_id}
-    if not intents:
-        return "no_payment_intent"
-    invoices = {intent: _invoices_of_intent(event.merchant_id, client, intent) for intent in intents}
-    facts = [_fresh(client, invoice) for invoice in sorted({each for found in invoices.values() for each in found})]
-    returned = [
-        reversals.Returned(back, tuple(invoices[back.payment_intent_id])) for back in backs if back.payment_intent_id
-    ]
-    with db.tenant_session(event.merchant_id) as session:
-        neighbours.take(session, event.merchant_id, facts)
-        for each in facts:
-            _observe(session, event.merchant_id, each)
-        merchant = merchant_context(session, event.merchant_id)
-        done = reversals.take_back(session, merchant, returned, clock.now()) if facts else 0
-    return "reversed" if done else "no_recovery"
-
-
-def _invoices_of_intent(merchant_id: str, client: ScopedStripe, intent_id: str) -> list[str]:
-    """The invoices of known ghosts that this payment paid, in whole or in part: Stripe is asked which it was put to.
-
-    A payment that succeeded may be another than the one that failed, and may have paid several.
-    """
-    asked = {"payment": {"type": "payment_intent", "payment_intent": intent_id}, "limit": PAGE}
-    paid = [identifier(each.get("invoice")) for each in client.raw_get("/v1/invoice_payments", asked)["data"]]
-    with db.tenant_session(merchant_id) as session:
-        known = repository.invoices_of_intent(session, merchant_id, intent_id)
-        return sorted({*known, *(each for each in paid if each and repository.has_ghost(session, merchant_id, each))})
-
-
 def _and_at_risk(handler: Handler) -> Handler:
     """What an event means for ghosts, and then for charges that have not failed yet."""
 
@@ -276,11 +194,6 @@ def _deauthorized(event: IncomingEvent) -> str:
             session, event.merchant_id, at=event.created, reason="The account was disconnected at Stripe."
         )
     return "disconnected"
-
-
-def _note(event: IncomingEvent, name: str, message: str) -> None:
-    with db.tenant_session(event.merchant_id) as session:
-        audit.log_event(session, event.merchant_id, name, message, level="warning", facts={"event_id": event.id})
 
 
 def _note_unreadable(event: IncomingEvent, error: UnreadableInvoiceError) -> None:
@@ -319,8 +232,11 @@ HANDLERS: dict[str, Handler] = {
     "customer.source.expiring": renewals.card_may_fail,
     "payment_method.detached": renewals.card_may_fail,
     "payment_method.updated": renewals.look_again,
-    "charge.refunded": _charge_refunded,
-    "charge.dispute.created": _dispute_changed,
-    "charge.dispute.closed": _dispute_changed,
+    "charge.refunded": money_back.charge_refunded,
+    "refund.failed": money_back.refund_changed,
+    "refund.updated": money_back.refund_changed,
+    "charge.refund.updated": money_back.refund_changed,
+    "charge.dispute.created": money_back.dispute_changed,
+    "charge.dispute.closed": money_back.dispute_changed,
     "account.application.deauthorized": _deauthorized,
 }

@@ -68,6 +68,11 @@ _FIRST_PAYMENT = text("""
 select min(occurred_at) from recoveries
 where merchant_id = :merchant_id and kind = 'recovered' and id >= :first_id
 """)
+_FIRST_REVERSAL = text("""
+select min(occurred_at) from recoveries
+where merchant_id = :merchant_id and kind = 'reversed' and amount_cents < 0 and occurred_at >= :since
+    and source_id not like 'reopened:%'
+""")
 _CLEAR_SPOOL = text("delete from hunt_spool where merchant_id = :merchant_id and hunt_id = :hunt_id")
 _PRESENT = text(
     "select object_id from hunt_spool"
@@ -112,6 +117,12 @@ def first_payment(session: Session, merchant_id: str, *, recorded_since: datetim
     """
     first_id = "" if recorded_since is None else ids.first_id_of("rc", recorded_since)
     found: datetime | None = read(session, _FIRST_PAYMENT, merchant_id=merchant_id, first_id=first_id).scalar()
+    return found
+
+
+def first_reversal(session: Session, merchant_id: str, *, since: datetime) -> datetime | None:
+    """When the earliest refund or dispute from then on was made that took anything from a recovery."""
+    found: datetime | None = read(session, _FIRST_REVERSAL, merchant_id=merchant_id, since=since).scalar()
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlmodel import Session
 
+from core import clock
 from services.hunter import repository
 from services.hunter.schemas import LookBack
 from services.hunter.sweeps import DISPUTES, REFUNDS
@@ -20,9 +21,11 @@ from services.integrations.stripe import returns
 from services.integrations.stripe.parsing import UnreadableInvoiceError
 from services.integrations.stripe.reading import identifier, mapping, moment
 from services.recovery import repository as recoveries
-from services.recovery.credit.reversals import Returned, take_back
+from services.recovery.credit.reversals import Returned, invoices_of, take_back
 from services.recovery.work import MerchantContext
 
+REFUNDS_FAIL_WITHIN = timedelta(days=60)
+"""A bank gives a refund back within 30 days (Stripe docs, "Failed refunds"); a transfer waits 45 for an account."""
 OVERLAP = timedelta(days=1)
 """Longer than two clocks can disagree, and than Stripe's lists may lag behind what they list."""
 
@@ -31,9 +34,10 @@ def look_back(session: Session, merchant_id: str) -> LookBack:
     """Since when refunds and disputes have to be listed.
 
     From where the last hunt that could look ended, and as far back as the payments go that were recorded since: a
-    payment can be heard of long after it was made, and then what gave it back is older than the last look.
+    payment can be heard of long after it was made, and then what gave it back is older than the last look. A refund
+    that counted is looked at until it can fail no more.
     """
-    until = repository.looked_until(session, merchant_id)
+    until, now = repository.looked_until(session, merchant_id), clock.now()
 
     @functools.cache
     def first_payment(since: datetime | None) -> datetime | None:
@@ -45,7 +49,9 @@ def look_back(session: Session, merchant_id: str) -> LookBack:
         overlapping = until[name] - OVERLAP
         return min(overlapping, first_payment(overlapping) or overlapping)
 
-    return LookBack(since(REFUNDS), since(DISPUTES))
+    refunds = since(REFUNDS)
+    counted = repository.first_reversal(session, merchant_id, since=now - REFUNDS_FAIL_WITHIN) if refunds else None
+    return LookBack(min(refunds, counted) if refunds and counted else refunds, since(DISPUTES))
 
 
 def store(
@@ -58,19 +64,31 @@ def store(
 ) -> tuple[int, datetime | None]:
     """Take back what a page of refunds or disputes did: of how many recoveries, and the oldest dispute still open.
 
+    What a refund had taken that failed since is given back.
+
     Adds to `unreadable` what cannot be read. Only disputes over recovered ghosts are waited for.
     """
     backs, open_ones = list(_read(name, items, unreadable)), []
     if name == DISPUTES:
         open_ones = [mapping(item) for item in items if returns.is_open(item)]
     intents = [back.payment_intent_id for back in backs] + [identifier(one.get("payment_intent")) for one in open_ones]
-    known = recoveries.paid_by_intents(session, merchant.id, sorted({intent for intent in intents if intent}))
+    undone = _undone(session, merchant.id, name, items)
+    known = recoveries.paid_by_intents(
+        session, merchant.id, sorted({intent for intent in intents if intent}), also_reversed=bool(undone)
+    )
     returned = [
         Returned(back, tuple(known[back.payment_intent_id])) for back in backs if back.payment_intent_id in known
     ]
     waiting = [moment(one.get("created")) for one in open_ones if identifier(one.get("payment_intent")) in known]
-    done = take_back(session, merchant, returned, now) if returned else 0
+    done = take_back(session, merchant, returned, now, undone) if returned or undone else 0
     return done, min((each for each in waiting if each), default=None)
+
+
+def _undone(session: Session, merchant_id: str, name: str, items: Sequence[Any]) -> list[returns.Undone]:
+    """What came to nothing after it had counted, which is hardly ever anything."""
+    undoes = returns.undone_refund if name == REFUNDS else returns.won_dispute
+    found = [one for item in items if (one := undoes(item)) is not None]
+    return found if found and invoices_of(session, merchant_id, found) else []
 
 
 def _read(name: str, items: Sequence[Any], unreadable: list[UnreadableInvoiceError]) -> Iterator[returns.MoneyBack]:

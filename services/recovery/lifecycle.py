@@ -18,6 +18,7 @@ class Trigger(StrEnum):
     LOST = "lost"
     PAID = "paid"
     REVERSED = "reversed"
+    GIVEN_BACK = "given_back"
     REOPENED = "reopened"
     CHARGE_FAILED = "charge_failed"
     MADE_SAFE = "made_safe"
@@ -44,6 +45,7 @@ TRANSITIONS: dict[tuple[GhostState, Trigger], GhostState] = {
     **{(state, T.LOST): S.LOST for state in (*_CHASED, S.PAUSED, S.EXHAUSTED, S.STOPPED)},
     **{(state, T.PAID): S.RECOVERED for state in (*_CHASED, S.PAUSED, *_CLOSED_TO_MESSAGES)},
     (S.RECOVERED, T.REVERSED): S.REVERSED,
+    (S.REVERSED, T.GIVEN_BACK): S.RECOVERED,  # the refund came to nothing: the money is back
     # Owed again, and the customer has access: a cancellation taken back, a payment undone.
     **{(state, T.REOPENED): S.OPEN for state in (S.STOPPED, S.RECOVERED)},
     (S.IMPENDING, T.CHARGE_FAILED): S.OPEN,

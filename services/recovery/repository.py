@@ -165,10 +165,13 @@ def invoices_of_intent(session: Session, merchant_id: str, payment_intent_id: st
     return session.exec(statement).all()
 
 
-def paid_by_intents(session: Session, merchant_id: str, payment_intent_ids: Sequence[str]) -> dict[str, list[str]]:
+def paid_by_intents(
+    session: Session, merchant_id: str, payment_intent_ids: Sequence[str], *, also_reversed: bool = False
+) -> dict[str, list[str]]:
     """The invoices of ghosts that these payments paid, by payment; one payment can have paid several.
 
-    Only payments of which something is still recovered: what went back as a whole cannot go back again.
+    Only payments of which something is still recovered, unless `also_reversed`: what went back as a whole cannot go
+    back again.
     """
     if not payment_intent_ids:
         return {}
@@ -178,7 +181,7 @@ def paid_by_intents(session: Session, merchant_id: str, payment_intent_ids: Sequ
         session, _PAID_BY_INTENTS, merchant_id=merchant_id, ids=list(payment_intent_ids)
     ):
         found.setdefault(intent, []).append(invoice)
-        if state == GhostState.RECOVERED:
+        if also_reversed or state == GhostState.RECOVERED:
             left.add(intent)
     return {intent: invoices for intent, invoices in found.items() if intent in left}
 

@@ -148,7 +148,8 @@ def _count_entry(sums: Sums, entry: Recovery, ghost: GhostTarget) -> None:
         return
     sums.add(MerchantTotals, (entry.currency,), recovered_cents=entry.amount_cents)
     if entry.kind == RecoveryKind.REVERSED:
-        sums.add(DailyMetrics, on, reversed_count=1, reversed_cents=-entry.amount_cents)
+        times = 1 if entry.amount_cents < 0 else -1  # a refund that failed is given back
+        sums.add(DailyMetrics, on, reversed_count=times, reversed_cents=-entry.amount_cents)
         if entry.source_id.startswith("reopened:"):  # owed again: not recovered, which is more than given back
             sums.add(DailyMetrics, found, cohort_recovered_count=-1, cohort_recovered_cents=entry.amount_cents)
             return

@@ -13,6 +13,17 @@ _CAME_TO_NOTHING = frozenset({"failed", "canceled"})  # refunds whose money stay
 
 
 @dataclass(frozen=True, slots=True)
+class Undone:
+    """A refund that failed or was called off after it was made, or a dispute that was won after all.
+
+    `source_id` is the refund or the dispute, as it was named when it counted.
+    """
+
+    source_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class MoneyBack:
     """What one refund or one lost dispute took from a payment. Amounts are in minor units of the charge.
 
@@ -47,6 +58,23 @@ def refund_of(refund: Any) -> MoneyBack | None:
         at=moment(found.get("created")),
         charged=_amount(charge, "amount"),
     )
+
+
+def undone_refund(refund: Any) -> Undone | None:
+    """A refund whose money came back, or never left; None for every other."""
+    found = mapping(refund)
+    refund_id = identifier(found)
+    if refund_id is None or found.get("status") not in _CAME_TO_NOTHING:
+        return None
+    failed = found.get("status") == "failed"
+    return Undone(refund_id, "The refund failed: the money is back." if failed else "The refund was called off.")
+
+
+def won_dispute(dispute: Any) -> Undone | None:
+    """A dispute that the merchant won; None for every other."""
+    found = mapping(dispute)
+    dispute_id = identifier(found)
+    return Undone(dispute_id, "The dispute was won after all.") if dispute_id and found.get("status") == "won" else None
 
 
 def lost_dispute(dispute: Any) -> MoneyBack | None:

@@ -14,6 +14,7 @@ from services.recovery.lifecycle import Trigger, can
 from services.recovery.work import Work
 
 REOPENED = "reopened"  # what such a row of the ledger stands for, with the moment
+UNDONE_SINCE = "undone"  # follows the refund or dispute in the row that gives back what it had taken
 UNDONE = "The payment was undone: the invoice is open again."
 TAKEN_BACK = "The customer took the cancellation back."
 
@@ -129,6 +130,26 @@ def _take(work: Work, ghost: GhostTarget, source_id: str, taken: int, at: dateti
     return True
 
 
+def give_back(work: Work, ghost: GhostTarget, source_id: str, amount: int, reason: str, at: datetime) -> bool:
+    """What a refund or dispute had taken is back: the opposite row, with the sums. Once per source."""
+    row = _ledger_row(work, ghost, RecoveryKind.REVERSED, f"{source_id}:{UNDONE_SINCE}"[-64:], amount, at)
+    if not repository.add_recovery(work.session, row):
+        return False
+    ghost.recovered_cents += amount
+    work.changes.day(at.date(), ghost.currency, reversed_count=-1, reversed_cents=-amount)
+    work.changes.day(ghost.found_on, ghost.currency, cohort_reversed_cents=-amount)
+    work.changes.total(ghost.currency, recovered_cents=amount)
+    work.money("given_back", ghost.currency, amount, ghost.mechanism)
+    audit.record_usage(
+        work.session, work.merchant.id, "recovery.reversed", amount, currency=ghost.currency, reference=ghost.id
+    )
+    if not work.move(ghost, Trigger.GIVEN_BACK, reason, at=at, amount=amount):
+        work.event(ghost, Trigger.GIVEN_BACK.value, reason, at=at, amount=amount)
+        ghost.updated_at = work.now
+    audit.log_event(work.session, work.merchant.id, "recovery.given_back", reason, facts={"ghost_id": ghost.id})
+    return True
+
+
 def reopen(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     """An ended ghost's invoice is owed again: a cancellation was taken back, or a payment undone that had counted.
 
@@ -157,6 +178,11 @@ def reopen(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
 def is_reopening(row: Recovery) -> bool:
     """Whether a row of the ledger took back what was left of a payment that was undone."""
     return row.source_id.startswith(f"{REOPENED}:")
+
+
+def source_of(row: Recovery) -> str:
+    """The refund or dispute that a row of money gone back, or given back, is about."""
+    return row.source_id.partition(":")[0]
 
 
 def _unpay(work: Work, ghost: GhostTarget) -> None:

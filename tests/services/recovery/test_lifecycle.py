@@ -43,8 +43,10 @@ class TestTable:
             S.RECOVERED: S.OPEN,
         }
 
-    def test_nothing_leaves_reversed(self):
-        assert not [trigger for trigger in T if can(S.REVERSED, trigger)]
+    def test_a_refund_that_failed_alone_leads_out_of_reversed(self):
+        assert [trigger for trigger in T if can(S.REVERSED, trigger)] == [T.GIVEN_BACK]
+        assert [state for state in S if can(state, T.GIVEN_BACK)] == [S.REVERSED]
+        assert after(S.REVERSED, T.GIVEN_BACK) is S.RECOVERED
 
     @pytest.mark.parametrize("state", [S.OPEN, S.CONTACTED, S.CLICKED])
     def test_resuming_goes_back_to_where_it_was_paused(self, state: GhostState):
@@ -61,7 +63,7 @@ class TestHistories:
         state, recoveries = S.OPEN, 0
         for trigger in triggers:
             if (state, trigger) in TRANSITIONS:
-                recoveries -= state is S.RECOVERED and trigger is T.REOPENED
+                recoveries -= state is S.RECOVERED and trigger in (T.REOPENED, T.REVERSED)
                 state = after(state, trigger)
                 recoveries += state is S.RECOVERED
         assert recoveries <= 1

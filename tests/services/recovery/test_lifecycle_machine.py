@@ -16,8 +16,9 @@ from models.ghost import FoundVia, GhostEvent, GhostTarget
 from models.merchant import MerchantTotals
 from models.money import DailyMetrics, Recovery
 from services.integrations.stripe.parsing import parse_invoice
+from services.integrations.stripe.returns import Undone
 from services.recovery import neighbours, repository, service
-from services.recovery.credit import settle
+from services.recovery.credit import reversals, settle
 from services.recovery.lifecycle import Trigger
 from services.recovery.observe import observe
 from services.recovery.work import Work, merchant_context
@@ -28,7 +29,12 @@ AMOUNT = 4900
 FIRST = parse_invoice(raw_invoice(1))
 SECOND = replace(parse_invoice(raw_invoice(2)), customer=FIRST.customer, subscription_id=FIRST.subscription_id)
 INVOICES = st.sampled_from([1, 2])
-MONEYS = (Trigger.PAID, Trigger.REVERSED, Trigger.REOPENED)  # these move sums too, by ways of their own
+MONEYS = (
+    Trigger.PAID,
+    Trigger.REVERSED,
+    Trigger.GIVEN_BACK,
+    Trigger.REOPENED,
+)  # these move sums too, by ways of their own
 
 CHASED = {"open", "contacted", "clicked"}
 CLOSED = {"exhausted", "stopped", "lost"}
@@ -47,6 +53,7 @@ class Known:
     reversed: int = 0
     times: int = 0  # paid, and not undone
     sources: frozenset[int] = frozenset()  # refunds that took something
+    standing: tuple[tuple[int, int], ...] = ()  # ... and what, unless it came back
 
     @property
     def left(self) -> int:
@@ -68,6 +75,7 @@ def moved(known: Known, trigger: str) -> Known | None:
         "lost": (UNPAID - {"lost"}, "lost"),
         "paid": (UNPAID, "recovered"),
         "reversed": ({"recovered"}, "reversed"),
+        "given_back": ({"reversed"}, "recovered"),
         "reopened": ({"stopped", "recovered"}, "open"),
     }
     sources, target = simple.get(trigger, (set(), ""))
@@ -189,7 +197,8 @@ class Ghosts(RuleBasedStateMachine):
             return
         known = self.known[number]
         self.see(number, attempt_count=known.attempts, read_at=self.clock.now() + timedelta(minutes=30))
-        undone = {"reversed": known.recovered, "times": known.times - 1} if known.state == "recovered" else {}
+        undone: dict[str, Any] = {"reversed": known.recovered, "times": known.times - 1, "standing": ()}
+        undone = undone if known.state == "recovered" else {}
         self.expect(number, "reopened", **undone)
 
     @rule(number=INVOICES, amount=st.sampled_from([AMOUNT, 2 * AMOUNT, 100]), again=st.booleans())
@@ -208,9 +217,31 @@ class Ghosts(RuleBasedStateMachine):
         taken = min(amount, known.left) if fresh else 0
         assert done == (taken > 0)
         if taken:
-            self.known[number] = replace(known, reversed=known.reversed + taken, sources=known.sources | {self.sources})
+            self.known[number] = replace(
+                known,
+                reversed=known.reversed + taken,
+                sources=known.sources | {self.sources},
+                standing=(*known.standing, (self.sources, taken)),
+            )
             if taken == known.left:
                 self.expect(number, "reversed")
+
+    @rule(number=INVOICES, first=st.booleans(), times=st.integers(1, 2))
+    def a_refund_fails(self, number: int, first: bool, times: int) -> None:
+        """Of those that took something one comes to nothing, and is told of once or twice."""
+        known = self.known.get(number)
+        if known is None or not known.standing:
+            return
+        source, amount = known.standing[0 if first else -1]
+        for turn in range(times):
+            self.clock.advance(timedelta(hours=1))
+            with db.tenant_session(self.merchant) as session:
+                merchant = merchant_context(session, self.merchant)
+                gone = [Undone(f"re_{source}", "The refund failed.")]
+                assert reversals.take_back(session, merchant, [], self.clock.now(), gone) == (turn == 0)
+        left = tuple(each for each in known.standing if each[0] != source)
+        self.known[number] = replace(known, reversed=known.reversed - amount, standing=left)
+        self.expect(number, "given_back")
 
     # -- what always holds ------------------------------------------------------------------------------------------
 
