@@ -34,8 +34,10 @@ def _second() -> rx.Component:
 
 
 def _button() -> rx.Component:
-    return rx.el.button(
-        "Erase this customer's data", on_click=Erasure.ask, class_name="button", type="button", data_testid="erase"
+    return rx.el.div(
+        rx.el.button(
+            "Erase this customer's data", on_click=Erasure.ask, class_name="button", type="button", data_testid="erase"
+        )
     )
 
 

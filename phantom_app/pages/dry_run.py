@@ -111,7 +111,7 @@ def dry_run() -> rx.Component:
         routes.SETTINGS,
         link(icon("back"), "Settings", to=routes.SETTINGS, class_name="crumb small soft"),
         page_head(
-            "Preview before you start",
+            rx.cond(Sending.loaded & Sending.on, "Preview", "Preview before you start"),
             rx.cond(DryRun.loaded, DryRun.summary, "Playing the next two weeks"),
             rx.cond(Sending.loaded & ~Sending.on & DryRun.connected, start_button()),
         ),

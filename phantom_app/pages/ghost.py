@@ -138,8 +138,8 @@ def _letters() -> rx.Component:
             rx.cond(
                 Ghost.may_read_letters,
                 empty(
-                    "No message yet",
-                    "The next action above says when one goes out, and why then.",
+                    rx.cond(Ghost.next_exact != "", "No message yet", "No message"),
+                    Ghost.no_letter,
                     inset=True,
                     test_id="no-letters",
                 ),

@@ -27,7 +27,7 @@ def messages() -> rx.Component:
                 Messages.may_read,
                 rx.fragment(
                     overview(),
-                    rx.el.div(editor(), look(), class_name="columns even"),
+                    rx.el.div(editor(), look(), class_name="columns even with-look"),
                 ),
                 empty(
                     "Messages are not shown to your role", "Ask an owner or admin of this account for the member role."

@@ -15,7 +15,7 @@ from phantom_app.state.charts import Column
 from phantom_app.state.next_hour import NextHour
 from phantom_app.theme import Tone
 from services.analytics import service as analytics
-from services.analytics.schemas import MERIT_WORDS, WENT_BACK, Figure, Funnel, Hero, Merit
+from services.analytics.schemas import GIVEN_BACK, MERIT_WORDS, WENT_BACK, Figure, Funnel, Hero, Merit
 from services.analytics.schemas import Dashboard as Figures
 from services.identity.permissions import Permission
 from services.recovery import presence
@@ -178,8 +178,10 @@ def figures_of(shown: Figures) -> list[FigureView]:
 
     rate = f"{hero.recovery_rate:.0%} of what was found" if hero.recovery_rate is not None else "nothing found yet"
     back = formats.plural(hero.recovered_count.value, "invoice")
-    if gone := hero.reversed.value:
+    if (gone := hero.reversed.value) > 0:
         back += f" less {formats.money(gone, currency)} that went back"
+    elif gone:
+        back += f" and {formats.money(-gone, currency)} given back"
     return [
         moved(
             "guarded", "Revenue guarded", hero.revenue_guarded,
@@ -206,7 +208,7 @@ def figures_of(shown: Figures) -> list[FigureView]:
 def merit_views(came_by: Sequence[Merit], hero: Hero, currency: str) -> list[SliceView]:
     """By what money came back, as shares of it, and what went back: together the figure Recovered."""
     gone = hero.reversed.value
-    whole = max(sum(each.amount for each in came_by), gone)
+    whole = max(sum(each.amount for each in came_by), abs(gone))
     views = [
         SliceView(
             MERIT_WORDS[each.mechanism],
@@ -218,8 +220,10 @@ def merit_views(came_by: Sequence[Merit], hero: Hero, currency: str) -> list[Sli
         for each in came_by
     ]
     if gone:
-        times, share = formats.plural(hero.reversed_count, "time"), formats.width(gone, whole)
-        views.append(SliceView(WENT_BACK, formats.money(-gone, currency), times, share, Tone.LEAKING.value))
+        label, tone = (WENT_BACK, Tone.LEAKING) if gone > 0 else (GIVEN_BACK, Tone.RECOVERED)
+        times = formats.times(abs(hero.reversed_count)) if hero.reversed_count else ""
+        share = formats.width(abs(gone), whole)
+        views.append(SliceView(label, formats.money(-gone, currency), times, share, tone.value))
     return views
 
 

@@ -118,3 +118,8 @@ def duration(value: float) -> str:
 def plural(number: int, noun: str) -> str:
     """`1 attempt`, `3 attempts`."""
     return f"{count(number)} {noun}" + ("" if number == 1 else "s")
+
+
+def times(number: int) -> str:
+    """`once`, `twice`, `3 times`."""
+    return {1: "once", 2: "twice"}.get(number) or plural(number, "time")

@@ -1,5 +1,6 @@
 """One ghost's whole story, in words."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,12 +16,17 @@ from phantom_app.state.access import as_tenant, change_as_tenant, identifier
 from phantom_app.state.recoveries import NOBODY, GhostView, ghost_view
 from services.identity.permissions import Permission
 from services.manual_tasks import service as manual_tasks
+from services.messaging.schedule import SEND
 from services.messaging.schemas import MessageView
 from services.messaging.wording import called
 from services.recovery import service as recovery
 from services.recovery.charging import charges
 from services.recovery.charging.charges import CardAttempts
-from services.recovery.schemas import GhostDetail, TimelineEntry
+from services.recovery.lifecycle import Trigger
+from services.recovery.schemas import GhostDetail, GhostRow, TimelineEntry
+
+_TOOK = (Trigger.REVERSED.value, "partly_reversed")
+_MOVED_MONEY = (Trigger.PAID.value, *_TOOK, Trigger.GIVEN_BACK.value)
 
 
 @dataclass(frozen=True)
@@ -72,15 +78,22 @@ def letter(message: MessageView, now: datetime) -> Letter:
     )
 
 
-def moment(entry: TimelineEntry, now: datetime) -> Moment:
+def _amount(entry: TimelineEntry) -> int:
+    """What came or went with an entry, minor units; 0 where no money moved."""
+    amount = entry.facts.get("amount") if entry.name in _MOVED_MONEY else 0
+    return amount if isinstance(amount, int) else 0
+
+
+def moment(entry: TimelineEntry, now: datetime, currency: str) -> Moment:
     before, after = words.of(words.STATES, entry.from_state)[0], words.of(words.STATES, entry.to_state)
-    moved = entry.to_state and entry.to_state != entry.from_state
+    moved = entry.from_state and entry.to_state and entry.to_state != entry.from_state
+    title = words.EVENTS.get(entry.name, words.plain(entry.name))
     return Moment(
-        title=words.plain(entry.name),
+        title=f"{title}, {formats.money(amount, currency)}" if (amount := _amount(entry)) else title,
         reason=entry.reason,
         when=formats.distance(entry.occurred_at, now),
         exact=formats.moment(entry.occurred_at),
-        change=(f"{before} → {after[0]}" if entry.from_state else after[0]) if moved else "",
+        change=f"{before} → {after[0]}" if moved else "",
         tone=after[1] if entry.to_state else "neutral",
     )
 
@@ -106,6 +119,7 @@ class Ghost(rx.State):
     ids: list[Fact] = []
     timeline: list[Moment] = []
     letters: list[Letter] = []
+    no_letter: str = ""
     may_read_letters: bool = False
 
     def _asked_for(self) -> str:
@@ -131,9 +145,10 @@ class Ghost(rx.State):
     def _show_card(self, card: CardAttempts) -> None:
         self.attempts = f"{card.used} of {card.limit} in {card.days} days"
         if card.by_us or card.by_customer:
-            self.attempts += f", {card.by_us} by PHANTOM; the customer tried {formats.plural(card.by_customer, 'time')}"
+            self.attempts += f", {card.by_us} by PHANTOM; the customer tried {formats.times(card.by_customer)}"
         coming = (("Stripe", card.next_by_stripe), ("PHANTOM", card.next_by_us))
-        times = [f"by {who} {formats.moment(at)}" for who, at in coming if at is not None]
+        now = clock.now()  # what Stripe announced before it gave up is told as a fact below, and does not come any more
+        times = [f"by {who} {formats.moment(at)}" for who, at in coming if at is not None and at > now]
         self.next_charges = ", ".join(times) or "none planned"
         self.charge_reason = card.reason if card.is_open else ""
 
@@ -147,14 +162,14 @@ class Ghost(rx.State):
         self.found_exact = formats.moment(row.found_at)
         self.open = row.state in OPEN_STATES
         self.paused = row.state is GhostState.PAUSED
-        self.outcome = outcome(found)
+        self.outcome, self.no_letter = outcome(found), no_letter(row)
         self.facts = [Fact(fact.label, fact.value) for fact in found.forensics]
         self.ids = [
             Fact("Invoice id", found.invoice_id),
             Fact("Subscription id", found.subscription_id or formats.NONE),
             Fact("Customer id", row.customer_id or formats.NONE),
         ]
-        self.timeline = [moment(entry, now) for entry in reversed(found.timeline)]
+        self.timeline = [moment(entry, now, row.currency) for entry in reversed(found.timeline)]
         # what was written to whom is not for every role that may see the ghost
         self.may_read_letters = Permission.MESSAGES_READ in principal().permissions
         self.letters = [letter(message, now) for message in found.messages] if self.may_read_letters else []
@@ -195,8 +210,34 @@ def outcome(found: GhostDetail) -> str:
     if not row.closed_at:
         return ""
     ended = formats.moment(row.closed_at)
-    if row.recovered:
+    gone = went_back(found.timeline)
+    if row.recovered or gone:
         merit = words.MECHANISMS.get(found.mechanism, words.plain(found.mechanism))
-        return f"{formats.money(row.recovered, row.currency)} came back on {ended}. Merit: {merit}."
-    why = f": {found.close_reason.replace('_', ' ')}" if found.close_reason else ""
-    return f"{words.state_of(row.kind.value, row.state.value)[0]} on {ended}{why}."
+        came = f"{formats.money(row.recovered + gone, row.currency)} came back on {ended}. Merit: {merit}."
+        back = formats.money(gone, row.currency) if row.recovered else "All of it"
+        return f"{came} {back} went back again." if gone else came
+    word = words.state_of(row.kind.value, row.state.value)[0]
+    why = "" if found.close_reason == row.state else words.CLOSE_REASONS.get(found.close_reason, found.close_reason)
+    return f"{word} on {ended}: {why.replace('_', ' ')}." if why else f"{word} on {ended}."
+
+
+def went_back(timeline: Sequence[TimelineEntry]) -> int:
+    """What was taken of the latest payment, minor units: refunded or disputed, and not given back since."""
+    gone = 0
+    for entry in timeline:
+        if entry.name == Trigger.PAID:
+            gone = 0
+        elif entry.name in _TOOK:
+            gone += _amount(entry)
+        elif entry.name == Trigger.GIVEN_BACK:
+            gone -= _amount(entry)
+    return max(0, gone)
+
+
+def no_letter(row: GhostRow) -> str:
+    """Why there is no message, for a ghost that has none."""
+    if row.next_action == SEND:
+        return "The next action above says when one goes out, and why then."
+    if row.closed_at:
+        return "It ended before one went out."
+    return "None is planned. The next action above says why."

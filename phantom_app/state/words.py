@@ -38,6 +38,15 @@ ACTIONS: dict[str, str] = {
 
 MECHANISMS: dict[str, str] = {mechanism.value: said for mechanism, said in MERIT_WORDS.items()}
 
+EVENTS: dict[str, str] = {"purged": "Personal data removed"}
+"""What happened to a ghost, where its name says it to engineers alone."""
+
+CLOSE_REASONS: dict[str, str] = {
+    "given_up": "nobody asks any more, and a payment still counts",
+    "no_charge": "the charge never came",
+    "went_through": "the charge went through",
+}
+
 MESSAGE_STATES: dict[str, tuple[str, Tone]] = {
     "planned": ("Planned", Tone.NEUTRAL),
     "sending": ("Sending", Tone.IN_RECOVERY),

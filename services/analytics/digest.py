@@ -16,7 +16,7 @@ from sqlmodel import Session
 from core import clock
 from core.money import Money, format_money
 from services.analytics import service
-from services.analytics.schemas import MERIT_WORDS, WENT_BACK, Dashboard, Figure
+from services.analytics.schemas import GIVEN_BACK, MERIT_WORDS, WENT_BACK, Dashboard, Figure
 from services.identity import service as identity
 from services.messaging.layout import html_layout, plain_layout
 from services.tasks import service as tasks
@@ -157,8 +157,8 @@ def _merits(session: Session, merchant_id: str, found: Dashboard) -> list[Line]:
         for each in merits
     ]
     if gone := found.hero.reversed.value:
-        times = f"{found.hero.reversed_count:,} time" + ("" if found.hero.reversed_count == 1 else "s")
-        lines.append(Line(WENT_BACK, f"−{format_money(Money(gone, found.currency))}", times))
+        sign, label = ("−", WENT_BACK) if gone > 0 else ("+", GIVEN_BACK)
+        lines.append(Line(label, f"{sign}{format_money(Money(abs(gone), found.currency))}", ""))
     return lines
 
 

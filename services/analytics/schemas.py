@@ -52,8 +52,8 @@ class Figure:
 class Hero:
     """What MoneyHero shows. `health` is 0–100, None when nothing was billed in the last 30 days.
 
-    What was recovered is net, as the ledger adds it up: less what went back in the same days, which `reversed` is
-    (above zero). So it is below zero where more went back than came.
+    What was recovered is net, as the ledger adds it up: less what went back in the same days, which `reversed` is.
+    So it is below zero where more went back than came, as `reversed` is where refunds came to nothing later.
     """
 
     revenue_guarded: Figure  # recovered and protected, net as well
@@ -110,6 +110,7 @@ MERIT_WORDS = {
 
 
 WENT_BACK = "Refunded or disputed"
+GIVEN_BACK = "Refunds that failed"  # where more of what went back came again than went
 
 
 @dataclass(frozen=True, slots=True)

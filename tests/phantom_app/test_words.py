@@ -166,10 +166,17 @@ class TestFigures:
         views = merit_views((Merit(Mechanism.CLICK, 7500, 3),), shown.hero, "eur")
         assert [(each.label, each.amount, each.count) for each in views] == [
             ("A click on our link", "€75.00", "3 payments"),
-            ("Refunded or disputed", "-€50.00", "1 time"),
+            ("Refunded or disputed", "-€50.00", "once"),
         ]
         (alone,) = merit_views((), shown.hero, "eur")
         assert alone.width == "100.00%"
+
+    def test_refunds_that_came_to_nothing_later_are_given_back(self) -> None:
+        shown = self.shown()
+        shown = replace(shown, hero=replace(shown.hero, reversed=Figure(-5000, 5000), reversed_count=-2))
+        assert figures_of(shown)[1].note == "1 invoice and €50.00 given back, 50% of what was found"
+        (alone,) = merit_views((), shown.hero, "eur")
+        assert (alone.label, alone.amount, alone.count) == ("Refunds that failed", "€50.00", "twice")
 
     def test_health_without_billing_is_no_number(self) -> None:
         assert figures_of(self.shown(health=None))[-1].value == formats.NONE
