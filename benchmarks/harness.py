@@ -30,6 +30,7 @@ from core.embedded.process import free_port
 from core.embedded.redis import RedisServer
 
 ROUNDS = 5
+UNSURE = 0.025
 SERVERS: dict[str, dict[str, str]] = {}
 """Versions and durability of the servers that `place` started last: part of what is said about the figures."""
 _NOWHERE = "http://127.0.0.1:1"  # a bench that calls a vendor without its sandbox fails at once and locally
@@ -115,6 +116,20 @@ def compared(measure: str, value: Samples, unit: str, control: str, against: Sam
         value.spread,
         goal,
     )
+
+
+def surely_below(measure: str, value: Samples, against: Samples, goal: str) -> Row:
+    """What the ratio is below with 97.5 % certainty: the upper bound of its median's interval, whatever the noise is.
+
+    By order statistics (the sign test turned round): no assumption about how rounds are distributed, only that they
+    are pairs. Fewer than six rounds are no evidence, and then it is the largest of all.
+    """
+    ratios = sorted(mine / theirs for mine, theirs in zip(value.values, against.values, strict=True))
+    left, rounds = 0, len(ratios)
+    while sum(math.comb(rounds, each) for each in range(left + 1)) / 2**rounds <= UNSURE:
+        left += 1
+    bound = ratios[rounds - max(left, 1)]
+    return Row(measure, bound, "x", None, None, None, rounds, Samples(tuple(ratios)).spread, goal)
 
 
 def alone(measure: str, value: Samples, unit: str, goal: str) -> Row:

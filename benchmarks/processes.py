@@ -67,3 +67,8 @@ def resident_mb(pid: int) -> float:
         line.split(":", 1) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:] if ":" in line
     )
     return sum(int(fields[name].split()[0]) for name in ("Private_Clean", "Private_Dirty")) / 1024
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time a process of one thread has had so far, to the nanosecond (`/proc/<pid>/schedstat`)."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9

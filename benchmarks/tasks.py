@@ -4,7 +4,8 @@ Ours: schedule in transactions of a webhook's size, announce after each commit, 
 of it by worker processes on PostgreSQL with fsync. Theirs: no-op jobs, enqueued and executed. A round ends when
 everything is done; it begins with the first enqueuing, so that enqueuing is in both figures. What a task that writes
 a row of a tenant in a transaction of its own costs is a row beside it: most of that is the transaction's. And what the
-product's commonest task costs, a paid invoice that nobody haunts: read, billed, marked, its payload forgotten.
+product's commonest task costs, a paid invoice that nobody haunts: read, billed, marked, its payload forgotten. At the
+end the same workers have a million tasks of one merchant before them, and ten of another (`fairness`).
 
 Both sides get their work in portions of the same size, and all workers stay up and idle while others are measured.
 """
@@ -19,7 +20,7 @@ import redis
 from rq import Queue
 from sqlalchemy import text
 
-from benchmarks import probe
+from benchmarks import fairness, probe
 from benchmarks.bare_rq import nothing, queue_of
 from benchmarks.deliveries import ACCOUNT, connect_merchant, event_body, event_id
 from benchmarks.harness import ROUNDS, Place, Row, Samples, alternate, audit, compared, place
@@ -29,7 +30,8 @@ from services.tasks import service as tasks
 
 VS_BARE_RQ = "durable tasks vs bare rq"
 WORKERS = 2
-TASKS, JOBS, FORKING_JOBS = 5_000, 1_500, 300
+TASKS, JOBS = 5_000, 1_500
+FORKING_SHARE = 5  # forking workers get so many times fewer jobs: they take as much longer for each
 WARM_UP = 500  # connections, imports, plans
 A_TRANSACTION = 50  # what the intake's group commit brings in together under load; the control's pipeline has as many
 _PATIENCE_SECONDS = 120.0
@@ -44,7 +46,7 @@ _numbers = itertools.count(1)  # of events no two rounds share one
 _EFFECTS = text("select count(*), count(distinct object_id) from hunt_spool")
 
 
-def run(rounds: int = ROUNDS, count: int = TASKS) -> list[Row]:
+def run(rounds: int = ROUNDS, count: int = TASKS, jobs: int = JOBS, flood: int = fairness.FLOOD) -> list[Row]:
     """The rate of durable tasks with audited effects, and bare RQ's in the same rounds: plain and forking."""
     with (
         place() as where,
@@ -58,13 +60,15 @@ def run(rounds: int = ROUNDS, count: int = TASKS) -> list[Row]:
         _events(merchant, WARM_UP)
         measured: dict[str, Callable[[], float]] = {
             "ours": lambda: _lines(where, count),
-            "simple": lambda: simple(JOBS),
-            "forking": lambda: forking(FORKING_JOBS),
+            "simple": lambda: simple(jobs),
+            "forking": lambda: forking(jobs // FORKING_SHARE),
             "ours, a row each": lambda: _rows(count // 2),
             "handle_event": lambda: _events(merchant, count // 2),
         }
         taken = alternate(measured, rounds, say=_say)
-    return _compare(taken)
+        _say(f"a flood of {flood:,}")
+        fair = fairness.rows(where, flood)
+    return [*_compare(taken), *fair]
 
 
 def _compare(taken: dict[str, Samples]) -> list[Row]:

@@ -16,6 +16,7 @@ from benchmarks.harness import (
     compared,
     forget_servers,
     percentile,
+    surely_below,
 )
 from benchmarks.machine import cpu_model
 from benchmarks.processes import NotStartedError
@@ -44,6 +45,19 @@ class TestRounds:
     def test_a_single_round_says_so(self):
         row = alone("height", Samples((2.0,)), "m", "")
         assert (row.rounds, row.spread, row.control, row.ratio) == (1, 0.0, None, None)
+
+    def test_a_ratio_is_surely_below_what_chance_hardly_reaches(self):
+        """Of 25 pairs the 18th ratio: that the median lies above it is as likely as 7 heads or fewer of 25, 2.2 %."""
+        pairs = [(float(100 + number), 100.0) for number in range(25)]
+        pairs = pairs[1::2] + pairs[::2]
+        mine, theirs = (Samples(tuple(side)) for side in zip(*pairs, strict=True))
+        row = surely_below("pace", mine, theirs, "<= 1.2x")
+        assert (row.value, row.rounds, row.control, row.ratio) == (pytest.approx(1.17), 25, None, None)
+
+    @pytest.mark.parametrize(("rounds", "bound"), [(1, 1.0), (5, 5.0), (6, 6.0), (9, 8.0)])
+    def test_few_rounds_are_sure_of_little(self, rounds, bound):
+        mine = Samples(tuple(float(number) for number in range(1, rounds + 1)))
+        assert surely_below("pace", mine, Samples((1.0,) * rounds), "").value == bound
 
     def test_percentile_is_the_nearest_rank(self):
         assert [percentile(range(1, 101), share) for share in (0.5, 0.99, 1.0)] == [50, 99, 100]
