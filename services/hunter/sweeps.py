@@ -155,11 +155,16 @@ def trim_subscription(subscription: Plain) -> Plain:
         "id": identifier(subscription),
         "status": _scalar(subscription.get("status")),
         "default_payment_method": identifier(subscription.get("default_payment_method")),
-        "cancellation_details": _scalars(mapping(subscription.get("cancellation_details")), "reason"),
+        "cancellation_details": _trim_ending(mapping(subscription.get("cancellation_details"))),
         "cancel_at_period_end": bool(subscription.get("cancel_at_period_end")),
         "cancel_at": _scalar(subscription.get("cancel_at")),
         "items": {"data": [_trim_item(item) for item in mappings(mapping(subscription.get("items")).get("data"))]},
     }
+
+
+def _trim_ending(details: Plain) -> Plain:
+    """That somebody left a comment, and not what it says: people write about themselves."""
+    return {**_scalars(details, "reason", "feedback"), "comment": bool(details.get("comment"))}
 
 
 def _trim_item(item: Plain) -> Plain:

@@ -59,7 +59,7 @@ def next_action(
     """What follows for a ghost; never before `now`. `default_zone` is the merchant's, for who has no country."""
     if history.state not in CHASED:
         said = once.next_action(history, policy, now, default_zone, oracle)
-        return said or Action("", None, _WHY_NOTHING.get(history.state, "This ghost is closed."))
+        return said or Action("", None, _why_nothing(history))
     ends = history.found_at + policy.window
     silent = why_silent(history)
     if silent:
@@ -185,6 +185,12 @@ def _not_ours(history: History) -> str:
     return NOTHING_TO_ASK if history.strategy is Strategy.STOPPED else ""
 
 
+def _why_nothing(history: History) -> str:
+    if history.state is GhostState.STOPPED and history.strategy is Strategy.STOPPED:
+        return "The customer does not want these payments; PHANTOM stopped politely."
+    return _WHY_NOTHING.get(history.state, "This ghost is closed.")
+
+
 def _is_released(history: History) -> bool:
     """One release is one message."""
     last = history.last_message_at
@@ -235,7 +241,7 @@ _GOLDEN = "Golden Hour: the sooner the customer knows, the likelier they pay."
 _WHY_NOTHING = {
     GhostState.PAUSED: "Paused by a person.",
     GhostState.EXHAUSTED: "All messages were sent; a payment still counts.",
-    GhostState.STOPPED: "The customer does not want these payments; PHANTOM stopped politely.",
+    GhostState.STOPPED: "The subscription was cancelled; PHANTOM stopped politely.",
     GhostState.LOST: "The invoice can no longer be collected.",
     GhostState.RECOVERED: "Paid.",
     GhostState.REVERSED: "The payment was reversed.",

@@ -23,9 +23,17 @@ class Classification:
     reason: str
 
 
-BY_THE_CUSTOMER = "cancellation_requested"  # of Stripe's reasons the one that is no doing of its own
+# Of Stripe's reasons the one that is no doing of its own. It stands there for a customer in the portal, for a merchant
+# in the dashboard and for a program of theirs alike (an event's `request` tells only that no schedule did it); feedback
+# or a comment, which Stripe keeps for what was "canceled explicitly by the user", tells that it was the customer.
+ASKED_FOR = "cancellation_requested"
+NOBODY_KNOWS_WHO = "Stripe does not say whether by the customer or by you"
 
 _ACCESS = frozenset({"active", "past_due"})
+_WHY_IT_ENDED = {
+    "payment_failed": "The subscription ended for non-payment.",
+    "payment_disputed": "The subscription ended because a payment was disputed.",
+}
 _ENDED_IN_WORDS = {"void": "The invoice was voided.", "uncollectible": "The invoice was marked uncollectible."}
 
 
@@ -38,15 +46,22 @@ def classify(facts: InvoiceFacts, policy: RecoveryPolicy) -> Classification:
     if facts.status != "open":
         return Classification(Verdict.NOT_A_GHOST, f"The invoice is {facts.status}.")
     if facts.subscription_status == "canceled":
-        if facts.subscription_end == BY_THE_CUSTOMER:
-            return Classification(Verdict.STOPPED, "The customer cancelled the subscription.")
-        return Classification(Verdict.LOST, "The subscription ended for non-payment.")
-    if facts.is_ending and facts.subscription_end == BY_THE_CUSTOMER:
-        return Classification(Verdict.STOPPED, "The customer cancelled: the subscription ends with its period.")
+        if facts.subscription_end == ASKED_FOR:
+            return Classification(Verdict.STOPPED, _who_cancelled(facts, "."))
+        return Classification(Verdict.LOST, _WHY_IT_ENDED.get(facts.subscription_end, "The subscription ended."))
+    if facts.is_ending and facts.subscription_end == ASKED_FOR:
+        return Classification(Verdict.STOPPED, _who_cancelled(facts, ", and it ends with its period."))
     reason = _why_not(facts, policy)
     if reason:
         return Classification(Verdict.NOT_A_GHOST, reason)
     return Classification(Verdict.GHOST, "The charge failed and the customer still has access.")
+
+
+def _who_cancelled(facts: InvoiceFacts, when: str) -> str:
+    """True in either case: whoever it was, nobody is asked for a payment of it any more."""
+    if facts.customer_said_why:
+        return f"The customer cancelled the subscription{when}"
+    return f"The subscription was cancelled{when} {NOBODY_KNOWS_WHO}."
 
 
 def why_not_payable(facts: InvoiceFacts) -> str:

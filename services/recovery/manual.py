@@ -18,7 +18,7 @@ LONGEST_TRY = timedelta(hours=23)  # the provider remembers a mail's key for 24 
 _WHY_OVER = {
     GhostState.RECOVERED: "Closed by itself: the invoice was paid.",
     GhostState.LOST: "Closed by itself: the invoice can no longer be collected.",
-    GhostState.STOPPED: "Closed by itself: the customer does not want these payments.",
+    GhostState.STOPPED: "Closed by itself: nobody is asked for this payment any more.",
 }
 BELOW_THE_LINE = "Closed by itself: no person is needed for it any more."
 

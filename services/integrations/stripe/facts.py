@@ -62,6 +62,7 @@ class InvoiceFacts:
     paid_at: datetime | None
     paid_out_of_band: bool
     subscription_end: str = ""  # Stripe's cancellation_details.reason
+    customer_said_why: bool = False  # ... with the words of who cancelled: else a merchant's own act looks the same
     is_ending: bool = False  # cancelled for later: the subscription ends with its period, or on a date
     default_card_ids: tuple[str, ...] = ()  # in the order in which Stripe charges them: invoice's, subscription's, ...
     read_at: datetime | None = None  # when Stripe was asked: what was known before is older

@@ -232,9 +232,9 @@ def why_untouchable(policy: RecoveryPolicy, case: Case) -> str:
         return "There is nothing to charge."
     if case.held_out:
         return "This customer is in the control group: nothing is charged by us."
-    if case.strategy in (Strategy.STOPPED, Strategy.NONE):
+    if case.strategy is Strategy.STOPPED:
         return "The customer does not want these payments."
-    return ""
+    return "There is nothing to collect." if case.strategy is Strategy.NONE else ""
 
 
 def _waits_for_stripe(policy: RecoveryPolicy, case: Case, now: datetime) -> str:

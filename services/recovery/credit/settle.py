@@ -16,7 +16,7 @@ from services.recovery.work import Work
 REOPENED = "reopened"  # what such a row of the ledger stands for, with the moment
 UNDONE_SINCE = "undone"  # follows the refund or dispute in the row that gives back what it had taken
 UNDONE = "The payment was undone: the invoice is open again."
-TAKEN_BACK = "The customer took the cancellation back."
+TAKEN_BACK = "The cancellation was taken back."
 
 _MERIT = {
     "own_attempt": "PHANTOM charged the card",
