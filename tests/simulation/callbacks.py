@@ -67,6 +67,11 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
+async def _read_body(request: Request, *_: Any) -> bytes:
+    """All of it at once: how long a body is waited for is a matter of real time."""
+    return await request.body()
+
+
 def finish(work: Coroutine[Any, Any, Any]) -> Any:
     """The result of a request's coroutine, run as a server would: in a task of a loop."""
     return _loop().run_until_complete(work)
@@ -93,7 +98,11 @@ def knock(posting: Posting) -> tuple[Response, list[Any]]:
         "path_params": {"token": token}, "scheme": "http", "server": ("phantom.example", 80),
     }  # fmt: skip
     gathering = _Gathering()
-    with mock.patch.object(routes, "gathering", gathering), mock.patch.object(routes, "keys", _Keys()):
+    with (
+        mock.patch.object(routes, "gathering", gathering),
+        mock.patch.object(routes, "keys", _Keys()),
+        mock.patch.object(routes, "read_body", _read_body),
+    ):
         answer = finish(route(Request(scope, receive)))
     return answer, gathering.brought
 
