@@ -9,7 +9,9 @@ from datetime import datetime
 
 from sqlmodel import Session
 
+from core.config import settings
 from models.ghost import GhostTarget
+from models.messaging import Click
 from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
 from services.recovery import repository
 from services.recovery.credit import evidence_repository
@@ -28,7 +30,7 @@ class Evidence:
 def of_payment(session: Session, ghost: GhostTarget, facts: InvoiceFacts, paid_at: datetime) -> Evidence:
     """What happened before a ghost's payment at `paid_at` (aware UTC). Reads only."""
     merchant_id, last_second = ghost.merchant_id, paid_at + STRIPE_GRANULARITY
-    click = evidence_repository.last_click(session, merchant_id, ghost.id, last_second)
+    click = _last_click(session, ghost, last_second)
     message = evidence_repository.last_message(session, merchant_id, ghost.id, paid_at)
     context = PaymentContext(
         paid_at=paid_at,
@@ -44,7 +46,7 @@ def of_payment(session: Session, ghost: GhostTarget, facts: InvoiceFacts, paid_a
 
 def of_safety(session: Session, ghost: GhostTarget, at: datetime) -> PaymentContext:
     """What happened before a charge was made safe at `at` (aware UTC); nothing was charged yet. Reads only."""
-    click = evidence_repository.last_click(session, ghost.merchant_id, ghost.id, at + STRIPE_GRANULARITY)
+    click = _last_click(session, ghost, at + STRIPE_GRANULARITY)
     message = evidence_repository.last_message(session, ghost.merchant_id, ghost.id, at)
     return PaymentContext(
         paid_at=at,
@@ -55,6 +57,12 @@ def of_safety(session: Session, ghost: GhostTarget, at: datetime) -> PaymentCont
         clicked_message_id=click.message_id if click else None,
         last_message_id=message[0] if message else None,
     )
+
+
+def _last_click(session: Session, ghost: GhostTarget, until: datetime) -> Click | None:
+    """In a demo the outbox is where a customer finds a message; in life only the merchant looks there."""
+    counts = settings().is_demo
+    return evidence_repository.last_click(session, ghost.merchant_id, ghost.id, until, also_from_outbox=counts)
 
 
 def _retry_due_at(ghost: GhostTarget) -> datetime | None:

@@ -2,11 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import DateTime, String, bindparam, text
+from sqlalchemy import Boolean, DateTime, String, bindparam, or_, text
 from sqlmodel import Session, col, select
 
 from core.rows import read
-from models.messaging import Click, MessageState
+from models.messaging import Click, Message, MessageState
 
 # Nobody read these: no merit. What rests in the outbox went to nobody, though it takes its place in the sequence.
 _NEVER_ARRIVED = [
@@ -25,21 +25,37 @@ where merchant_id = :merchant_id and ghost_id = :ghost_id and state <> all(:neve
     and coalesce(sent_at, intent_at) <= :until
 order by coalesce(sent_at, intent_at) desc, id desc limit 1
 """)
+_FROM_OUTBOX = (
+    select(Message.id)
+    .where(
+        Message.merchant_id == Click.merchant_id,
+        Message.id == Click.message_id,
+        Message.state == MessageState.OUTBOX,
+    )
+    .exists()
+)
 _LAST_CLICK = (
     select(Click)
     .where(
         Click.merchant_id == bindparam("merchant_id", type_=String),
         Click.ghost_id == bindparam("ghost_id", type_=String),
         col(Click.confirmed_at) <= bindparam("until", type_=DateTime(timezone=True)),
+        or_(bindparam("also_from_outbox", type_=Boolean), ~_FROM_OUTBOX),
     )
     .order_by(col(Click.confirmed_at).desc(), col(Click.id).desc())
     .limit(1)
 )
 
 
-def last_click(session: Session, merchant_id: str, ghost_id: str, until: datetime) -> Click | None:
-    """The latest confirmed click on any of the ghost's links, at `until` or before."""
-    return session.scalars(_LAST_CLICK, {"merchant_id": merchant_id, "ghost_id": ghost_id, "until": until}).first()
+def last_click(
+    session: Session, merchant_id: str, ghost_id: str, until: datetime, *, also_from_outbox: bool
+) -> Click | None:
+    """The latest confirmed click on any of the ghost's links, at `until` or before.
+
+    On a link of what rests in the outbox only if `also_from_outbox`: it went to nobody, so no customer clicked there.
+    """
+    asked = {"merchant_id": merchant_id, "ghost_id": ghost_id, "until": until, "also_from_outbox": also_from_outbox}
+    return session.scalars(_LAST_CLICK, asked).first()
 
 
 def click_of_message(session: Session, merchant_id: str, ghost_id: str, message_id: str) -> Click | None:

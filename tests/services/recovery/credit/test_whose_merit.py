@@ -8,6 +8,7 @@ from sqlmodel import select
 
 from core import db
 from core.clock import ManualClock
+from core.config import Mode, settings
 from jobs.hunt import hunt
 from models.audit import UsageLog
 from models.ghost import FoundVia, GhostEvent, GhostState
@@ -17,6 +18,7 @@ from models.money import Recovery
 from services.hunter.schemas import HuntRequest
 from services.integrations.stripe.parsing import parse_invoice
 from services.messaging.links import Link
+from services.recovery.credit import evidence
 from services.recovery.messages import clicks
 from services.recovery.observe import observe
 from services.recovery.work import merchant_context
@@ -74,6 +76,11 @@ def follow(shop: Shop, message_id: str) -> None:
         clicks.confirm(session, Link(shop.merchant, shop.ghosts[0].id, message_id, LinkPurpose.PAY))
 
 
+def run_as(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = settings().model_copy(update={"phantom_mode": mode})
+    monkeypatch.setattr(evidence, "settings", lambda: given)
+
+
 def ledger(shop: Shop) -> list[tuple[str, int, str, str | None]]:
     return [
         (row.kind, row.amount_cents, row.mechanism, row.message_id)
@@ -122,6 +129,32 @@ class TestWhichMessage:
         pay(shop)
         shop.deliver()
         assert ledger(shop) == [("recovered", 4900, "message", "msg_1")]
+
+    @pytest.mark.parametrize(("mode", "merit"), [(Mode.LIVE, ("organic", None)), (Mode.DEMO, ("click", "msg_1"))])
+    def test_a_click_in_the_outbox_is_a_customers_in_a_demo_alone(
+        self, shop: Shop, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, mode: Mode, merit: tuple[str, str | None]
+    ):
+        run_as(mode, monkeypatch)
+        wrote(shop, "msg_1", state=MessageState.OUTBOX)
+        follow(shop, "msg_1")
+        clock.advance(timedelta(hours=1))
+        pay(shop)
+        shop.deliver()
+        assert ledger(shop) == [("recovered", 4900, *merit)]
+
+    @pytest.mark.parametrize("first", [MessageState.OUTBOX, MessageState.DELIVERED])
+    def test_a_click_in_the_outbox_hides_none_on_what_was_sent(
+        self, shop: Shop, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, first: MessageState
+    ):
+        run_as(Mode.LIVE, monkeypatch)
+        states = (first, MessageState.DELIVERED if first is MessageState.OUTBOX else MessageState.OUTBOX)
+        for number, state in enumerate(states, start=1):
+            wrote(shop, f"msg_{number}", state=state)
+            follow(shop, f"msg_{number}")
+            clock.advance(timedelta(hours=1))
+        pay(shop)
+        shop.deliver()
+        assert ledger(shop) == [("recovered", 4900, "click", f"msg_{states.index(MessageState.DELIVERED) + 1}")]
 
     def test_a_message_after_the_payment_claims_nothing_however_late_the_event(self, shop: Shop, clock: ManualClock):
         clock.advance(timedelta(days=1))
