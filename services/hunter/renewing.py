@@ -30,8 +30,9 @@ def store(
 
     Adds to `unreadable` what cannot be read. `gone` are subscriptions that Stripe does not know any more.
     """
-    seen = impending.watch(session, merchant, list(_read(items, unreadable)), FoundVia.HUNT, now)
+    # What is gone has no customer to go by, so ending it takes all shards: first, since none can be taken in addition.
     ended = impending.end(session, merchant, gone, now) if gone else 0
+    seen = impending.watch(session, merchant, list(_read(items, unreadable)), FoundVia.HUNT, now)
     return seen.found + seen.updated + ended
 
 

@@ -12,8 +12,11 @@ from jobs.hunt import hunt
 from models.ghost import FoundVia, GhostEvent, GhostKind, GhostState, GhostTarget
 from models.merchant import MerchantTotals
 from models.money import Recovery
+from models.work import HuntState
 from sandbox.stripe.store import Json
+from services.hunter.pace import PacedLister
 from services.hunter.schemas import HuntProgress, HuntRequest
+from services.integrations.stripe.errors import StripeNotFoundError
 from services.integrations.stripe.renewals import RenewalFacts, parse_renewal
 from services.merchants import service as merchants
 from services.recovery import purge
@@ -254,6 +257,30 @@ class TestCalledOff:
         shop.pass_time(days=33)
         hunted(shop)
         self.assert_called_off(shop)
+
+    def test_one_that_stripe_does_not_know_any_more_keeps_no_hunt_from_its_end(
+        self, shop: Shop, at_risk: Json, monkeypatch: pytest.MonkeyPatch
+    ):
+        other = shop.subscriber(email="bob@example.com")
+        give_card(shop, other, **ENDS_BEFORE)
+        shop.deliver()
+        shop.pass_time(days=2)
+        hunted(shop)
+        for subscription in (at_risk, other):  # what owes is in no list of renewals: each is read by its id
+            shop.actions.edit_object(shop.account, "subscription", subscription["id"], {"status": "past_due"})
+        shop.take()
+        shop.clock.advance(timedelta(days=33))
+        read = PacedLister.raw_get
+
+        def without_one(lister: PacedLister, path: str, params: Json) -> Json:
+            if path.endswith(at_risk["id"]):
+                raise StripeNotFoundError(stripe_code="resource_missing")
+            return read(lister, path, params)
+
+        monkeypatch.setattr(PacedLister, "raw_get", without_one)
+        done = hunted(shop)
+        assert (done.state, done.updated) == (HuntState.DONE, 2)
+        assert [ghost.close_reason for ghost in shop.ghosts] == ["no_charge"] * 2
 
     @pytest.mark.parametrize(("status", "days"), [("canceled", 1), ("past_due", 5), ("paused", 5)])
     def test_a_period_that_is_past_ends_it_though_nobody_told(self, shop: Shop, at_risk: Json, status: str, days: int):
