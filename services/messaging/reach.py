@@ -23,6 +23,8 @@ NO_CONSENT = "This customer has not agreed to messages by SMS."
 WHY_SILENT = {
     "unsubscribed": ASKED,
     "bounced": "Mail to the customer's address comes back.",
+    "suppressed": "The mail provider delivers nothing more to the customer's address.",
+    "undelivered": "Text messages cannot reach the customer's number.",
     "complained": "The customer marked a message as spam.",
     "stopped": "The customer answered STOP to a text message.",
     "stop_heard": "The customer answered STOP to a text message.",

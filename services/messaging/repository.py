@@ -16,7 +16,8 @@ PROVIDER_MEMORY = timedelta(hours=24)
 """For how long a provider of mail knows an idempotency key."""
 STOP_HEARD = "stop_heard"
 """The reason of a suppression whose STOP is stored and not yet acted on: no ghost of theirs says so yet."""
-BOUNCED, A_PERSONS_NO = "bounced", ("unsubscribed", "complained")
+UNREACHABLE, A_PERSONS_NO = ("bounced", "suppressed", "undelivered"), ("unsubscribed", "complained", "stopped")
+"""Reasons of a suppression that say something of the address, and those that a person gave."""
 
 
 class Unsettled(NamedTuple):
@@ -218,7 +219,7 @@ def list_unsettled(session: Session, merchant_id: str, ghost_ids: Sequence[str])
 def add_suppression(session: Session, row: dict[str, Any]) -> bool:
     """Suppress an address; False when it already was. A STOP that was only heard so far is new to who acts on it.
 
-    So is a person's no to an address whose mail came back: it closes more than the mailbox, and so is kept instead.
+    So is a person's no to an address that nothing reaches: it closes more than the address, and so is kept instead.
     """
     table = Suppression.__table__  # type: ignore[attr-defined]
     statement = insert(Suppression).values(row)
@@ -227,7 +228,7 @@ def add_suppression(session: Session, row: dict[str, Any]) -> bool:
         set_={"reason": statement.excluded.reason},
         where=or_(
             col(Suppression.reason) == STOP_HEARD,
-            and_(col(Suppression.reason) == BOUNCED, statement.excluded.reason.in_(A_PERSONS_NO)),
+            and_(col(Suppression.reason).in_(UNREACHABLE), statement.excluded.reason.in_(A_PERSONS_NO)),
         ),
     )
     return session.execute(statement.returning(table.c.merchant_id)).first() is not None

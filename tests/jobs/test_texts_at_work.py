@@ -288,6 +288,23 @@ def test_what_twilio_could_not_deliver_has_failed(agreed: Texting, status: str) 
     assert texts.handle(agreed.shop.merchant, texts.STATUS, late) == "already_known"
 
 
+@pytest.mark.parametrize(("code", "written_again"), [("30005", False), ("30006", False), ("30003", True)])
+def test_a_number_that_nothing_reaches_is_let_alone_and_one_that_was_switched_off_is_not(
+    agreed: Texting, code: str, written_again: bool
+) -> None:
+    agreed.send()
+    data = {"message": agreed.message.id, "status": "undelivered", "sid": "SM1", "error": code}
+    assert texts.handle(agreed.shop.merchant, texts.STATUS, data) == "failed"
+
+    assert (("sms", "undelivered") in {(row.channel, row.reason) for row in agreed.shop.rows(Suppression)}) != (
+        written_again
+    )
+    (ghost,) = agreed.shop.ghosts
+    assert (ghost.next_action == "send_message") == written_again
+    reply(agreed, "STOP")
+    assert ("sms", "stopped") in {(row.channel, row.reason) for row in agreed.shop.rows(Suppression)}
+
+
 def reply(texting: Texting, word: str) -> str:
     return texts.handle(texting.shop.merchant, texts.REPLY, {"from": ADA, "asks": word})
 

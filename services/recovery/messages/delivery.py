@@ -1,10 +1,11 @@
 """What providers tell of a message after they took it: delivered, bounced, complained, failed.
 
 Repeated and shuffled like all webhooks, so a state only ever moves forward. A message whose fate was not known
-(`sending` after a crash, `uncertain`) is settled by it, because our id is in its tags. A bounce for good and a
-complaint suppress the address for this merchant at once.
+(`sending` after a crash, `uncertain`) is settled by it, because our id is in its tags. A complaint, a bounce for good
+and whatever else says that nothing reaches an address suppress it for this merchant at once.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,9 @@ _STATE_OF = {
 }
 HANDLED = _ACCEPTED | frozenset(_STATE_OF)
 # Who was delivered to may still complain; nothing follows a complaint.
+_ENDS = {"email.bounced": "bounced", "email.complained": "complained", "email.suppressed": "suppressed"}
+# Resend fails a mail for its recipient's sake, and for quotas, keys and domains of the account (docs: email.failed).
+_OF_RECIPIENT = re.compile(r"recipient|mailbox|user unknown|no such user|\b5\.1\.[1-6]\b", re.IGNORECASE)
 _RANK = {
     MessageState.SENT: 1,
     MessageState.DELIVERED: 2,
@@ -54,12 +58,16 @@ def tag(data: Any, name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a provider says became of a message, and its reason in words."""
+    """What a provider says became of a message, and its reason in words.
+
+    `ends` is why nothing more may go to the address it went to; empty where that may well work again.
+    """
 
     state: MessageState
     provider: str
     provider_id: str
     reason: str = ""
+    ends: str = ""
 
 
 def handle(merchant_id: str, kind: str, data: dict[str, Any]) -> str:
@@ -74,7 +82,8 @@ def handle(merchant_id: str, kind: str, data: dict[str, Any]) -> str:
         state = _STATE_OF.get(kind, MessageState.SENT)
         if state is MessageState.BOUNCED and not _for_good(data):
             return "passing_bounce"
-        return note(session, merchant_id, message_id, Report(state, "resend", provider_id, _reason(kind, data)))
+        reason = _reason(kind, data)
+        return note(session, merchant_id, message_id, Report(state, "resend", provider_id, reason, _ends(kind, reason)))
 
 
 def note(session: Session, merchant_id: str, message_id: str, told: Report) -> str:
@@ -98,8 +107,8 @@ def note(session: Session, merchant_id: str, message_id: str, told: Report) -> s
     text = _SAID[state].format(it=called(message.template, message.step), who=who)
     text = text[:1].upper() + text[1:]
     work.event(ghost, f"message_{state.value}", text, message_id=message.id)
-    if state in (MessageState.BOUNCED, MessageState.COMPLAINED):
-        _suppress(work, ghost, message, WHY_SILENT[state])
+    if told.ends:
+        _suppress(work, ghost, message, told.ends)
     work.finish()
     return state.value
 
@@ -119,6 +128,12 @@ def _for_good(data: dict[str, Any]) -> bool:
     return isinstance(bounce, dict) and str(bounce.get("type", "")).lower() == "permanent"
 
 
+def _ends(kind: str, reason: str) -> str:
+    if kind == "email.failed" and _OF_RECIPIENT.search(reason):
+        return "suppressed"
+    return _ENDS.get(kind, "")
+
+
 def _reason(kind: str, data: dict[str, Any]) -> str:
     details = data.get(kind.removeprefix("email."))
     details = data.get("bounce") if kind == "email.bounced" else details
@@ -129,14 +144,14 @@ def _reason(kind: str, data: dict[str, Any]) -> str:
 def _suppress(work: Work, ghost: GhostTarget, message: Message, why: str) -> None:
     if not message.recipient:
         return
-    links.suppress(work.session, ghost.merchant_id, Channel.EMAIL, message.recipient, message.state)
+    links.suppress(work.session, ghost.merchant_id, Channel(message.channel), message.recipient, why)
     for each in optout.all_of_customer(work.session, ghost):
         work.plan(each)
     audit.log_event(
         work.session,
         ghost.merchant_id,
-        f"messaging.{message.state}",
-        why,
+        f"messaging.{why}",
+        WHY_SILENT[why],
         level="warning",
         facts={"ghost_id": ghost.id, "message_id": message.id},
     )

@@ -24,6 +24,8 @@ _STATE_OF = {
     "undelivered": MessageState.FAILED,
     "failed": MessageState.FAILED,
 }
+# No such number, none for texts, out of service, a landline (twilio.com/docs/api/errors). 30003, switched off, passes.
+_NO_NUMBER = frozenset({"21211", "21614", "30005", "30006"})
 HANDLED_STATUS = frozenset(_STATE_OF)
 _EDGES = re.compile(r"^[\s\W_]+|[\s\W_]+$")
 
@@ -64,7 +66,8 @@ def _status(merchant_id: str, data: dict[str, Any]) -> str:
         if state is not MessageState.FAILED and message.state == MessageState.SENDING:
             outreach.settle_sent(session, merchant_id, message_id, "twilio", sid[:128])
         reason = f"Twilio's error {code}." if code.isdecimal() else ""
-        told = delivery.Report(state, "twilio", sid[:128], reason)
+        ends = "undelivered" if state is MessageState.FAILED and code in _NO_NUMBER else ""
+        told = delivery.Report(state, "twilio", sid[:128], reason, ends)
         outcome = delivery.note(session, merchant_id, message_id, told)
         if code == str(UNSUBSCRIBED) and message.recipient:
             optout.stop_texts(session, merchant_id, message.recipient)

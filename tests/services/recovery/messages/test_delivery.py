@@ -87,6 +87,36 @@ def test_a_bounce_for_good_and_a_complaint_end_mail_to_the_address(
     assert mailed.ghost.next_action_reason == refused.reason
 
 
+@pytest.mark.parametrize(
+    ("kind", "details"),
+    [
+        ("suppressed", {"message": "On the suppression list."}),
+        ("failed", {"reason": "Invalid `to`: no such recipient"}),
+    ],
+)
+def test_an_address_the_provider_delivers_nothing_to_gets_no_second_mail(
+    mailed: Mailed, clock: ManualClock, kind: str, details: dict[str, Any]
+) -> None:
+    mailed.tell(kind, **{kind: details})
+
+    assert [(row.channel, row.reason) for row in mailed.rows(Suppression)] == [("email", "suppressed")]
+    assert mailed.ghost.next_action == "exhaust"
+    clock.advance(timedelta(days=4))
+    refused = mailed.prepare(2)
+    assert (refused.message, refused.reason) == (
+        None,
+        "The mail provider delivers nothing more to the customer's address.",
+    )
+
+
+def test_a_failure_of_the_account_ends_no_address(mailed: Mailed, clock: ManualClock) -> None:
+    mailed.tell("failed", failed={"reason": "reached_daily_quota"})
+
+    assert mailed.rows(Suppression) == []
+    clock.current = mailed.ghost.next_action_at
+    assert mailed.prepare(2).message is not None
+
+
 def test_a_passing_bounce_ends_nothing(mailed: Mailed) -> None:
     assert mailed.tell("bounced", bounce={"type": "Transient", "message": "Mailbox full."}) == "passing_bounce"
     assert mailed.rows(Suppression) == []
