@@ -3,7 +3,7 @@
 import reflex as rx
 
 from phantom_app.components.parts import calling, panel, question, skeletons
-from phantom_app.state.programs import SCOPES, KeyLine, Programs
+from phantom_app.state.programs import ERASE, SCOPES, KeyLine, Programs
 
 
 def _key(line: KeyLine) -> rx.Component:
@@ -31,9 +31,9 @@ def _key(line: KeyLine) -> rx.Component:
     )
 
 
-def _tick(scope: str, words: str) -> rx.Component:
+def _tick(scope: str, words: str, *, ticked: bool = True) -> rx.Component:
     return rx.el.label(
-        rx.el.input(type="checkbox", name=scope, default_checked=True),
+        rx.el.input(type="checkbox", name=scope, default_checked=ticked),
         rx.el.span(f"May {words}"),
         class_name="tick small",
     )
@@ -54,7 +54,8 @@ def _new() -> rx.Component:
             ),
             class_name="field",
         ),
-        *[_tick(scope, words) for scope, words in SCOPES.items()],
+        *[_tick(scope, words) for scope, words in SCOPES.items() if scope != ERASE],
+        rx.cond(Programs.may_erase, _tick(ERASE, SCOPES[ERASE], ticked=False)),
         rx.el.button("Make a key", type="submit", class_name="button", data_testid="key-make"),
         on_submit=Programs.create,
         class_name="stack",

@@ -19,7 +19,10 @@ from services.identity.permissions import Permission
 SCOPES = {
     ApiScope.CONSENTS_READ.value: "read consents",
     ApiScope.CONSENTS_WRITE.value: "record consents",
+    ApiScope.CUSTOMERS_ERASE.value: "erase customers for good",
 }
+
+ERASE = ApiScope.CUSTOMERS_ERASE.value
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Programs(rx.State):
 
     loaded: bool = False
     may_manage: bool = False
+    may_erase: bool = False
     keys: list[KeyLine] = []
     shown: str = ""
     note: str = ""
@@ -61,6 +65,7 @@ class Programs(rx.State):
         views = await as_tenant(api_keys.keys_of)
         self.keys = [key_line(view) for view in views if view.revoked_at is None]
         self.may_manage = Permission.SECRETS_MANAGE in principal().permissions
+        self.may_erase = Permission.DATA_PURGE in principal().permissions
         self.loaded, self.asking = True, ""
 
     @rx.event
@@ -74,9 +79,13 @@ class Programs(rx.State):
     async def create(self, form: dict[str, Any]) -> AsyncIterator[None]:
         """Make a key that may do what is ticked; it is shown this once."""
         scopes = frozenset(scope for scope in ApiScope if form.get(scope.value))
-        name, actor = words_of(form.get("name", "")), principal().user_id
+        name, maker = words_of(form.get("name", "")), principal()
         try:
-            made = await as_tenant(lambda session, merchant: api_keys.create(session, merchant, name, scopes, actor))
+            made = await as_tenant(
+                lambda session, merchant: api_keys.create(
+                    session, merchant, name, scopes, maker.user_id, permissions=maker.permissions
+                )
+            )
         except PhantomError as error:
             self.shown, self.note = "", error.detail
         else:

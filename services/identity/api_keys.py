@@ -14,6 +14,8 @@ from core.errors import BadRequestError, ForbiddenError, NotAuthenticatedError, 
 from models.sending import ApiKey
 from services.audit import service as audit
 from services.identity import api_keys_repository as repository
+from services.identity.errors import PermissionDeniedError
+from services.identity.permissions import Permission
 from services.vault.keys import Purpose, derive_key, derived_keys
 
 PREFIX = "phk_"
@@ -26,6 +28,11 @@ USED_EVERY = timedelta(minutes=5)  # how exactly it is remembered when a key was
 class ApiScope(StrEnum):
     CONSENTS_READ = "consents:read"
     CONSENTS_WRITE = "consents:write"
+    CUSTOMERS_ERASE = "customers:erase"
+
+
+# What a key may do that its maker may not is a way around roles: whoever makes one needs this beside managing keys.
+NEEDED: dict[ApiScope, Permission] = {ApiScope.CUSTOMERS_ERASE: Permission.DATA_PURGE}
 
 
 class BadApiKeyError(NotAuthenticatedError):
@@ -54,6 +61,11 @@ class ApiCaller:
     merchant_id: str
     scopes: frozenset[str]
 
+    @property
+    def name(self) -> str:
+        """Who did it, for logs and histories."""
+        return f"api_key:{self.key_id}"
+
     def require(self, scope: ApiScope) -> None:
         """Raises `MissingScopeError` unless the key was made for this."""
         if scope not in self.scopes:
@@ -81,8 +93,21 @@ class ApiKeyView:
     revoked_at: datetime | None
 
 
-def create(session: Session, merchant_id: str, name: str, scopes: frozenset[ApiScope], actor_id: str) -> NewApiKey:
-    """A new key of the merchant's; the caller commits. Raises `BadRequestError`, `TooManyKeysError`."""
+def create(
+    session: Session,
+    merchant_id: str,
+    name: str,
+    scopes: frozenset[ApiScope],
+    actor_id: str,
+    *,
+    permissions: frozenset[Permission],
+) -> NewApiKey:
+    """A new key of the merchant's, for no more than its maker's `permissions` allow; the caller commits.
+
+    Raises `BadRequestError`, `PermissionDeniedError`, `TooManyKeysError`.
+    """
+    if any(NEEDED[scope] not in permissions for scope in scopes if scope in NEEDED):
+        raise PermissionDeniedError("Only an owner can make a key for this.")
     name = " ".join(name.split())[:80]
     if not name or not scopes:
         raise BadRequestError("A key needs a name and at least one scope.")

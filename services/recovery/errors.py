@@ -13,6 +13,10 @@ class GhostNotFoundError(NotFoundError):
     code, title = "ghost_not_found", "There is no such ghost"
 
 
+class CustomerNotFoundError(NotFoundError):
+    code, title = "customer_not_found", "There is no such customer"
+
+
 class NobodyToForgetError(ConflictError):
     code, title = "nobody_to_forget", "Stripe never named the customer of this invoice"
 

@@ -76,6 +76,11 @@ def active(session: Session, merchant_id: str, currency: str, now: datetime) -> 
     return Active(bool(customers) or repository.has_any(session, merchant_id), customers, amount)
 
 
+def is_known(session: Session, merchant_id: str, customer_id: str) -> bool:
+    """Whether this customer was ever seen (and not forgotten since)."""
+    return bool(repository.last_seen(session, merchant_id, [customer_id]))
+
+
 def forget(session: Session, merchant_id: str, customer_ids: Iterable[str]) -> None:
     """Remove what is known of customers who asked for it."""
     wanted = sorted(customer_ids)

@@ -17,7 +17,7 @@ from services.analytics import shards
 from services.audit import service as audit
 from services.messaging import repository as messages
 from services.recovery import presence, repository, tombstones
-from services.recovery.errors import GhostNotFoundError, NobodyToForgetError
+from services.recovery.errors import CustomerNotFoundError, GhostNotFoundError, NobodyToForgetError
 from services.recovery.lifecycle import Trigger, can
 from services.recovery.work import Work, merchant_context
 from services.tasks import service as tasks
@@ -118,6 +118,20 @@ def erase_customer(
     audit.record_audit(session, merchant_id, what, actor_id=actor_id, target=ghost_id, facts={"ghosts": len(ghosts)})
     audit.log_event(session, merchant_id, what, "A customer's personal data was removed on request.")
     return len(ghosts)
+
+
+def erase_known_customer(session: Session, merchant_id: str, customer_id: str, now: datetime, *, actor_id: str) -> int:
+    """Forget a customer by their id at Stripe, as `erase_customer` does; how many ghosts they had. The caller commits.
+
+    Asking again changes nothing and answers the same. Raises `CustomerNotFoundError` for somebody who neither owed
+    nor was seen, which another merchant's customer is as well.
+    """
+    ghosts = repository.count_of_customer(session, merchant_id, customer_id)
+    if tombstones.buried_customers(session, merchant_id, [customer_id]):
+        return ghosts
+    if not ghosts and not presence.is_known(session, merchant_id, customer_id):
+        raise CustomerNotFoundError
+    return erase_customer(session, merchant_id, customer_id, now, actor_id=actor_id)
 
 
 def forget(work: Work, ghost: GhostTarget, why: str) -> None:

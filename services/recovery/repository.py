@@ -157,6 +157,12 @@ def list_of_customer(session: Session, merchant_id: str, customer_id: str) -> li
     return list(session.exec(statement))
 
 
+def count_of_customer(session: Session, merchant_id: str, customer_id: str) -> int:
+    """How many ghosts a customer ever had; locks none, so that shards may be taken after it."""
+    mine = (GhostTarget.merchant_id == merchant_id, GhostTarget.customer_id == customer_id)
+    return session.exec(select(func.count()).select_from(GhostTarget).where(*mine)).one()
+
+
 def invoices_of_intent(session: Session, merchant_id: str, payment_intent_id: str) -> Sequence[str]:
     """The invoices of the ghosts for which this payment was the last one heard of."""
     statement = select(GhostTarget.invoice_id).where(

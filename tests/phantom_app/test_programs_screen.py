@@ -3,8 +3,10 @@
 import pytest
 import redis
 from playwright.sync_api import BrowserContext, Page, expect
+from sqlalchemy import update
 
 from core import db
+from models.identity import Membership, Role
 from services.identity import api_keys
 from tests.phantom_app.served import Person, Served
 from tests.support.wait import wait_until
@@ -55,3 +57,24 @@ def test_a_key_that_is_shown_rests_nowhere(settings_page: Page, redis_url: str) 
     settings_page.get_by_test_id("revoke").click()
     settings_page.get_by_test_id("revoke-yes").click()
     expect(settings_page.get_by_test_id("key-shown")).to_have_count(0)
+
+
+def test_erasing_is_given_to_a_key_on_purpose(settings_page: Page) -> None:
+    settings_page.get_by_test_id("key-name").fill("Shop")
+    settings_page.get_by_test_id("key-make").click()
+    expect(settings_page.get_by_test_id("api-key")).to_contain_text("May read consents, record consents ·")
+    settings_page.get_by_label("May erase customers for good").check()
+    settings_page.get_by_test_id("key-name").fill("Privacy")
+    settings_page.get_by_test_id("key-make").click()
+    expect(settings_page.get_by_test_id("api-key").first).to_contain_text("erase customers for good")
+
+
+def test_an_admin_cannot_give_what_an_owner_alone_may(
+    page: Page, browser_context: BrowserContext, served: Served, ada: Person
+) -> None:
+    with db.tenant_session(ada.merchant_id) as session:
+        session.execute(update(Membership).values(role=Role.ADMIN))
+    browser_context.add_cookies([{"name": "phantom_session", "value": ada.cookie, "url": served.url, "httpOnly": True}])
+    page.goto(served.url + "/settings")
+    expect(page.get_by_test_id("key-make")).to_be_visible()
+    expect(page.get_by_label("May erase customers for good")).to_have_count(0)

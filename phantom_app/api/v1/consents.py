@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core import db
 from phantom_app.api.requests import read_body
-from phantom_app.api.v1.callers import LONGEST_BODY, caller
+from phantom_app.api.v1.callers import LONGEST_BODY, PROBLEMS, caller
 from services.identity.api_keys import ApiCaller, ApiScope
 from services.messaging import consents, consents_csv, consents_import
 from services.messaging.consents import ConsentView
@@ -19,7 +19,7 @@ from services.messaging.consents_import import Imported
 SHOWN_ERRORS = 1000
 FILE_SECONDS = 120.0  # a large file on a slow line
 
-router = APIRouter(prefix="/api/v1/consents", max_body_size=LONGEST_BODY)
+router = APIRouter(prefix="/api/v1/consents", tags=["Consents"], max_body_size=LONGEST_BODY, responses=PROBLEMS)
 Caller = Annotated[ApiCaller, Depends(caller)]
 
 
@@ -38,7 +38,7 @@ class ConsentIn(BaseModel):
     text_version: str = Field(default="", max_length=200)
 
 
-@router.get("")
+@router.get("", summary="List consents")
 def listing(
     who: Caller,
     limit: Annotated[int, Query(ge=1, le=consents.MOST)] = 50,
@@ -52,7 +52,7 @@ def listing(
     return {"data": [_shown(each) for each in page.entries], "next_cursor": page.cursor or None}
 
 
-@router.get("/{consent_id}")
+@router.get("/{consent_id}", summary="Get a consent")
 def one(who: Caller, consent_id: str) -> dict[str, Any]:
     """One entry; 404 for another merchant's."""
     who.require(ApiScope.CONSENTS_READ)
@@ -60,7 +60,7 @@ def one(who: Caller, consent_id: str) -> dict[str, Any]:
         return _shown(consents.get(session, who.merchant_id, consent_id))
 
 
-@router.post("")
+@router.post("", summary="Record a consent", status_code=201)
 def record(who: Caller, given: Annotated[ConsentIn, Body()]) -> JSONResponse:
     """201 with the new entry; 200 and `recorded: false` for a fact that is recorded already. Safe to repeat."""
     who.require(ApiScope.CONSENTS_WRITE)
@@ -68,25 +68,25 @@ def record(who: Caller, given: Annotated[ConsentIn, Body()]) -> JSONResponse:
     fields = given.model_dump(exclude={"given_at"})
     with db.tenant_session(who.merchant_id) as session:
         checked = consents.read(**fields, happened_at=moment)
-        (new,) = consents.record(session, who.merchant_id, [checked], _by(who))
+        (new,) = consents.record(session, who.merchant_id, [checked], who.name)
         entry = _shown(consents.get(session, who.merchant_id, new)) if new else {}
     return JSONResponse({**entry, "recorded": new is not None}, 201 if new else 200, {"cache-control": "no-store"})
 
 
-@router.delete("/{consent_id}")
+@router.delete("/{consent_id}", summary="Take a consent back")
 def withdraw(who: Caller, consent_id: str) -> dict[str, Any]:
     """Take back what an entry granted; the answer is the entry that says so. The history itself stays."""
     who.require(ApiScope.CONSENTS_WRITE)
     with db.tenant_session(who.merchant_id) as session:
-        return _shown(consents.withdraw(session, who.merchant_id, consent_id, _by(who)))
+        return _shown(consents.withdraw(session, who.merchant_id, consent_id, who.name))
 
 
-@router.post("/import", max_body_size=consents_csv.LONGEST_FILE)
+@router.post("/import", summary="Import consents", max_body_size=consents_csv.LONGEST_FILE)
 async def import_file(request: Request, who: Caller) -> dict[str, Any]:
     """A CSV file as the body. Good rows are recorded together or, if that fails, not at all; bad ones are named."""
     who.require(ApiScope.CONSENTS_WRITE)
     raw = await read_body(request, consents_csv.LONGEST_FILE, FILE_SECONDS)
-    done = await run_in_threadpool(import_sheet, who.merchant_id, raw, _by(who))
+    done = await run_in_threadpool(import_sheet, who.merchant_id, raw, who.name)
     return {
         "recorded": done.recorded,
         "already_known": done.known,
@@ -101,10 +101,6 @@ def import_sheet(merchant_id: str, raw: bytes, recorded_by: str) -> Imported:
     sheet = consents_csv.read_sheet(raw)
     with db.tenant_session(merchant_id) as session:
         return consents_import.record_sheet(session, merchant_id, sheet, recorded_by)
-
-
-def _by(who: ApiCaller) -> str:
-    return f"api_key:{who.key_id}"
 
 
 def _shown(view: ConsentView) -> dict[str, Any]:

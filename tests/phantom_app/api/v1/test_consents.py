@@ -11,13 +11,11 @@ from sqlmodel import select
 from core import db, logging
 from core.clock import ManualClock
 from models.sending import ApiKey
-from phantom_app.api.app import create_api
 from phantom_app.api.v1 import callers
 from services.identity import api_keys
 from services.identity.api_keys import ApiKeyNotFoundError, ApiScope
-from tests.support.factories import make_merchant
+from tests.phantom_app.api.v1.conftest import Program
 
-ALL = frozenset(ApiScope)
 GIVEN = {
     "channel": "sms",
     "address": "0151 12345678",
@@ -27,31 +25,6 @@ GIVEN = {
     "source": "checkout",
     "text_version": "v3",
 }
-
-
-class Program:
-    """A merchant's own program with a key."""
-
-    def __init__(self, client: TestClient, scopes: frozenset[ApiScope] = ALL) -> None:
-        self.merchant = make_merchant()
-        with db.tenant_session(self.merchant) as session:
-            made = api_keys.create(session, self.merchant, "Shop", scopes, "usr_1")
-        self.key, self.key_id, self.client = made.key, made.id, client
-
-    def call(self, method: str, path: str = "", key: str | None = None, **more: Any) -> Any:
-        headers = {"authorization": f"Bearer {self.key if key is None else key}"}
-        return self.client.request(method, f"/api/v1/consents{path}", headers=headers, **more)
-
-
-@pytest.fixture
-def client(database: object, redis_url: str, clock: ManualClock) -> Iterator[TestClient]:
-    with TestClient(create_api()) as client:
-        yield client
-
-
-@pytest.fixture
-def program(client: TestClient) -> Program:
-    return Program(client)
 
 
 def test_a_consent_is_recorded_listed_and_taken_back(program: Program) -> None:
