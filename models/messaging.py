@@ -124,7 +124,7 @@ class Click(TenantTable, table=True):
 
 
 class Suppression(Table, table=True):
-    """An address that must not be written to on a channel; the address is a keyed hash. Kept for good."""
+    """An address, or a person by any address, not to be written to on a channel; a keyed hash. Kept for good."""
 
     __tablename__ = "suppressions"
     scope = Scope.TENANT

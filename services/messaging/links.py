@@ -104,6 +104,16 @@ def suppression_of(session: Session, merchant_id: str, channel: Channel, address
     return repository.get_suppression(session, merchant_id, channel, hashes)
 
 
+def customer_line(customer_id: str) -> str:
+    """What stands for a person, whatever their address, among the suppressed addresses of a channel: it is none."""
+    return f"customer:{customer_id}"
+
+
+def suppress_customer(session: Session, merchant_id: str, customer_id: str, reason: str) -> bool:
+    """Write no more mail to a customer, wherever they have it sent to. False when that was so already."""
+    return suppress(session, merchant_id, Channel.EMAIL, customer_line(customer_id), reason)
+
+
 def suppress(session: Session, merchant_id: str, channel: Channel, address: str, reason: str) -> bool:
     """Write no more to an address on a channel. False when that was so already."""
     return repository.add_suppression(

@@ -12,7 +12,7 @@ from models.messaging import Channel
 from models.sending import ConsentState
 from services.messaging import repository
 from services.messaging.addresses import BadAddressError, number
-from services.messaging.links import address_hash
+from services.messaging.links import address_hash, customer_line
 from services.messaging.schedule import NO_EMAIL, SMS_IS_OFF
 from services.vault.hash_keys import lasting_keys
 from services.vault.keys import Purpose
@@ -34,8 +34,10 @@ _TO_ALL = (ASKED, WHY_SILENT["complained"])  # the page of the link says: no mor
 
 
 class Reachable(Protocol):
-    """What is known of a customer's addresses."""
+    """Who a customer is, and what is known of their addresses."""
 
+    @property
+    def customer_id(self) -> str | None: ...
     @property
     def customer_email(self) -> str | None: ...
     @property
@@ -84,6 +86,8 @@ class _Known:
 def closed(session: Session, merchant_id: str, customers: Sequence[Reachable], *, sms: bool) -> list[Closed]:
     """Which channels are closed to each of these, and why; `sms` is the merchant's switch.
 
+    Who unsubscribed or complained did so as a person: it holds at whichever address they have now.
+
     Mail needs no consent, because it is about what the customer bought, but ends with one that is taken back. Who
     unsubscribed or complained gets no text instead; who took their consent to mail back gets one only if they agreed
     to texts after that.
@@ -91,13 +95,24 @@ def closed(session: Session, merchant_id: str, customers: Sequence[Reachable], *
     ways = (Channel.EMAIL, Channel.SMS) if sms else (Channel.EMAIL,)
     addresses = {way: [address_of(way, each) for each in customers] for way in ways}
     known = {way: _known(session, merchant_id, way, set(found)) for way, found in addresses.items()}
-    mails = [_no_email(each, known[Channel.EMAIL]) for each in addresses[Channel.EMAIL]]
+    said = _said_as_persons(session, merchant_id, customers)
+    mails = [
+        no or _no_email(each, known[Channel.EMAIL]) for no, each in zip(said, addresses[Channel.EMAIL], strict=True)
+    ]
     if not sms:
         return [Closed(mail, SMS_IS_OFF) for mail in mails]
     return [
         Closed(no_email, _no_sms(number, known[Channel.SMS], no_email, known[Channel.EMAIL].taken_back(mail)))
         for no_email, mail, number in zip(mails, addresses[Channel.EMAIL], addresses[Channel.SMS], strict=True)
     ]
+
+
+def _said_as_persons(session: Session, merchant_id: str, customers: Sequence[Reachable]) -> list[str]:
+    """Why each of these hears no more whatever their address; empty where they never said so."""
+    lines = [customer_line(each.customer_id) if each.customer_id else "" for each in customers]
+    keys = lasting_keys(session, Purpose.SUPPRESSIONS)
+    shut = _shut(session, merchant_id, Channel.EMAIL, _hashes(keys, merchant_id, Channel.EMAIL, set(lines)))
+    return [shut.get(line, "") for line in lines]
 
 
 def _no_email(address: str, known: _Known) -> str:
@@ -158,7 +173,7 @@ def opted_out(session: Session, merchant_id: str, customers: Sequence[Reachable]
 
     Stricter than `closed`: for what nobody has to be told, a STOP to a text message is a no to mail as well.
     """
-    found = [""] * len(customers)
+    found = _said_as_persons(session, merchant_id, customers)
     for way in Channel:
         addresses = [address_of(way, each) for each in customers]
         known = _known(session, merchant_id, way, set(addresses))

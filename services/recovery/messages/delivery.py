@@ -145,6 +145,8 @@ def _suppress(work: Work, ghost: GhostTarget, message: Message, why: str) -> Non
     if not message.recipient:
         return
     links.suppress(work.session, ghost.merchant_id, Channel(message.channel), message.recipient, why)
+    if why in messages.A_PERSONS_NO and ghost.customer_id:
+        links.suppress_customer(work.session, ghost.merchant_id, ghost.customer_id, why)
     for each in optout.all_of_customer(work.session, ghost):
         work.plan(each)
     audit.log_event(

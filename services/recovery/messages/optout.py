@@ -18,7 +18,10 @@ STOPPED = "stopped"
 
 
 def unsubscribe(session: Session, link: Link) -> bool:
-    """Suppress the address behind a link for this merchant (RFC 8058). False when there was nothing to suppress."""
+    """Write no more mail to whom a link went, for this merchant (RFC 8058). False when there was nothing to suppress.
+
+    The person asked, so it holds for their next address as well as for the one that the message went to.
+    """
     needed = neighbours.of_ghosts(session, link.merchant_id, [link.ghost_id])
     work = Work.begin(session, merchant_context(session, link.merchant_id), clock.now(), needed)
     ghost = repository.get_ghost(session, link.merchant_id, link.ghost_id)
@@ -32,6 +35,8 @@ def unsubscribe(session: Session, link: Link) -> bool:
         links.suppress(session, link.merchant_id, Channel.EMAIL, address, "unsubscribed")
         for address in sorted(addresses)
     ]
+    if ghost.customer_id:
+        new.append(links.suppress_customer(session, link.merchant_id, ghost.customer_id, "unsubscribed"))
     if not any(new):
         return False
     for each in all_of_customer(session, ghost):

@@ -43,6 +43,7 @@ class Phone:
     """A customer of whom a number is known and nothing else."""
 
     customer_phone: str | None
+    customer_id: str | None = None
     customer_email: str | None = None
     customer_country: str = ""
 

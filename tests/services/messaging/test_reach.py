@@ -1,6 +1,6 @@
 """Which ways to a customer are open: what was asked for, taken back or agreed to, and on which channel it counts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
@@ -22,6 +22,7 @@ EMAIL, PHONE = "Ada@Example.com", "+12025550143"
 
 @dataclass(frozen=True)
 class Customer:
+    customer_id: str | None = "cus_1"
     customer_email: str | None = EMAIL
     customer_phone: str | None = PHONE
     customer_country: str = "US"
@@ -79,7 +80,10 @@ class TestTakenBack:
     ) -> None:
         say(merchant, clock, channel, "withdrawn")
         with db.tenant_session(merchant) as session:
-            assert reach.opted_out(session, merchant, [Customer(), Customer("b@example.com", None)]) == [ASKED, ""]
+            assert reach.opted_out(session, merchant, [Customer(), Customer("cus_2", "b@example.com", None)]) == [
+                ASKED,
+                "",
+            ]
 
     @pytest.mark.parametrize(("channel", "sms", "planned"), [("email", False, 1), ("sms", False, 0), ("sms", True, 1)])
     def test_what_it_changes_is_planned_anew(
@@ -98,6 +102,19 @@ class TestNoMore:
         say(merchant, clock, Channel.SMS, "granted")
         suppress(merchant, Channel.EMAIL, EMAIL, reason)
         assert closed(merchant) == Closed(WHY_SILENT[reason], WHY_SILENT[reason])
+
+    def test_nor_at_another_address(self, merchant: str, clock: ManualClock) -> None:
+        say(merchant, clock, Channel.SMS, "granted")
+        with db.tenant_session(merchant) as session:
+            assert links.suppress_customer(session, merchant, "cus_1", "complained")
+            moved, other = Customer(customer_email="new@example.com"), Customer("cus_2", "b@example.com", PHONE)
+            nobody = replace(other, customer_id=None)
+            asked = [moved, other, nobody]
+            found = reach.closed(session, merchant, asked, sms=True)
+            said = reach.opted_out(session, merchant, asked)
+        no = WHY_SILENT["complained"]
+        assert found == [Closed(no, no), Closed("", ""), Closed("", "")]
+        assert said == [no, "", ""]
 
     def test_whose_address_is_dead_does(self, merchant: str, clock: ManualClock) -> None:
         say(merchant, clock, Channel.SMS, "granted")

@@ -1,5 +1,6 @@
 """What becomes of a mail: forward only, settled where it was not known, and an address that bounced is let alone."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -78,7 +79,7 @@ def test_a_bounce_for_good_and_a_complaint_end_mail_to_the_address(
 ) -> None:
     mailed.tell(kind, **details)
 
-    assert [row.reason for row in mailed.rows(Suppression)] == [kind]
+    assert {row.reason for row in mailed.rows(Suppression)} == {kind}
     assert mailed.ghost.next_action == "exhaust"
     clock.advance(timedelta(days=4))
     refused = mailed.prepare(2)
@@ -115,6 +116,19 @@ def test_a_failure_of_the_account_ends_no_address(mailed: Mailed, clock: ManualC
     assert mailed.rows(Suppression) == []
     clock.current = mailed.ghost.next_action_at
     assert mailed.prepare(2).message is not None
+
+
+@pytest.mark.parametrize(("kind", "details", "writes"), [("bounced", PERMANENT, True), ("complained", {}, False)])
+def test_another_address_opens_mail_to_a_dead_mailbox_and_not_to_who_complained(
+    mailed: Mailed, clock: ManualClock, kind: str, details: dict[str, Any], writes: bool
+) -> None:
+    mailed.tell(kind, **details)
+    moved = replace(FAILED, customer=replace(FAILED.customer, email="ada@new.example"))
+    clock.advance(timedelta(days=5))
+    with db.tenant_session(mailed.merchant) as session:
+        prepared = outreach.prepare(session, mailed.merchant, mailed.ghost.id, 2, moved)
+    assert (mailed.ghost.next_action == "send_message") == writes
+    assert not prepared.message or prepared.message.recipient == "ada@new.example"
 
 
 def test_a_passing_bounce_ends_nothing(mailed: Mailed) -> None:

@@ -286,6 +286,21 @@ class TestClicks:
             story.see(facts)
             assert story.prepare(facts, step=2).message is None
 
+    def test_who_opted_out_stays_out_when_their_address_changes(self, story: Story):
+        """The page said "will not write to you any more": the next invoice and the next address are still theirs."""
+        story.sent(story.prepare())
+        with db.tenant_session(story.merchant) as session:
+            optout.unsubscribe(session, story.link(LinkPurpose.UNSUBSCRIBE))
+        moved = replace(FAILED, customer=replace(FAILED.customer, email="ada@new.example"))
+        another = replace(parse_invoice(raw_invoice(2)), customer=moved.customer)
+        story.clock.advance(timedelta(days=4))
+        for facts in (moved, another):
+            story.see(facts)
+        assert story.prepare(moved, step=2).message is None
+        ghosts = story.rows(GhostTarget)
+        assert [ghost.customer_email for ghost in ghosts] == ["ada@new.example"] * 2
+        assert {ghost.next_action for ghost in ghosts} == {"exhaust"}
+
     def test_after_an_unsubscribe_nothing_goes_out(self, story: Story):
         story.sent(story.prepare())
         with db.tenant_session(story.merchant) as session:
