@@ -4,7 +4,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, Index, UniqueConstraint, text
 from sqlmodel import Field
 
 from models.base import TenantTable, cents, count, enum_text, json_object, long_text, optional_utc, utc_column
@@ -103,6 +103,8 @@ class GhostTarget(TenantTable, table=True):
     next_payment_attempt: datetime | None = optional_utc()
     charge_at: datetime | None = optional_utc()  # of an impending one: when the next charge is due
     risk: str = Field(default="", max_length=24)  # ... and why it is likely to fail
+    priced_cents: int | None = Field(default=None, sa_type=BigInteger, nullable=True)  # ... what its subscription says
+    amount_is_about: bool = Field(default=False, nullable=False, sa_column_kwargs={"server_default": "false"})
     billing_reason: str = Field(default="", max_length=32)
     subscription_status: str = Field(default="", max_length=24)
     found_cents: int = cents()  # what was open when it was found: what a recovery can bring back

@@ -36,7 +36,7 @@ def upcoming(event: IncomingEvent) -> str:
     amount = money(event.object.get("amount_due"))
     # An old event tells of a charge that was: its amount is not that of the next one.
     if amount is not None and renewal.charge_at - event.created > -_NEAR:
-        renewal = replace(renewal, amount=max(amount, 0))
+        renewal = replace(renewal, announced=max(amount, 0))
     return _watch(event.merchant_id, [renewal])
 
 

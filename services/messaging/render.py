@@ -55,6 +55,7 @@ class Occasion:
     strategy: str = ""
     card_last4: str = ""
     day: date | None = None  # of the invoice, or of the charge to come
+    is_about: bool = False  # the amount is not known to the cent
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,7 @@ class _Message:
 
 def _known(about: Occasion, brand: Brand, frame: Frame, *, in_sms: bool) -> dict[str, str]:
     locale = locale_of(about.locale, about.country, brand.language)
+    amount = format_money(about.amount, locale)
     merchant, name = one_line(brand.name) or frame.nameless, one_line(about.customer_name or "", 60)
     if in_sms:
         merchant, name = sms.name_in_gsm(merchant[:_LONGEST_SMS_NAME].strip()), sms.name_in_gsm(name)
@@ -169,7 +171,7 @@ def _known(about: Occasion, brand: Brand, frame: Frame, *, in_sms: bool) -> dict
         day = format_date(about.day, "long", locale=locale) if about.day else ""
     return {
         "{merchant}": merchant,
-        "{amount}": format_money(about.amount, locale),
+        "{amount}": frame.about.replace("{amount}", amount) if about.is_about else amount,
         "{name}": name,
         "{card}": about.card_last4 if re.fullmatch(r"[0-9]{4}", about.card_last4) else "",
         "{date}": day,

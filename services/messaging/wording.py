@@ -88,6 +88,7 @@ class Frame:
     test_banner: str
     on_date: str
     soon: str  # where no date is known
+    about: str  # an amount that is not known to the cent
 
 
 def template_of(decline_group: str, strategy: str = "") -> Template:

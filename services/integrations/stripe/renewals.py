@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from services.integrations.stripe.discounts import after_discounts
 from services.integrations.stripe.facts import CardFacts, CustomerFacts
 from services.integrations.stripe.parsing import (
     UnreadableInvoiceError,
@@ -28,7 +29,11 @@ from services.integrations.stripe.reading import (
     word,
 )
 
-RENEWAL_EXPAND = ("default_payment_method", "customer.invoice_settings.default_payment_method")
+RENEWAL_EXPAND = (
+    "default_payment_method",
+    "customer.invoice_settings.default_payment_method",
+    "discounts.source.coupon",
+)
 _ID_LENGTH = 48  # room for the date beside it
 
 
@@ -42,8 +47,9 @@ class MethodFacts:
 
 @dataclass(frozen=True, slots=True)
 class RenewalFacts:
-    """A subscription's next charge. `amount` is in minor units of `currency`; `charge_at` is its period's end.
+    """A subscription's next charge. Amounts are in minor units of `currency`; `charge_at` is its period's end.
 
+    `amount` is what the subscription says, `announced` what Stripe said the invoice will be, None where it has not.
     `no_charge` says why none will come, empty where one will; `method` is None where there is nothing to charge.
     """
 
@@ -56,6 +62,18 @@ class RenewalFacts:
     no_charge: str
     method: MethodFacts | None
     customer: CustomerFacts
+    is_estimate: bool = False  # `amount` may turn out another one
+    announced: int | None = None
+
+    @property
+    def due(self) -> int:
+        """What will be charged, as far as anybody knows."""
+        return self.amount if self.announced is None else self.announced
+
+    @property
+    def is_about(self) -> bool:
+        """Whether `due` is only about right."""
+        return self.announced is None and self.is_estimate
 
     @property
     def id(self) -> str:
@@ -77,11 +95,14 @@ def parse_renewal(subscription: Any) -> RenewalFacts:
         raise UnreadableInvoiceError("no_period_end", subscription_id)
     if currency is None:
         raise UnreadableInvoiceError("no_currency", subscription_id)
+    charged = [item for item in items if moment(item.get("current_period_end")) in (None, charge_at)]
+    price = after_discounts(_amount(charged), found, charged, currency, charge_at)
     return RenewalFacts(
         subscription_id=subscription_id,
         status=text(found.get("status"), 24),
         currency=currency,
-        amount=_amount([item for item in items if moment(item.get("current_period_end")) in (None, charge_at)]),
+        amount=price.amount,
+        is_estimate=price.is_estimate,
         monthly_value=monthly_value(found),
         charge_at=charge_at,
         no_charge=_no_charge(found, charge_at),
@@ -91,7 +112,7 @@ def parse_renewal(subscription: Any) -> RenewalFacts:
 
 
 def _amount(items: list[Plain]) -> int:
-    """What the items cost a period; what is metered is not known before, and counts nothing."""
+    """What the items cost a period without discounts; what is metered is not known before, and counts nothing."""
     total = 0
     for item in items:
         unit = money(mapping(item.get("price")).get("unit_amount")) or 0

@@ -21,6 +21,8 @@ class About(Protocol):
     @property
     def amount_cents(self) -> int: ...
     @property
+    def amount_is_about(self) -> bool: ...
+    @property
     def currency(self) -> str: ...
     @property
     def customer_name(self) -> str | None: ...
@@ -67,6 +69,7 @@ def compose(
         step=step,
         last_step=merchant.policy.messages_per_ghost,
         amount=Money(ghost.amount_cents, ghost.currency),
+        is_about=ghost.amount_is_about,
         customer_name=ghost.customer_name,
         locale=ghost.customer_language,
         country=ghost.customer_country,

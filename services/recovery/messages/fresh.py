@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from models.ghost import FoundVia, GhostState, Strategy
+from models.ghost import FoundVia, GhostState, GhostTarget, Strategy
 from services.integrations.stripe.client import ScopedStripe
 from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import INVOICE_EXPAND, parse_invoice
@@ -62,10 +62,10 @@ def take(session: Session, merchant: MerchantContext, seen: Seen, now: datetime)
         observe(session, merchant, [seen], FoundVia.WEBHOOK, now)
 
 
-def against(seen: Seen, merchant: MerchantContext, now: datetime) -> str:
+def against(seen: Seen, merchant: MerchantContext, ghost: GhostTarget, now: datetime) -> str:
     """Why what was seen does not let the message go now; empty when it does."""
     if isinstance(seen, RenewalFacts):
-        coming = assess(seen, merchant.policy, now)
+        coming = assess(impending.as_announced(ghost, seen), merchant.policy, now)
         return "" if coming.outlook is Outlook.AT_RISK else coming.reason.rstrip(".").lower()
     verdict = classify(seen, merchant.policy)
     return "" if verdict.verdict is Verdict.GHOST else verdict.reason.rstrip(".").lower()

@@ -70,7 +70,7 @@ def prepare(session: Session, merchant_id: str, ghost_id: str, step: int, seen: 
         work.plan(ghost)
         work.finish()
         return Prepared(slot.id, None, "", f"the slot is {slot.state}")
-    held = fresh.against(seen, merchant, now)
+    held = fresh.against(seen, merchant, ghost, now)
     action = work.plan_now(ghost, held=held)
     if slot is not None:
         prepared = _repeat(work, ghost, slot, _refusal(ghost, action, slot) or held)

@@ -6,7 +6,7 @@ impending it carries no leakage: its sums are those of what is impending.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlmodel import Session
@@ -28,6 +28,7 @@ from services.recovery.work import MerchantContext, Work
 
 SETTLING = timedelta(days=1)
 """How long after a period's end its charge may still be under way: Stripe drafts the invoice for an hour first."""
+ABOUT = "The amount is about right: discounts, taxes or use may change it."
 LATE = timedelta(days=5)
 """How long after a charge was due its failed invoice is still taken for it."""
 _OVER = frozenset({"canceled", "incomplete_expired"})
@@ -63,8 +64,8 @@ def watch(
     ended = {ghost.invoice_id for ghost in held if ghost.state != GhostState.IMPENDING}
     open_ones = {ghost.subscription_id: ghost for ghost in held if ghost.state == GhostState.IMPENDING}
     updated = sum(
-        _update(work, open_ones[renewal.subscription_id], renewal, seen, ended)
-        for renewal, seen in wanted
+        _update(work, open_ones[renewal.subscription_id], renewal, ended)
+        for renewal, _ in wanted
         if renewal.subscription_id in open_ones
     )
     fresh = [
@@ -129,11 +130,13 @@ def _take(ghost: GhostTarget, renewal: RenewalFacts, seen: Assessment) -> bool:
     values: dict[str, object] = {
         "charge_at": renewal.charge_at,
         "original_invoice_date": renewal.charge_at,
-        "amount_cents": renewal.amount,
+        "amount_cents": renewal.due,
+        "amount_is_about": renewal.is_about,
+        "priced_cents": renewal.amount,
         "monthly_value_cents": renewal.monthly_value,
         "subscription_status": renewal.status,
         "risk": seen.kind or "",
-        "strategy_reason": seen.reason,
+        "strategy_reason": f"{seen.reason} {ABOUT}" if renewal.is_about else seen.reason,
         "customer_email": renewal.customer.email or ghost.customer_email,
         "customer_name": renewal.customer.name or ghost.customer_name,
         "customer_phone": renewal.customer.phone or ghost.customer_phone,
@@ -153,8 +156,18 @@ def _take(ghost: GhostTarget, renewal: RenewalFacts, seen: Assessment) -> bool:
     return bool(changed)
 
 
-def _update(work: Work, ghost: GhostTarget, renewal: RenewalFacts, seen: Assessment, ended: set[str]) -> bool:
+def as_announced(ghost: GhostTarget, renewal: RenewalFacts) -> RenewalFacts:
+    """With what Stripe announced of this charge before: that holds while the subscription costs what it did then."""
+    is_same = ghost.charge_at == renewal.charge_at and ghost.priced_cents == renewal.amount
+    if renewal.announced is not None or not is_same or ghost.amount_is_about:
+        return renewal
+    return replace(renewal, announced=ghost.amount_cents)
+
+
+def _update(work: Work, ghost: GhostTarget, told: RenewalFacts, ended: set[str]) -> bool:
     """What became of a charge at risk. Changes nothing while that is not certain."""
+    renewal = as_announced(ghost, told)
+    seen = assess(renewal, work.merchant.policy, work.now)
     if _is_past(ghost, renewal, work.now):
         return _is_settled(work, ghost, renewal)
     if seen.outlook is Outlook.NO_CHARGE:
@@ -342,6 +355,7 @@ def charge_failed(work: Work, ghost: GhostTarget, reason: str) -> None:
         _enter(work, ghost, -protected, f"failed:{ghost.invoice_id}"[:64], work.now)
     ghost.kind, ghost.state = GhostKind.FAILED, GhostState.OPEN
     ghost.closed_at, ghost.close_reason, ghost.mechanism = None, "", ""
+    ghost.amount_is_about, ghost.priced_cents = False, None
     # What was said before the failure, and clicked, is no part of the failed one's funnel.
     ghost.contacted_at = ghost.clicked_at = ghost.last_clicked_at = None
     ghost.messages_sent = ghost.click_count = 0

@@ -42,7 +42,7 @@ def assess(renewal: RenewalFacts, policy: RecoveryPolicy, now: datetime) -> Asse
     """
     if renewal.no_charge:
         return Assessment(Outlook.NO_CHARGE, renewal.no_charge)
-    if renewal.amount <= 0:
+    if renewal.due <= 0:
         return Assessment(Outlook.NO_CHARGE, "The next invoice costs nothing.")
     if not now < renewal.charge_at <= now + HORIZON:
         return Assessment(Outlook.NOT_IN_SIGHT, "The next charge is more than 30 days away.")
@@ -53,7 +53,7 @@ def assess(renewal: RenewalFacts, policy: RecoveryPolicy, now: datetime) -> Asse
         reason = "The card is expired." if ends <= now else "The card expires before the next charge."
         return Assessment(Outlook.AT_RISK, reason, RiskKind.CARD_EXPIRES)
     line = policy.alert_lines.get(renewal.currency)
-    if line is not None and renewal.amount > line:
+    if line is not None and renewal.due > line:
         return Assessment(Outlook.AT_RISK, "The next charge is above your alert line.", RiskKind.ABOVE_LINE)
     return Assessment(Outlook.SAFE, "The card is good for the next charge.")
 

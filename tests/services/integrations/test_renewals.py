@@ -62,6 +62,69 @@ class TestReading:
         assert parse_renewal(subscription(default_payment_method=None)).method is None
 
 
+def coupon(**terms: Any) -> dict[str, Any]:
+    return {"id": "co_1", "object": "coupon", "duration": "forever", "percent_off": None, "amount_off": None, **terms}
+
+
+def discount(newer: bool = True, end: int | None = None, **terms: Any) -> dict[str, Any]:
+    """A discount as Stripe tells it since its `source` holds the coupon, or as before."""
+    held = {"source": {"type": "coupon", "coupon": coupon(**terms)}} if newer else {"coupon": coupon(**terms)}
+    return {"id": "di_1", "object": "discount", "end": end, "start": END - 86_400, **held}
+
+
+def amount(**changes: Any) -> tuple[int, bool]:
+    found = parse_renewal(subscription(**changes))
+    assert found.due == found.amount
+    return found.amount, found.is_about
+
+
+class TestDiscounts:
+    @pytest.mark.parametrize("newer", [True, False])
+    @pytest.mark.parametrize(
+        ("terms", "left"),
+        [({"percent_off": 25}, 3675), ({"percent_off": 33.3}, 3268), ({"percent_off": 100}, 0),
+         ({"amount_off": 900, "currency": "usd"}, 4000), ({"amount_off": 9000, "currency": "usd"}, 0)],
+    )  # fmt: skip
+    def test_are_taken_off(self, terms: dict[str, Any], left: int, newer: bool) -> None:
+        assert amount(discounts=[discount(newer, **terms)]) == (left, False)
+
+    def test_one_after_the_other(self) -> None:
+        both = [discount(amount_off=900, currency="usd"), discount(percent_off=50)]
+        assert amount(discounts=both) == (2000, False)
+
+    def test_the_older_shape_has_one(self) -> None:
+        assert amount(discount=discount(newer=False, percent_off=50)) == (2450, False)
+
+    def test_the_customers_counts_where_the_subscription_has_none(self) -> None:
+        customer = {"id": "cus_1", "discount": discount(percent_off=50)}
+        assert amount(customer=customer, discounts=[]) == (2450, False)
+        assert amount(customer=customer, discounts=[discount(percent_off=10)]) == (4410, False)
+
+    @pytest.mark.parametrize(("end", "left"), [(END + 1, 2450), (END, 4900), (END - 86_400, 4900)])
+    def test_one_that_is_over_by_then_takes_nothing(self, end: int, left: int) -> None:
+        assert amount(discounts=[discount(end=end, percent_off=50, duration="repeating")]) == (left, False)
+
+    @pytest.mark.parametrize(
+        ("changes", "left"),
+        [
+            ({"discounts": ["di_1"]}, 4900), ({"discounts": [discount(amount_off=900, currency="eur")]}, 4900),
+            ({"discounts": [discount(percent_off="half")]}, 4900), ({"discounts": [discount()]}, 4900),
+            ({"discounts": [discount(percent_off=50, duration="once")]}, 2450),
+            ({"discounts": [{"id": "di_1", "source": {"coupon": "co_1"}}]}, 4900),
+            ({"items": {"data": [item() | {"discounts": ["di_1"]}]}}, 4900),
+            ({"items": {"data": [item(None)]}}, 0), ({"automatic_tax": {"enabled": True}}, 4900),
+            ({"default_tax_rates": [{"id": "txr_1"}]}, 4900), ({"customer": {"id": "cus_1", "balance": -500}}, 4900),
+            ({"discounts": [discount(percent_off=50)], "items": {"data": [item(900), item(4000)]}}, 2450),
+        ],
+    )  # fmt: skip
+    def test_what_cannot_be_read_leaves_the_amount_about_right(self, changes: dict[str, Any], left: int) -> None:
+        assert amount(**changes) == (left, True)
+
+    def test_without_any_of_it_the_amount_is_known(self) -> None:
+        plain = {"automatic_tax": {"enabled": False}, "default_tax_rates": [], "discounts": []}
+        assert amount(customer={"id": "cus_1", "balance": 0, "discount": None}, **plain) == (4900, False)
+
+
 class TestNoCharge:
     @pytest.mark.parametrize(
         "changes",
@@ -113,7 +176,12 @@ class TestOdd:
 
     @given(anything)
     def test_no_json_raises_anything_else(self, value: Any) -> None:
-        for odd in (value, subscription(items=value), subscription(customer=value, default_payment_method=value)):
+        odd_ones = (
+            value, subscription(items=value), subscription(customer=value, default_payment_method=value),
+            subscription(discounts=value), subscription(discounts=[{"coupon": {"percent_off": value}}]),
+            subscription(discounts=[{"end": value, "coupon": {"amount_off": value, "currency": value}}]),
+        )  # fmt: skip
+        for odd in odd_ones:
             try:
                 found = parse_renewal(odd)
             except UnreadableInvoiceError:

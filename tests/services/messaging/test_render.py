@@ -140,5 +140,20 @@ class TestLook:
         assert "ist am 3. März 2027 fällig" in said
         assert "eine Zahlung für Ihr Abonnement bevorsteht" in said
 
+    @pytest.mark.parametrize(
+        ("language", "said"),
+        [
+            ("en", "the next payment of about €49.00"),
+            ("de", "die nächste Zahlung von etwa 49,00\u00a0€"),
+            ("es", "el próximo pago de unos 49,00\u00a0€"),
+            ("fr", "le prochain paiement de 49,00\u00a0€ environ"),
+            ("pt", "no próximo pagamento de cerca de €\u00a049,00"),
+        ],
+    )
+    def test_an_amount_not_known_to_the_cent_is_said_so(self, language: str, said: str):
+        about = Occasion("card_expiring", 0, 3, Money(4900, "eur"), "Ada", locale=language, is_about=True)
+        links = {"pay_url": "https://phantom.example/r/token", "unsubscribe_url": "https://phantom.example/u/token"}
+        assert said in render_mail(about, brand=Brand("Acme"), **links).plain
+
     def test_nothing_is_loaded_from_anywhere(self):
         assert not re.search(r"<(img|link|script|iframe)|url\(|@import", message().html)

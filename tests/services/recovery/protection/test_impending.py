@@ -165,6 +165,104 @@ class TestFinding:
         assert {ghost.customer_email for ghost in shop.ghosts} == {None}
 
 
+def announce(shop: Shop, subscription: Json, amount: int) -> None:
+    """Stripe's word of the invoice to come: with discounts, taxes, credit and use, as it will be."""
+    parent = {"subscription_details": {"subscription": subscription["id"]}}
+    preview = {"id": "upcoming_in_1", "object": "invoice", "amount_due": amount, "currency": "usd", "parent": parent}
+    shop.actions.send_event(shop.account, "invoice.upcoming", preview)
+    shop.deliver()
+
+
+def edit(shop: Shop, subscription: Json, **fields: Any) -> None:
+    shop.actions.edit_object(shop.account, "subscription", subscription["id"], fields)
+
+
+def half_off(**terms: Any) -> Json:
+    coupon = {"id": "co_1", "object": "coupon", "percent_off": 50, "duration": "forever", **terms}
+    return {"id": "di_1", "object": "discount", "end": None, "source": {"type": "coupon", "coupon": coupon}}
+
+
+class TestHowMuch:
+    def amounts(self, shop: Shop) -> list[tuple[int, bool]]:
+        return [(ghost.amount_cents, ghost.amount_is_about) for ghost in shop.ghosts]
+
+    def test_what_stripe_announced_outlasts_the_next_hunt(self, shop: Shop, at_risk: Json):
+        announce(shop, at_risk, 3900)
+        assert (self.amounts(shop), totals(shop)) == ([(3900, False)], (3900, 1, 0))
+        for _ in range(2):
+            assert hunted(shop).updated == 0
+        assert self.amounts(shop) == [(3900, False)]
+        give_card(shop, at_risk)
+        shop.deliver()
+        assert [row.amount_cents for row in shop.rows(Recovery)] == [3900]
+
+    def test_until_the_subscription_costs_something_else(self, shop: Shop, at_risk: Json):
+        announce(shop, at_risk, 3900)
+        items = shop.world.space(shop.account).table("subscription").objects[at_risk["id"]]["items"]
+        items["data"][0]["quantity"] = 2
+        assert hunted(shop).updated == 1
+        assert (self.amounts(shop), totals(shop)) == ([(9800, False)], (9800, 1, 0))
+
+    def test_a_discount_that_can_be_read_is_taken_off(self, shop: Shop):
+        subscription = with_card(shop, **ENDS_BEFORE)
+        edit(shop, subscription, discounts=[half_off()])
+        shop.pass_time(days=2)
+        hunted(shop)
+        assert (self.amounts(shop), totals(shop)) == ([(2450, False)], (2450, 1, 0))
+
+    def test_what_costs_nothing_after_it_is_no_risk(self, shop: Shop):
+        subscription = with_card(shop, **ENDS_BEFORE)
+        edit(shop, subscription, discounts=[half_off(percent_off=100)])
+        shop.pass_time(days=2)
+        hunted(shop)
+        assert shop.ghosts == []
+
+    def test_an_amount_that_is_only_about_right_says_so_until_it_is_announced(self, shop: Shop):
+        subscription = with_card(shop, **ENDS_BEFORE)
+        edit(shop, subscription, automatic_tax={"enabled": True})
+        shop.pass_time(days=2)
+        hunted(shop)
+        assert self.amounts(shop) == [(4900, True)]
+        assert shop.ghosts[0].strategy_reason.endswith(impending.ABOUT)
+        announce(shop, subscription, 5831)
+        hunted(shop)
+        assert self.amounts(shop) == [(5831, False)]
+        assert impending.ABOUT not in shop.ghosts[0].strategy_reason
+
+    @pytest.mark.parametrize(("announced", "states"), [(5831, ["impending"]), (4700, ["lost"])])
+    def test_the_alert_line_goes_by_what_was_announced(self, shop: Shop, announced: int, states: list[str]):
+        draw_line(shop, 4800)
+        subscription = with_card(shop)
+        shop.pass_time(days=2)
+        announce(shop, subscription, 4900)
+        announce(shop, subscription, announced)
+        shop.pass_time(days=1)
+        hunted(shop)
+        assert [ghost.state for ghost in shop.ghosts] == states
+
+    def test_what_is_above_the_line_as_announced_alone_stays_above_it(self, shop: Shop):
+        draw_line(shop, 5000)
+        subscription = with_card(shop)
+        shop.pass_time(days=2)
+        announce(shop, subscription, 5831)
+        shop.pass_time(days=1)
+        hunted(shop)
+        assert [(ghost.state, ghost.risk, ghost.amount_cents) for ghost in shop.ghosts] == [
+            ("impending", "above_line", 5831)
+        ]
+
+    def test_once_it_failed_the_invoice_says_it(self, shop: Shop):
+        subscription = with_card(shop, **ENDS_BEFORE)
+        edit(shop, subscription, automatic_tax={"enabled": True})
+        shop.pass_time(days=2)
+        hunted(shop)
+        card = default_card(shop, subscription)
+        shop.actions.set_card_behaviour(shop.account, card, decline_code="expired_card")
+        shop.pass_time(days=31)
+        (ghost,) = [each for each in shop.ghosts if each.kind == GhostKind.FAILED]
+        assert (ghost.amount_cents, ghost.amount_is_about, ghost.priced_cents) == (4900, False, None)
+
+
 class TestMadeSafe:
     def assert_protected(self, shop: Shop) -> None:
         (ghost,) = [each for each in shop.ghosts if each.state == GhostState.PROTECTED]

@@ -10,6 +10,7 @@ from core import crash_points, db
 from core.clock import ManualClock
 from jobs import pulse as pulse_job
 from jobs import send_message
+from jobs.hunt import hunt
 from models.ghost import GhostEvent, GhostState
 from models.messaging import Click, LinkPurpose, Message, MessageState
 from models.money import Recovery
@@ -17,6 +18,7 @@ from models.work import ScheduledTask
 from sandbox.outbox.routes import resend_of
 from sandbox.outbox.store import outbox_of
 from sandbox.stripe.store import Json
+from services.hunter.schemas import HuntRequest
 from services.merchants import service as merchants
 from services.messaging.links import Link
 from services.recovery import service
@@ -255,6 +257,33 @@ class TestAFreshLook:
         assert (mails(shop), shop.rows(Message)) == (0, [])
         (ghost,) = shop.ghosts
         assert (ghost.state, ghost.next_action) == (state, "")
+
+    def test_what_was_announced_decides_and_is_what_the_mail_says(self, shop: Shop):
+        """The subscription alone would cost less than the alert line."""
+        change_policy(shop, alert_lines={"usd": 5000})
+        subscription = shop.subscriber()
+        give_card(shop, subscription, exp_month=12, exp_year=2030)
+        shop.pass_time(days=23)
+        parent = {"subscription_details": {"subscription": subscription["id"]}}
+        preview = {"id": "upcoming_in_1", "object": "invoice", "amount_due": 5831, "currency": "usd", "parent": parent}
+        shop.actions.send_event(shop.account, "invoice.upcoming", preview)
+        shop.deliver()
+        due(shop)
+        assert send(shop)["sent"] is True
+        (mail,) = outbox_of(shop.world).messages()
+        assert "The next payment for your subscription is $58.31;" in mail.body["text"]
+
+    def test_an_amount_that_is_not_known_to_the_cent_is_said_so(self, shop: Shop):
+        subscription = shop.subscriber()
+        give_card(shop, subscription, **ENDS_BEFORE)
+        taxed = {"automatic_tax": {"enabled": True}}
+        shop.actions.edit_object(shop.account, "subscription", subscription["id"], taxed)
+        shop.pass_time(days=20)
+        hunt(shop.merchant, HuntRequest())
+        due(shop)
+        assert send(shop)["sent"] is True
+        (mail,) = outbox_of(shop.world).messages()
+        assert "the next payment of about $49.00" in mail.body["text"]
 
     def test_another_card_means_no_message(self, shop: Shop, ready: Json):
         give_card(shop, ready)
