@@ -15,7 +15,7 @@ from services.analytics import service as analytics
 from services.identity.permissions import Permission
 from services.merchants import policy_form
 from services.merchants import service as merchants
-from services.merchants.policies import InvalidPolicyError, OwnRetries, RecoveryPolicy, default_high_value_line
+from services.merchants.policies import InvalidPolicyError, OwnRetries, RecoveryPolicy
 from services.merchants.policy_fields import (
     ALERT,
     GRACE,
@@ -27,6 +27,7 @@ from services.merchants.policy_fields import (
     Value,
     value_of,
 )
+from services.merchants.usual_lines import usual_line
 from services.recovery.plans import rules
 
 # What is chased is written to after a while; the other groups get no message that could wait.
@@ -71,7 +72,7 @@ CLASH = "Not saved: it does not go together with what somebody else has changed 
 
 @dataclass(frozen=True)
 class LineRow:
-    """The amounts of one currency. `usual` is the line above which a person decides where none is typed."""
+    """The amounts of one currency. `usual` is the line above which a person decides where none is typed, if any."""
 
     code: str
     name: str
@@ -86,10 +87,11 @@ class LineRow:
 def line_row(code: str, texts: Mapping[str, str], problems: Mapping[str, str]) -> LineRow:
     high, alert = f"{HIGH_VALUE}.{code}", f"{ALERT}.{code}"
     never = texts.get(high) == NEVER
+    usual = usual_line(code)
     return LineRow(
         code=code,
         name=formats.currency(code),
-        usual=formats.money(default_high_value_line(code), code),
+        usual="No line" if usual is None else formats.money(usual, code),
         high="" if never else texts.get(high, ""),
         never=never,
         alert=texts.get(alert, ""),

@@ -9,16 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.errors import BadRequestError
-from core.money import exponent
-
-# What 1,000 US dollars are, roughly, in the major unit of other currencies: a line, not an exchange rate. A merchant
-# sets its own per currency; a currency not named here gets the dollar's number.
-_HIGH_VALUE_MAJOR = {
-    "usd": 1_000, "eur": 1_000, "gbp": 800, "chf": 900, "cad": 1_400, "aud": 1_500, "nzd": 1_600, "sgd": 1_300,
-    "jpy": 150_000, "krw": 1_400_000, "inr": 85_000, "brl": 5_500, "mxn": 18_000, "clp": 950_000, "pln": 4_000,
-    "sek": 10_500, "nok": 11_000, "dkk": 7_000, "czk": 23_000, "huf": 380_000, "kwd": 300, "bhd": 380, "jod": 700,
-    "omr": 385, "tnd": 3_100, "vnd": 25_000_000,
-}  # fmt: skip
+from services.merchants.usual_lines import usual_line
 
 LONGEST_GRACE = 24 * 28
 BILLING_REASONS = ("subscription_cycle", "subscription_update", "subscription_threshold")
@@ -32,11 +23,6 @@ class OwnRetries(StrEnum):
     AFTER_STRIPE = "after_stripe"
     WITH_STRIPE = "with_stripe"
     OFF = "off"
-
-
-def default_high_value_line(currency: str) -> int:
-    """The default line in minor units of `currency`: 1,000.00 USD or its like."""
-    return int(_HIGH_VALUE_MAJOR.get(currency, 1_000) * 10 ** exponent(currency))
 
 
 class RecoveryPolicy(BaseModel):
@@ -76,10 +62,10 @@ class RecoveryPolicy(BaseModel):
         return self
 
     def high_value_line(self, currency: str) -> int | None:
-        """The line above which a person decides, minor units; None when the merchant switched it off."""
+        """The line above which a person decides, minor units; None when it is switched off or no usual one is known."""
         if currency in self.high_value_lines:
             return self.high_value_lines[currency]
-        return default_high_value_line(currency)
+        return usual_line(currency)
 
     def grace(self, decline_group: str) -> timedelta:
         """How long after the failure the first message waits."""

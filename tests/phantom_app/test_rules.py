@@ -160,6 +160,7 @@ class TestWords:
     def test_a_row_shows_the_usual_line_where_none_is_set(self) -> None:
         row = line_row("jpy", {"high_value_lines.jpy": "never"}, {})
         assert (row.usual, row.high, row.never) == ("¥150,000", "", True)
+        assert line_row("xbt", {}, {}).usual == "No line"  # no currency of Stripe's: nobody knows what much is
 
     def test_a_switch_beside_an_amount_stands_for_it(self) -> None:
         assert given({"high_value_lines.usd": "5", "never.usd": "on"}, ["usd"])["high_value_lines.usd"] == "never"

@@ -23,7 +23,7 @@ from sandbox.stripe import lookups
 from sandbox.stripe.api import Api, Request
 from sandbox.stripe.cards import Attempt, Outcome
 from sandbox.stripe.world import Settings, World
-from services.merchants.policies import default_high_value_line
+from services.merchants.usual_lines import usual_line
 
 ORIGIN = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp())
 SPAN = 215 * DAY
@@ -128,8 +128,9 @@ class TestPersons:
         assert {person.card(0).funding for person in everyone} == {"credit", "debit", "prepaid"}
 
     def test_some_are_above_the_high_value_line(self):
-        plans = [person.plan for person in people()]
-        assert 3 <= sum(amount(plan, "usd") >= default_high_value_line("usd") for plan in plans) <= 30
+        plans, line = [person.plan for person in people()], usual_line("usd")
+        assert line is not None
+        assert 3 <= sum(amount(plan, "usd") >= line for plan in plans) <= 30
 
     def test_every_address_is_legal_its_owners_alone_and_nobodys_in_the_world(self):
         everyone = people(number=1000)
