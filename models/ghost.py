@@ -108,6 +108,7 @@ class GhostTarget(TenantTable, table=True):
     billing_reason: str = Field(default="", max_length=32)
     subscription_status: str = Field(default="", max_length=24)
     found_cents: int = cents()  # what was open when it was found: what a recovery can bring back
+    paid_before_cents: int = cents()  # ... and what had been paid of the invoice by then: none of ours
     amount_cents: int = cents()  # what is open now
     currency: str = Field(max_length=3)
     monthly_value_cents: int = cents()

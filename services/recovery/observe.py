@@ -155,6 +155,7 @@ def _new_ghost(
         "original_invoice_date": facts.created,
         "billing_reason": facts.billing_reason,
         "found_cents": facts.amount_remaining,
+        "paid_before_cents": facts.amount_paid,
         "amount_cents": facts.amount_remaining,
         "currency": facts.currency,
         "monthly_value_cents": facts.monthly_value,

@@ -68,13 +68,14 @@ def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
 def _came_back(ghost: GhostTarget, facts: InvoiceFacts) -> int:
     """The money that came in since the ghost was found, minor units.
 
-    An invoice settled by a credit note or balance is paid with nothing paid; only an out-of-band payment is money
-    that Stripe has not seen.
+    An invoice settled by a credit note or balance is paid with nothing paid since; only an out-of-band payment is
+    money that Stripe has not seen.
     """
     open_when_found = ghost.found_cents or ghost.amount_cents
-    if facts.paid_out_of_band and facts.amount_paid == 0:
+    paid_since = max(facts.amount_paid - ghost.paid_before_cents, 0)
+    if facts.paid_out_of_band and paid_since == 0:
         return open_when_found
-    return min(open_when_found, facts.amount_paid)
+    return min(open_when_found, paid_since)
 
 
 def lose(work: Work, ghost: GhostTarget, reason: str, trigger: Trigger, *, still_open: bool = False) -> bool:

@@ -255,6 +255,21 @@ class TestAmounts:
         look(replace(paid(FAILED), amount_paid=0))
         assert (self._recovered(merchant), totals(merchant).leakage_cents) == (0, 0)
 
+    @pytest.mark.parametrize("due", [4900, 3000])
+    def test_nor_does_one_for_the_rest_of_what_was_paid_in_part_before(self, merchant: str, look: Look, due: int):
+        """Stripe lowers what is due of an open invoice by the note: what is due tells nothing of what came in."""
+        part = replace(FAILED, amount_remaining=1900, amount_paid=3000)
+        look(part)
+        look(replace(part, status="paid", amount_due=due, amount_remaining=0))
+        assert rows(merchant, GhostTarget)[0].state == GhostState.RECOVERED
+        assert self._recovered(merchant) == 0
+
+    def test_the_rest_outside_stripe_does(self, merchant: str, look: Look):
+        part = replace(FAILED, amount_remaining=1900, amount_paid=3000)
+        look(part)
+        look(replace(part, status="paid", amount_remaining=0, paid_out_of_band=True))
+        assert self._recovered(merchant) == 1900
+
     def test_money_outside_stripe_does(self, merchant: str, look: Look):
         look(FAILED)
         look(replace(paid(FAILED), amount_paid=0, paid_out_of_band=True))
