@@ -59,7 +59,12 @@ AHEAD_TEMPLATES = frozenset({Template.CARD_EXPIRES, Template.CARD_MISSING, Templ
 SINGLE_TEMPLATES = AHEAD_TEMPLATES | {Template.STOP}
 _PROTECTION = "the protection message"
 # Where a person decides, the refused amount (`invalid_amount`) stands in a group of cards: no other card would mend it.
-_OF_STRATEGY: dict[tuple[str, str], Template] = {("not_usable", "high_value_manual"): Template.FUNDS}
+# Where the bank advises against the card, what is said of passing reasons does not fit: another card is asked for.
+_OF_STRATEGY: dict[tuple[str, str], Template] = {
+    ("not_usable", "high_value_manual"): Template.FUNDS,
+    ("funds", "card_refresh"): Template.DECLINED,
+    ("unknown", "card_refresh"): Template.DECLINED,
+}
 
 
 @dataclass(frozen=True, slots=True)

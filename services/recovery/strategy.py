@@ -67,6 +67,15 @@ GROUP_WORDS: dict[DeclineGroup, str] = {
     DeclineGroup.UNKNOWN: "Stripe gave a reason we do not know yet; treated as a soft decline.",
 }
 
+# Of what passes by itself as a rule, when the bank adds that it will not.
+_WORDS_WITHOUT_HOPE = {
+    DeclineGroup.FUNDS: "Not enough funds or a limit reached.",
+    DeclineGroup.ISSUER_VAGUE: "The bank declined without a reason.",
+    DeclineGroup.UNKNOWN: "Stripe gave a reason we do not know yet.",
+}
+ADVISED_AGAINST = "The bank advises not to try this card again."
+_FINAL_ADVICE = frozenset({"do_not_try_again", "confirm_card_data"})
+
 # Codes for which Stripe schedules retries but makes no charge: only a person can end it.
 STRIPE_WILL_NOT_RETRY = frozenset(
     {
@@ -121,6 +130,11 @@ def retried_by_stripe(decline: DeclineFacts) -> bool:
     return decline.decline_code not in STRIPE_WILL_NOT_RETRY
 
 
+def advised_against(decline: DeclineFacts) -> bool:
+    """Whether the bank says that this card, as it is on file, will be declined again."""
+    return decline.advice_code in _FINAL_ADVICE or decline.decline_code == "do_not_try_again"
+
+
 def decide(decline: DeclineFacts, *, attempts: int, amount: int, high_value_line: int | None) -> Decision:
     """The strategy for a ghost.
 
@@ -143,18 +157,15 @@ def decide(decline: DeclineFacts, *, attempts: int, amount: int, high_value_line
         return Decision(
             Strategy.HIGH_VALUE_MANUAL, group, "The bank refuses the amount itself; no message can mend that."
         )
+    if group in _WORDS_WITHOUT_HOPE and advised_against(decline):
+        reason = f"{_WORDS_WITHOUT_HOPE[group]} {ADVISED_AGAINST}"
+        return Decision(Strategy.CARD_REFRESH, group, reason, known)
     if group is DeclineGroup.ISSUER_VAGUE:
-        return _vague(decline, attempts, words)
+        return _vague(attempts, words)
     return Decision(_STRATEGY_OF_GROUP[group], group, words, known)
 
 
-def _vague(decline: DeclineFacts, attempts: int, words: str) -> Decision:
-    if "do_not_try_again" in (decline.advice_code, decline.decline_code):
-        return Decision(
-            Strategy.CARD_REFRESH,
-            DeclineGroup.ISSUER_VAGUE,
-            f"{words} It advises not to try this card again.",
-        )
+def _vague(attempts: int, words: str) -> Decision:
     if attempts >= VAGUE_ATTEMPTS_BEFORE_CARD:
         return Decision(
             Strategy.CARD_REFRESH,

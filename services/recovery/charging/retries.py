@@ -15,7 +15,7 @@ from services.integrations.stripe.facts import DeclineFacts
 from services.merchants.policies import OwnRetries, RecoveryPolicy
 from services.messaging.advice import Holdout, nobody
 from services.messaging.hours import zones_for
-from services.recovery.strategy import DeclineGroup, group_of, retried_by_stripe
+from services.recovery.strategy import ADVISED_AGAINST, DeclineGroup, advised_against, group_of, retried_by_stripe
 
 APART = timedelta(hours=24)  # from any other attempt, Stripe's next one included
 PERSON_PAYING = timedelta(hours=1)
@@ -28,7 +28,6 @@ ONE_ATTEMPT_COUNTRIES = frozenset({"in"})  # India's rules want each charge anno
 # Closed to messages is not closed to money: Stripe's own schedule is often over only after the last message.
 _CHARGEABLE = frozenset({GhostState.OPEN, GhostState.CONTACTED, GhostState.CLICKED, GhostState.EXHAUSTED})
 _SOFT = frozenset({DeclineGroup.FUNDS, DeclineGroup.ISSUER_VAGUE, DeclineGroup.UNKNOWN})
-_FINAL_ADVICE = frozenset({"do_not_try_again", "confirm_card_data"})
 # What is wrong with the number itself: the same card typed in once more is declined once more.
 _ENDED_GROUPS = frozenset({DeclineGroup.LOST_STOLEN_FRAUD, DeclineGroup.CUSTOMER_STOPPED})
 _ENDED_CODES = frozenset(
@@ -192,8 +191,8 @@ def why_card_is_done(decline: DeclineFacts, decline_group: str, card_country: st
         return "Stripe does not charge a card again after this decline, and neither does PHANTOM."
     if decline.requires_3ds:
         return "The bank wants the customer to confirm: no charge without them passes."
-    if decline.advice_code in _FINAL_ADVICE or decline.decline_code == "do_not_try_again":
-        return "The bank advises not to try this card again."
+    if advised_against(decline):
+        return ADVISED_AGAINST
     if decline_group not in _SOFT:
         return "The same card would be declined again."
     if card_country in ONE_ATTEMPT_COUNTRIES:

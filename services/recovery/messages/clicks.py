@@ -25,10 +25,13 @@ from services.messaging.wording import Template
 from services.recovery import neighbours, repository
 from services.recovery.credit import evidence_repository
 from services.recovery.lifecycle import Trigger
+from services.recovery.strategy import DeclineGroup
 from services.recovery.work import Work, merchant_context
 
 SAME_PRESS = timedelta(seconds=10)
 """A second press within this time is the same person pressing again: one click."""
+
+_DEAD_CARD = frozenset({DeclineGroup.CARD_DATA, DeclineGroup.LOST_STOLEN_FRAUD})
 
 
 class Place(StrEnum):
@@ -125,7 +128,10 @@ def standing_of(ghost: GhostTarget, *, by_note: bool = False) -> Standing:
 
 def place_for(ghost: GhostTarget) -> Place:
     """A new card goes through the Customer Portal, everything else is paid on the hosted invoice."""
-    wants_card = ghost.strategy == Strategy.CARD_REFRESH or ghost.state == GhostState.IMPENDING
+    # Above the merchant's line the words still ask for another card where this one is dead: paid once with another on
+    # the hosted page, the next renewal would fail again.
+    is_dead = ghost.strategy == Strategy.HIGH_VALUE_MANUAL and ghost.decline_group in _DEAD_CARD
+    wants_card = is_dead or ghost.strategy == Strategy.CARD_REFRESH or ghost.state == GhostState.IMPENDING
     return Place.PORTAL if wants_card and ghost.customer_id is not None else Place.HOSTED_INVOICE
 
 

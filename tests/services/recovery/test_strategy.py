@@ -4,6 +4,8 @@ import pytest
 
 from models.ghost import Strategy
 from services.integrations.stripe.facts import DeclineFacts
+from services.messaging.wording import Template, template_of
+from services.recovery.charging import retries
 from services.recovery.strategy import GROUP_OF_CODE, DeclineGroup, decide
 
 TABLE = {
@@ -89,5 +91,12 @@ class TestVagueDeclines:
     def test_turn_into_a_card_refresh_after_two_attempts(self, attempts: int, strategy: str):
         assert _decide("do_not_honor", attempts=attempts).strategy == strategy
 
-    def test_a_bank_that_advises_against_it_is_believed_at_once(self):
-        assert _decide("generic_decline", advice_code="do_not_try_again").strategy is Strategy.CARD_REFRESH
+    @pytest.mark.parametrize("advice", ["do_not_try_again", "confirm_card_data"])
+    @pytest.mark.parametrize("code", ["generic_decline", "insufficient_funds", "a_code_of_next_year"])
+    def test_a_bank_that_advises_against_the_card_is_believed_at_once(self, code: str, advice: str):
+        decision = _decide(code, advice_code=advice)
+        decline = DeclineFacts(decline_code=code, advice_code=advice)
+        assert decision.strategy is Strategy.CARD_REFRESH
+        assert decision.reason.endswith(retries.why_card_is_done(decline, decision.group, ""))
+        assert not any(hope in decision.reason for hope in ("payday", "later day", "soft"))
+        assert template_of(decision.group, decision.strategy) is Template.DECLINED
