@@ -29,9 +29,12 @@ class GhostState(StrEnum):
     PROTECTED = "protected"
 
 
-# Still to be chased; and all whose money is still out, closed to messages or not.
-OPEN_STATES = frozenset({GhostState.OPEN, GhostState.CONTACTED, GhostState.CLICKED, GhostState.PAUSED})
-UNPAID_STATES = OPEN_STATES | {GhostState.EXHAUSTED, GhostState.STOPPED, GhostState.LOST}
+# Each of these holds the one before: who is written to; the same, and whom a person has paused; what is owed for a
+# subscription that goes on, and may be charged; and all whose money is still out.
+CHASED_STATES = frozenset({GhostState.OPEN, GhostState.CONTACTED, GhostState.CLICKED})
+OPEN_STATES = CHASED_STATES | {GhostState.PAUSED}
+COLLECTIBLE_STATES = OPEN_STATES | {GhostState.EXHAUSTED}
+UNPAID_STATES = COLLECTIBLE_STATES | {GhostState.STOPPED, GhostState.LOST}
 
 
 GIVEN_UP = "given_up"  # `close_reason` of what was lost though its invoice may still be open, and so be paid

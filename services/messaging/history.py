@@ -12,7 +12,6 @@ PROTECTION_STEP = 0
 """The slot of the one message about a charge that has not failed: what follows if it fails counts from 1."""
 HOLD = timedelta(hours=6)
 """How long something waits that only another look at Stripe can free."""
-CHASED = (GhostState.OPEN, GhostState.CONTACTED, GhostState.CLICKED)
 NO_EMAIL = "Stripe knows no email address of this customer."
 SMS_IS_OFF = "Messages by SMS are off in the recovery policy."
 

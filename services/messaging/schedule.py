@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from models.ghost import GhostState, Strategy
+from models.ghost import CHASED_STATES, GhostState, Strategy
 from models.messaging import Channel
 from services.merchants.policies import RecoveryPolicy
 from services.messaging import once, places
 from services.messaging.advice import Hour, Oracle, morning
 from services.messaging.history import (
-    CHASED,
     EXHAUST,
     HOLD,
     NO_EMAIL,
@@ -33,7 +32,6 @@ from services.messaging.hours import by_law, within_hours
 from services.messaging.places import WEEK
 
 __all__ = [
-    "CHASED",
     "EXHAUST",
     "HOLD",
     "NO_EMAIL",
@@ -57,7 +55,7 @@ def next_action(
     history: History, policy: RecoveryPolicy, now: datetime, default_zone: str = "UTC", oracle: Oracle = morning
 ) -> Action:
     """What follows for a ghost; never before `now`. `default_zone` is the merchant's, for who has no country."""
-    if history.state not in CHASED:
+    if history.state not in CHASED_STATES:
         said = once.next_action(history, policy, now, default_zone, oracle)
         return said or Action("", None, _why_nothing(history))
     ends = history.found_at + policy.window
@@ -140,7 +138,7 @@ def forward(
 
 def _written(history: History, step: int, at: datetime) -> History:
     """The history of a ghost after this message."""
-    state = GhostState.CONTACTED if history.state in CHASED else history.state
+    state = GhostState.CONTACTED if history.state in CHASED_STATES else history.state
     return replace(
         history, state=state, messages_sent=step, last_message_at=at, under_way=False, planned_at=None, held="",
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from core.errors import ConflictError
-from models.ghost import GhostState
+from models.ghost import CHASED_STATES, COLLECTIBLE_STATES, OPEN_STATES, UNPAID_STATES, GhostState
 
 
 class Trigger(StrEnum):
@@ -29,21 +29,19 @@ class TransitionNotAllowedError(ConflictError):
 
 
 S, T = GhostState, Trigger
-_CHASED = (S.OPEN, S.CONTACTED, S.CLICKED)
-_CLOSED_TO_MESSAGES = (S.EXHAUSTED, S.STOPPED, S.LOST)
 
 TRANSITIONS: dict[tuple[GhostState, Trigger], GhostState] = {
     (S.OPEN, T.MESSAGE_SENT): S.CONTACTED,
     (S.CONTACTED, T.MESSAGE_SENT): S.CONTACTED,
     (S.CLICKED, T.MESSAGE_SENT): S.CLICKED,
-    **{(state, T.CLICKED): S.CLICKED for state in _CHASED},
-    **{(state, T.PAUSED): S.PAUSED for state in _CHASED},
+    **{(state, T.CLICKED): S.CLICKED for state in CHASED_STATES},
+    **{(state, T.PAUSED): S.PAUSED for state in CHASED_STATES},
     # A link still works while paused or closed; the click is recorded without moving the ghost.
-    **{(state, T.CLICKED): state for state in (S.PAUSED, *_CLOSED_TO_MESSAGES)},
-    **{(state, T.EXHAUSTED): S.EXHAUSTED for state in (*_CHASED, S.PAUSED)},
-    **{(state, T.STOPPED): S.STOPPED for state in (*_CHASED, S.PAUSED, S.EXHAUSTED)},
-    **{(state, T.LOST): S.LOST for state in (*_CHASED, S.PAUSED, S.EXHAUSTED, S.STOPPED)},
-    **{(state, T.PAID): S.RECOVERED for state in (*_CHASED, S.PAUSED, *_CLOSED_TO_MESSAGES)},
+    **{(state, T.CLICKED): state for state in UNPAID_STATES - CHASED_STATES},
+    **{(state, T.EXHAUSTED): S.EXHAUSTED for state in OPEN_STATES},
+    **{(state, T.STOPPED): S.STOPPED for state in COLLECTIBLE_STATES},
+    **{(state, T.LOST): S.LOST for state in UNPAID_STATES - {S.LOST}},
+    **{(state, T.PAID): S.RECOVERED for state in UNPAID_STATES},
     (S.RECOVERED, T.REVERSED): S.REVERSED,
     (S.REVERSED, T.GIVEN_BACK): S.RECOVERED,  # the refund came to nothing: the money is back
     # Owed again, and the customer has access: a cancellation taken back, a payment undone.

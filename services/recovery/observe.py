@@ -11,7 +11,16 @@ from typing import Any
 from sqlmodel import Session
 
 from core import ids
-from models.ghost import OPEN_STATES, UNPAID_STATES, FoundVia, GhostKind, GhostState, GhostTarget, Strategy
+from models.ghost import (
+    COLLECTIBLE_STATES,
+    OPEN_STATES,
+    UNPAID_STATES,
+    FoundVia,
+    GhostKind,
+    GhostState,
+    GhostTarget,
+    Strategy,
+)
 from services.audit import service as audit
 from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
 from services.recovery import manual, neighbours, presence, purge, repository, tombstones
@@ -301,7 +310,7 @@ def _refresh_open(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
             return settle.lose(work, ghost, ghost.strategy_reason, Trigger.STOPPED)
     if changed:
         ghost.updated_at = work.now
-        if ghost.state in OPEN_STATES | {GhostState.EXHAUSTED}:  # closed to messages, and still charged
+        if ghost.state in COLLECTIBLE_STATES:  # closed to messages, and still charged
             work.plan(ghost)
     return changed
 

@@ -9,17 +9,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
 from core.rows import is_one_of
-from models.ghost import GhostState, GhostTarget
+from models.ghost import COLLECTIBLE_STATES, GhostTarget
 from models.presence import Presence
 
 # Who may still use the product though they owe: as the dashboard's partial index has them.
-PRESENT_STATES = (
-    GhostState.OPEN,
-    GhostState.CONTACTED,
-    GhostState.CLICKED,
-    GhostState.PAUSED,
-    GhostState.EXHAUSTED,
-)
+PRESENT_STATES = sorted(COLLECTIBLE_STATES)
 
 
 def put(session: Session, merchant_id: str, seen: Mapping[str, datetime], step: timedelta) -> None:

@@ -9,7 +9,16 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
 from core.rows import insert_rows, is_one_of, read
-from models.ghost import UNPAID_STATES, GhostEvent, GhostKind, GhostState, GhostTarget, ManualTask, ManualTaskState
+from models.ghost import (
+    COLLECTIBLE_STATES,
+    UNPAID_STATES,
+    GhostEvent,
+    GhostKind,
+    GhostState,
+    GhostTarget,
+    ManualTask,
+    ManualTaskState,
+)
 from models.money import AttemptSource, AttemptState, PaymentAttempt, Recovery
 from services.recovery.schemas import GhostQuery
 
@@ -50,9 +59,6 @@ select subscription_id from ghost_targets
 where merchant_id = :merchant_id and subscription_id = any(:ids) and state = any(:states) and shadow_cents > 0
 """)
 _UNPAID = sorted(UNPAID_STATES)
-
-# Lost and stopped ghosts belong to subscriptions that ended: nothing recurs there any more.
-CARRYING_STATES = UNPAID_STATES - {GhostState.LOST, GhostState.STOPPED}
 
 _SORTS = {
     "found": col(GhostTarget.found_at),
@@ -214,7 +220,8 @@ def next_shadow_carrier(session: Session, ghost: GhostTarget) -> GhostTarget | N
             GhostTarget.merchant_id == ghost.merchant_id,
             GhostTarget.subscription_id == ghost.subscription_id,
             GhostTarget.id != ghost.id,
-            col(GhostTarget.state).in_(CARRYING_STATES),
+            # Lost and stopped ghosts belong to subscriptions that ended: nothing recurs there any more.
+            col(GhostTarget.state).in_(COLLECTIBLE_STATES),
         )
         .order_by(col(GhostTarget.found_at))
         .limit(1)

@@ -8,7 +8,7 @@ from sqlmodel import Session
 
 from core import clock
 from core.config import settings
-from models.ghost import UNPAID_STATES, GhostState
+from models.ghost import COLLECTIBLE_STATES
 from models.money import AttemptSource, AttemptState, PaymentAttempt
 from services.recovery import repository
 from services.recovery.charging import attempts_repository, budget, retries
@@ -58,7 +58,7 @@ def of_ghost(session: Session, merchant_id: str, ghost_id: str) -> CardAttempts:
         next_by_stripe=ghost.next_payment_attempt,
         next_by_us=planned,
         reason=ghost.retry_reason if planned else retry.reason,
-        is_open=ghost.state in UNPAID_STATES - {GhostState.LOST, GhostState.STOPPED},
+        is_open=ghost.state in COLLECTIBLE_STATES,
     )
 
 

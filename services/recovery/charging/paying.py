@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from core import clock, ids
 from core.config import settings
-from models.ghost import UNPAID_STATES, FoundVia, GhostState, GhostTarget
+from models.ghost import COLLECTIBLE_STATES, UNPAID_STATES, FoundVia, GhostTarget
 from models.money import AttemptSource, AttemptState, PaymentAttempt
 from services.audit import service as audit
 from services.integrations.stripe.cards import SavedCard
@@ -78,7 +78,7 @@ def invoice_of(session: Session, merchant_id: str, ghost_id: str, key: str) -> s
     ghost = repository.get_ghost(session, merchant_id, ghost_id)
     if ghost is None:
         return None
-    open_still = ghost.state in UNPAID_STATES - {GhostState.LOST, GhostState.STOPPED}
+    open_still = ghost.state in COLLECTIBLE_STATES
     attempt = None if open_still else repository.get_attempt(session, merchant_id, key)
     begun = attempt is not None and attempt.state == AttemptState.STARTED
     return ghost.invoice_id if open_still or begun else None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from models.ghost import UNPAID_STATES, GhostState, GhostTarget, Strategy
+from models.ghost import COLLECTIBLE_STATES, GhostState, GhostTarget, Strategy
 from services.integrations.stripe.facts import DeclineFacts
 from services.merchants.policies import OwnRetries, RecoveryPolicy
 from services.messaging.advice import Holdout, nobody
@@ -26,7 +26,7 @@ GAPS = (timedelta(days=3), timedelta(days=5), timedelta(days=7))
 ONE_ATTEMPT_COUNTRIES = frozenset({"in"})  # India's rules want each charge announced: the first one was it
 
 # Closed to messages is not closed to money: Stripe's own schedule is often over only after the last message.
-_CHARGEABLE = frozenset({GhostState.OPEN, GhostState.CONTACTED, GhostState.CLICKED, GhostState.EXHAUSTED})
+_CHARGEABLE = COLLECTIBLE_STATES - {GhostState.PAUSED}
 _SOFT = frozenset({DeclineGroup.FUNDS, DeclineGroup.ISSUER_VAGUE, DeclineGroup.UNKNOWN})
 # What is wrong with the number itself: the same card typed in once more is declined once more.
 _ENDED_GROUPS = frozenset({DeclineGroup.LOST_STOLEN_FRAUD, DeclineGroup.CUSTOMER_STOPPED})
@@ -227,7 +227,7 @@ def why_untouchable(policy: RecoveryPolicy, case: Case) -> str:
         return "Recovery is paused in the policy."
     if case.state is GhostState.PAUSED:
         return "Paused by a person."
-    if case.state not in UNPAID_STATES - {GhostState.STOPPED, GhostState.LOST}:
+    if case.state not in COLLECTIBLE_STATES:
         return "There is nothing to charge."
     if case.held_out:
         return "This customer is in the control group: nothing is charged by us."

@@ -8,12 +8,11 @@ from sqlalchemy import ARRAY, ColumnElement, DateTime, Integer, String, and_, bi
 from sqlmodel import Session, col, select
 
 from core.rows import is_one_of
-from models.ghost import OPEN_STATES, GhostState, GhostTarget, ManualTask, Strategy
+from models.ghost import CHASED_STATES, OPEN_STATES, GhostState, GhostTarget, ManualTask, Strategy
 from services.merchants.policies import RecoveryPolicy
 from services.messaging.history import SEND
 from services.recovery.schemas import Apart, PlanRow
 
-_CHASED = (GhostState.OPEN, GhostState.CONTACTED, GhostState.CLICKED)
 _COLUMNS: tuple[Any, ...] = tuple(getattr(GhostTarget, name) for name in PlanRow._fields)
 
 
@@ -29,7 +28,7 @@ _ASKED = func.unnest(bindparam("asked", type_=ARRAY(String))).table_valued("id")
 _CHASED_OF_CUSTOMERS = (
     GhostTarget.merchant_id == bindparam("merchant_id", type_=String),
     col(GhostTarget.customer_id) == func.any(bindparam("customers", type_=ARRAY(String))),
-    or_(col(GhostTarget.state).in_(_CHASED), _planned_apart()),
+    or_(col(GhostTarget.state).in_(CHASED_STATES), _planned_apart()),
     ~exists(select(_ASKED.c.id).where(_ASKED.c.id == GhostTarget.id)),
 )
 _BY_ID = col(GhostTarget.id)

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from sqlmodel import Session
 
-from models.ghost import GhostState, GhostTarget, Strategy
+from models.ghost import CHASED_STATES, GhostState, GhostTarget, Strategy
 from models.messaging import Channel, MessageState
 from services.merchants.policies import RecoveryPolicy
 from services.messaging import repository as messages
@@ -19,7 +19,7 @@ from services.messaging import schedule
 from services.messaging.advice import Holdout, nobody
 from services.messaging.history import PROTECTION_STEP
 from services.messaging.reach import Closed, address_of, closed, opted_out
-from services.messaging.schedule import CHASED, Action, Charge, History
+from services.messaging.schedule import Action, Charge, History
 from services.recovery.plans import plan_repository as repository
 from services.recovery.protection.risk import group_of_risk
 from services.recovery.schemas import Apart, Planned
@@ -173,12 +173,12 @@ def _may_be_spoken_to(ghost: Planned, policy: RecoveryPolicy) -> bool:
     """Whether a message may follow at all, by its state: of those that are not chased, few ghosts are worth a look."""
     if ghost.state == GhostState.STOPPED:
         return policy.polite_note and ghost.strategy == Strategy.STOPPED and not ghost.messages_sent
-    return ghost.state in CHASED or (ghost.state == GhostState.IMPENDING and policy.protection_mails)
+    return ghost.state in CHASED_STATES or (ghost.state == GhostState.IMPENDING and policy.protection_mails)
 
 
 def _apart(session: Session, merchant: Merchant, ghosts: Sequence[Planned]) -> tuple[dict[str, Charge], dict[str, str]]:
     """What only those need that are not chased: the charges of impending ones, and why the stopped get no note."""
-    seen = _facts_apart(session, merchant.id, [ghost for ghost in ghosts if ghost.state not in CHASED])
+    seen = _facts_apart(session, merchant.id, [ghost for ghost in ghosts if ghost.state not in CHASED_STATES])
     impending = {ghost.id for ghost in ghosts if ghost.state == GhostState.IMPENDING}
     charges, ended = {}, {}
     for ghost_id, facts in seen.items():

@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.ghost import GhostState, Strategy
+from models.ghost import CHASED_STATES, GhostState, Strategy
 from models.messaging import Channel
 from services.merchants.policies import RecoveryPolicy
 from services.messaging.advice import Hour
 from services.messaging.hours import zones_for
 from services.messaging.schedule import (
-    CHASED,
     EXHAUST,
     NO_EMAIL,
     SEND,
@@ -155,7 +154,7 @@ class TestOrderOfWhatDecides:
         assert action.reason.startswith("This customer gets at most 2 messages a week")
         assert action.at == datetime(2026, 3, 9, 9, 0, tzinfo=UTC)
 
-    @pytest.mark.parametrize("state", [state for state in GhostState if state not in CHASED])
+    @pytest.mark.parametrize("state", [state for state in GhostState if state not in CHASED_STATES])
     def test_nothing_follows_when_closed_or_paused(self, state: GhostState):
         action = next_action(replace(self.EVERYTHING, state=state), POLICY, FOUND)
         assert (action.name, action.at) == ("", None)
@@ -365,7 +364,7 @@ class TestWhateverTheHistory:
         if action.name != SEND or history.under_way:
             return
         assert action.at is not None
-        assert history.state in CHASED
+        assert history.state in CHASED_STATES
         assert history.messages_sent < policy.messages_per_ghost
         assert action.at < history.found_at + policy.window
         inside = [moment for moment in history.week if action.at - WEEK < moment <= action.at]
@@ -407,7 +406,7 @@ class TestWhateverTheHistory:
     @given(histories(), policies)
     def test_every_open_ghost_comes_to_an_end(self, given: tuple[History, datetime], policy: RecoveryPolicy):
         history, now = given
-        if history.state not in CHASED:
+        if history.state not in CHASED_STATES:
             return
         (actions,) = forward([history], policy, now, now + timedelta(days=365))
         assert len([action for action in actions if action.name == SEND]) <= 3

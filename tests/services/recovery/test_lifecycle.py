@@ -1,12 +1,13 @@
 """The state machine, pair by pair."""
 
 import itertools
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.ghost import UNPAID_STATES, GhostState
+from models.ghost import CHASED_STATES, COLLECTIBLE_STATES, OPEN_STATES, UNPAID_STATES, GhostState, GhostTarget
 from services.recovery.lifecycle import TRANSITIONS, TransitionNotAllowedError, Trigger, after, can
 
 S, T = GhostState, Trigger
@@ -55,6 +56,20 @@ class TestTable:
 
     def test_a_message_does_not_forget_a_click(self):
         assert after(S.CLICKED, T.MESSAGE_SENT) is S.CLICKED
+
+
+class TestSets:
+    def test_each_holds_the_one_before(self):
+        assert CHASED_STATES < OPEN_STATES < COLLECTIBLE_STATES < UNPAID_STATES
+        assert {state for state in S if can(state, T.MESSAGE_SENT)} == CHASED_STATES
+        assert {state for state in S if can(state, T.EXHAUSTED)} == OPEN_STATES
+        assert {state for state in S if can(state, T.STOPPED)} == COLLECTIBLE_STATES
+        assert {state for state in S if can(state, T.PAID)} == UNPAID_STATES
+
+    def test_the_index_of_who_is_still_here_has_those_that_may_be_charged(self):
+        (index,) = [each for each in GhostTarget.__table__.indexes if each.name == "ix_ghost_targets_active"]
+        states = re.findall(r"'(\w+)'", str(index.dialect_options["postgresql"]["where"]))
+        assert set(states) == COLLECTIBLE_STATES
 
 
 class TestHistories:
