@@ -5,6 +5,7 @@ answers after the commit; the bare route stores a row; pgbench stores the same t
 """
 
 import contextlib
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import psycopg
 
 from benchmarks import bare
+from benchmarks.cores import Cores, postmaster_of, rows_of
 from benchmarks.deliveries import ACCOUNT, BODY_BYTES, Deliveries, connect_merchant
 from benchmarks.harness import ROUNDS, AuditError, Place, Row, Samples, alternate, audit, compared, place
 from benchmarks.processes import running
@@ -22,6 +24,7 @@ SECONDS = 5
 VS_BARE, VS_PGBENCH = "webhook intake vs bare starlette insert", "webhook intake vs pgbench insert"
 WORKERS = 1  # of each server: with PostgreSQL on the same two cores a second one costs more than it brings
 SEVERAL_WORKERS, SEVERAL_ROUNDS = 2, 3  # beside it, for machines where a second one has a core
+Running = contextlib.AbstractContextManager["subprocess.Popen[bytes]"]
 _ENOUGH = 20_000.0  # requests a second that no server here reaches
 
 # The two rows as intake writes them. Each client counts its ids up, all clients side by side: what intake and the bare
@@ -47,6 +50,8 @@ class Contest:
     bare_port: int
     seconds: int
     merchant: str
+    cores: dict[int, Cores]
+    """By port: who has had which part of the processors."""
     deliveries: Deliveries = field(default_factory=Deliveries)
 
     def intake(self) -> float:
@@ -84,7 +89,9 @@ class Contest:
         return rate
 
     def _load(self, port: int) -> Load:
-        load = run_wrk(port, self.deliveries, self.seconds, _ENOUGH / 1.6, self.at.folder)
+        with self.cores[port].counting():
+            load = run_wrk(port, self.deliveries, self.seconds, _ENOUGH / 1.6, self.at.folder)
+        self.cores[port].loaded(load)
         audit(expected=(0, 0), found=(load.refused, load.broken), what="answers not 2xx, and broken connections")
         return load
 
@@ -114,12 +121,16 @@ def contest(seconds: int, workers: int) -> Iterator[Contest]:
         bare.create_table()
         intake_port, bare_port = free_port(), free_port()
         options = ("--workers", str(workers))
-        stack.enter_context(_server("phantom_app.serve", at.folder, intake_port, "--headless", *options))
-        stack.enter_context(_server("benchmarks.bare", at.folder, bare_port, *options))
-        yield Contest(at, intake_port, bare_port, seconds, merchant)
+        ours = stack.enter_context(_server("phantom_app.serve", at.folder, intake_port, "--headless", *options))
+        theirs = stack.enter_context(_server("benchmarks.bare", at.folder, bare_port, *options))
+        postmaster = postmaster_of(at.logins.owner.url)
+        cores = {port: Cores(web.pid, postmaster) for port, web in ((intake_port, ours), (bare_port, theirs))}
+        yield Contest(at, intake_port, bare_port, seconds, merchant, cores)
 
 
-def _server(module: str, folder: Path, port: int, *options: str) -> contextlib.AbstractContextManager[object]:
+def _server(
+    module: str, folder: Path, port: int, *options: str
+) -> contextlib.AbstractContextManager["subprocess.Popen[bytes]"]:
     return running(module, "--port", str(port), *options, log=folder / f"{module}.log", port=port)
 
 
@@ -131,6 +142,12 @@ def run(rounds: int = ROUNDS, seconds: int = SECONDS, several_rounds: int = SEVE
         taken = _warm_and_alternate({"intake": one.intake, "bare": one.bare, "pgbench": one.pgbench}, rounds)
     with contest(seconds, SEVERAL_WORKERS) as several:
         more = _warm_and_alternate({"intake": several.intake, "bare": several.bare}, several_rounds)
+        spent = rows_of(
+            f"webhook intake, {SEVERAL_WORKERS} workers",
+            several.cores[several.intake_port].rounds[-several_rounds:],
+            "bare Starlette + psycopg route",
+            several.cores[several.bare_port].rounds[-several_rounds:],
+        )
     control = "bare Starlette + psycopg route that inserts one row"
     prepared = "pgbench -M prepared, the same two rows in one transaction"
     return [
@@ -139,6 +156,7 @@ def run(rounds: int = ROUNDS, seconds: int = SECONDS, several_rounds: int = SEVE
         compared(
             f"{VS_BARE}, {SEVERAL_WORKERS} workers", more["intake"], "events/s", control, more["bare"], "reported"
         ),
+        *spent,
     ]
 
 

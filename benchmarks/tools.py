@@ -3,10 +3,11 @@
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -63,6 +64,8 @@ class Load:
     """Connections that could not be made, read, written, or that timed out."""
     p99: float
     slowest: float
+    cpu_seconds: float = 0.0
+    """Processor time of wrk itself."""
 
     @property
     def rate(self) -> float:
@@ -79,6 +82,7 @@ def run_wrk(port: int, deliveries: Deliveries, seconds: int, expected_rate: floa
     files = [Path(f"{base}.{number}") for number in range(_THREADS)]
     for path in files:
         _write(path, deliveries.make(each))
+    spent = _children_seconds()
     try:
         outcome = subprocess.run(  # noqa: S603  # a fixed program, our own script
             [program, "-t", str(_THREADS), "-c", str(CONNECTIONS), "-d", f"{seconds}s", "--timeout", "10s", "-s",
@@ -88,10 +92,16 @@ def run_wrk(port: int, deliveries: Deliveries, seconds: int, expected_rate: floa
     finally:
         for path in files:
             path.unlink()
-    load = _load(outcome)
+    load = replace(_load(outcome), cpu_seconds=_children_seconds() - spent)
     if load.acknowledged > each * _THREADS - 2 * CONNECTIONS:
         raise BenchError(f"{each * _THREADS} requests were too few for {seconds} s: give a higher expected rate")
     return load
+
+
+def _children_seconds() -> float:
+    """Processor time of all children that were waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _load(outcome: "subprocess.CompletedProcess[str]") -> Load:

@@ -154,3 +154,19 @@ class TestSoak:
     def test_looks_that_ended_early_give_no_figure(self):
         with pytest.raises(AuditError, match="looks"):
             soak.audit_seen(5.0, 50, self._watched(*(number / 4 for number in range(17))))
+
+    def test_each_table_that_was_written_to_is_watched(self):
+        looks = [
+            soak.Look(second, {"busy": soak.Rows(dead, 5000, dead), "idle": soak.Rows(7, 9, 9)}, {})
+            for second, dead in ((0.5, 10), (1.5, 100), (2.5, 900), (4.5, 120))
+        ]
+        watcher = soak.Watcher("", 1.0, dict, looks)
+        assert watcher.written() == ["busy"]
+        dead, share = soak._dead_rows(watcher, "busy", 1.0, 5.0)
+        assert (dead.value, dead.control_value, dead.ratio) == (120, 100, 1.2)
+        assert (share.value, share.goal) == (120 / 5000, "<= 0.5")
+
+    def test_of_a_small_table_the_number_counts(self):
+        watcher = soak.Watcher("", 1.0, dict, [soak.Look(at, {"small": soak.Rows(60, 16, 1)}, {}) for at in (1.5, 4.5)])
+        (row,) = soak._dead_rows(watcher, "small", 1.0, 5.0)
+        assert (row.value, row.control_value) == (60, 60)
