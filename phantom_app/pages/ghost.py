@@ -6,13 +6,14 @@ from phantom_app import routes
 from phantom_app.components.erasure import erasure_panel
 from phantom_app.components.icons import icon
 from phantom_app.components.letters import letter
-from phantom_app.components.parts import badge, empty, link, panel, skeletons
+from phantom_app.components.parts import badge, empty, link, panel, question, skeletons
 from phantom_app.components.shell import framed
 from phantom_app.pages.page import Page
 from phantom_app.state.erasure import Erasure
 from phantom_app.state.ghost import Fact, Ghost, Moment
 from phantom_app.state.reader import Reader
 from phantom_app.state.shell import Shell
+from phantom_app.state.write_off import WriteOff
 
 
 def _head() -> rx.Component:
@@ -29,17 +30,33 @@ def _head() -> rx.Component:
         ),
         rx.el.div(
             rx.el.span(ghost.amount, class_name="ghost-amount number", data_testid="ghost-amount"),
-            rx.cond(
-                Ghost.paused,
-                rx.el.button("Resume", on_click=Ghost.resume, class_name="button", type="button"),
-                rx.cond(
-                    Ghost.open,
-                    rx.el.button("Pause messages", on_click=Ghost.pause, class_name="button", type="button"),
-                ),
-            ),
+            rx.cond(WriteOff.asking, _write_off(), rx.cond(Ghost.open | Ghost.paused, _deeds())),
             class_name="ghost-side",
         ),
         class_name="page-head ghost-head",
+    )
+
+
+def _deeds() -> rx.Component:
+    return rx.el.div(
+        rx.cond(
+            Ghost.paused,
+            rx.el.button("Resume", on_click=Ghost.resume, class_name="button", type="button"),
+            rx.el.button("Pause messages", on_click=Ghost.pause, class_name="button", type="button"),
+        ),
+        rx.el.button("Write off", on_click=WriteOff.ask, class_name="button", type="button", data_testid="write-off"),
+        class_name="controls",
+    )
+
+
+def _write_off() -> rx.Component:
+    return question(
+        "It counts as lost, and no message goes out any more. A payment still counts.",
+        "Write off",
+        WriteOff.act,
+        WriteOff.keep,
+        label="Write off this ghost?",
+        test_id="write-off",
     )
 
 
@@ -181,4 +198,6 @@ def ghost() -> rx.Component:
     )
 
 
-PAGE = Page(routes.GHOST, "Ghost – PHANTOM", ghost, on_load=[Shell.enter, Ghost.load, Erasure.load, Reader.close])
+PAGE = Page(
+    routes.GHOST, "Ghost – PHANTOM", ghost, on_load=[Shell.enter, Ghost.load, Erasure.load, WriteOff.load, Reader.close]
+)

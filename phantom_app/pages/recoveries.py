@@ -3,11 +3,13 @@
 import reflex as rx
 
 from phantom_app import routes
+from phantom_app.components import selection
 from phantom_app.components.parts import badge, calling, debounced, empty, leaving, link, page_head, pager, skeletons
 from phantom_app.components.shell import framed
 from phantom_app.pages.page import Page
 from phantom_app.state import words
 from phantom_app.state.recoveries import GhostView, Recoveries
+from phantom_app.state.selection import Selection
 from phantom_app.state.shell import Shell
 
 
@@ -64,6 +66,7 @@ def _sortable(text: str, column: str, class_name: str = "") -> rx.Component:
 
 def _row(ghost: GhostView) -> rx.Component:
     return rx.el.tr(
+        selection.choose(ghost, Selection.chosen),
         rx.el.td(
             link(ghost.name, to=ghost.link, class_name="cell-main row-link", title=ghost.name),
             rx.el.span(ghost.email, class_name="cell-sub", title=ghost.email),
@@ -102,6 +105,7 @@ def _list() -> rx.Component:
             rx.el.caption("Ghosts", class_name="hidden-visually"),
             rx.el.thead(
                 rx.el.tr(
+                    selection.choose_all(),
                     _sortable("Customer, last active first", "active"),
                     _sortable("Amount", "amount", "right"),
                     rx.el.th("State", scope="col"),
@@ -148,6 +152,7 @@ def recoveries() -> rx.Component:
             ),
         ),
         _toolbar(),
+        selection.bar(),
         rx.cond(
             Recoveries.loaded,
             rx.cond(
@@ -169,4 +174,6 @@ def recoveries() -> rx.Component:
     )
 
 
-PAGE = Page(routes.RECOVERIES, "Recoveries – PHANTOM", recoveries, on_load=[Shell.enter, Recoveries.load])
+PAGE = Page(
+    routes.RECOVERIES, "Recoveries – PHANTOM", recoveries, on_load=[Shell.enter, Recoveries.load, Selection.load]
+)

@@ -20,6 +20,11 @@ def identifier(text: object) -> str:
     return text if isinstance(text, str) and _IDENTIFIER.fullmatch(text) else ""
 
 
+def named_last(path: object) -> str:
+    """The id at the end of a page's address, or nothing."""
+    return identifier(str(path).rstrip("/").rpartition("/")[2])
+
+
 def words_of(text: object) -> str:
     """What somebody typed, without what a database cannot hold (NUL, half characters)."""
     return str(text)[:200].replace("\x00", "").encode(errors="ignore").decode()

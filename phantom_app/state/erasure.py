@@ -5,7 +5,7 @@ import reflex as rx
 from core import clock
 from core.errors import NotFoundError, PhantomError
 from phantom_app.guard import allow, principal
-from phantom_app.state.access import as_tenant, change_as_tenant, identifier
+from phantom_app.state.access import as_tenant, change_as_tenant, named_last
 from phantom_app.state.formats import plural
 from services.identity.permissions import Permission
 from services.recovery import purge
@@ -20,7 +20,7 @@ class Erasure(rx.State):
     note: str = ""
 
     def _asked_for(self) -> str:
-        return identifier(str(self.router.url.path).rstrip("/").rpartition("/")[2])
+        return named_last(self.router.url.path)
 
     async def _fill(self) -> None:
         ghost_id = self._asked_for()

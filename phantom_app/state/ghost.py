@@ -12,7 +12,7 @@ from models.ghost import OPEN_STATES, GhostState
 from phantom_app import live
 from phantom_app.guard import allow, principal
 from phantom_app.state import formats, words
-from phantom_app.state.access import as_tenant, change_as_tenant, identifier
+from phantom_app.state.access import as_tenant, change_as_tenant, named_last
 from phantom_app.state.recoveries import NOBODY, GhostView, ghost_view
 from services.identity.permissions import Permission
 from services.manual_tasks import service as manual_tasks
@@ -68,7 +68,7 @@ def letter(message: MessageView, now: datetime) -> Letter:
     return Letter(
         id=message.id,
         ghost_id=message.ghost_id,
-        subject=message.subject or "(no subject)",
+        subject=message.subject or ("(no subject)" if message.recipient else "Removed with the customer's data"),
         recipient=message.recipient or "recipient removed",
         about=f"{words.plain(called(message.template, message.step))} · {words.plain(message.channel)} · {about}",
         state=state,
@@ -123,7 +123,7 @@ class Ghost(rx.State):
     may_read_letters: bool = False
 
     def _asked_for(self) -> str:
-        return identifier(str(self.router.url.path).rstrip("/").rpartition("/")[2])
+        return named_last(self.router.url.path)
 
     async def _fill(self) -> None:
         ghost_id = self._asked_for()
