@@ -1,6 +1,8 @@
 """Two of everything, and sleepers: who was stopped for longer than a lease wakes up and doubles nothing."""
 
 import signal
+import time
+from collections.abc import Callable
 
 import pytest
 
@@ -14,6 +16,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 _LEADERS = """select count(*) as leaders from pg_locks join pg_stat_activity using (pid)
     where locktype = 'advisory' and granted and application_name = 'phantom-sentinel'"""
+_CANDIDATES = "select count(*) as sentinels from pg_stat_activity where application_name = 'phantom-sentinel'"
 HAND_OVER_SECONDS = 10
 
 
@@ -48,13 +51,18 @@ def pulses(arena: Arena, business: Business) -> int:
     return int(found[0]["slots"])
 
 
-def test_a_sentinel_that_sleeps_hands_over_and_does_not_lead_when_it_wakes(arena: Arena) -> None:
+def test_a_sentinel_that_sleeps_hands_over_and_does_not_lead_when_it_wakes(
+    arena: Arena, record_property: Callable[[str, object], None]
+) -> None:
     business = Business.open(arena, "Sleeping Sentinel", customers=2)
     sleeper = arena.pid("sentinel")
     with arena.beside("jobs.sentinel") as second:
+        wait_until(lambda: arena.rows(_CANDIDATES)[0]["sentinels"] == 2, what="the second one asks to lead")
         arena.send_signal("sentinel", signal.SIGSTOP)
+        stopped = time.monotonic()
         try:
-            second.wait_for("sentinel.leads", timeout=HAND_OVER_SECONDS + 5)
+            second.wait_for("sentinel.leads", timeout=HAND_OVER_SECONDS)
+            record_property("seconds until another led", round(time.monotonic() - stopped, 1))
             arena.pass_time(12 * 3600)
             business.wait_for_hunts(2)
         finally:

@@ -1,5 +1,7 @@
 """A storm of kills under load: whoever dies whenever, nothing is lost or doubled."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.chaos.arena import Arena
@@ -14,7 +16,7 @@ SECONDS = 25
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_storm_of_kills(arena: Arena, seed: int) -> None:
+def test_a_storm_of_kills(arena: Arena, seed: int, record_property: Callable[[str, object], None]) -> None:
     arena.stage.control("/_sandbox/deliveries/behaviour", {"duplicate": 3, "shuffle": True, "seed": str(seed)})
     try:
         business = Business.open(arena, f"Storm {seed}", customers=60)
@@ -25,7 +27,8 @@ def test_a_storm_of_kills(arena: Arena, seed: int) -> None:
     finally:
         arena.stage.control("/_sandbox/deliveries/behaviour", {})
     arena.wait_until_well()
-    arena.replay_the_dead()
+    record_property("dead letters replayed", arena.replay_the_dead())
+    record_property("kills", len(killer.killed))
     arena.wait_until_quiet()
     figures = judge(business)
     assert len(killer.killed) >= SECONDS / 4
