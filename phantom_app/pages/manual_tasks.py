@@ -113,7 +113,11 @@ def _task(view: TaskView) -> rx.Component:
         rx.el.div(
             rx.el.div(
                 rx.el.h2(link(view.customer, to=view.link, class_name="text-link"), class_name="dead-kind"),
-                rx.el.p(rx.el.span(view.amount, class_name="number strong"), " ", badge(view.ghost_state, view.tone)),
+                rx.el.p(
+                    rx.el.span(view.amount, class_name="number strong"),
+                    badge(view.ghost_state, view.tone),
+                    class_name="task-what",
+                ),
                 rx.el.p(view.reason, class_name="soft"),
                 rx.el.p(rx.el.time(view.age, title=view.since, class_name="number"), class_name="faint tiny"),
                 rx.cond(view.released != "", rx.el.p(view.released, class_name="small", data_testid="released")),

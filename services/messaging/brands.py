@@ -52,8 +52,15 @@ def brand_of(stored: Mapping[str, Any], merchant_name: str) -> Brand:
 
 
 def one_line(text: str, limit: int = 120) -> str:
-    """`text` without control, direction and line-break characters: they forge headers and fake what is read."""
-    return _CONTROL.sub(" ", text).strip()[:limit].strip()
+    """`text` without control, direction and line-break characters: they forge headers and fake what is read.
+
+    What is longer than `limit` ends with a whole word, where one ends in the second half.
+    """
+    whole = _CONTROL.sub(" ", text).strip()
+    if len(whole) <= limit:
+        return whole
+    words = whole[: limit + 1].rpartition(" ")[0].rstrip(" &,-–")
+    return words if len(words) > limit // 2 else whole[:limit].strip()
 
 
 def lines_of(text: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from services.messaging.brands import (
     edge_of,
     ink_on,
     logo_problem,
+    one_line,
     problems_of,
 )
 
@@ -87,3 +88,19 @@ class TestForm:
 
     def test_an_empty_form_is_fine(self):
         assert problems_of({}) == {}
+
+
+class TestOneLine:
+    @pytest.mark.parametrize(
+        ("text", "short"),
+        [
+            ("Ada Example", "Ada Example"),
+            ("Featherstonehaugh & Associates Holdings", "Featherstonehaugh & Associates"),
+            ("Featherstonehaugh, and Sons & Associates", "Featherstonehaugh, and Sons"),
+            ("Featherstonehaugh and Associat Holdings", "Featherstonehaugh and Associat"),
+            ("A Donaudampfschifffahrtsgesellschaft", "A Donaudampfschifffahrtsgesell"),
+            ("D" * 40, "D" * 30),
+        ],
+    )
+    def test_what_is_too_long_ends_with_a_word(self, text: str, short: str) -> None:
+        assert one_line(text, 30) == short
