@@ -1,5 +1,7 @@
 """One spelling of an address: email in lower case, telephone numbers in E.164 by the rules of their country."""
 
+import functools
+
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
@@ -38,6 +40,13 @@ def number(text: str, country: str = "") -> str:
     if not phonenumbers.is_valid_number(parsed):
         raise BadAddressError("there is no such telephone number")
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+
+
+@functools.lru_cache(maxsize=4096)
+def country_of(number: str) -> str:
+    """The country (ISO 3166, lower-case) whose telephone number (E.164) this is; empty where it is of none."""
+    region = phonenumbers.region_code_for_number(phonenumbers.parse(number)) if number else None
+    return region.lower() if region in phonenumbers.SUPPORTED_REGIONS else ""
 
 
 def _email(text: str) -> str:

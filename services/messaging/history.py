@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from models.ghost import GhostState, Strategy
 from models.messaging import Channel
+from services.messaging.hours import Country
 
 SEND = "send_message"
 EXHAUST = "exhaust"
@@ -64,6 +65,12 @@ class History:
     """Of a ghost whose charge has not failed: that charge."""
     wants_none: str = ""
     """Why who told their bank to stop gets not even a note: they asked for no messages, or the subscription is over."""
+    text_country: Country = ""
+    """Where a text is read; empty where nothing is known beyond `country`."""
+
+    def where(self, channel: Channel) -> Country:
+        """Whose hours a message on this channel keeps to."""
+        return (self.text_country or self.country) if channel is Channel.SMS else self.country
 
     @property
     def step(self) -> int:

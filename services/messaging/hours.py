@@ -1,6 +1,7 @@
 """The recipient's hours: when a country may be written to, and when an hour of its day comes next. Pure.
 
-A country of several zones is held to the hours that are legal in all of them. Everything is decided by quarters of an
+A country of several zones is held to the hours that are legal in all of them, and so are the countries of somebody who
+may be in any of several. Everything is decided by quarters of an
 hour in UTC: the offsets of all zones in use, and the moments at which they change, are multiples of that.
 """
 
@@ -11,6 +12,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from services.merchants.policies import RecoveryPolicy
 
+Country = str | tuple[str, ...]
+"""Where a recipient is, ISO 3166; of several the likeliest first."""
 TEXTS_FROM, TEXTS_UNTIL = 8, 21  # when text messages may be sent at all, by the recipient's clock
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _QUARTER = timedelta(minutes=15)
@@ -44,23 +47,37 @@ def zone_named(name: str) -> ZoneInfo:
 
 
 @functools.lru_cache(maxsize=4096)
-def zones_for(country: str, default_zone: str) -> tuple[ZoneInfo, ...]:
+def zones_for(country: Country, default_zone: str) -> tuple[ZoneInfo, ...]:
     """The recipient's zones, where most people live first: the country's, else the merchant's, else UTC."""
-    return tuple(zone_named(name) for name in zones_of(country) or (default_zone,))
+    names = dict.fromkeys(name for each in _known(country) for name in zones_of(each))
+    return tuple(zone_named(name) for name in names or (default_zone,))
 
 
-def within_hours(moment: datetime, country: str, policy: RecoveryPolicy, default_zone: str = "UTC") -> datetime:
+def _known(country: Country) -> list[str]:
+    return [each for each in ((country,) if isinstance(country, str) else country) if zones_of(each)]
+
+
+@functools.lru_cache(maxsize=4096)
+def _choices(country: Country, default_zone: str) -> tuple[tuple[ZoneInfo, ...], ...]:
+    """Zones to be legal in: all there are; where those share no hour the likeliest country's; at last its first."""
+    own = zones_for(tuple(_known(country)[:1]), default_zone)
+    return tuple(dict.fromkeys((zones_for(country, default_zone), own, own[:1])))
+
+
+def within_hours(moment: datetime, country: Country, policy: RecoveryPolicy, default_zone: str = "UTC") -> datetime:
     """The first moment from `moment` (aware) on that lies in the allowed local hours of the whole country.
 
-    A country so wide that no hour is legal everywhere (with a narrow policy) is held to its first zone in the tz
-    database, which is where most people live; else the message would never go.
+    Countries that have no such hour in common are held to the first of them, and one so wide that no hour is legal
+    everywhere (with a narrow policy) to the zone where most people live; else the message would never go.
     """
     begins = _floor(moment)
     found = _legal_quarter(begins, *_rules(country, policy, default_zone))
     return moment if found == begins else found
 
 
-def at_hour(moment: datetime, hour: int, country: str, policy: RecoveryPolicy, default_zone: str = "UTC") -> datetime:
+def at_hour(
+    moment: datetime, hour: int, country: Country, policy: RecoveryPolicy, default_zone: str = "UTC"
+) -> datetime:
     """The first moment from `moment` on in `hour` (0–23) of the recipient's day, and inside the allowed hours.
 
     `moment` itself when its hour is that one already. Where the hour is not an allowed one, the next that is. A
@@ -72,14 +89,18 @@ def at_hour(moment: datetime, hour: int, country: str, policy: RecoveryPolicy, d
     return max(moment, found)
 
 
-def by_law(policy: RecoveryPolicy, country: str, default_zone: str, moment: datetime) -> RecoveryPolicy:
+def by_law(policy: RecoveryPolicy, country: Country, default_zone: str, moment: datetime) -> RecoveryPolicy:
     """The policy as it holds for texts around `moment`: within 8 to 21 o'clock, whatever the merchant chose for mail.
 
     Where that leaves no hour, or none that is one in all zones of the country, texts have the legal hours as they are.
     """
-    begins, ends = max(policy.quiet_until_hour, TEXTS_FROM), min(policy.quiet_from_hour, TEXTS_UNTIL)
-    if begins >= ends or not _have_common(zones_for(country, default_zone), begins, ends, moment.year):
-        begins, ends = TEXTS_FROM, TEXTS_UNTIL
+    narrow = max(policy.quiet_until_hour, TEXTS_FROM), min(policy.quiet_from_hour, TEXTS_UNTIL)
+    begins, ends = next(
+        hours
+        for zones in _choices(country, default_zone)
+        for hours in (narrow, (TEXTS_FROM, TEXTS_UNTIL))
+        if _have_common(zones, *hours, moment.year)
+    )
     return policy.model_copy(update={"quiet_until_hour": begins, "quiet_from_hour": ends})
 
 
@@ -90,8 +111,10 @@ def _have_common(zones: tuple[ZoneInfo, ...], from_hour: int, to_hour: int, year
     return all(any(_is_legal(day + n * _QUARTER, zones, from_hour, to_hour) for n in range(96)) for day in days)
 
 
-def _rules(country: str, policy: RecoveryPolicy, default_zone: str) -> tuple[tuple[ZoneInfo, ...], int, int]:
-    return zones_for(country, default_zone), policy.quiet_until_hour, policy.quiet_from_hour
+def _rules(
+    country: Country, policy: RecoveryPolicy, default_zone: str
+) -> tuple[tuple[tuple[ZoneInfo, ...], ...], int, int]:
+    return _choices(country, default_zone), policy.quiet_until_hour, policy.quiet_from_hour
 
 
 def _floor(moment: datetime) -> datetime:
@@ -103,12 +126,14 @@ def _is_legal(quarter: datetime, zones: tuple[ZoneInfo, ...], from_hour: int, to
 
 
 @functools.lru_cache(maxsize=16_384)
-def _legal_quarter(begins: datetime, zones: tuple[ZoneInfo, ...], from_hour: int, to_hour: int) -> datetime:
-    """The first quarter from `begins` on that is legal in all zones, else in the first."""
-    for candidates in (zones, zones[:1]):
+def _legal_quarter(
+    begins: datetime, choices: tuple[tuple[ZoneInfo, ...], ...], from_hour: int, to_hour: int
+) -> datetime:
+    """The first quarter from `begins` on that is legal in all of the zones, of the first choice that has one."""
+    for zones in choices:
         quarter = begins
         while quarter <= begins + _REACH:
-            if _is_legal(quarter, candidates, from_hour, to_hour):
+            if _is_legal(quarter, zones, from_hour, to_hour):
                 return quarter
             quarter += _QUARTER
     raise AssertionError("every day has an hour between two different ones")
@@ -116,12 +141,13 @@ def _legal_quarter(begins: datetime, zones: tuple[ZoneInfo, ...], from_hour: int
 
 @functools.lru_cache(maxsize=16_384)
 def _quarter_at_hour(
-    begins: datetime, hour: int, zones: tuple[ZoneInfo, ...], from_hour: int, to_hour: int
+    begins: datetime, hour: int, choices: tuple[tuple[ZoneInfo, ...], ...], from_hour: int, to_hour: int
 ) -> datetime:
-    today = begins.astimezone(zones[0]).date()
+    first = choices[0][0]
+    today = begins.astimezone(first).date()
     for days in range(-2, 4):
-        starts = datetime.combine(today + timedelta(days=days), time(hour), tzinfo=zones[0]).astimezone(UTC)
-        starts = _legal_quarter(_floor(starts), zones, from_hour, to_hour)
+        starts = datetime.combine(today + timedelta(days=days), time(hour), tzinfo=first).astimezone(UTC)
+        starts = _legal_quarter(_floor(starts), choices, from_hour, to_hour)
         if begins < starts + _HOUR:
-            return _legal_quarter(max(starts, begins), zones, from_hour, to_hour)
+            return _legal_quarter(max(starts, begins), choices, from_hour, to_hour)
     raise AssertionError("each day has every hour, or the one after its gap")

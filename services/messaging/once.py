@@ -85,7 +85,8 @@ def _one(
     if history.under_way and not history.held:
         return Action(SEND, max(history.planned_at or now, now), UNDER_WAY, history.step)
     at, why, _ = places.within_limits(max(begins, now), why, history, policy, now)
-    at, why = places.by_day(at, why, history, policy, now, default_zone, oracle(_group(history), history.country))
+    hour = oracle(_group(history), history.country)
+    at, why = places.by_day(at, why, history, history.country, policy, now, default_zone, hour)
     return Action(SEND, at, why, history.step)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from services.merchants.policies import RecoveryPolicy
 from services.messaging.advice import Hour
 from services.messaging.history import HOLD, History
-from services.messaging.hours import at_hour, within_hours, zones_for
+from services.messaging.hours import Country, at_hour, within_hours, zones_for
 
 WEEK = timedelta(days=7)
 
@@ -22,7 +22,7 @@ def free(at: datetime, taken: Sequence[datetime], most: int) -> datetime:
 
 def settled(
     at: datetime,
-    country: str,
+    country: Country,
     taken: Sequence[datetime],
     policy: RecoveryPolicy,
     due: datetime | None,
@@ -42,11 +42,13 @@ def settled(
             return at
 
 
-def in_words(at: datetime, country: str, default_zone: str, hour: Hour | None) -> str:
+def in_words(at: datetime, country: Country, default_zone: str, hour: Hour | None) -> str:
     """What is special about the moment: the preferred hour, where it could be had."""
     zones = zones_for(country, default_zone)
     if hour is not None and at.astimezone(zones[0]).hour == hour.hour:
         return hour.why
+    if isinstance(country, tuple) and len(country) > 1:
+        return "when it is daytime where the number is from and at the address"
     return "when it is daytime in the whole country" if len(zones) > 1 else "in the customer's daytime"
 
 
@@ -70,14 +72,15 @@ def by_day(
     at: datetime,
     why: str,
     history: History,
+    country: Country,
     policy: RecoveryPolicy,
     now: datetime,
     default_zone: str,
     hour: Hour | None,
 ) -> tuple[datetime, str]:
-    """`at` moved to where a message may be read, and why in a sentence."""
+    """`at` moved to where a message may be read in `country`, and why in a sentence."""
     due = now if history.planned_at is not None and history.planned_at <= now else None
-    at = settled(at, history.country, history.week, policy, due, default_zone, hour.hour if hour else None)
-    words = in_words(at, history.country, default_zone, hour)
+    at = settled(at, country, history.week, policy, due, default_zone, hour.hour if hour else None)
+    words = in_words(at, country, default_zone, hour)
     ending = f" Then {words}." if why.endswith(".") else f", {words}."
     return at, why + ending

@@ -11,7 +11,7 @@ from sqlmodel import Session
 from models.messaging import Channel
 from models.sending import ConsentState
 from services.messaging import repository
-from services.messaging.addresses import BadAddressError, number
+from services.messaging.addresses import BadAddressError, country_of, number
 from services.messaging.links import address_hash, customer_line
 from services.messaging.schedule import NO_EMAIL, SMS_IS_OFF
 from services.vault.hash_keys import lasting_keys
@@ -59,6 +59,12 @@ def address_of(channel: Channel, customer: Reachable) -> str:
     if channel is Channel.EMAIL:
         return customer.customer_email or ""
     return _number(customer.customer_phone or "", customer.customer_country)
+
+
+def texted_in(customer: Reachable) -> tuple[str, ...]:
+    """Where a text may reach this customer: the country of their number, and that of their address; as far as known."""
+    known = (country_of(address_of(Channel.SMS, customer)), customer.customer_country.lower())
+    return tuple(dict.fromkeys(each for each in known if each))
 
 
 @functools.lru_cache(maxsize=4096)

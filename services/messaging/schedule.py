@@ -28,7 +28,7 @@ from services.messaging.history import (
     Charge,
     History,
 )
-from services.messaging.hours import by_law, within_hours
+from services.messaging.hours import Country, by_law, within_hours
 from services.messaging.places import WEEK
 
 __all__ = [
@@ -152,7 +152,7 @@ def channel_of(history: History) -> Channel:
 def may_go(
     channel: Channel,
     step: int,
-    country: str,
+    country: Country,
     policy: RecoveryPolicy,
     now: datetime,
     default_zone: str = "UTC",
@@ -211,8 +211,9 @@ def _message(history: History, policy: RecoveryPolicy, now: datetime, default_zo
     if first and not limited and not _obeys_hours(channel, step, policy):
         return Action(SEND, at, why + _by(channel, history), step, channel)
     hour: Hour | None = None if first and not limited else oracle(history.decline_group, history.country)
-    hours = by_law(policy, history.country, default_zone, at) if channel is Channel.SMS else policy
-    at, why = places.by_day(at, why, history, hours, now, default_zone, hour)
+    country = history.where(channel)
+    hours = by_law(policy, country, default_zone, at) if channel is Channel.SMS else policy
+    at, why = places.by_day(at, why, history, country, hours, now, default_zone, hour)
     return Action(SEND, at, why + _by(channel, history), step, channel)
 
 

@@ -125,7 +125,7 @@ def _repeat(work: Work, ghost: GhostTarget, slot: Message, refusal: str) -> Prep
     if slot.channel == Channel.SMS and slot.sender_key:
         unknown = unknown or "it may have gone out, and a text is never sent twice"
     if not unknown:
-        country = ghost.customer_country or ghost.country_code
+        country = planning.where(ghost, Channel(slot.channel))
         daytime = schedule.may_go(
             Channel(slot.channel), slot.step, country, work.merchant.policy, work.now, work.merchant.timezone,
             by_day=slot.template in SINGLE_TEMPLATES,

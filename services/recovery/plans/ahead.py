@@ -190,7 +190,7 @@ def _ending(ghost: GhostTarget, last: Action) -> str:
 
 def _coming(merchant: MerchantContext, ghost: GhostTarget, action: Action, own: OwnWords) -> Coming:
     assert action.at is not None  # noqa: S101  # what is sent has its moment
-    zone = zones_for(ghost.customer_country or ghost.country_code, merchant.timezone)[0]
+    zone = zones_for(planning.where(ghost, action.channel), merchant.timezone)[0]
     composed = _composed(merchant, ghost, action, own)
     return Coming(
         step=action.step,

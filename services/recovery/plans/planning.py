@@ -18,7 +18,8 @@ from services.messaging import repository as messages
 from services.messaging import schedule
 from services.messaging.advice import Holdout, nobody
 from services.messaging.history import PROTECTION_STEP
-from services.messaging.reach import Closed, address_of, closed, opted_out
+from services.messaging.hours import Country
+from services.messaging.reach import Closed, address_of, closed, opted_out, texted_in
 from services.messaging.schedule import Action, Charge, History
 from services.recovery.plans import plan_repository as repository
 from services.recovery.protection.risk import group_of_risk
@@ -148,6 +149,7 @@ def read_histories(
                 strategy=Strategy(ghost.strategy),
                 decline_group=ghost.decline_group,
                 country=ghost.customer_country or ghost.country_code,
+                text_country=where(ghost, Channel.SMS) if merchant.policy.sms else "",
                 failed_at=min(ghost.found_at, ghost.original_invoice_date + FIRST_CHARGE),
                 found_at=ghost.found_at,
                 messages_sent=ghost.messages_sent,
@@ -167,6 +169,12 @@ def read_histories(
             )
             for ghost in family
         ]
+
+
+def where(ghost: Planned, channel: Channel) -> Country:
+    """Whose hours a message keeps to; the card's country only where neither a number nor an address says one."""
+    known = texted_in(ghost) if channel is Channel.SMS else ()
+    return known or ghost.customer_country or ghost.country_code
 
 
 def _may_be_spoken_to(ghost: Planned, policy: RecoveryPolicy) -> bool:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.merchants.policies import RecoveryPolicy
-from services.messaging.hours import at_hour, within_hours, zone_named, zones_for, zones_of
+from services.messaging.hours import Country, at_hour, by_law, within_hours, zone_named, zones_for, zones_of
 
 POLICY = RecoveryPolicy(paused=False)
 COUNTRIES = ["de", "us", "jp", "br", "au", "in", "np", "nz", "ca", "ru", "id", "gb", "zz", ""]
@@ -17,7 +17,7 @@ MOMENTS = st.integers(0, 2 * 365 * 24 * 60 * 60).map(
 )
 
 
-def local_hours(moment: datetime, country: str, default: str = "UTC") -> set[int]:
+def local_hours(moment: datetime, country: Country, default: str = "UTC") -> set[int]:
     return {moment.astimezone(zone).hour for zone in zones_for(country, default)}
 
 
@@ -72,6 +72,34 @@ class TestDaytime:
     def test_a_zone_of_quarter_hours_begins_on_the_quarter(self):
         chosen = within_hours(datetime(2026, 1, 15, 0, 0, tzinfo=UTC), "np", POLICY)
         assert chosen == datetime(2026, 1, 15, 2, 15, tzinfo=UTC)  # 8:00 in Kathmandu, UTC+5:45
+
+
+class TestSeveralCountries:
+    """The number is from one, the address in another."""
+
+    @given(MOMENTS)
+    def test_daytime_in_both_where_they_have_some_in_common(self, moment: datetime):
+        chosen = within_hours(moment, ("au", "us"), POLICY)
+        assert all(8 <= hour < 21 for country in ("au", "us") for hour in local_hours(chosen, country))
+
+    @given(MOMENTS, st.integers(0, 11), st.integers(12, 24))
+    def test_else_daytime_in_all_of_the_first(self, moment: datetime, begins: int, ends: int):
+        """India sleeps while Hawaii is awake; texts are not held to an hour nobody has."""
+        mine = by_law(RecoveryPolicy(quiet_until_hour=begins, quiet_from_hour=ends), ("us", "in"), "UTC", moment)
+        chosen = within_hours(moment, ("us", "in"), mine)
+        assert all(8 <= hour < 21 for hour in local_hours(chosen, "us"))
+
+    def test_the_hours_of_the_merchant_hold_where_the_first_has_some(self):
+        nine_to_noon, night = RecoveryPolicy(quiet_until_hour=9, quiet_from_hour=12), datetime(2026, 1, 15, tzinfo=UTC)
+        mine = by_law(nine_to_noon, ("jp", "br"), "UTC", night)
+        assert (mine.quiet_until_hour, mine.quiet_from_hour) == (9, 12)
+        assert local_hours(within_hours(night, ("jp", "br"), mine), "jp") == {9}
+
+    def test_one_without_a_zone_does_not_count(self):
+        assert zones_for(("zz", "jp"), "UTC") == zones_for("jp", "UTC")
+        assert zones_for(("zz", ""), "Asia/Tokyo") == (ZoneInfo("Asia/Tokyo"),)
+        night = datetime(2026, 1, 15, 20, 0, tzinfo=UTC)
+        assert within_hours(night, ("zz", "jp"), POLICY) == within_hours(night, "jp", POLICY)
 
 
 class TestPreferredHour:

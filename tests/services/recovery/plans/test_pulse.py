@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlmodel import select
@@ -23,7 +24,7 @@ from services.recovery.observe import observe
 from services.recovery.plans import plan_repository, pulse
 from services.recovery.work import merchant_context
 from services.tasks.schemas import ClaimedTask
-from tests.support.factories import make_merchant, raw_invoice
+from tests.support.factories import make_merchant, raw_intent, raw_invoice
 
 PHONE = "+4915112345678"
 
@@ -238,6 +239,25 @@ class TestWaysToACustomer:
         assert again.message is None
         assert [message.state for message in texting.rows(Message)] == [MessageState.UNCERTAIN]
         assert texting.ghost.messages_sent == 1
+
+    @pytest.mark.parametrize(("country", "zones"), [
+        ("", {"Australia/Sydney", "Australia/Perth"}),  # the card is American: that says nothing of where its owner is
+        ("us", {"Australia/Sydney", "Australia/Perth", "America/New_York", "Pacific/Honolulu"}),
+    ])  # fmt: skip
+    def test_a_text_keeps_to_the_hours_of_the_numbers_country_and_of_the_address(
+        self, database: object, clock: ManualClock, country: str, zones: set[str]
+    ):
+        clock.advance(timedelta(hours=9))  # 18:00 UTC: daytime in America, five in the morning in Sydney
+        story, number = Story(clock, sms=True), "+61412345678"
+        with db.tenant_session(story.merchant) as session:
+            given = consents.read(channel="sms", address=number, happened_at=clock.now())
+            consents.record(session, story.merchant, [given], "usr_1")
+        facts = parse_invoice(raw_invoice(1, intent=raw_intent("expired_card")))
+        story.find(replace(facts, customer=replace(facts.customer, email=None, phone=number, country=country)))
+        assert (story.ghost.next_action, story.ghost.country_code) == ("send_message", "us")
+        at = story.ghost.next_action_at
+        assert at is not None
+        assert {zone for zone in zones if 8 <= at.astimezone(ZoneInfo(zone)).hour < 21} == zones
 
     def test_a_number_nobody_can_dial_is_none(self, database: object, clock: ManualClock):
         story = Story(clock, sms=True)
