@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -76,9 +76,15 @@ def _by_person(session: Session, merchant_id: str, waiting: Sequence[ManualTask]
     return dict(found)
 
 
-def written(session: Session, merchant_id: str, task_ids: Sequence[str], url: str) -> Alert | None:
-    """The mail about those of these tasks that still wait; None when none does. `url` is where the list stands."""
-    lines = [line_of(row) for row in repository.list_lines(session, merchant_id, task_ids)]
+def written(
+    session: Session, merchant_id: str, task_ids: Sequence[str], url: str, *, by_name: bool = True
+) -> Alert | None:
+    """The mail about those of these tasks that still wait; None when none does. `url` is where the list stands.
+
+    Without `by_name` customers are called by their ids at Stripe, which is all that is kept of people for good.
+    """
+    rows = repository.list_lines(session, merchant_id, task_ids)
+    lines = [line_of(row) if by_name else _nameless(row) for row in rows]
     waiting = [line for line in lines if line.state is ManualTaskState.OPEN]
     if not waiting:
         return None
@@ -100,6 +106,10 @@ def _subject(waiting: Sequence[TaskLine]) -> str:
     if len(waiting) > 1:
         return f"{len(waiting)} unpaid invoices wait for your decision"
     return f"{_amount(waiting[0])} unpaid: your decision is wanted"
+
+
+def _nameless(row: repository.Joined) -> TaskLine:
+    return replace(line_of(row), customer=row.ghost.customer_id or "A customer")
 
 
 def _words(line: TaskLine) -> dict[str, str]:

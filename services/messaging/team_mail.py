@@ -1,7 +1,7 @@
 """Mail to a merchant's own people (alerts, the weekly digest): with the platform's key, else into the outbox.
 
-One in the outbox belongs to no ghost, counts for nothing, and is there for whoever may read messages. At most fifty of
-a merchant are kept.
+One in the outbox belongs to no ghost, counts for nothing, names no customer (nothing would erase it with them), and is
+there for whoever may read messages. At most fifty of a merchant are kept.
 """
 
 import hashlib

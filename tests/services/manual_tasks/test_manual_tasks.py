@@ -466,6 +466,23 @@ class TestAlerts:
         assert len(lines) == 2
         assert all("olga@" not in str(record.__dict__) for record in lines)
 
+    def test_one_that_stays_in_the_outbox_names_nobody_whom_an_erasure_would_have_to_find(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(senders, "platform_sender", lambda _channel: None)
+        join(shop, "olga", Role.OWNER)
+        for task in self.mails(shop):
+            notify_action_required.run(claimed(shop, task))
+        (ghost,) = shop.ghosts
+        with db.tenant_session(shop.merchant) as session:
+            (letter,) = messaging.outbox(session, shop.merchant)
+            kept = session.exec(select(Message).where(Message.id == letter.id)).one()
+        words = f"{kept.subject} {kept.html} {kept.plain}"
+        assert ghost.customer_name
+        assert ghost.customer_name not in words
+        assert ghost.customer_email not in words
+        assert str(ghost.customer_id) in kept.plain
+
     def test_the_outbox_keeps_a_bounded_number_of_them(self, shop: Shop, clock: ManualClock):
         for number in range(team_mail.KEPT + 3):
             clock.current += timedelta(minutes=1)
