@@ -136,8 +136,8 @@ def erase_known_customer(session: Session, merchant_id: str, customer_id: str, n
 
 def forget(work: Work, ghost: GhostTarget, why: str) -> None:
     """Empty a ghost of its person and end its chase; `finish` follows, once a unit of work."""
-    if can(GhostState(ghost.state), Trigger.EXHAUSTED):
-        work.move(ghost, Trigger.EXHAUSTED, why)
+    if not (can(GhostState(ghost.state), Trigger.EXHAUSTED) and work.move(ghost, Trigger.EXHAUSTED, why)):
+        work.plan(ghost)  # a note or a word before a charge was perhaps to come: there is nobody to send it to
     ghost.customer_email = ghost.customer_name = ghost.customer_phone = None
     ghost.customer_language = ghost.card_last4 = ""
     ghost.last_presence_at = None

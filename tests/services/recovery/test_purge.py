@@ -32,7 +32,7 @@ from services.recovery.purge import Erasable
 from services.recovery.work import merchant_context
 from services.tasks.errors import Retry
 from services.tasks.schemas import ClaimedTask
-from tests.support.factories import make_merchant, raw_invoice
+from tests.support.factories import make_merchant, raw_intent, raw_invoice
 from tests.support.recount import assert_sums_agree
 
 DAY = timedelta(days=1)
@@ -254,6 +254,12 @@ class TestOnRequest:
         states = {ghost.invoice_id: ghost.state for ghost in files.rows(GhostTarget)}
         assert states == {"in_1": "exhausted", "in_2": "exhausted", "in_3": "open", "in_8": "open"}
         assert_sums_agree(files.merchant)
+
+    def test_the_polite_note_that_was_planned_is_not_any_more(self, files: Files) -> None:
+        files.see(facts(intent=raw_intent("stop_payment_order")))
+        assert (files.ghost.state, files.ghost.next_action) == (GhostState.STOPPED, "send_message")
+        files.erase(str(files.ghost.customer_id))
+        assert (files.ghost.next_action, files.ghost.next_action_at) == ("", None)
 
     def test_by_a_ghost_and_who_did_it_is_kept(self, files: Files) -> None:
         files.see(facts(id="in_1"), facts(id="in_2"), facts(id="in_3", customer=None))
