@@ -32,6 +32,7 @@ from services.recovery.protection.impending import charge_failed, lock_at_risk
 from services.recovery.strategy import DeclineGroup, decide
 from services.recovery.work import MerchantContext, Work
 
+COUNTED_ALONE = "Stripe counted another attempt and made none: it does not charge a card again after this decline."
 # What a purge empties, and no later look at Stripe fills again.
 _PERSONAL = frozenset({"customer_email", "customer_name", "customer_phone", "customer_language", "card_last4"})
 
@@ -283,7 +284,7 @@ def _is_open_again(ghost: GhostTarget, facts: InvoiceFacts, verdict: Classificat
 
 def _refresh_open(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     former_attempts, former_strategy = ghost.attempt_count, ghost.strategy
-    former_charge, due = ghost.charge_id, ghost.next_payment_attempt
+    former_charge, former_code, due = ghost.charge_id, ghost.decline_code, ghost.next_payment_attempt
     chased = ghost.state in OPEN_STATES
     work.count_in_group(ghost, -chased)  # amount and group are about to change
     changed = _take_facts(work, ghost, facts)
@@ -293,7 +294,9 @@ def _refresh_open(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
         ghost.amount_cents = facts.amount_remaining
         changed = True
     work.count_in_group(ghost, chased)
-    if ghost.attempt_count > former_attempts:
+    if ghost.attempt_count > former_attempts and not attempts.was_charged(ghost, former_code, former_charge):
+        work.event(ghost, "attempt_counted", COUNTED_ALONE, attempt=ghost.attempt_count, code=ghost.decline_code)
+    elif ghost.attempt_count > former_attempts:
         work.event(
             ghost, "attempt_failed", "Another charge failed.", attempt=ghost.attempt_count, code=ghost.decline_code
         )

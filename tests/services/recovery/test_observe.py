@@ -18,6 +18,7 @@ from services.analytics.repository import list_totals
 from services.analytics.schemas import OpenTotals
 from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
 from services.integrations.stripe.parsing import parse_invoice
+from services.recovery.charging import charges
 from services.recovery.observe import Observed, observe
 from services.recovery.service import mark_lost
 from services.recovery.work import merchant_context
@@ -184,6 +185,33 @@ class TestGoingOn:
         look(replace(FAILED, attempt_count=2))
         assert [event.name for event in rows(merchant, GhostEvent)] == ["found", "strategy_chosen", "attempt_failed"]
         assert len(rows(merchant, PaymentAttempt)) == 2
+
+    def test_what_stripe_counts_and_does_not_charge_is_no_charge(self, merchant: str, look: Look, clock: ManualClock):
+        """A lost card: the count rises with each date of the schedule, and nothing is charged (FACTS §1)."""
+        lost = parse_invoice(raw_invoice(intent=raw_intent("lost_card")))
+        look(lost)
+        charged_at = rows(merchant, GhostTarget)[0].last_charge_at
+        for count in (2, 3, 4):
+            clock.advance(timedelta(days=3))
+            look(replace(lost, attempt_count=count))
+        (ghost,) = rows(merchant, GhostTarget)
+        with db.tenant_session(merchant) as session:
+            assert charges.of_ghost(session, merchant, ghost.id).used == 1
+        assert (ghost.attempt_count, ghost.last_charge_at) == (4, charged_at)
+        assert [event.name for event in rows(merchant, GhostEvent)][2:] == ["attempt_counted"] * 3
+
+        funds = DeclineFacts(decline_code="insufficient_funds", charge_id="ch_another_card")
+        look(replace(lost, attempt_count=5, decline=funds))  # another card, and Stripe charges again
+        look(replace(lost, attempt_count=6, decline=funds))
+        assert [row.decline_code for row in rows(merchant, PaymentAttempt)] == [
+            "lost_card",
+            *["insufficient_funds"] * 2,
+        ]
+
+    def test_nor_is_it_where_it_was_found_late(self, merchant: str, look: Look):
+        look(parse_invoice(raw_invoice(attempt_count=4, intent=raw_intent("lost_card"))))
+        (row,), (ghost,) = rows(merchant, PaymentAttempt), rows(merchant, GhostTarget)
+        assert row.attempted_at == ghost.last_charge_at == ghost.original_invoice_date
 
     def test_a_late_older_hint_does_not_turn_the_count_back(self, merchant: str, look: Look):
         look(replace(FAILED, attempt_count=3))
