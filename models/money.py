@@ -13,12 +13,13 @@ class RecoveryKind(StrEnum):
     RECOVERED = "recovered"
     PROTECTED = "protected"
     REVERSED = "reversed"
+    CREDITED = "credited"  # in pairs that come to nothing: a recovery was another's merit than was thought
 
 
 class Recovery(TenantTable, table=True):
     """The ledger: append-only. A reversal is a negative row, and one that came to nothing a positive one beside it.
 
-    Kept for ever.
+    Merit that was given wrongly is moved by two rows, one from a mechanism and one to another. Kept for ever.
     """
 
     __tablename__ = "recoveries"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, cast, func, literal
+from sqlalchemy import BigInteger, ColumnElement, case, cast, func, literal
 from sqlalchemy import Table as SqlTable
 from sqlmodel import Session, col, select
 
@@ -90,19 +90,25 @@ def list_open_by_group(session: Session, merchant_id: str, currency: str) -> lis
 def list_merits(
     session: Session, merchant_id: str, currency: str, since: datetime, before: datetime
 ) -> list[tuple[str, int, int]]:
-    """(mechanism, amount, count) of what the ledger says came back in a time, as it came."""
+    """(mechanism, amount, count) of what the ledger says came back in a time, as it came.
+
+    What was credited to another mechanism since is the other's.
+    """
+    times = case((col(Recovery.kind) == RecoveryKind.RECOVERED, 1), (col(Recovery.amount_cents) < 0, -1), else_=1)
+    number = _sum(times)
     statement = (
-        select(Recovery.mechanism, _sum(Recovery.amount_cents), func.count())
+        select(Recovery.mechanism, _sum(Recovery.amount_cents), number)
         .where(
             Recovery.merchant_id == merchant_id,
             Recovery.currency == currency,
-            Recovery.kind == RecoveryKind.RECOVERED,
+            col(Recovery.kind).in_((RecoveryKind.RECOVERED, RecoveryKind.CREDITED)),
             col(Recovery.occurred_at) >= since,
             col(Recovery.occurred_at) < before,
         )
         .group_by(col(Recovery.mechanism))
+        .having(number != 0)
     )
-    return [(mechanism, amount, number) for mechanism, amount, number in session.exec(statement)]
+    return [(mechanism, amount, times) for mechanism, amount, times in session.exec(statement)]
 
 
 def last_hunt_at(session: Session, merchant_id: str) -> datetime | None:

@@ -44,7 +44,7 @@ class _Book:
         # PHANTOM's side
         self.ghosts = self._rows("select * from ghost_targets where merchant_id = %(merchant)s")
         self.messages = self._rows("select * from messages where merchant_id = %(merchant)s")
-        self.recoveries = self._rows("select * from recoveries where merchant_id = %(merchant)s")
+        self.recoveries = self._rows("select * from recoveries where merchant_id = %(merchant)s and kind <> 'credited'")
 
     def _rows(self, query: str) -> list[dict[str, Any]]:
         return self.arena.rows(query, merchant=self.business.merchant)

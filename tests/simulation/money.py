@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 def is_right(play: "Play", ghosts: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
     recovered = {row["ghost_id"]: row for row in rows if row["kind"] == "recovered"}
+    rows = [row for row in rows if row["kind"] != "credited"]  # from one mechanism to another: no money
     kinds, went_back = Counter(row["kind"] for row in rows), Counter[str]()
     for row in rows:
         if row["kind"] == "reversed":  # one for each refund, and none of nothing

@@ -147,6 +147,8 @@ def _count_entry(sums: Sums, entry: Recovery, ghost: GhostTarget) -> None:
         sums.add(MerchantTotals, (entry.currency,), protected_cents=entry.amount_cents)
         return
     sums.add(MerchantTotals, (entry.currency,), recovered_cents=entry.amount_cents)
+    if entry.kind == RecoveryKind.CREDITED:  # from one mechanism to another: the sums know none
+        return
     if entry.kind == RecoveryKind.REVERSED:
         times = 1 if entry.amount_cents < 0 else -1  # a refund that failed is given back
         sums.add(DailyMetrics, on, reversed_count=times, reversed_cents=-entry.amount_cents)

@@ -24,6 +24,7 @@ from services.integrations.stripe.parsing import INVOICE_EXPAND, parse_invoice
 from services.recovery import neighbours, repository
 from services.recovery.charging import budget, card_turns, retries
 from services.recovery.charging.charges import values_of
+from services.recovery.credit.settle import credit_anew
 from services.recovery.observe import observe
 from services.recovery.work import Work, merchant_context
 
@@ -211,6 +212,8 @@ def settle(session: Session, merchant_id: str, planned: Charge, outcome: Outcome
         work.event(ghost, "own_attempt_declined", f"{which} was declined{'' if planned.is_retry else ' too'}.",
                    code=outcome.decline_code)  # fmt: skip
         audit.log_event(session, merchant_id, "recovery.attempt_declined", f"{which} was declined.")
+    if outcome.state is not AttemptState.SUCCEEDED:  # its word may have come while the attempt was under way
+        credit_anew(work, ghost, facts)
     _count(work, ghost, attempt, planned)
     work.finish()
     observe(session, merchant, [facts], FoundVia.WEBHOOK, now)

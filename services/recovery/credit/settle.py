@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from core import ids
-from models.ghost import GIVEN_UP, GhostKind, GhostState, GhostTarget, Strategy
+from models.ghost import GIVEN_UP, GhostKind, GhostState, GhostTarget, Mechanism, Strategy
 from models.money import Recovery, RecoveryKind
 from services.audit import service as audit
 from services.integrations.stripe.facts import InvoiceFacts
@@ -63,6 +63,26 @@ def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
             facts={"ghost_id": ghost.id, "amount": amount, "currency": ghost.currency, "mechanism": mechanism},
         )
     return True
+
+
+def credit_anew(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> None:
+    """Give a payment's merit to whose it is, once it is known that the attempt of ours that was under way did not
+    make it. What was recovered stays as it is: two rows of the ledger move it from one mechanism to another.
+    """
+    if ghost.state != GhostState.RECOVERED or ghost.mechanism != Mechanism.OWN_ATTEMPT:
+        return
+    paid_at = facts.paid_at or ghost.closed_at or work.now
+    credit = credit_of(evidence.of_payment(work.session, ghost, facts, paid_at).context)
+    if credit.mechanism == ghost.mechanism:
+        return
+    amount, moved = ghost.recovered_cents, f"{facts.id}:{int(paid_at.timestamp())}"
+    taken = _ledger_row(work, ghost, RecoveryKind.CREDITED, f"{moved}:from"[-64:], -amount, paid_at)
+    ghost.mechanism, ghost.updated_at = credit.mechanism, work.now
+    given = _ledger_row(work, ghost, RecoveryKind.CREDITED, f"{moved}:to"[-64:], amount, paid_at, credit.message_id)
+    for row in (taken, given) if amount else ():
+        repository.add_recovery(work.session, row)
+    reason = f"Not by PHANTOM's charge, which found it paid or was declined: {_MERIT[credit.mechanism]}."
+    work.event(ghost, "merit_moved", reason, mechanism=credit.mechanism, message_id=credit.message_id)
 
 
 def _came_back(ghost: GhostTarget, facts: InvoiceFacts) -> int:

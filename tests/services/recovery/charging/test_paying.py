@@ -1,15 +1,23 @@
 """A charge whose worker died, or slept, in the middle: made once, and its outcome is written down once."""
 
+from datetime import timedelta
+
 import pytest
 
-from core import crash_points
+from core import crash_points, db
 from core.clock import ManualClock
 from jobs import dunning_retry
-from models.ghost import GhostEvent, GhostState
-from models.money import AttemptSource, AttemptState, PaymentAttempt
+from models.ghost import GhostEvent, GhostState, Mechanism
+from models.money import AttemptSource, AttemptState, PaymentAttempt, Recovery
 from models.work import ScheduledTask
+from services.analytics import service as analytics
+from services.analytics.schemas import Merit
+from services.integrations.stripe.client import ScopedStripe
+from services.recovery.charging import paying
 from services.tasks.errors import Discard
 from services.tasks.schemas import ClaimedTask
+from tests.services.recovery.credit.test_whose_merit import follow, wrote
+from tests.support.recount import assert_sums_agree
 from tests.support.shop import Shop
 
 
@@ -83,6 +91,50 @@ class TestDeathAfterTheCharge:
         with pytest.raises(Discard):
             dunning_retry.run(task)
         assert [row.source for row in shop.rows(PaymentAttempt)] == [AttemptSource.STRIPE]
+
+
+class TestWhoWasFaster:
+    """The customer pays by themselves on Stripe's page, which attaches their card before it charges it."""
+
+    def overtaken(self, shop: Shop, task: ClaimedTask, monkeypatch: pytest.MonkeyPatch) -> str:
+        """Our attempt is begun, and right then the customer's own payment goes through and its word comes."""
+        real = paying.charge
+
+        def charge(stripe: ScopedStripe, planned: paying.Charge) -> paying.Outcome:
+            shop.clock.advance(timedelta(seconds=2))
+            shop.actions.pay_invoice(shop.account, planned.invoice_id, str(task.payload["payment_method_id"]))
+            shop.deliver()
+            return real(stripe, planned)
+
+        monkeypatch.setattr(paying, "charge", charge)
+        return str(dunning_retry.run(task)["attempt"])
+
+    def test_what_turns_out_to_be_their_own_payment_is_no_merit_of_ours(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        task = with_new_card(shop)
+        assert self.overtaken(shop, task, monkeypatch) == "already_paid"
+        assert (shop.ghosts[0].state, shop.ghosts[0].mechanism) == (GhostState.RECOVERED, "organic")
+        assert [(row.kind, row.mechanism, row.amount_cents) for row in shop.rows(Recovery)] == [
+            ("recovered", "own_attempt", 4900),
+            ("credited", "own_attempt", -4900),
+            ("credited", "organic", 4900),
+        ]
+        today = shop.clock.now().date()
+        with db.tenant_session(shop.merchant) as session:
+            assert analytics.merits(session, shop.merchant, "usd", today, today) == (Merit(Mechanism.ORGANIC, 4900, 1),)
+        assert_sums_agree(shop.merchant)
+        assert [event.reason for event in shop.rows(GhostEvent) if event.name == "merit_moved"] == [
+            "Not by PHANTOM's charge, which found it paid or was declined: it was paid without our doing."
+        ]
+
+    def test_a_click_before_it_gets_the_merit(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The link led to the portal, where the card was saved; then they paid by themselves."""
+        task = with_new_card(shop)
+        wrote(shop, "msg_1")
+        follow(shop, "msg_1")
+        assert self.overtaken(shop, task, monkeypatch) == "already_paid"
+        assert (shop.ghosts[0].mechanism, [row.message_id for row in shop.rows(Recovery)][-1]) == ("click", "msg_1")
 
 
 class TestSleeper:
