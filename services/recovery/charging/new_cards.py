@@ -7,7 +7,7 @@ allows, whether the card is still there and the one to take. The charge itself i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -22,11 +22,14 @@ from services.recovery import neighbours, repository
 from services.recovery.charging import choosing, paying, retries
 from services.recovery.charging.paying import Begun
 from services.recovery.classify import why_not_payable
+from services.recovery.messages.clicks import Place, place_for
 from services.recovery.observe import observe
 from services.recovery.work import Work, merchant_context
 from services.tasks import service as tasks
 
 TRIED = "This card was tried before."
+PERSON = "The customer may be paying at this moment."
+TIME_TO_PAY = timedelta(minutes=10)
 
 
 class Came(StrEnum):
@@ -46,18 +49,23 @@ _WHY_NOT = {
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Word of a card. `renewal` names the event by which one got new data: it is worth a charge of its own."""
+    """Word of a card. `renewal` names the event by which one got new data: it is worth a charge of its own.
+
+    `told_at` is the event's time (UTC, in whole seconds as Stripe counts them), where it is known.
+    """
 
     card_id: str
     came: Came = Came.SAVED
     renewal: str = ""
+    told_at: datetime | None = None
 
     @classmethod
     def of(cls, payload: dict[str, Any]) -> "News":
         """As a task carries it."""
         renewal = str(payload.get("renewal", ""))
         came = payload.get("came") or (Came.RENEWED if renewal else Came.SAVED)
-        return cls(str(payload["payment_method_id"]), Came(came), renewal)
+        told_at = clock.from_timestamp(payload["told_at"]) if payload.get("told_at") else None
+        return cls(str(payload["payment_method_id"]), Came(came), renewal, told_at)
 
     def key(self, ghost_id: str) -> str:
         """One charge a ghost and card, and one more for each renewal of that card."""
@@ -86,6 +94,7 @@ def schedule(session: Session, merchant_id: str, customer_id: str, news: News, t
                 "payment_method_id": news.card_id,
                 "renewal": news.renewal,
                 "came": news.came,
+                "told_at": int(told_at.timestamp()),
             },
             priority=10,
         )
@@ -136,8 +145,24 @@ def _decide(work: Work, ghost: GhostTarget, news: News, fresh: InvoiceFacts, car
         return Begun(None, why)
     if why := retries.why_untouchable(work.merchant.policy, retries.case_of(ghost)):
         return _not_yet(work, ghost, news, why)
+    if (until := _pays_until(ghost, fresh, news, work.now)) > work.now:
+        return Begun(None, PERSON, until)
     card = next(each for each in cards if each.id == news.card_id)
     return paying.intend(work, ghost, card, news.key(ghost.id), is_renewed=bool(news.renewal))
+
+
+def _pays_until(ghost: GhostTarget, fresh: InvoiceFacts, news: News, now: datetime) -> datetime:
+    """Until when the customer may be paying with this card themselves; `now` where nothing says that they are.
+
+    Stripe's page attaches a card before it is charged, and the bank may ask them to confirm in between: who followed
+    our link to that page, and whose payment waits for a confirmation, has some minutes; an old one waits for ever.
+    """
+    clicked_at = ghost.last_clicked_at if place_for(ghost) is Place.HOSTED_INVOICE else None
+    clicked = clicked_at is not None and now < clicked_at + retries.PERSON_PAYING
+    if news.came is Came.RENEWED or not (clicked or fresh.payment_status == "requires_action"):
+        return now
+    times = [at for at in (news.told_at, clicked_at if clicked else None) if at is not None]
+    return max([at + TIME_TO_PAY for at in times], default=now)
 
 
 def _not_yet(work: Work, ghost: GhostTarget, news: News, why: str) -> Begun:

@@ -26,6 +26,7 @@ from tests.services.recovery.charging.test_retrying import (
     own,
     without_stripes_retries,
 )
+from tests.services.recovery.credit.test_whose_merit import follow, wrote
 from tests.support.shop import Shop
 
 
@@ -165,6 +166,40 @@ class TestFreshLook:
         shop.actions.edit_object(shop.account, "payment_intent", intent["id"], {"status": "processing"})
         assert run(shop) == [{"attempt": "held", "reason": "The payment is still under way at the bank."}]
         assert charges(shop, card) == []
+
+    def test_who_is_asked_to_confirm_this_payment_has_some_minutes(self, shop: Shop):
+        """Stripe's page has attached the card, and its bank asks. What waited before holds nothing up."""
+        subscription = failed(shop)
+        card = add(shop, subscription)
+        shop.deliver()
+        intent = shop.ghosts[0].payment_intent_id or ""
+        shop.actions.edit_object(shop.account, "payment_intent", intent, {"status": "requires_action"})
+        told_at = core_clock.now()
+        with pytest.raises(Retry) as wait:
+            run(shop)
+        assert wait.value.at == told_at.replace(microsecond=0) + timedelta(minutes=10)
+        assert charges(shop, card) == []
+        shop.clock.advance(timedelta(minutes=11))
+        assert run(shop) == [{"attempt": "succeeded"}]
+
+    @pytest.mark.parametrize(
+        ("code", "at_once"), [("insufficient_funds", False), ("expired_card", True)], ids=["hosted invoice", "portal"]
+    )
+    def test_who_followed_the_link_to_stripes_page_pays_there_by_themselves(self, shop: Shop, code: str, at_once: bool):
+        subscription = failed(shop, decline_code=code)
+        wrote(shop, "msg_1")
+        follow(shop, "msg_1")
+        shop.clock.advance(timedelta(minutes=3))
+        card = add(shop, subscription)
+        shop.deliver()
+        if at_once:
+            assert run(shop) == [{"attempt": "succeeded"}]
+            return
+        with pytest.raises(Retry):
+            run(shop)
+        assert charges(shop, card) == []
+        shop.clock.advance(timedelta(minutes=11))
+        assert run(shop) == [{"attempt": "succeeded"}]  # they only saved it: the page lies open somewhere
 
     def test_an_unpaid_subscriptions_invoice_is_paid_though_there_is_no_access_left(self, shop: Shop):
         subscription = failed(shop)
