@@ -13,7 +13,7 @@ from core.config import CardLimit
 from models.money import AttemptSource, AttemptState
 
 FALLBACK = "visa"  # a network without limits of its own is held to Visa's
-_MADE = frozenset({AttemptState.DECLINED, AttemptState.STARTED, AttemptState.UNCERTAIN})
+MADE = frozenset({AttemptState.DECLINED, AttemptState.STARTED, AttemptState.UNCERTAIN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Standing:
 
 def counts(attempt: Attempt) -> bool:
     """Whether a network counts this charge against the merchant."""
-    return attempt.source is not AttemptSource.CUSTOMER and attempt.state in _MADE
+    return attempt.source is not AttemptSource.CUSTOMER and attempt.state in MADE
 
 
 def limits_of(brand: str, limits: Sequence[CardLimit]) -> list[CardLimit]:

@@ -16,6 +16,7 @@ from models.money import AttemptSource, AttemptState, PaymentAttempt
 from services.integrations.stripe.cards import SavedCard
 from services.integrations.stripe.facts import DeclineFacts
 from services.recovery.charging import attempts_repository
+from services.recovery.charging.budget import MADE
 from services.recovery.charging.retries import why_card_is_done, why_number_is_done
 from services.recovery.strategy import group_of
 
@@ -32,6 +33,12 @@ def is_done(ghost: GhostTarget, card: SavedCard, made: Iterable[PaymentAttempt])
     if card.fingerprint and card.fingerprint == ghost.card_fingerprint and why_number_is_done(_of(ghost)):
         return True
     return any(_ends(card, one) for one in made if one.state == AttemptState.DECLINED)
+
+
+def last_of_ours(ghost: GhostTarget, made: Iterable[PaymentAttempt]) -> datetime | None:
+    """When we last charged a card for this ghost without being paid, as far as is known; None when we never did."""
+    ours = (one for one in made if one.ghost_id == ghost.id and one.source == AttemptSource.PHANTOM)
+    return max((one.attempted_at for one in ours if one.state in MADE), default=None)
 
 
 def _ends(card: SavedCard, one: PaymentAttempt) -> bool:

@@ -148,7 +148,8 @@ def _decide(work: Work, ghost: GhostTarget, news: News, fresh: InvoiceFacts, car
     if (until := _pays_until(ghost, fresh, news, work.now)) > work.now:
         return Begun(None, PERSON, until)
     card = next(each for each in cards if each.id == news.card_id)
-    return paying.intend(work, ghost, card, news.key(ghost.id), is_renewed=bool(news.renewal))
+    renewed_at = (news.told_at or work.now) if news.renewal else None
+    return paying.intend(work, ghost, card, news.key(ghost.id), renewed_at=renewed_at)
 
 
 def _pays_until(ghost: GhostTarget, fresh: InvoiceFacts, news: News, now: datetime) -> datetime:

@@ -31,6 +31,8 @@ from services.recovery.work import Work, merchant_context
 AUTHENTICATION_WANTED = "authentication_required"
 LIMITS = "The card networks' limit for this card is reached."
 DONE = "This card was declined for good."
+SINCE = "This card was charged since it was renewed."
+TOO_SOON = "This card was charged within the last day."
 UNKNOWN = "it is not known any more whether this charge was made"
 KEY_MEMORY = timedelta(hours=23)  # Stripe keeps a key for 24; clocks differ
 
@@ -85,15 +87,22 @@ def invoice_of(session: Session, merchant_id: str, ghost_id: str, key: str) -> s
     return ghost.invoice_id if open_still or begun else None
 
 
-def intend(work: Work, ghost: GhostTarget, card: SavedCard, key: str, *, is_renewed: bool = False) -> Begun:
+def intend(work: Work, ghost: GhostTarget, card: SavedCard, key: str, *, renewed_at: datetime | None = None) -> Begun:
     """Commit the intent to charge a card that is new to this ghost, or say why not.
 
     A customer may have many open invoices and the same card under many ids: one that was declined for good is not tried
-    again, whatever for, and all its charges share the networks' limits.
+    again, whatever for, and all its charges share the networks' limits. New data, which a network may send several
+    times in a row (`renewed_at`), mend a decline before them, and wait a day after a charge of ours.
     """
     made = card_turns.take(work.session, ghost.merchant_id, card, work.now)
-    if not is_renewed and card_turns.is_done(ghost, card, made):
+    if renewed_at is None and card_turns.is_done(ghost, card, made):
         return Begun(None, DONE)
+    charged_at = card_turns.last_of_ours(ghost, made) if renewed_at else None
+    if renewed_at and charged_at:
+        if renewed_at <= charged_at:
+            return Begun(None, SINCE)
+        if work.now < charged_at + retries.APART:
+            return Begun(None, TOO_SOON, charged_at + retries.APART)
     free = budget.free_from(card.brand, values_of(made), work.now, settings().card_limits)
     if free > work.now:
         return Begun(None, LIMITS, free)

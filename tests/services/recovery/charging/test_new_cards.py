@@ -281,6 +281,26 @@ class TestTheCardToTake:
         assert {shop.handle(each) for each in late} == {"no_ghost"}
         assert tasks_of(shop) == []
 
+    def test_renewed_several_times_in_a_row_it_is_charged_once_and_a_day_later_once_more(self, shop: Shop):
+        subscription = failed(shop, decline_code="insufficient_funds")
+        card = default_card(shop, subscription["customer"])
+        found = shop.world.space(shop.account).table("payment_method").objects[card]
+        before, waits = len(charges(shop, card)), []
+        for _ in range(4):
+            shop.clock.advance(timedelta(minutes=1))
+            shop.actions.send_event(shop.account, "payment_method.automatically_updated", found)
+            shop.deliver()
+            try:
+                dunning_retry.run(claimed(shop, tasks_of(shop)[-1]))
+            except Retry as wait:
+                waits.append(wait.at)
+        assert len(charges(shop, card)) - before == 1
+        assert waits == [own(shop)[0].attempted_at + timedelta(days=1)] * 3
+        shop.clock.advance(timedelta(days=1))
+        reasons = [dunning_retry.run(claimed(shop, task)).get("reason") for task in tasks_of(shop)[1:]]
+        assert reasons == [None, *["This card was charged since it was renewed."] * 2]
+        assert len(charges(shop, card)) - before == 2
+
     def test_a_task_made_before_says_how_its_card_came(self):
         assert News.of({"payment_method_id": "pm_1"}) == News("pm_1", Came.SAVED)
         assert News.of({"payment_method_id": "pm_1", "renewal": "evt_1"}) == News("pm_1", Came.RENEWED, "evt_1")
