@@ -131,7 +131,7 @@ def begin(
     if attempt is None:
         begun = _decide(work, ghost, news, fresh, cards)
     elif attempt.state == AttemptState.STARTED:
-        begun = paying.go_on(work, ghost, attempt)
+        begun = paying.go_on(work, ghost, attempt, is_paid=fresh.status == "paid")
     else:
         begun = Begun(None, TRIED)
     work.finish()

@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from core import clock, ids
 from core.config import settings
-from models.ghost import COLLECTIBLE_STATES, UNPAID_STATES, FoundVia, GhostTarget
+from models.ghost import COLLECTIBLE_STATES, FoundVia, GhostTarget, Mechanism
 from models.money import AttemptSource, AttemptState, PaymentAttempt
 from services.audit import service as audit
 from services.integrations.stripe.cards import SavedCard
@@ -110,20 +110,26 @@ def intend(work: Work, ghost: GhostTarget, card: SavedCard, key: str, *, renewed
     return Begun(charge_of(ghost, card.id, key))
 
 
-def go_on(work: Work, ghost: GhostTarget, attempt: PaymentAttempt) -> Begun:
+def go_on(work: Work, ghost: GhostTarget, attempt: PaymentAttempt, *, is_paid: bool) -> Begun:
     """A crash left this charge of a new card as begun: the same call again, with the same key.
 
     Once Stripe has forgotten the key that would be another charge, and the card may have been declined before. And it
-    may never have been made: then the call would be the first, which a word said since may forbid. Of a paid invoice
-    there is none: what is left is to ask whether by us.
+    may never have been made: then the call would be the first, which a word said since may forbid. Of an invoice that
+    Stripe says `is_paid` (what was paid may be owed again) there is none: what is left is to ask whether by us.
     """
-    paid = ghost.state not in UNPAID_STATES
     forbidden = retries.why_untouchable(work.merchant.policy, retries.case_of(ghost))
-    if paid or (not forbidden and work.now - attempt.attempted_at < KEY_MEMORY):
-        return Begun(charge_of(ghost, attempt.payment_method_id or "", attempt.idempotency_key, repeats_after=paid))
-    attempt.state, attempt.settled_at = AttemptState.UNCERTAIN, work.now
+    if work.now - attempt.attempted_at < KEY_MEMORY and (is_paid or not forbidden):
+        return Begun(charge_of(ghost, attempt.payment_method_id or "", attempt.idempotency_key, repeats_after=is_paid))
+    leave(attempt, ghost, work.now, is_paid=is_paid)
     work.plan(ghost)
     return Begun(None, UNKNOWN)
+
+
+def leave(attempt: PaymentAttempt, ghost: GhostTarget, now: datetime, *, is_paid: bool) -> None:
+    """Nobody can ask any more what came of an attempt that was begun: by what the payment was credited to."""
+    ours = is_paid and ghost.mechanism == Mechanism.OWN_ATTEMPT
+    attempt.state = AttemptState.SUCCEEDED if ours else AttemptState.UNCERTAIN
+    attempt.settled_at = now
 
 
 def start(work: Work, ghost: GhostTarget, card: SavedCard, key: str) -> None:

@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from core import clock
 from core.config import settings
-from models.ghost import FoundVia, GhostState, GhostTarget
+from models.ghost import FoundVia, GhostTarget
 from models.money import AttemptSource, AttemptState, PaymentAttempt
 from services.integrations.stripe.cards import SavedCard
 from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
@@ -57,11 +57,11 @@ def begin(session: Session, merchant_id: str, ghost_id: str, fresh: InvoiceFacts
     ghost = repository.get_ghost(session, merchant_id, ghost_id, lock=True)
     if ghost is None:
         return Begun(None, "there is no such ghost")
-    is_ghost = classify(fresh, merchant.policy).verdict is Verdict.GHOST
+    verdict = classify(fresh, merchant.policy).verdict
     attempt = repository.get_attempt(session, merchant_id, _key(ghost))
     if attempt is not None and attempt.state == AttemptState.STARTED:
-        begun = _go_on(work, ghost, attempt, is_ghost)
-    elif not is_ghost:
+        begun = _go_on(work, ghost, attempt, verdict)
+    elif verdict is not Verdict.GHOST:
         begun = _not(ghost, classify(fresh, merchant.policy).reason)
     elif former != ghost.amount_cents:
         begun = _not(ghost, CHANGED, now + retries.LOOK_AGAIN)
@@ -71,18 +71,16 @@ def begin(session: Session, merchant_id: str, ghost_id: str, fresh: InvoiceFacts
     return begun
 
 
-def _go_on(work: Work, ghost: GhostTarget, attempt: PaymentAttempt, is_ghost: bool) -> Begun:
+def _go_on(work: Work, ghost: GhostTarget, attempt: PaymentAttempt, verdict: Verdict) -> Begun:
     """A crash left this attempt as begun: the same call again, unless Stripe no longer knows the key or the sense.
 
     Nor where a word said since forbids it: it may never have been made, and then the call would be the first.
     """
-    paid = ghost.state == GhostState.RECOVERED
+    paid = verdict is Verdict.PAID
     forbidden = retries.why_untouchable(work.merchant.policy, retries.case_of(ghost))
-    if work.now - attempt.attempted_at < KEY_MEMORY and (paid or (is_ghost and not forbidden)):
+    if work.now - attempt.attempted_at < KEY_MEMORY and (paid or (verdict is Verdict.GHOST and not forbidden)):
         return Begun(_charge(ghost, attempt.payment_method_id or "", attempt.idempotency_key, repeats_after=paid))
-    ours = paid and ghost.mechanism == "own_attempt"
-    attempt.state = AttemptState.SUCCEEDED if ours else AttemptState.UNCERTAIN
-    attempt.settled_at = work.now
+    paying.leave(attempt, ghost, work.now, is_paid=paid)
     paying.count_retry(work, ghost, attempt)
     return Begun(None, paying.UNKNOWN)
 
@@ -113,7 +111,7 @@ def _charge_spare(work: Work, ghost: GhostTarget, spare: SavedCard) -> Begun:
     if former is None:
         begun = paying.intend(work, ghost, spare, key)
     elif former.state == AttemptState.STARTED:
-        begun = paying.go_on(work, ghost, former)
+        begun = paying.go_on(work, ghost, former, is_paid=False)  # a ghost is none that is paid
     else:
         begun = Begun(None, "This card was tried before.")
     if begun.charge is not None:

@@ -15,6 +15,7 @@ from models.money import AttemptState
 from models.work import ProcessedEvent, ScheduledTask
 from sandbox.stripe.faults import Fault
 from services.recovery import service as recovery
+from services.recovery.charging import paying
 from services.recovery.charging.new_cards import Came, News
 from services.tasks.errors import Retry
 from tests.services.recovery.charging.test_retrying import (
@@ -414,3 +415,31 @@ class TestOutOfReach:
         run(shop)
         assert len(charges(shop, card)) == before
         assert [row.state for row in own(shop)] == [state]
+
+    def test_what_was_paid_and_is_owed_again_is_not_charged_under_an_old_key(self, shop: Shop):
+        """The payment was made, and undone days later; the subscription is paused, so that nobody is chased for it."""
+        subscription = failed(shop)
+        card = add(shop, subscription)
+        shop.deliver()
+        dies_at(shop, "charge.made")
+        shop.deliver()
+        (ghost,) = shop.ghosts
+        assert (ghost.state, len(charges(shop, card))) == (GhostState.RECOVERED, 1)
+        shop.clock.advance(timedelta(days=3))
+        owed = {"status": "open", "amount_paid": 0, "amount_remaining": 4900}
+        shop.actions.edit_object(shop.account, "invoice", ghost.invoice_id, owed)
+        shop.actions.edit_object(shop.account, "subscription", subscription["id"], {"status": "paused"})
+        shop.take()
+        assert run(shop) == [{"attempt": "held", "reason": paying.UNKNOWN}]
+        assert len(charges(shop, card)) == 1
+        assert [row.state for row in own(shop)] == [AttemptState.UNCERTAIN]
+
+    def test_nobody_can_say_any_more_who_paid_what_is_paid_still(self, shop: Shop):
+        add(shop, failed(shop))
+        shop.deliver()
+        dies_at(shop, "charge.made")
+        shop.deliver()
+        shop.clock.advance(timedelta(days=3))
+        run(shop)
+        assert [row.state for row in own(shop)] == [AttemptState.SUCCEEDED]
+        assert shop.ghosts[0].mechanism == "own_attempt"
