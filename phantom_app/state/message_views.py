@@ -1,5 +1,6 @@
 """Messages as the editor lists them: which are PHANTOM's and which the merchant's, what is wrong and where."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +13,8 @@ from services.messaging.wording import TEMPLATE_OF_GROUP, Moment, moments_of, te
 
 LANGUAGES = {"en": "English", "de": "Deutsch", "es": "Español", "fr": "Français", "pt": "Português"}
 SHOWN = 60  # letters of a version that tell which it is
+FIELDS = {"subject": "Subject", "heading": "Heading", "body": "Text", "button": "Button"}  # as the editor has them
+MOST_FLAWS = 20
 MOMENTS = {Moment.FIRST: "First", Moment.REMINDER: "Reminder", Moment.LAST: "Last"}
 KINDS = {
     ANY_GROUP: "Every failed payment",
@@ -80,12 +83,19 @@ def rows(own: dict[Target, int], channel: str, language: str) -> list[Row]:
     return found
 
 
+def flaws(problems: Sequence[Problem], source: Source) -> list[Flaw]:
+    """What is wrong, in the order in which it is read, the first few."""
+    place = {field: number for number, field in enumerate(FIELDS)}
+    read = sorted(problems, key=lambda each: (place[each.field], each.line, each.column))
+    return [flaw(each, source) for each in read[:MOST_FLAWS]]
+
+
 def flaw(problem: Problem, source: Source) -> Flaw:
     lines = getattr(source, problem.field).split("\n") or [""]
     line, at = lines[min(problem.line, len(lines)) - 1], problem.column - 1
     begins = max(0, at - 24)
     return Flaw(
-        field=problem.field.capitalize(),
+        field=FIELDS.get(problem.field, problem.field),
         place=f"line {problem.line}, column {problem.column}",
         message=problem.message,
         before=("…" if begins else "") + line[begins:at],

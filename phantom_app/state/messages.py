@@ -10,7 +10,7 @@ from phantom_app import live, runtime
 from phantom_app.guard import allow, principal
 from phantom_app.state.access import as_tenant, words_of
 from phantom_app.state.message_look import Look, drawn, tried
-from phantom_app.state.message_views import Edition, Flaw, Row, edition, flaw, rows, whose
+from phantom_app.state.message_views import Edition, Flaw, Row, edition, flaws, rows, whose
 from services.identity.permissions import Permission
 from services.messaging import lint, own_service, trials
 from services.messaging.addresses import BadAddressError, normal
@@ -137,7 +137,7 @@ class Messages(rx.State):
     async def _look(self) -> bool:
         source, target = self._source(), self._target()
         problems = lint.check(source, target, frame(target.language).opt_out)
-        self.flaws = [flaw(each, source) for each in problems[:20]]
+        self.flaws = flaws(problems, source)
         if not problems:
             await self._show(source)
         return not problems
@@ -153,7 +153,7 @@ class Messages(rx.State):
                 )
             )
         except TemplateRefusedError as error:
-            self.flaws = [flaw(each, source) for each in error.problems[:20]]
+            self.flaws = flaws(error.problems, source)
             self.note = "Not saved: see what is marked."
             return
         except TemplateMovedError:

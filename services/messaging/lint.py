@@ -146,6 +146,8 @@ def _said(masked: str, text: str, target: Target) -> Iterator[Problem]:
     for pattern, code, why in rules:
         for found in pattern.finditer(folded):
             begins, ends = origin[found.start()], origin[max(found.start(), found.end() - 1)] + 1
+            if rest := _WORD.match(text, ends):  # the rules know stems; people read words
+                ends = rest.end()
             yield problem_at(text, begins, code, why(text[begins:ends][:40]))
 
 

@@ -46,7 +46,7 @@ class TestEditing:
         editing.get_by_test_id("slot-funds-first").click()
         expect(editing.get_by_test_id("editor-panel")).to_contain_text("PHANTOM’s words. What you save")
         editing.get_by_test_id("field-body").fill("Grüße 🙂\nIt is {{ amout }}.")
-        expect(editing.get_by_test_id("flaw")).to_contain_text("Body, line 2, column 10: There is no “amout” here.")
+        expect(editing.get_by_test_id("flaw")).to_contain_text("Text, line 2, column 10: There is no “amout” here.")
         editing.get_by_test_id("save-message").click()
         expect(editing.get_by_test_id("message-note")).to_have_text("Not saved: see what is marked.")
         assert stored(ada) == []

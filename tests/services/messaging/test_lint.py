@@ -203,6 +203,13 @@ class TestWhatElseIsRefused:
         assert "sales" in {code for code, *_ in found(said, mail(language))}
 
     @pytest.mark.parametrize(
+        ("language", "said", "named"),
+        [("en", "Upgrade now", "“Upgrade” sells"), ("de", "Tolle Rabatte!", "“Rabatte” sells")],
+    )
+    def test_a_rule_that_knows_a_stem_names_the_word(self, language: str, said: str, named: str):
+        assert any(each.message.startswith(named) for each in check(Source("x", "x", said, "x"), mail(language)))
+
+    @pytest.mark.parametrize(
         "said",
         [
             "https://evil.example/pay", "http://x", "www.evil.com", "evil.com/pay", "See pay.evil.io.", "javascript://x",
