@@ -61,8 +61,9 @@ def plan_due(session: Session, merchant_id: str, now: datetime, after: tuple[dat
             standing.append(upcoming.Due(ghost.id, action.step, action.channel, ghost.next_action_at or now))
         elif ghost.next_action != EXHAUST or _is_over(ghost, now):
             rest.append((ghost, action))
-    messages = upcoming.schedule_messages(session, merchant_id, standing, now)
+    # Shards first and keys of tasks after them, as everybody takes them: else two could wait for each other.
     exhausted, moved = _settle(session, merchant, rest[:REPLANNED], now) if rest else (0, 0)
+    messages = upcoming.schedule_messages(session, merchant_id, standing, now)
     last = due[-1]
     assert last.next_action_at is not None  # noqa: S101  # the query asks for it
     after = (last.next_action_at, last.id) if len(due) == PAGE else None

@@ -45,14 +45,17 @@ def message_key(due: Due, now: datetime) -> str:
 
 
 def schedule_messages(session: Session, merchant_id: str, messages: Iterable[Due], now: datetime) -> int:
-    """A task for each of these messages that has none; how many are new."""
+    """A task for each of these messages that has none; how many are new.
+
+    In the order of their keys: who writes the same ones at the same moment waits and cannot be waited for.
+    """
     wanted = [
         NewTask(
             key=message_key(due, now),
             payload={"ghost_id": due.ghost_id, "step": due.step, "channel": due.channel.value},
             run_at=due.at,
         )
-        for due in messages
+        for due in sorted(messages, key=lambda due: message_key(due, now))
     ]
     return tasks.schedule_many(session, kind="send_message", merchant_id=merchant_id, wanted=wanted)
 

@@ -4,7 +4,9 @@ import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -13,11 +15,13 @@ from sqlmodel import Session, select
 from core import db
 from core.clock import ManualClock
 from models.ghost import FoundVia, GhostState, GhostTarget
-from models.messaging import Click, LinkPurpose, Message, Suppression
+from models.messaging import Channel, Click, LinkPurpose, Message, Suppression
 from models.money import Recovery
+from models.work import ScheduledTask
 from services.hunter.billing import record_billed
 from services.integrations.stripe.facts import CustomerFacts, InvoiceFacts
 from services.integrations.stripe.parsing import parse_invoice
+from services.messaging import links
 from services.messaging.links import Link
 from services.recovery import neighbours, repository, service
 from services.recovery.credit import settle
@@ -95,6 +99,36 @@ class TestWaiting:
                 see(second, merchant, clock, failed(2, other))
             with pytest.raises(OperationalError), impatient(merchant) as third:
                 service.pause(third, merchant, [ghost.id], "usr_1")
+
+    def test_who_works_on_a_customer_never_waits_for_a_pulse_that_waits_for_them(
+        self, merchant: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ):
+        """Both write the tasks of the same messages: one of the two would be ended as a deadlock's victim."""
+        one, other = customers_of_shards(2, 9)
+        soon, moved = (failed(number, who, code="processing_error") for number, who in ((1, one), (2, other)))
+        for facts in (soon, moved):
+            with db.tenant_session(merchant) as session:
+                see(session, merchant, clock, facts)
+        with db.tenant_session(merchant) as session:
+            planned = {ghost.next_action_at for ghost in session.exec(select(GhostTarget))}
+            assert session.exec(select(ScheduledTask)).all() == []
+            links.suppress(session, merchant, Channel.EMAIL, f"{other}@example.com", "bounced")
+        (due_at,) = planned
+        assert due_at is not None
+        clock.current = due_at - timedelta(minutes=30)
+        settle_some = pulse._settle
+
+        def meanwhile(*given: Any) -> tuple[int, int]:  # the pulse is about to wait for the shards of what moved
+            with impatient(merchant) as second:
+                see(second, merchant, clock, replace(soon, amount_remaining=4800))
+            return settle_some(*given)
+
+        monkeypatch.setattr(pulse, "_settle", meanwhile)
+        with db.tenant_session(merchant) as session:
+            pulsed = pulse.plan_due(session, merchant, clock.now())
+        assert (pulsed.messages, pulsed.moved) == (0, 1)
+        with db.tenant_session(merchant) as session:
+            assert [task.kind for task in session.exec(select(ScheduledTask))] == ["send_message"]
 
 
 class TestWhoseGhost:
