@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, String, and_, bindparam, func, or_, text, update
+from sqlalchemy import ARRAY, ColumnElement, String, and_, bindparam, exists, func, or_, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
@@ -20,6 +20,7 @@ from models.ghost import (
     ManualTaskState,
 )
 from models.money import AttemptSource, AttemptState, PaymentAttempt, Recovery
+from services.recovery.lifecycle import Trigger
 from services.recovery.schemas import GhostQuery
 
 _MERCHANT = bindparam("merchant_id", type_=String)
@@ -245,8 +246,15 @@ def get_attempt(session: Session, merchant_id: str, idempotency_key: str) -> Pay
 def has_own_success(session: Session, ghost: GhostTarget, payment_method_id: str | None, paid_before: datetime) -> bool:
     """Whether the payment is our own attempt's: known to have succeeded, or begun before and with the same card.
 
-    An attempt counts as begun until its outcome is written down, and the webhook of its success is often faster.
+    An attempt counts as begun until its outcome is written down, and the webhook of its success is often faster. What
+    it paid may have been undone since: whoever pays what is owed again does so anew.
     """
+    undone = exists().where(
+        col(GhostEvent.merchant_id) == ghost.merchant_id,
+        col(GhostEvent.ghost_id) == ghost.id,
+        col(GhostEvent.name) == Trigger.REOPENED,
+        col(GhostEvent.occurred_at) > col(PaymentAttempt.attempted_at),
+    )
     begun = and_(
         col(PaymentAttempt.state) == AttemptState.STARTED,
         col(PaymentAttempt.payment_method_id) == payment_method_id,
@@ -259,6 +267,7 @@ def has_own_success(session: Session, ghost: GhostTarget, payment_method_id: str
                 PaymentAttempt.ghost_id == ghost.id,
                 PaymentAttempt.source == AttemptSource.PHANTOM,
                 or_(col(PaymentAttempt.state) == AttemptState.SUCCEEDED, begun),
+                ~undone,
             )
         ).first()
         is not None

@@ -102,6 +102,37 @@ class TestPaymentUndone:
         assert sum(row.quantity for row in shop.rows(UsageLog) if row.kind in kinds) == 4900
         assert_sums_agree(shop.merchant)
 
+    def test_what_we_charged_before_it_was_undone_is_no_merit_of_the_payment_after_it(
+        self, shop: Shop, subscription: Any
+    ):
+        add(shop, subscription)
+        shop.deliver()
+        run(shop)
+        shop.deliver()
+        assert (shop.ghosts[0].state, shop.ghosts[0].mechanism) == (GhostState.RECOVERED, "own_attempt")
+        undo(shop)
+        tell(shop, "invoice.updated")
+        shop.clock.advance(timedelta(days=20))
+        make_again(shop)
+        tell(shop, "invoice.paid")
+        assert [(row.kind, row.mechanism) for row in shop.rows(Recovery)] == [
+            ("recovered", "own_attempt"),
+            ("reversed", "own_attempt"),
+            ("recovered", "organic"),
+        ]
+
+    @pytest.mark.parametrize(("ahead", "state"), [(2, GhostState.RECOVERED), (20, GhostState.OPEN)])
+    def test_a_host_whose_clock_is_ahead_proves_nothing_by_what_it_read_before(
+        self, shop: Shop, subscription: Any, ahead: int, state: GhostState
+    ):
+        invoice = dict(shop.world.space(shop.account).table("invoice").objects[shop.ghosts[0].invoice_id])
+        seen = parse_invoice({**invoice, "customer": {"id": invoice["customer"]}}, subscription=subscription)
+        pay(shop)
+        read = replace(seen, read_at=shop.clock.now() + timedelta(seconds=ahead))
+        with db.tenant_session(shop.merchant) as session:
+            observe(session, merchant_context(session, shop.merchant), [read], FoundVia.WEBHOOK, shop.clock.now())
+        assert shop.ghosts[0].state == state
+
     def test_after_a_partial_refund_only_the_rest_is_taken_back(self, shop: Shop, subscription: Any):
         pay(shop)
         shop.actions.refund(shop.account, paid_charge(shop), 900)
