@@ -11,7 +11,8 @@ from sqlmodel import Session, col, select
 from models.merchant import Merchant
 from models.usage import ReportState, UsageReport
 
-# A payment taken back counts only if it was counted: one recovered before billing began was never billed.
+# A payment taken back counts only if it was counted: one recovered before billing began was never billed, whatever was
+# recovered after it went back.
 _NET = text("""
 select currency, (occurred_at at time zone 'UTC')::date as day, cast(sum(quantity) as bigint)
 from usage_logs
@@ -19,7 +20,7 @@ where merchant_id = :merchant_id and id >= :first_id and id < :before_id
     and occurred_at >= :since and occurred_at < :before
     and (kind = 'recovery.recovered' or kind = 'recovery.reversed' and exists (
         select from recoveries r where r.merchant_id = usage_logs.merchant_id and r.ghost_id = usage_logs.reference
-            and r.kind = 'recovered' and r.recorded_at >= :billed_since))
+            and r.kind = 'recovered' and r.recorded_at >= :billed_since and r.recorded_at <= usage_logs.occurred_at))
 group by currency, day
 """)
 

@@ -189,6 +189,24 @@ class TestReporting:
         operator.report()
         assert operator.billed == {"usd": 1000}
 
+    def test_nor_is_it_given_back_because_it_was_paid_once_more(self, operator: Operator):
+        with db.tenant_session(operator.merchant) as session:
+            usage.bill(session, operator.merchant, None)
+        old = operator.earn(4900)
+        operator.night()
+        with db.tenant_session(operator.merchant) as session:
+            usage.bill(session, operator.merchant, operator.customer)
+        operator.give_back(4900, old)
+        operator.night()
+        operator.earn(4900, old)
+        operator.night()
+        operator.report()
+        assert operator.billed == {"usd": 4900}
+        operator.give_back(4900, old)
+        operator.night()
+        operator.report()
+        assert sum(row.counted_cents for row in operator.rows()) == 0
+
     def test_a_row_committed_after_its_day_was_reported_is_not_lost(self, operator: Operator):
         """A transaction that began before midnight and commits after the report: no stretch between marks misses it."""
         operator.earn(1000)
