@@ -73,7 +73,7 @@ def _prefer_new_card(event: IncomingEvent, client: ScopedStripe) -> None:
         since = clock.now() - _GIVEN
         asked = impending_repository.followed_of_customer(session, event.merchant_id, customer_id, since)
     for subscription_id in asked:
-        _prefer(client, subscription_id, method_id)
+        _prefer(client, subscription_id, method_id, event.id)
 
 
 def _given(event: IncomingEvent) -> tuple[str | None, str | None]:
@@ -86,15 +86,19 @@ def _given(event: IncomingEvent) -> tuple[str | None, str | None]:
     return None, None
 
 
-def _prefer(client: ScopedStripe, subscription_id: str, method_id: str) -> None:
-    """Safe to repeat. A late event names a card that is the customer's default no longer: then nothing is changed."""
+def _prefer(client: ScopedStripe, subscription_id: str, method_id: str, event_id: str) -> None:
+    """Safe to repeat. A late event names a card that is the customer's default no longer: then nothing is changed.
+
+    The same card may be chosen, left and chosen again within a day: each event has a key of its own, else Stripe would
+    only say once more that it had been done.
+    """
     found = client.retrieve_subscription(subscription_id, ("customer",))
     own = identifier(found.get("default_payment_method"))
     settings = mapping(mapping(found.get("customer")).get("invoice_settings"))
     if own in (None, method_id) or identifier(settings.get("default_payment_method")) != method_id:
         return
     client.set_subscription_default_payment_method(
-        subscription_id, method_id, idempotency_key=f"prefer:{subscription_id}:{own}:{method_id}"
+        subscription_id, method_id, idempotency_key=f"prefer:{event_id}:{subscription_id}:{method_id}"
     )
 
 

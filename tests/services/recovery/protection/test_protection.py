@@ -18,7 +18,9 @@ from models.work import ScheduledTask
 from sandbox.outbox.routes import resend_of
 from sandbox.outbox.store import outbox_of
 from sandbox.stripe.store import Json
+from services.handshake import renewals
 from services.hunter.schemas import HuntRequest
+from services.integrations.stripe.client import client_for
 from services.merchants import service as merchants
 from services.messaging.links import Link
 from services.recovery import service
@@ -435,6 +437,20 @@ class TestWhereStripeLooksFirst:
         assert kept["default_payment_method"] == default_card(shop, subscription)
         assert [(row.kind, row.mechanism) for row in shop.rows(Recovery)] == [("protected", "click")]
         assert [ghost.state for ghost in shop.ghosts] == [GhostState.PROTECTED]
+
+    def test_given_left_and_chosen_again_on_the_same_day_it_is_the_subscriptions_again(self, shop: Shop):
+        """Stripe answers a key it knows with what it did then: the second choice would be done in our books alone."""
+        subscription = self.with_a_card_of_its_own(shop)
+        own, customer = default_card(shop, subscription), subscription["customer"]
+        give_card(shop, subscription)
+        shop.take()
+        with db.tenant_session(shop.merchant) as session:
+            stripe = client_for(session, shop.merchant)
+        kept = shop.world.space(shop.account).table("subscription").objects[subscription["id"]]
+        for event in ("evt_1", "evt_2"):
+            renewals._prefer(stripe, subscription["id"], default_card(shop, subscription), event)
+            assert kept["default_payment_method"] == default_card(shop, subscription) != own
+            shop.actions.set_default_payment_method(shop.account, customer, own, subscription=subscription["id"])
 
     def test_a_card_of_somebody_who_followed_no_link_is_left_where_it_is(self, shop: Shop):
         subscription = self.with_a_card_of_its_own(shop)
