@@ -24,12 +24,17 @@ _DUE = (
 def list_of_card(
     session: Session, merchant_id: str, card_id: str | None, fingerprint: str, since: datetime
 ) -> Sequence[PaymentAttempt]:
-    """The charges on one card since then, for whichever ghost, oldest first; copies of the card are the same card."""
-    same = [col(PaymentAttempt.payment_method_id) == card_id]
+    """The charges on one card since then, for whichever ghost, oldest first; copies of the card are the same card.
+
+    None of a card of which nothing is known.
+    """
+    same = [col(PaymentAttempt.payment_method_id) == card_id] if card_id else []
     if fingerprint:
         same.append(
             and_(col(PaymentAttempt.card_fingerprint) == fingerprint, col(PaymentAttempt.card_fingerprint) != "")
         )
+    if not same:
+        return ()
     statement = select(PaymentAttempt).where(
         PaymentAttempt.merchant_id == merchant_id, or_(*same), col(PaymentAttempt.attempted_at) > since
     )

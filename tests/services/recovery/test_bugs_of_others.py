@@ -21,7 +21,7 @@ from jobs.hunt import hunt
 from models.ghost import FoundVia, GhostState, GhostTarget, Strategy
 from models.merchant import StripeMails
 from models.messaging import Message
-from models.money import Recovery
+from models.money import PaymentAttempt, Recovery
 from sandbox.outbox.routes import resend_of
 from sandbox.outbox.store import outbox_of
 from services.hunter.schemas import HuntRequest
@@ -449,6 +449,19 @@ class TestCustomersOwnRetryEatsTheBudget:
         assert (card.used, card.by_customer, card.limit) == (1, 30, 20)
         assert (after.attempt_count, after.own_retries, after.next_retry_at) == (1, 0, before.next_retry_at)
         assert after.next_retry_at is not None
+
+    def test_a_card_of_which_nothing_is_known_has_no_charges_of_others(self, shop: Shop):
+        """Many ghosts have no known card: their charges are not those of one card."""
+        shop.subscriber(decline_code="insufficient_funds")
+        shop.pass_time(days=31, hours=2)
+        with db.tenant_session(shop.merchant) as session:
+            (ghost,) = session.exec(select(GhostTarget))
+            ghost.payment_method_id, ghost.card_fingerprint = None, ""
+            for attempt in session.exec(select(PaymentAttempt)):
+                attempt.payment_method_id, attempt.card_fingerprint = None, ""
+        with db.tenant_session(shop.merchant) as session:
+            card = charges.of_ghost(session, shop.merchant, shop.ghosts[0].id)
+        assert (card.used, card.limit, card.reason) == (0, 20, "It is not known which card failed.")
 
 
 class TestDoubleMailNextToStripesOwn:
