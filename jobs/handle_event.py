@@ -23,7 +23,7 @@ def run(task: ClaimedTask) -> dict[str, Any]:
     if stored.source == service.RESEND:
         outcome = delivery.handle(*service.read_sender_event(stored))
     elif stored.source == service.TWILIO:
-        outcome = texts.handle(*service.read_sender_event(stored))
+        outcome = texts.handle(*service.read_sender_event(stored), stored.received_at)
     else:
         outcome = handlers.handle(service.read_event(stored))
     crash_point("event.handled")

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlmodel import Session
 
@@ -114,8 +115,10 @@ def suppress_customer(session: Session, merchant_id: str, customer_id: str, reas
     return suppress(session, merchant_id, Channel.EMAIL, customer_line(customer_id), reason)
 
 
-def suppress(session: Session, merchant_id: str, channel: Channel, address: str, reason: str) -> bool:
-    """Write no more to an address on a channel. False when that was so already."""
+def suppress(
+    session: Session, merchant_id: str, channel: Channel, address: str, reason: str, at: datetime | None = None
+) -> bool:
+    """Write no more to an address on a channel, as was said `at` (now). False when that was so already."""
     return repository.add_suppression(
         session,
         {
@@ -123,6 +126,6 @@ def suppress(session: Session, merchant_id: str, channel: Channel, address: str,
             "channel": channel,
             "address_hash": address_hash(derive_key(Purpose.SUPPRESSIONS), merchant_id, channel, address),
             "reason": reason,
-            "created_at": clock.now(),
+            "created_at": at or clock.now(),
         },
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, String, and_, bindparam, delete, or_, text, update
+from sqlalchemy import Integer, String, and_, bindparam, delete, func, or_, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
@@ -106,12 +106,18 @@ def customers_texted(session: Session, merchant_id: str, number: str) -> list[st
 
 
 def delete_suppression(
-    session: Session, merchant_id: str, channel: Channel, address_hashes: Sequence[str], reasons: Sequence[str]
+    session: Session,
+    merchant_id: str,
+    channel: Channel,
+    address_hashes: Sequence[str],
+    reasons: Sequence[str],
+    until: datetime,
 ) -> bool:
-    """Lift a suppression of one of these reasons; False where there was none."""
+    """Lift a suppression of one of these reasons that is not younger than `until`; False where there was none."""
     own = (col(Suppression.merchant_id) == merchant_id, col(Suppression.channel) == channel)
     wanted = (col(Suppression.address_hash).in_(address_hashes), col(Suppression.reason).in_(reasons))
-    gone = session.execute(delete(Suppression).where(*own, *wanted).returning(col(Suppression.address_hash)))
+    former = col(Suppression.created_at) <= until
+    gone = session.execute(delete(Suppression).where(*own, *wanted, former).returning(col(Suppression.address_hash)))
     return gone.first() is not None
 
 
@@ -225,7 +231,7 @@ def add_suppression(session: Session, row: dict[str, Any]) -> bool:
     statement = insert(Suppression).values(row)
     statement = statement.on_conflict_do_update(
         index_elements=[table.c.merchant_id, table.c.channel, table.c.address_hash],
-        set_={"reason": statement.excluded.reason},
+        set_={"reason": statement.excluded.reason, "created_at": _later(statement)},
         where=or_(
             col(Suppression.reason) == STOP_HEARD,
             and_(col(Suppression.reason).in_(UNREACHABLE), statement.excluded.reason.in_(A_PERSONS_NO)),
@@ -234,8 +240,19 @@ def add_suppression(session: Session, row: dict[str, Any]) -> bool:
     return session.execute(statement.returning(table.c.merchant_id)).first() is not None
 
 
-def add_heard_stops(session: Session, merchant_id: str, address_hashes: Sequence[str], now: datetime) -> None:
-    """Suppress these numbers where they are not yet; sorted, because others may add the same."""
-    values = {"merchant_id": merchant_id, "channel": Channel.SMS, "reason": STOP_HEARD, "created_at": now}
-    rows = [{**values, "address_hash": each} for each in sorted(set(address_hashes))]
-    session.execute(insert(Suppression).values(rows).on_conflict_do_nothing())
+def _later(statement: Any) -> Any:
+    return func.greatest(col(Suppression.created_at), statement.excluded.created_at)
+
+
+def add_heard_stops(session: Session, merchant_id: str, address_hashes: Sequence[str], at: datetime) -> None:
+    """Suppress these numbers where they are not yet, and keep when they last said STOP where they are.
+
+    Sorted, because others may add the same.
+    """
+    table = Suppression.__table__  # type: ignore[attr-defined]
+    values = {"merchant_id": merchant_id, "channel": Channel.SMS, "reason": STOP_HEARD, "created_at": at}
+    statement = insert(Suppression).values([{**values, "address_hash": each} for each in sorted(set(address_hashes))])
+    session.execute(statement.on_conflict_do_update(
+        index_elements=[table.c.merchant_id, table.c.channel, table.c.address_hash],
+        set_={"created_at": _later(statement)},
+    ))  # fmt: skip

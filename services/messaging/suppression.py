@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Collection
+from datetime import datetime
 
 from sqlmodel import Session
 
@@ -16,12 +17,15 @@ from services.vault.keys import Purpose, derive_key
 _PLATFORM = "platform"
 
 
-def lift(session: Session, merchant_id: str, channel: Channel, address: str, reason: str) -> bool:
-    """Write to an address again that was suppressed for this reason alone. False where it was not."""
+def lift(session: Session, merchant_id: str, channel: Channel, address: str, reason: str, at: datetime) -> bool:
+    """Write to an address again that was suppressed for this reason alone, as was said `at`.
+
+    False where it was not, or only after that: of two words the later one holds, whichever is handled first.
+    """
     keys = lasting_keys(session, Purpose.SUPPRESSIONS)
     hashes = [links.address_hash(key, merchant_id, channel, address) for key in keys]
     reasons = (reason, repository.STOP_HEARD) if channel is Channel.SMS else (reason,)  # whichever came first
-    return repository.delete_suppression(session, merchant_id, channel, hashes, reasons)
+    return repository.delete_suppression(session, merchant_id, channel, hashes, reasons, at)
 
 
 def remember_texted(session: Session, merchant_id: str, number: str) -> None:
@@ -42,11 +46,25 @@ def texted_merchants(session: Session, numbers: Collection[str]) -> dict[str, li
     return {number: sorted(merchants) for number, merchants in found.items()}
 
 
-def hear_stops(session: Session, merchant_id: str, numbers: Collection[str]) -> None:
-    """Nobody at these numbers gets a text from this commit on; what else follows from a STOP is its event's task."""
+def hear_stops(session: Session, merchant_id: str, numbers: Collection[str], at: datetime | None = None) -> None:
+    """Nobody at these numbers, who say STOP now (or said it `at`), gets a text from this commit on.
+
+    What else follows from it is its event's task.
+    """
     key = derive_key(Purpose.SUPPRESSIONS)
     hashes = [links.address_hash(key, merchant_id, Channel.SMS, number) for number in numbers]
-    repository.add_heard_stops(session, merchant_id, hashes, clock.now())
+    repository.add_heard_stops(session, merchant_id, hashes, at or clock.now())
+
+
+def stop(session: Session, merchant_id: str, number: str, reason: str, at: datetime) -> bool:
+    """Nobody at this number, who said STOP `at`, gets a text any more. False when that was so already.
+
+    Also then the moment is kept: a START from before it lifts nothing.
+    """
+    is_new = links.suppress(session, merchant_id, Channel.SMS, number, reason, at)
+    if not is_new:
+        hear_stops(session, merchant_id, [number], at)
+    return is_new
 
 
 def _number_hash(key: bytes, number: str) -> str:

@@ -85,7 +85,7 @@ class Texting:
             form = {name: values[-1] for name, values in parse_qs(posted.body.decode()).items()}
             message = parse_qs(urlsplit(posted.url).query)["message"][0]
             data = {"message": message, "status": form["MessageStatus"], "sid": form["MessageSid"]}
-            outcomes.append(texts.handle(self.shop.merchant, texts.STATUS, data))
+            outcomes.append(texts.handle(self.shop.merchant, texts.STATUS, data, self.shop.clock.now()))
         return outcomes
 
     @property
@@ -211,7 +211,8 @@ def test_a_number_that_is_refused_is_let_alone_and_mail_goes_where_it_can(
     assert agreed.send(step=2)["sent"] is False
     assert (asked, len(agreed.shop.rows(Message))) == ([ADA], 1)
     with db.tenant_session(agreed.shop.merchant) as session:
-        assert suppression.lift(session, agreed.shop.merchant, Channel.EMAIL, "ada@example.com", "bounced")
+        now = agreed.shop.clock.now()
+        assert suppression.lift(session, agreed.shop.merchant, Channel.EMAIL, "ada@example.com", "bounced", now)
         pulse.replan(session, agreed.shop.merchant, agreed.shop.clock.now(), "")
     assert agreed.shop.ghosts[0].next_action == "send_message"
     assert agreed.send(step=2, channel=Channel.EMAIL)["sent"]
@@ -250,7 +251,7 @@ def test_one_number_of_two_customers_is_stopped_for_both(agreed: Texting, told: 
         assert agreed.send()["sent"]
         data = {"message": agreed.message.id, "status": "undelivered", "sid": "SM1", "error": "21610"}
         agreed.text_a_double()
-        assert texts.handle(agreed.shop.merchant, texts.STATUS, data) == "failed"
+        assert texts.handle(agreed.shop.merchant, texts.STATUS, data, agreed.shop.clock.now()) == "failed"
     assert ("sms", "stopped") in {(row.channel, row.reason) for row in agreed.shop.rows(Suppression)}
     concerned = {event.ghost_id for event in agreed.shop.rows(GhostEvent) if event.name == "unsubscribed"}
     assert concerned == {ghost.id for ghost in agreed.shop.ghosts}
@@ -259,8 +260,8 @@ def test_one_number_of_two_customers_is_stopped_for_both(agreed: Texting, told: 
 
 def test_after_stop_nothing_goes_and_the_ghost_says_why(agreed: Texting) -> None:
     assert agreed.send()["sent"]
-    assert texts.handle(agreed.shop.merchant, texts.REPLY, {"from": ADA, "asks": "STOP"}) == "stopped"
-    assert texts.handle(agreed.shop.merchant, texts.REPLY, {"from": ADA, "asks": "STOP"}) == "already_known"
+    assert reply(agreed, "STOP") == "stopped"
+    assert reply(agreed, "STOP") == "already_known"
     (ghost,) = agreed.shop.ghosts
     assert ghost.next_action != "send_message"
 
@@ -282,10 +283,10 @@ def test_a_revoked_token_pauses_texts_and_leaves_mail_alone(agreed: Texting) -> 
 def test_what_twilio_could_not_deliver_has_failed(agreed: Texting, status: str) -> None:
     agreed.send()
     data = {"message": agreed.message.id, "status": status, "sid": "SM1", "error": "30003"}
-    assert texts.handle(agreed.shop.merchant, texts.STATUS, data) == "failed"
+    assert texts.handle(agreed.shop.merchant, texts.STATUS, data, agreed.shop.clock.now()) == "failed"
     assert agreed.message.reason == "Twilio's error 30003."
     late = {**data, "status": "sent", "error": ""}
-    assert texts.handle(agreed.shop.merchant, texts.STATUS, late) == "already_known"
+    assert texts.handle(agreed.shop.merchant, texts.STATUS, late, agreed.shop.clock.now()) == "already_known"
 
 
 @pytest.mark.parametrize(("code", "written_again"), [("30005", False), ("30006", False), ("30003", True)])
@@ -294,7 +295,7 @@ def test_a_number_that_nothing_reaches_is_let_alone_and_one_that_was_switched_of
 ) -> None:
     agreed.send()
     data = {"message": agreed.message.id, "status": "undelivered", "sid": "SM1", "error": code}
-    assert texts.handle(agreed.shop.merchant, texts.STATUS, data) == "failed"
+    assert texts.handle(agreed.shop.merchant, texts.STATUS, data, agreed.shop.clock.now()) == "failed"
 
     assert (("sms", "undelivered") in {(row.channel, row.reason) for row in agreed.shop.rows(Suppression)}) != (
         written_again
@@ -306,7 +307,7 @@ def test_a_number_that_nothing_reaches_is_let_alone_and_one_that_was_switched_of
 
 
 def reply(texting: Texting, word: str) -> str:
-    return texts.handle(texting.shop.merchant, texts.REPLY, {"from": ADA, "asks": word})
+    return texts.handle(texting.shop.merchant, texts.REPLY, {"from": ADA, "asks": word}, texting.shop.clock.now())
 
 
 def test_after_start_what_stands_open_is_planned_anew(agreed: Texting) -> None:

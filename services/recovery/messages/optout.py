@@ -1,5 +1,7 @@
 """A customer who wants no more messages: honoured at once, and shown on every ghost of theirs."""
 
+from datetime import datetime
+
 from sqlmodel import Session
 
 from core import clock
@@ -47,15 +49,15 @@ def unsubscribe(session: Session, link: Link) -> bool:
     return True
 
 
-def stop_texts(session: Session, merchant_id: str, number: str) -> bool:
-    """The person at `number` (E.164) answered STOP: no more texts from this merchant. False if it was so.
+def stop_texts(session: Session, merchant_id: str, number: str, at: datetime) -> bool:
+    """The person at `number` (E.164) answered STOP `at`: no more texts from this merchant. False if it was so.
 
     Stripe may know one person as several customers: it holds for all who were texted there. After other work in the
     same transaction `hold_texted` has to come first.
     """
     customers = messages.customers_texted(session, merchant_id, number)
     work = Work.begin(session, merchant_context(session, merchant_id), clock.now(), shards.of_customers(customers))
-    if not links.suppress(session, merchant_id, Channel.SMS, number, STOPPED):
+    if not suppression.stop(session, merchant_id, number, STOPPED, at):
         return False
     for customer_id in customers:
         for each in _of_customer(session, merchant_id, customer_id):
@@ -76,15 +78,15 @@ def hold_texted(session: Session, merchant_id: str, message_id: str, number: str
     Work.begin(session, merchant_context(session, merchant_id), clock.now(), needed)
 
 
-def start_texts(session: Session, merchant_id: str, number: str) -> bool:
-    """The person at `number` answered START: a former STOP is lifted, and nothing else. False where there was none.
+def start_texts(session: Session, merchant_id: str, number: str, at: datetime) -> bool:
+    """The person at `number` answered START `at`: a STOP from before is lifted, and nothing else. False without one.
 
     It is no consent: whoever never agreed is still not written to. What stands open of those who were texted there is
     planned anew, because nothing else would look at a ghost whose customer was silent before its time is over.
     """
     customers = messages.customers_texted(session, merchant_id, number)
     work = Work.begin(session, merchant_context(session, merchant_id), clock.now(), shards.of_customers(customers))
-    if not suppression.lift(session, merchant_id, Channel.SMS, number, STOPPED):
+    if not suppression.lift(session, merchant_id, Channel.SMS, number, STOPPED, at):
         return False
     for customer_id in customers:
         for ghost in repository.list_unpaid_of_customer(session, merchant_id, customer_id):

@@ -5,6 +5,7 @@ the address that was called. Repeated and shuffled like all webhooks: states onl
 """
 
 import re
+from datetime import datetime
 from typing import Any
 
 from core import db
@@ -39,20 +40,23 @@ def asks(body: str, opt_out_type: str = "") -> str:
     return STOP if word in STOP_WORDS else START if word in START_WORDS else ""
 
 
-def handle(merchant_id: str, kind: str, data: dict[str, Any]) -> str:
-    """Act on a stored webhook of Twilio; the outcome. Idempotent."""
+def handle(merchant_id: str, kind: str, data: dict[str, Any], at: datetime) -> str:
+    """Act on a webhook of Twilio that was stored `at`; the outcome. Idempotent.
+
+    Tasks of one merchant run side by side, and one may be put off: what somebody said last is not what is handled last.
+    """
     if kind == REPLY:
-        return _reply(merchant_id, str(data.get("from", "")), str(data.get("asks", "")))
-    return _status(merchant_id, data)
+        return _reply(merchant_id, str(data.get("from", "")), str(data.get("asks", "")), at)
+    return _status(merchant_id, data, at)
 
 
-def _reply(merchant_id: str, number: str, asked: str) -> str:
+def _reply(merchant_id: str, number: str, asked: str, at: datetime) -> str:
     act, word = (optout.stop_texts, "stopped") if asked == STOP else (optout.start_texts, "started")
     with db.tenant_session(merchant_id) as session:
-        return word if act(session, merchant_id, number) else "already_known"
+        return word if act(session, merchant_id, number, at) else "already_known"
 
 
-def _status(merchant_id: str, data: dict[str, Any]) -> str:
+def _status(merchant_id: str, data: dict[str, Any], at: datetime) -> str:
     message_id, status, sid = (str(data.get(name) or "") for name in ("message", "status", "sid"))
     state, code = _STATE_OF.get(status), str(data.get("error") or "")
     if state is None:
@@ -70,5 +74,5 @@ def _status(merchant_id: str, data: dict[str, Any]) -> str:
         told = delivery.Report(state, "twilio", sid[:128], reason, ends)
         outcome = delivery.note(session, merchant_id, message_id, told)
         if code == str(UNSUBSCRIBED) and message.recipient:
-            optout.stop_texts(session, merchant_id, message.recipient)
+            optout.stop_texts(session, merchant_id, message.recipient, at)
         return outcome

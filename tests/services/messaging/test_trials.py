@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import pytest
 from sqlmodel import col, select
 
+from core import clock as core_clock
 from core import db
 from core.clock import ManualClock
 from models.messaging import Channel, Message, MessageState
@@ -195,7 +196,7 @@ def test_what_twilio_tells_of_a_trial_moves_nothing(merchant: str, status: str, 
         settle(merchant, trial, Outcome(MessageState.SENT, "twilio", "SM1"))
     before = messages(merchant)[-1].state
     data = {"message": trial.outgoing.message_id, "status": status, "sid": "SM1", "error": ""}
-    assert texts.handle(merchant, texts.STATUS, data) in (delivery.OF_NO_GHOST, "already_known")
+    assert texts.handle(merchant, texts.STATUS, data, core_clock.now()) in (delivery.OF_NO_GHOST, "already_known")
     assert messages(merchant)[-1].state == before
 
 
