@@ -5,7 +5,7 @@ Idempotent: seeing the same object again changes nothing, seeing an older hint c
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session
@@ -33,6 +33,7 @@ from services.recovery.strategy import DeclineGroup, decide
 from services.recovery.work import MerchantContext, Work
 
 COUNTED_ALONE = "Stripe counted another attempt and made none: it does not charge a card again after this decline."
+CLOCKS = timedelta(seconds=10)  # how far those of two hosts may be apart
 # What a purge empties, and no later look at Stripe fills again.
 _PERSONAL = frozenset({"customer_email", "customer_name", "customer_phone", "customer_language", "card_last4"})
 
@@ -274,9 +275,10 @@ def _update(work: Work, ghost: GhostTarget, facts: InvoiceFacts, verdict: Classi
 def _is_open_again(ghost: GhostTarget, facts: InvoiceFacts, verdict: Classification) -> bool:
     """Whether Stripe was asked after the ghost had ended, and says that its invoice is owed again.
 
-    What a list or an event showed may be older than the end itself, and proves nothing.
+    What a list or an event showed may be older than the end itself, and proves nothing; nor does what was read within
+    seconds of it, because the end may have been written down by a host whose clock goes after this one's.
     """
-    if verdict.verdict is not Verdict.GHOST or facts.read_at is None or facts.read_at <= ghost.updated_at:
+    if verdict.verdict is not Verdict.GHOST or facts.read_at is None or facts.read_at <= ghost.updated_at + CLOCKS:
         return False
     stopped = ghost.state == GhostState.STOPPED and ghost.strategy != Strategy.STOPPED
     return stopped or ghost.state == GhostState.RECOVERED

@@ -1,5 +1,6 @@
 """What had ended and is owed again; what only looked as if it were; and payments that take days to fail."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
