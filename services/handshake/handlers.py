@@ -179,10 +179,18 @@ def _pay_with(event: IncomingEvent, customer_id: str | None, method_id: str | No
 
 
 def _and_at_risk(handler: Handler) -> Handler:
-    """What an event means for ghosts, and then for charges that have not failed yet."""
+    """What an event means for ghosts, and then for charges that have not failed yet.
+
+    An invoice that is gone, or cannot be read, hides none of these; it is told at the end.
+    """
 
     def both(event: IncomingEvent) -> str:
-        outcome, seen = handler(event), renewals.look_again(event)
+        try:
+            outcome = handler(event)
+        except (UnreadableInvoiceError, StripeNotFoundError):
+            renewals.look_again(event)
+            raise
+        seen = renewals.look_again(event)
         return outcome if seen in ("no_ghost", "unchanged") else seen
 
     return both

@@ -60,6 +60,14 @@ class TestRisks:
         assert [ghost.state for ghost in shop.ghosts] == [GhostState.PROTECTED]
 
 
+def test_an_invoice_that_is_gone_hides_no_charge_to_come(shop: Shop, at_risk: Json, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(handlers.repository, "unpaid_invoices_of_subscription", lambda *_: ["in_gone"])
+    shop.actions.cancel_subscription(shop.account, at_risk["id"])
+    (ended,) = [each for each in shop.take() if each.type == "customer.subscription.deleted"]
+    assert shop.handle(ended) == "object_missing"
+    assert [ghost.state for ghost in shop.ghosts] == [GhostState.LOST]
+
+
 def test_an_invoice_that_is_gone(shop: Shop, monkeypatch: pytest.MonkeyPatch):
     subscription = shop.subscriber(decline_code="insufficient_funds")
     shop.pass_time(days=31, hours=2)
