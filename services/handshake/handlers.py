@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from core import clock, db
+from models.ghost import GIVEN_UP, GhostState
 from services.audit import service as audit
 from services.audit.unreadable import Unreadable, note_of_webhook
 from services.handshake import looking, money_back, renewals
@@ -147,7 +148,8 @@ def _customer_deleted(event: IncomingEvent) -> str:
         return "no_id"
     with db.tenant_session(event.merchant_id) as session:
         ghosts = repository.list_unpaid_of_customer(session, event.merchant_id, customer_id)
-        invoice_ids = [ghost.invoice_id for ghost in ghosts]
+        payable = [ghost for ghost in ghosts if ghost.state != GhostState.LOST or ghost.close_reason == GIVEN_UP]
+        invoice_ids = [ghost.invoice_id for ghost in payable]
     return _look_again(event.merchant_id, invoice_ids)
 
 

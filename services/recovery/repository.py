@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 from core.rows import insert_rows, is_one_of, read
 from models.ghost import (
     COLLECTIBLE_STATES,
+    GIVEN_UP,
     UNPAID_STATES,
     GhostEvent,
     GhostKind,
@@ -49,6 +50,7 @@ _HAS_GHOST = text(
 _UNPAID_OF_SUBSCRIPTION = text("""
 select invoice_id from ghost_targets
 where merchant_id = :merchant_id and subscription_id = :subscription_id and kind = 'failed' and state = any(:states)
+    and (state <> 'lost' or close_reason = :given_up)
 order by id
 """)
 _PAID_BY_INTENTS = text("""
@@ -109,11 +111,12 @@ def has_ghost(session: Session, merchant_id: str, invoice_id: str) -> bool:
 
 
 def unpaid_invoices_of_subscription(session: Session, merchant_id: str, subscription_id: str) -> list[str]:
-    """The invoices of a subscription's ghosts that are not paid, in the order in which those were found."""
-    found = read(
-        session, _UNPAID_OF_SUBSCRIPTION, merchant_id=merchant_id, subscription_id=subscription_id, states=_UNPAID
-    )
-    return list(found.scalars())
+    """The invoices of a subscription's ghosts that may still be paid, in the order in which those were found.
+
+    What was lost with its invoice is left out: a long history of a subscription has nothing new to tell.
+    """
+    asked = {"merchant_id": merchant_id, "subscription_id": subscription_id, "states": _UNPAID, "given_up": GIVEN_UP}
+    return list(read(session, _UNPAID_OF_SUBSCRIPTION, **asked).scalars())
 
 
 def list_unpaid_of_customer(session: Session, merchant_id: str, customer_id: str) -> Sequence[GhostTarget]:

@@ -2,14 +2,16 @@
 
 import pytest
 
+from core import db
 from core.clock import ManualClock
 from jobs.hunt import hunt
 from models.ghost import GhostState
 from sandbox.stripe.store import Json
-from services.handshake import handlers, renewals
+from services.handshake import handlers, looking, renewals
 from services.hunter.schemas import HuntRequest
 from services.integrations.stripe.parsing import UnreadableInvoiceError
 from services.integrations.stripe.reading import identifier
+from services.recovery import service as recovery
 from tests.support.shop import Shop
 
 
@@ -66,6 +68,35 @@ def test_an_invoice_that_is_gone_hides_no_charge_to_come(shop: Shop, at_risk: Js
     (ended,) = [each for each in shop.take() if each.type == "customer.subscription.deleted"]
     assert shop.handle(ended) == "object_missing"
     assert [ghost.state for ghost in shop.ghosts] == [GhostState.LOST]
+
+
+@pytest.mark.parametrize("by_a_person", [True, False])
+def test_what_was_lost_with_its_invoice_is_not_read_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, by_a_person: bool
+):
+    """A subscription, or a customer, may have a long history of them; what a person wrote off may still be paid."""
+    subscription = shop.subscriber(decline_code="insufficient_funds")
+    shop.pass_time(days=31, hours=2)
+    (ghost,) = shop.ghosts
+    if by_a_person:
+        with db.tenant_session(shop.merchant) as session:
+            recovery.mark_lost(session, shop.merchant, [ghost.id], "usr_1")
+    else:
+        shop.actions.void_invoice(shop.account, ghost.invoice_id)
+        shop.deliver()
+    assert shop.ghosts[0].state == GhostState.LOST
+    read: list[str] = []
+    fresh = looking.fresh
+    monkeypatch.setattr(looking, "fresh", lambda client, invoice: [read.append(invoice), fresh(client, invoice)][1])
+    for kind, found in (
+        ("customer.subscription.updated", subscription),
+        ("customer.deleted", {"id": subscription["customer"], "object": "customer"}),
+    ):
+        shop.actions.send_event(shop.account, kind, found)
+    for each in shop.take():
+        if each.type in ("customer.subscription.updated", "customer.deleted"):
+            shop.handle(each)
+    assert read == ([ghost.invoice_id] * 2 if by_a_person else [])
 
 
 def test_an_invoice_that_is_gone(shop: Shop, monkeypatch: pytest.MonkeyPatch):
