@@ -25,6 +25,7 @@ from services.recovery.errors import GhostMovedError
 from services.recovery.lifecycle import Trigger, after, can
 from services.recovery.plans import plan_repository, planning, upcoming
 
+_WHILE_PAUSED = frozenset({Trigger.MESSAGE_SENT, Trigger.CLICKED})
 _SHADOW_ENDS = frozenset({GhostState.LOST, GhostState.STOPPED, GhostState.RECOVERED, GhostState.REVERSED})
 
 
@@ -130,6 +131,8 @@ class Work:
         Keeps open totals, shadow leakage, plan and the ghost's dates in step with the state.
         """
         former = GhostState(ghost.state)
+        if former is GhostState.PAUSED and trigger in _WHILE_PAUSED:
+            return self._go_on_later(ghost, trigger, reason, at=at, **facts)
         if not can(former, trigger):
             return False
         ghost.state = after(former, trigger, GhostState(ghost.paused_from) if ghost.paused_from else None)
@@ -152,6 +155,16 @@ class Work:
                 manual.end_task(self.session, ghost, self.now)
             ghost.closed_at = ghost.closed_at or at or self.now
         self.event(ghost, trigger.value, reason, former=former, at=at, **facts)
+        self.plan(ghost)
+        return True
+
+    def _go_on_later(
+        self, ghost: GhostTarget, trigger: Trigger, reason: str, *, at: datetime | None, **facts: Any
+    ) -> bool:
+        """What comes of what was done before a pause: the ghost rests, and is resumed where it would stand by now."""
+        rested = GhostState(ghost.paused_from or GhostState.OPEN)
+        ghost.paused_from, ghost.updated_at = after(rested, trigger), self.now
+        self.event(ghost, trigger.value, reason, former=GhostState.PAUSED, at=at, **facts)
         self.plan(ghost)
         return True
 

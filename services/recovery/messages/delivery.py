@@ -99,6 +99,7 @@ def note(session: Session, merchant_id: str, message_id: str, told: Report) -> s
     ghost = repository.get_ghost(session, merchant_id, message.ghost_id, lock=True)
     if ghost is None:  # a member's own trial, or mail to the team: nothing moves by it
         return OF_NO_GHOST
+    was_uncertain = message.state == MessageState.UNCERTAIN
     message.state, message.reason = state, provider_text.to_keep(message, told.reason)
     if not message.provider_message_id:  # it was uncertain until now
         message.provider, message.provider_message_id = told.provider, told.provider_id
@@ -106,6 +107,8 @@ def note(session: Session, merchant_id: str, message_id: str, told: Report) -> s
     who = "mail" if message.channel == Channel.EMAIL else "text message"
     text = _SAID[state].format(it=called(message.template, message.step), who=who)
     text = text[:1].upper() + text[1:]
+    if was_uncertain and state is not MessageState.FAILED:
+        outreach.find_out(work, ghost, message)
     work.event(ghost, f"message_{state.value}", text, message_id=message.id)
     if told.ends:
         _suppress(work, ghost, message, told.ends)

@@ -241,6 +241,17 @@ def settle_sent(session: Session, merchant_id: str, message_id: str, provider: s
     return True
 
 
+def find_out(work: Work, ghost: GhostTarget, slot: Message) -> None:
+    """An uncertain message, which was counted, turns out to have gone: the rest of what follows from a sent one."""
+    name = called(slot.template, slot.step)
+    if slot.step != schedule.PROTECTION_STEP:
+        said = f"{name.capitalize()} had gone out after all."
+        work.move(ghost, Trigger.MESSAGE_SENT, said, message_id=slot.id, step=slot.step)
+    if slot.sent_at is not None and (ghost.last_action_at is None or ghost.last_action_at < slot.sent_at):
+        ghost.last_action, ghost.last_action_at = f"{name} sent", slot.sent_at
+    audit.record_usage(work.session, ghost.merchant_id, "message.sent", 1, reference=slot.id)
+
+
 def _count_message(work: Work, ghost: GhostTarget, slot: Message, at: datetime) -> None:
     """An uncertain message counts too: the customer may have it."""
     work.changes.day(at.date(), ghost.currency, messages_count=1)

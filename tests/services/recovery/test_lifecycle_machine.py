@@ -63,7 +63,9 @@ class Known:
 def moved(known: Known, trigger: str) -> Known | None:
     """PRODUCT §4.2 in other words; None where it cannot happen."""
     state = known.state
-    if trigger == "clicked" and state in CLOSED | {"paused"}:
+    if trigger == "clicked" and state == "paused":
+        return replace(known, paused_from="clicked")  # it rests, and goes on from there
+    if trigger == "clicked" and state in CLOSED:
         return known
     simple = {
         "message_sent": (CHASED, "contacted" if state == "open" else state),

@@ -9,12 +9,14 @@ from sqlmodel import select
 
 from core import clock, db
 from core.clock import ManualClock
+from models.audit import UsageLog
 from models.ghost import GhostState, GhostTarget
-from models.messaging import Message, MessageState, Suppression
+from models.messaging import LinkPurpose, Message, MessageState, Suppression
 from models.money import DailyMetrics
 from services.integrations.stripe.parsing import parse_invoice
-from services.recovery import purge
-from services.recovery.messages import delivery, outreach
+from services.messaging.links import Link
+from services.recovery import purge, service
+from services.recovery.messages import clicks, delivery, outreach
 from services.recovery.observe import FoundVia, observe
 from services.recovery.work import merchant_context
 from tests.support.factories import make_merchant, raw_invoice
@@ -178,6 +180,42 @@ def test_an_uncertain_message_becomes_certain_and_is_counted_once(database: obje
     assert (mailed.message.state, mailed.message.provider_message_id) == (MessageState.SENT, "re_1")
     assert mailed.message.sent_at == mailed.message.intent_at
     assert sum(day.messages_count for day in mailed.rows(DailyMetrics)) == 1
+
+
+@pytest.mark.parametrize(("word", "usage"), [("delivered", 1), ("bounced", 1), ("failed", 0)])
+def test_what_turns_out_to_have_gone_is_a_sent_message_in_everything(
+    database: object, clock: ManualClock, word: str, usage: int
+) -> None:
+    mailed = Mailed(settled=False)
+    clock.advance(timedelta(hours=25))
+    mailed.prepare(1)
+    assert (mailed.ghost.state, mailed.ghost.messages_sent) == (GhostState.OPEN, 1)
+
+    mailed.tell(word, **PERMANENT)
+    mailed.tell(word, **PERMANENT)
+    contacted = (GhostState.CONTACTED, "message 1 sent") if usage else (GhostState.OPEN, "")
+    assert (mailed.ghost.state, mailed.ghost.last_action) == contacted
+    assert sum(row.quantity for row in mailed.rows(UsageLog) if row.kind == "message.sent") == usage
+    assert mailed.ghost.messages_sent == 1
+
+
+@pytest.mark.parametrize(("clicked", "then"), [(False, GhostState.CONTACTED), (True, GhostState.CLICKED)])
+def test_what_happens_during_a_pause_is_known_after_it(
+    database: object, clock: ManualClock, clicked: bool, then: GhostState
+) -> None:
+    """A message that was under way arrives, and its link is followed: the ghost rests, and goes on from there."""
+    mailed = Mailed(settled=False)
+    ghost_id = mailed.ghost.id
+    with db.tenant_session(mailed.merchant) as session:
+        service.pause(session, mailed.merchant, [ghost_id], "usr_1")
+    assert mailed.tell("delivered") == "delivered"
+    if clicked:
+        with db.tenant_session(mailed.merchant) as session:
+            clicks.confirm(session, Link(mailed.merchant, ghost_id, mailed.message_id, LinkPurpose.PAY))
+    assert (mailed.ghost.state, mailed.ghost.next_action) == (GhostState.PAUSED, "")
+    with db.tenant_session(mailed.merchant) as session:
+        service.resume(session, mailed.merchant, [ghost_id], "usr_1")
+    assert mailed.ghost.state == then
 
 
 def test_a_mail_of_another_installation_is_none_of_ours(mailed: Mailed) -> None:
