@@ -135,6 +135,7 @@ class GhostTarget(TenantTable, table=True):
 
     found_at: datetime = utc_column()
     found_on: date
+    reopened_at: datetime | None = optional_utc()  # owed again after it had ended: its days count from here
     contacted_at: datetime | None = optional_utc()
     clicked_at: datetime | None = optional_utc()
     closed_at: datetime | None = optional_utc()

@@ -2,7 +2,7 @@
 
 import functools
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -32,6 +32,7 @@ class RecoveryPolicy(BaseModel):
 
     # Nothing is sent to anybody until a person has seen what was found and says go.
     paused: bool = True
+    going_since: datetime | None = None  # when the merchant last said go: written with it, and not to be chosen
     billing_reasons: frozenset[str] = frozenset({"subscription_cycle"})
     unpaid_has_access: bool = True
     grace_hours: dict[str, int] = Field(default_factory=lambda: {"technical": 24})
@@ -78,6 +79,12 @@ class RecoveryPolicy(BaseModel):
     @property
     def window(self) -> timedelta:
         return timedelta(days=self.window_days)
+
+    def ends(self, found_at: datetime, reopened_at: datetime | None = None) -> datetime:
+        """When a ghost's window is over. It begins when it was found or opened again, and not before the merchant's go:
+        who takes a month to decide has not used it up."""
+        begins = (each for each in (found_at, reopened_at, self.going_since) if each is not None)
+        return max(begins) + self.window
 
 
 def parse_policy(stored: dict[str, Any]) -> RecoveryPolicy:

@@ -17,6 +17,7 @@ NEVER = "never"
 """A high-value line that is switched off."""
 GRACE, REASONS, HIGH_VALUE, ALERT = "grace_hours", "billing_reasons", "high_value_lines", "alert_lines"
 _MANY = frozenset({GRACE, REASONS, HIGH_VALUE, ALERT})
+_FOLLOWS = frozenset({"going_since"})  # from a decision, and is none itself
 
 
 class PolicyMovedError(ConflictError):
@@ -87,6 +88,6 @@ def differences(before: RecoveryPolicy, after: RecoveryPolicy) -> dict[str, dict
 
 def _names(policy: RecoveryPolicy) -> set[str]:
     found: set[str] = set()
-    for field in type(policy).model_fields:
+    for field in type(policy).model_fields.keys() - _FOLLOWS:
         found |= {f"{field}.{key}" for key in getattr(policy, field)} if field in _MANY else {field}
     return found

@@ -56,7 +56,10 @@ def change_policy(session: Session, merchant_id: str, changes: dict[str, Any], *
     """
     merchant = _required(session, merchant_id, lock=True)
     stored = {**merchant.policy, **changes}
-    former, policy = parse_policy(merchant.policy), parse_policy(stored)
+    former = parse_policy(merchant.policy)
+    if former.paused and not parse_policy(stored).paused:
+        stored["going_since"] = clock.now().isoformat()
+    policy = parse_policy(stored)
     merchant.policy = policy.model_dump(mode="json", include=set(stored))
     merchant.updated_at = clock.now()
     session.flush()

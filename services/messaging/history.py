@@ -55,6 +55,10 @@ class History:
     """When a person released the draft of a message that is theirs to decide."""
     week: tuple[datetime, ...] = ()
     """When this customer was written to, about whatever, oldest first; at least the last seven days."""
+    reopened_at: datetime | None = None
+    """When it was owed again after it had ended."""
+    ended: str = ""
+    """Of one that was given up: why."""
     refused_step: int = 0
     """The last step that the provider refused for good: nobody got it, and its slot stays taken."""
     under_way: bool = False

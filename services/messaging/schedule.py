@@ -58,7 +58,7 @@ def next_action(
     if history.state not in CHASED_STATES:
         said = once.next_action(history, policy, now, default_zone, oracle)
         return said or Action("", None, _why_nothing(history))
-    ends = history.found_at + policy.window
+    ends = policy.ends(history.found_at, history.reopened_at)
     silent = why_silent(history)
     if silent:
         return Action(EXHAUST, max(ends, now), silent)
@@ -72,9 +72,9 @@ def next_action(
         return Action(SEND, max(history.planned_at or now, now), once.UNDER_WAY, history.step, channel_of(history))
     if history.messages_sent >= policy.messages_per_ghost:
         after = (history.last_message_at or history.found_at) + policy.cooldown
-        return Action(EXHAUST, max(min(after, ends), now), "After the last message's cooldown PHANTOM stops asking.")
+        return Action(EXHAUST, max(min(after, ends), now), ASKED_ENOUGH)
     if now >= ends:
-        return Action(EXHAUST, now, f"{policy.window_days} days have passed since it was found.")
+        return Action(EXHAUST, now, f"Its {policy.window_days} days are over.")
     action = _message(history, policy, now, default_zone, oracle)
     if action.at is not None and action.at >= ends:
         return Action(EXHAUST, ends, f"{action.reason} Its {policy.window_days} days are over before that.")
@@ -186,6 +186,8 @@ def _not_ours(history: History) -> str:
 def _why_nothing(history: History) -> str:
     if history.state is GhostState.STOPPED and history.strategy is Strategy.STOPPED:
         return "The customer does not want these payments; PHANTOM stopped politely."
+    if history.state is GhostState.EXHAUSTED and history.ended not in ("", ASKED_ENOUGH):
+        return f"{history.ended.removesuffix(STILL_COUNTS)}{STILL_COUNTS}"
     return _WHY_NOTHING.get(history.state, "This ghost is closed.")
 
 
@@ -235,6 +237,8 @@ def _hours(span: timedelta) -> str:
     return f"{hours} {'hour' if hours == 1 else 'hours'}"
 
 
+ASKED_ENOUGH = "After the last message's cooldown PHANTOM stops asking."
+STILL_COUNTS = " A payment still counts."
 NOTHING_TO_ASK = "No message: there is nothing to ask for."
 _GOLDEN = "Golden Hour: the sooner the customer knows, the likelier they pay."
 _WHY_NOTHING = {

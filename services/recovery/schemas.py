@@ -131,6 +131,8 @@ class Planned(Protocol):
     @property
     def found_at(self) -> datetime: ...
     @property
+    def reopened_at(self) -> datetime | None: ...
+    @property
     def messages_sent(self) -> int: ...
     @property
     def contacted_at(self) -> datetime | None: ...
@@ -156,6 +158,7 @@ class PlanRow(NamedTuple):
     decline_group: str
     original_invoice_date: datetime
     found_at: datetime
+    reopened_at: datetime | None
     messages_sent: int
     contacted_at: datetime | None
     next_action: str

@@ -154,6 +154,8 @@ class Work:
             if ghost.strategy == Strategy.HIGH_VALUE_MANUAL:
                 manual.end_task(self.session, ghost, self.now)
             ghost.closed_at = ghost.closed_at or at or self.now
+        if ghost.state == GhostState.EXHAUSTED:
+            ghost.next_action_reason = reason
         self.event(ghost, trigger.value, reason, former=former, at=at, **facts)
         self.plan(ghost)
         return True

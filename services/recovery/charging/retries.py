@@ -58,6 +58,7 @@ class Case:
     own_retries: int
     has_spare_card: bool = False
     held_out: bool = False
+    reopened_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ def case_of(ghost: GhostTarget, holdout: Holdout = nobody) -> Case:
         card_country=ghost.country_code,
         country=ghost.customer_country or ghost.country_code,
         found_at=ghost.found_at,
+        reopened_at=ghost.reopened_at,
         last_charge_at=ghost.last_charge_at,
         next_payment_attempt=ghost.next_payment_attempt,
         last_clicked_at=ghost.last_clicked_at,
@@ -143,15 +145,15 @@ def next_retry(
     at = timing(slot)
     if (clear := clear_from(case, at)) > at:  # too close to Stripe's own
         at = timing(replace(slot, earliest=clear))
-    if at >= case.found_at + policy.window:
-        return Retry(None, f"The next would be later than {policy.window_days} days after it was found.")
+    if at >= policy.ends(case.found_at, case.reopened_at):
+        return Retry(None, f"The next would be later than its {policy.window_days} days.")
     return Retry(at, _why_then(policy, case), at)
 
 
 def _later(policy: RecoveryPolicy, case: Case, at: datetime) -> datetime | None:
     """When to look again at what is forbidden for now; None for what no policy and no schedule will change."""
     done = why_card_is_done(case.decline, case.decline_group, case.card_country) and not case.has_spare_card
-    over = at >= case.found_at + policy.window
+    over = at >= policy.ends(case.found_at, case.reopened_at)
     return None if done or over or case.state not in _CHARGEABLE else at
 
 
@@ -163,8 +165,8 @@ def may_charge(policy: RecoveryPolicy, case: Case, now: datetime) -> str:
         return waits
     if clear_from(case, now) > now:
         return "It is too close to another attempt, or the customer is paying."
-    if now >= case.found_at + policy.window:
-        return f"More than {policy.window_days} days have passed since it was found."
+    if now >= policy.ends(case.found_at, case.reopened_at):
+        return f"Its {policy.window_days} days are over."
     return ""
 
 

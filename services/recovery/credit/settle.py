@@ -184,6 +184,7 @@ def reopen(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
         work.changes.total(ghost.currency, leakage_cents=ghost.amount_cents)
         _unpay(work, ghost)
     ghost.closed_at, ghost.close_reason, ghost.mechanism = None, "", ""
+    ghost.reopened_at = work.now
     why = UNDONE if was_paid else TAKEN_BACK
     work.move(ghost, Trigger.REOPENED, why)
     wanted = [ghost.subscription_id] if ghost.subscription_id else []

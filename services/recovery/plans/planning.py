@@ -152,6 +152,8 @@ def read_histories(
                 text_country=where(ghost, Channel.SMS) if merchant.policy.sms else "",
                 failed_at=min(ghost.found_at, ghost.original_invoice_date + FIRST_CHARGE),
                 found_at=ghost.found_at,
+                reopened_at=ghost.reopened_at,
+                ended=ghost.next_action_reason if ghost.state == GhostState.EXHAUSTED else "",
                 messages_sent=ghost.messages_sent,
                 last_message_at=ghost.contacted_at,
                 ghost_id=ghost.id,

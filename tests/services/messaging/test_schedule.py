@@ -70,6 +70,37 @@ class TestFirstMessage:
         assert "at most 2 messages a week" in action.reason
 
 
+class TestWindow:
+    """28 days from when there was something to do: found, said go, or owed again; whichever was last."""
+
+    def test_what_waited_for_the_merchants_go_has_all_its_days_from_there(self):
+        now = FOUND + 40 * DAY
+        assert after(NEW, now).name == EXHAUST
+        assert after(NEW, now, going_since=now).name == SEND
+        assert after(NEW, now + 28 * DAY, going_since=now).name == EXHAUST
+
+    def test_what_is_owed_again_has_them_from_there(self):
+        now = FOUND + 40 * DAY
+        again = replace(NEW, reopened_at=now)
+        assert next_action(again, POLICY, now).name == SEND
+        assert next_action(again, POLICY, now + 28 * DAY).name == EXHAUST
+        assert after(again, now + 28 * DAY, going_since=FOUND).name == EXHAUST
+
+    @pytest.mark.parametrize(
+        ("why", "said"),
+        [
+            (NO_EMAIL, f"{NO_EMAIL} A payment still counts."),
+            (f"{ASKED} A payment still counts.", f"{ASKED} A payment still counts."),
+            (
+                "After the last message's cooldown PHANTOM stops asking.",
+                "All messages were sent; a payment still counts.",
+            ),
+        ],
+    )
+    def test_once_it_is_over_the_reason_stays(self, why: str, said: str):
+        assert next_action(replace(NEW, state=GhostState.EXHAUSTED, ended=why), POLICY, FOUND).reason == said
+
+
 class TestFollowing:
     def test_waits_for_the_cooldown_and_the_preferred_hour(self):
         action = next_action(SENT, POLICY, FOUND + HOUR)

@@ -15,6 +15,9 @@ from models.money import Recovery
 from services.hunter.schemas import HuntRequest
 from services.integrations.stripe.parsing import parse_invoice
 from services.integrations.stripe.returns import MoneyBack
+from services.merchants.policies import RecoveryPolicy
+from services.recovery import service as recovery
+from services.recovery.charging import retries
 from services.recovery.credit import reversals
 from services.recovery.credit.reversals import Returned
 from services.recovery.observe import observe
@@ -91,6 +94,21 @@ class TestPaymentUndone:
             assert amounts(shop) == [4900, -4900]
             assert_sums_agree(shop.merchant)
         assert [event.name for event in shop.rows(GhostEvent)].count("reopened") == 1
+
+    def test_after_its_days_were_over_it_has_them_again(self, shop: Shop, subscription: Any):
+        with db.tenant_session(shop.merchant) as session:
+            recovery.start_messages(session, shop.merchant, "usr_1")
+        pay(shop)
+        found_at = shop.ghosts[0].found_at
+        shop.clock.advance(timedelta(days=33))
+        undo(shop)
+        tell(shop, "invoice.updated")
+        (ghost,) = shop.ghosts
+        assert (ghost.state, ghost.next_action) == (GhostState.OPEN, "send_message")
+        assert (ghost.found_at, ghost.reopened_at) == (found_at, shop.clock.now())
+        assert not retries.may_charge(RecoveryPolicy(paused=False), retries.case_of(ghost), shop.clock.now()).endswith(
+            "days are over."
+        )
 
     def test_paid_again_it_counts_again_and_once(self, shop: Shop, subscription: Any):
         pay(shop)

@@ -172,6 +172,33 @@ class TestSending:
         story.clock.advance(timedelta(days=29))
         assert (story.pulse().exhausted, story.ghost.state) == (1, GhostState.EXHAUSTED)
 
+    def test_and_says_that_its_time_was_up_and_not_that_messages_were_sent(self, story: Story):
+        story.clock.advance(timedelta(days=29))
+        story.pulse()
+        assert story.ghost.next_action_reason == "Its 28 days are over. A payment still counts."
+        with db.tenant_session(story.merchant) as session:
+            service.replan_open(session, story.merchant)
+        assert story.ghost.next_action_reason == "Its 28 days are over. A payment still counts."
+
+    def test_who_cannot_be_written_to_ends_with_that_reason(self, database: object, clock: ManualClock):
+        story = Story(clock)
+        story.see(replace(FAILED, customer=replace(FAILED.customer, id="cus_mute", email=None), id="in_mute"))
+        clock.advance(timedelta(days=29))
+        story.pulse()
+        (mute,) = [ghost for ghost in story.rows(GhostTarget) if ghost.invoice_id == "in_mute"]
+        assert (mute.state, mute.messages_sent) == (GhostState.EXHAUSTED, 0)
+        assert mute.next_action_reason == "Stripe knows no email address of this customer. A payment still counts."
+
+    def test_a_merchant_who_takes_a_month_to_say_go_has_lost_nothing(self, database: object, clock: ManualClock):
+        story = Story(clock, paused=True)
+        clock.advance(timedelta(days=29))
+        with db.tenant_session(story.merchant) as session:
+            service.start_messages(session, story.merchant, "usr_1")
+        assert (story.ghost.state, story.ghost.next_action) == (GhostState.OPEN, "send_message")
+        assert story.sent(story.prepare())
+        clock.advance(timedelta(days=29))
+        assert (story.pulse().exhausted, story.ghost.state) == (1, GhostState.EXHAUSTED)
+
 
 class TestQuietHours:
     """09:00 UTC is the middle of the night in the United States, where the card is from."""
