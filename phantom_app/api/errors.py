@@ -22,7 +22,7 @@ from services.merchants.errors import ConnectError, NotSetUpError, SignInFirstEr
 log = logging.getLogger(__name__)
 
 PROBLEM = "application/problem+json"
-_TITLES = {404: "There is nothing here", 405: "This address does not take that", 413: TooLargeError.title}
+TITLES = {404: "There is nothing here", 405: "This address does not take that", 413: TooLargeError.title}
 
 
 def problem(status: int, code: str, title: str, detail: str = "", **more: Any) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def on_invalid_request(request: Request, error: Exception) -> Response:
 def on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     status = http.HTTPStatus(error.status_code)
-    title = _TITLES.get(status, status.phrase)
+    title = TITLES.get(status, status.phrase)
     code = status.name.lower()
     return _answer(request, problem(status, code, title), dict(error.headers or {}))
 

@@ -13,12 +13,12 @@ from collections.abc import AsyncIterator
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core import metrics
 from core.errors import PhantomError
 from phantom_app.api import bodies
-from phantom_app.api.errors import problem, problem_response
+from phantom_app.api.errors import TITLES, problem, problem_response
 from services.handshake.errors import NotStoredError
 from services.handshake.intake import Intake
 
@@ -98,9 +98,19 @@ def _refusal(error: PhantomError) -> Response:
     return problem_response(problem(error.status, error.code, error.title, error.detail), headers)
 
 
+class _Posted(Route):
+    """A route for POST alone; what calls it otherwise is a program as well."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app: ASGIApp = self.app
+        if scope["method"] != "POST":
+            app = problem_response(problem(405, "method_not_allowed", TITLES[405]), {"Allow": "POST"})
+        await app(scope, receive, send)
+
+
 def routes() -> list[Route]:
     """The hot routes; every other path belongs to the API or to the pages."""
     return [
-        Route(PATH, Webhook(connect=False), methods=["POST"]),
-        Route(CONNECT_PATH, Webhook(connect=True), methods=["POST"]),
+        _Posted(PATH, Webhook(connect=False), methods=["POST"]),
+        _Posted(CONNECT_PATH, Webhook(connect=True), methods=["POST"]),
     ]

@@ -204,7 +204,9 @@ class TestRefused:
         assert events() == []
 
     async def test_another_method(self, client):
-        assert (await client.get(hot.CONNECT_PATH)).status_code == 405
+        refused = await client.get(hot.CONNECT_PATH)
+        assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+        assert (refused.headers["content-type"], refused.json()["status"]) == ("application/problem+json", 405)
 
     async def test_too_large_by_its_own_word(self, client):
         answer = await client.post(hot.CONNECT_PATH, content=b"x", headers={"content-length": str(hot.MAX_BODY + 1)})
