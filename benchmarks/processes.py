@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.harness import BenchError
 from cli.paths import ROOT
+from core.embedded.process import owner_environment
 
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 30.0
@@ -25,11 +26,12 @@ class NotStartedError(BenchError):
 def running(module: str, *arguments: str, log: Path, port: int | None = None) -> Iterator["subprocess.Popen[bytes]"]:
     """`python -m module` for the length of a block; with `port`, from the moment that something listens there.
 
-    Raises `NotStartedError` when it does not start.
+    It ends with the bench, whatever that dies of. Raises `NotStartedError` when it does not start.
     """
+    command = [sys.executable, "-m", "core.embedded.child", "--", sys.executable, "-m", module, *arguments]
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603  # our own modules
-            [sys.executable, "-m", module, *arguments], cwd=ROOT, env=dict(os.environ), stdout=output, stderr=output
+            command, cwd=ROOT, env=owner_environment(), stdout=output, stderr=output
         )
     try:
         if port is not None:
