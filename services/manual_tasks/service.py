@@ -105,18 +105,15 @@ def release(session: Session, merchant_id: str, task_id: str, *, actor_id: str) 
     Raises `ManualTaskMovedError` when somebody has just done so or closed the task, `NothingToReleaseError` when
     no message can follow.
     """
-    now = clock.now()
-    work = Work.begin(session, merchant_context(session, merchant_id), now, _shards_of(session, merchant_id, task_id))
+    work = _begin(session, merchant_id, task_id)
     task = _open_task(session, merchant_id, task_id)
-    ghost = ghosts.get_ghost(session, merchant_id, task.ghost_id, lock=True)
-    if ghost is None:
-        raise ManualTaskNotFoundError
+    ghost = _ghost_of(session, task, lock=True)
     if task.released_at is not None and (ghost.contacted_at is None or ghost.contacted_at < task.released_at):
         raise ManualTaskMovedError("This message was released already; it goes out at its hour.")
     step = _history_of(session, work.merchant, ghost).step
     if work.merchant.policy.paused:
         raise NothingToReleaseError("Messages are off: start them in Settings first.")
-    task.released_at, task.released_by = now, actor_id
+    task.released_at, task.released_by = work.now, actor_id
     session.flush()  # the plan looks whether it was released
     work.plan(ghost)
     work.event(ghost, "draft_released", "A person let the message go.", step=step)
@@ -125,13 +122,20 @@ def release(session: Session, merchant_id: str, task_id: str, *, actor_id: str) 
 
 
 def close(session: Session, merchant_id: str, task_id: str, reason: str, *, actor_id: str) -> None:
-    """A person is done with it. Raises `BadManualTaskError` without a reason, `ManualTaskMovedError` when closed."""
+    """A person is done with it; what they released and did not go yet is taken back.
+
+    Raises `BadManualTaskError` without a reason, `ManualTaskMovedError` when closed.
+    """
     reason = " ".join(reason.split())
     if not reason or len(reason) > LONGEST_REASON:
         raise BadManualTaskError(f"Say why, in up to {LONGEST_REASON} characters.")
+    work = _begin(session, merchant_id, task_id)
     task = _open_task(session, merchant_id, task_id)
     task.state, task.closed_reason = ManualTaskState.DONE, reason
-    task.closed_by, task.closed_at = actor_id, clock.now()
+    task.closed_by, task.closed_at = actor_id, work.now
+    task.released_at = task.released_by = None
+    work.plan(_ghost_of(session, task, lock=True))
+    work.finish()
     _audit(session, task, "closed", actor_id)  # why stands in the task alone, where a purge finds it
 
 
@@ -177,9 +181,11 @@ def line_of(row: repository.Joined) -> TaskLine:
     )
 
 
-def _shards_of(session: Session, merchant_id: str, task_id: str) -> frozenset[int]:
+def _begin(session: Session, merchant_id: str, task_id: str) -> Work:
+    """Keep others from changing the task's ghost until the transaction ends: it may be paid this very moment."""
     task = _known(repository.get(session, merchant_id, task_id))
-    return neighbours.of_ghosts(session, merchant_id, [task.ghost_id])
+    needed = neighbours.of_ghosts(session, merchant_id, [task.ghost_id])
+    return Work.begin(session, merchant_context(session, merchant_id), clock.now(), needed)
 
 
 def _open_task(session: Session, merchant_id: str, task_id: str) -> ManualTask:
@@ -196,8 +202,8 @@ def _known(task: ManualTask | None) -> ManualTask:
     return task
 
 
-def _ghost_of(session: Session, task: ManualTask) -> GhostTarget:
-    ghost = ghosts.get_ghost(session, task.merchant_id, task.ghost_id)
+def _ghost_of(session: Session, task: ManualTask, *, lock: bool = False) -> GhostTarget:
+    ghost = ghosts.get_ghost(session, task.merchant_id, task.ghost_id, lock=lock)
     if ghost is None:
         raise ManualTaskNotFoundError
     return ghost

@@ -294,6 +294,10 @@ def put_manual_task(session: Session, row: dict[str, Any]) -> bool:
     return session.execute(reopened.returning(col(ManualTask.id))).first() is not None
 
 
+_CLOSED = {"state": ManualTaskState.DONE, "closed_by": None, "released_at": None, "released_by": None}
+"""A task that nobody closed; what somebody released ends with it, and does not go should it be opened again."""
+
+
 def end_manual_task(session: Session, merchant_id: str, ghost_id: str, reason: str, at: datetime) -> None:
     """Close a ghost's task, if one is open, without anybody's doing."""
     session.execute(
@@ -303,7 +307,7 @@ def end_manual_task(session: Session, merchant_id: str, ghost_id: str, reason: s
             col(ManualTask.ghost_id) == ghost_id,
             col(ManualTask.state) == ManualTaskState.OPEN,
         )
-        .values(state=ManualTaskState.DONE, closed_reason=reason, closed_by=None, closed_at=at)
+        .values(**_CLOSED, closed_reason=reason, closed_at=at)
     )
 
 
@@ -313,7 +317,7 @@ def empty_manual_tasks(session: Session, merchant_id: str, ghost_ids: Sequence[s
     session.execute(
         update(ManualTask)
         .where(*theirs, col(ManualTask.state) == ManualTaskState.OPEN)
-        .values(state=ManualTaskState.DONE, closed_reason=reason, closed_by=None, closed_at=at)
+        .values(**_CLOSED, closed_reason=reason, closed_at=at)
     )
     session.execute(
         update(ManualTask).where(*theirs, col(ManualTask.closed_by).is_not(None)).values(closed_reason=reason)

@@ -12,7 +12,7 @@ from core import crash_points, db
 from core.clock import ManualClock
 from jobs import notify_action_required, send_message
 from models.audit import AuditLog
-from models.ghost import GhostTarget, ManualTask, ManualTaskState
+from models.ghost import GhostState, GhostTarget, ManualTask, ManualTaskState
 from models.identity import Role
 from models.merchant import Merchant
 from models.messaging import Channel, Message, MessageState
@@ -35,6 +35,7 @@ from services.messaging.senders.schemas import OutgoingMessage
 from services.recovery import service as recovery
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
+from tests.services.recovery.credit.test_reopening import tell, undo
 from tests.support.factories import make_merchant
 from tests.support.shop import Shop
 
@@ -277,6 +278,37 @@ class TestRelease:
         with pytest.raises(NothingToReleaseError, match="off"):
             act(shop, "release", task, actor_id="usr_a")
         assert self.messages(shop) == []
+
+    def test_closing_the_task_takes_back_what_did_not_go_yet(self, shop: Shop):
+        task = waiting(shop)
+        act(shop, "release", task, actor_id="usr_a")
+        assert len(self.messages(shop)) == 1
+        shop.clock.advance(timedelta(seconds=5))
+        act(shop, "release", task, actor_id="usr_a")  # the second one has to wait for three days
+        assert shop.ghosts[0].next_action == "send_message"
+        act(shop, "close", task, "they pay by wire", actor_id="usr_b")
+        assert shop.ghosts[0].next_action == ""
+        act(shop, "reopen", task, actor_id="usr_b")
+        assert (shop.ghosts[0].next_action, listed(shop).lines[0].is_released) == ("", False)
+
+    def test_a_payment_takes_it_back_too_and_it_does_not_go_when_that_is_undone(
+        self, database: object, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(senders, "sender_for", lambda *_: None)
+        shop = Shop.open(clock, monkeypatch, quiet_first_message=True)
+        task = waiting(shop)
+        shop.clock.advance(timedelta(hours=12))  # night: it waits for the morning
+        act(shop, "release", task, actor_id="usr_a")
+        card = shop.actions.create_card(shop.account, "visa")
+        shop.actions.pay_invoice(shop.account, shop.ghosts[0].invoice_id, card["id"])
+        shop.deliver()
+        assert shop.ghosts[0].state == GhostState.RECOVERED
+        undo(shop)
+        shop.actions.edit_object(shop.account, "invoice", shop.ghosts[0].invoice_id, {"amount_remaining": LARGE})
+        tell(shop, "invoice.updated")
+        (ghost,) = shop.ghosts
+        assert (ghost.state, ghost.next_action) == (GhostState.OPEN, "")
+        assert (listed(shop).total, listed(shop).lines[0].is_released) == (1, False)
 
 
 class TestEnd:
