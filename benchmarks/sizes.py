@@ -1,8 +1,8 @@
 """How much room a ghost takes, table by table: what never goes away decides how large a disk has to be.
 
-`python -m benchmarks.sizes [MONTHS [CUSTOMERS]]`; beside `phantom bench`, whose names are fixed. The demo's history is
-played by the real engine against the sandbox, as a first `phantom up` does it; then each table's growth with its indexes
-is divided by the ghosts there are. One merchant, so what tables share (an index's first pages) counts against it.
+`python -m benchmarks.sizes [MONTHS [CUSTOMERS]]`; beside `phantom bench`, whose names are fixed. The demo's history,
+with fewer customers, is played by the real engine against the sandbox; then each table's growth with its indexes is
+divided by the ghosts there are. One merchant, so what tables share (an index's first pages) counts against it.
 """
 
 import os
