@@ -136,6 +136,14 @@ class TestPrivateReasonsAreNeverNamedInAnyLanguage:
             "cartão roubado",
             "cartão bloqueado",
             "suspeita de fraude",
+            "Not enough money in your account",
+            "Your bank says the card was reported missing",
+            "Ihr Konto hat nicht genug Geld",
+            "als vermisst gemeldet",
+            "No hay suficiente dinero en su cuenta",
+            "No tiene saldo suficiente",
+            "Votre compte n'a pas assez d'argent",
+            "Não tem dinheiro suficiente na conta",
             "Code: insufficient_funds",
             "do_not_honor",
             "STOLEN",
@@ -159,11 +167,42 @@ class TestPrivateReasonsAreNeverNamedInAnyLanguage:
 
 class TestTheLastMessageNeverPromisesAnotherAttempt:
     PROMISES = {
-        "en": ["We will retry your card.", "We'll try again on Monday", "Your card will be charged again"],
-        "de": ["Wir versuchen es erneut.", "Wir buchen noch einmal ab", "Der Betrag wird automatisch eingezogen"],
-        "es": ["Volveremos a intentarlo.", "Se cobrará de nuevo", "Haremos otro intento"],
-        "fr": ["Nous allons réessayer.", "Le paiement sera à nouveau présenté", "une nouvelle tentative"],
-        "pt": ["Tentaremos novamente.", "Vamos cobrar outra vez", "uma nova tentativa"],
+        "en": [
+            "We will retry your card.",
+            "We'll try again on Monday",
+            "Your card will be charged again",
+            "The charge will be repeated tomorrow",
+            "We'll run your card once more",
+            "A new attempt follows",
+        ],
+        "de": [
+            "Wir versuchen es erneut.",
+            "Wir buchen noch einmal ab",
+            "Der Betrag wird automatisch eingezogen",
+            "Ein neuer Versuch folgt",
+            "Eine weitere Abbuchung folgt am Freitag",
+        ],
+        "es": [
+            "Volveremos a intentarlo.",
+            "Se cobrará de nuevo",
+            "Haremos otro intento",
+            "Habrá un nuevo cobro",
+            "Se repetirá",
+        ],
+        "fr": [
+            "Nous allons réessayer.",
+            "Le paiement sera à nouveau présenté",
+            "une nouvelle tentative",
+            "Un autre essai suivra",
+            "Le prélèvement sera répété",
+        ],
+        "pt": [
+            "Tentaremos novamente.",
+            "Vamos cobrar outra vez",
+            "uma nova tentativa",
+            "Haverá nova cobrança",
+            "Será repetida",
+        ],
     }
 
     @pytest.mark.parametrize(("language", "said"), [(lang, text) for lang, texts in PROMISES.items() for text in texts])
@@ -171,6 +210,19 @@ class TestTheLastMessageNeverPromisesAnotherAttempt:
         assert "promise" in {code for code, *_ in found(said, mail(language, Moment.LAST))}
         assert found(said, mail(language, Moment.FIRST)) == []
         assert promises_again(Source("x", "x", said, "x"), mail(language))
+
+    @pytest.mark.parametrize(
+        ("language", "said"),
+        [
+            ("en", "Thank you once more. Your next charge is due {{ when }}."), ("en", "Toll-free: 0800 123456"),
+            ("de", "Ihre nächste Abbuchung ist {{ when }} fällig."), ("es", "Gracias una vez más."),
+            ("es", "El próximo cobro vence {{ when }}."),
+            ("fr", "Merci une fois de plus. Prochain prélèvement {{ when }}"),
+            ("pt", "Obrigado mais uma vez. A próxima cobrança vence {{ when }}."),
+        ],
+    )  # fmt: skip
+    def test_thanks_and_the_next_payment_promise_nothing(self, language: str, said: str):
+        assert found(said, mail(language, Moment.LAST)) == []
 
     def test_a_message_that_is_sent_once_is_a_last_one(self):
         assert "promise" in {code for code, *_ in found("We will try again.", mail(group="customer_stopped"))}
@@ -197,6 +249,8 @@ class TestWhatElseIsRefused:
             ("en", "Get 20% off"), ("en", "A discount for you"), ("en", "Upgrade to Pro"), ("de", "10 € Rabatt"),
             ("de", "Unser Sonderangebot"), ("es", "un descuento"), ("es", "Ahorre hoy"), ("fr", "une remise"),
             ("fr", "notre offre"), ("pt", "um desconto"), ("pt", "Economize já"), ("de", "Discount!"),
+            ("en", "20 percent cheaper with the annual plan"), ("en", "20 percent off"), ("de", "Jährlich günstiger"),
+            ("es", "Más barato por año"), ("fr", "Moins cher à l’année"), ("pt", "Mais barato por ano"),
         ],
     )  # fmt: skip
     def test_a_notice_sells_nothing(self, language: str, said: str):
