@@ -12,12 +12,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from services.messaging.languages import DEFAULT_LANGUAGE, LANGUAGES
+from services.messaging.lint import check_beside
 
 DEFAULT_ACCENT = "#111111"
 READABLE = 4.5  # WCAG 2.2, 1.4.3: text below 24 px
 LONGEST = {"name": 80, "signature": 240, "address": 200, "logo_url": 400}
 SIGNATURE_LINES = 4
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_LINK_AS_NAME = re.compile(r"://|\bwww\.", re.IGNORECASE)
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,24}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]+")
 
@@ -78,6 +80,13 @@ def problems_of(form: Mapping[str, str]) -> dict[str, str]:
         found |= {"logo_url": why} if (why := logo_problem(logo)) else {}
     if (language := form.get("language", "")) and language not in LANGUAGES:
         found["language"] = "PHANTOM does not write this language."
+    for field in ("signature", "address"):
+        if wrong := check_beside(form.get(field, ""), is_address=field == "address"):
+            found.setdefault(
+                field, " ".join(f"Line {each.line}, column {each.column}: {each.message}" for each in wrong)
+            )
+    if _LINK_AS_NAME.search(form.get("name", "")):
+        found.setdefault("name", "A name is no link.")
     if len([line for line in form.get("signature", "").splitlines() if line.strip()]) > SIGNATURE_LINES:
         found["signature"] = f"At most {SIGNATURE_LINES} lines."
     return found

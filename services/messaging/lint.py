@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from services.messaging import lint_words, sms
+from services.messaging.languages import LANGUAGES
 from services.messaging.markup import Parsed, Place, Problem, fill, parse, problem_at
 from services.messaging.wording import SINGLE_TEMPLATES, Moment, template_of
 
@@ -77,6 +78,19 @@ def check(source: Source, target: Target, opt_out: str = "Reply STOP for no more
         text = getattr(source, field)
         found += [replace(each, field=field) for each in _field(field, text, target, opt_out)]
     return tuple(found)
+
+
+_OF_ADDRESS = frozenset({"sales", "link", "html"})  # streets have names: a reason may well be one
+
+
+def check_beside(text: str, *, is_address: bool = False) -> tuple[Problem, ...]:
+    """What is wrong with words of the merchant's own that stand below every message: in any language, the last too."""
+    found: dict[tuple[int, int], Problem] = {}
+    for language in LANGUAGES:
+        for each in _said(text, text, Target("*", Moment.LAST, EMAIL, language)):
+            if not is_address or each.code in _OF_ADDRESS:
+                found.setdefault((each.line, each.column), each)
+    return tuple(found[place] for place in sorted(found))
 
 
 def promises_again(source: Source, target: Target) -> bool:

@@ -86,6 +86,34 @@ class TestForm:
         }
         assert set(problems_of(form)) == set(form)
 
+    def test_what_stands_below_every_message_sells_and_links_nothing_and_says_where(self):
+        found = problems_of(
+            {
+                "name": "Shop now: www.shop.example",
+                "signature": "Yours, Olga\nUpgrade now at https://shop.example",
+                "address": "1 Free Street, www.shop.example",
+            }
+        )
+        assert found["name"] == "A name is no link."
+        assert found["signature"].startswith("Line 2, column 1: “Upgrade” sells")
+        assert "Line 2, column 16: “https://shop.example” reads as a link" in found["signature"]
+        assert "Line 1, column 3: “Free” sells" in found["address"]
+        assert "column 16: “www.shop.example” reads as a link" in found["address"]
+
+    @pytest.mark.parametrize("said", ["We will try again on Monday.", "Wir buchen noch einmal ab", "tarjeta robada"])
+    def test_a_signature_stands_below_the_last_message_too_and_in_every_language(self, said: str):
+        assert "signature" in problems_of({"signature": said})
+
+    @pytest.mark.parametrize(
+        "form",
+        [
+            {"name": "Booking.com", "signature": "Your Northwind team\nbilling@northwind.example\nToll-free 0800 1234"},
+            {"name": "Lost & Found Ltd", "address": "Lost Creek Road 7, 10115 Berlin, DE"},
+        ],
+    )
+    def test_ordinary_names_addresses_and_greetings_may_be_saved(self, form: dict[str, str]):
+        assert problems_of(form) == {}
+
     def test_an_empty_form_is_fine(self):
         assert problems_of({}) == {}
 
