@@ -73,6 +73,13 @@ select min(occurred_at) from recoveries
 where merchant_id = :merchant_id and kind = 'reversed' and amount_cents < 0 and occurred_at >= :since
     and source_id not like 'reopened:%'
 """)
+_FIRST_PAYMENT_OF_REVERSED = text("""
+select min(paid.occurred_at) from recoveries as back
+    join recoveries as paid on paid.merchant_id = back.merchant_id and paid.ghost_id = back.ghost_id
+        and paid.kind = 'recovered'
+where back.merchant_id = :merchant_id and back.kind = 'reversed' and back.amount_cents < 0
+    and back.occurred_at >= :since and back.source_id not like 'reopened:%'
+""")
 _CLEAR_SPOOL = text("delete from hunt_spool where merchant_id = :merchant_id and hunt_id = :hunt_id")
 _PRESENT = text(
     "select object_id from hunt_spool"
@@ -123,6 +130,12 @@ def first_payment(session: Session, merchant_id: str, *, recorded_since: datetim
 def first_reversal(session: Session, merchant_id: str, *, since: datetime) -> datetime | None:
     """When the earliest refund or dispute from then on was made that took anything from a recovery."""
     found: datetime | None = read(session, _FIRST_REVERSAL, merchant_id=merchant_id, since=since).scalar()
+    return found
+
+
+def first_payment_of_reversed(session: Session, merchant_id: str, *, since: datetime) -> datetime | None:
+    """When the earliest of the payments was made from which a refund or dispute took anything from then on."""
+    found: datetime | None = read(session, _FIRST_PAYMENT_OF_REVERSED, merchant_id=merchant_id, since=since).scalar()
     return found
 
 

@@ -35,7 +35,7 @@ def look_back(session: Session, merchant_id: str) -> LookBack:
 
     From where the last hunt that could look ended, and as far back as the payments go that were recorded since: a
     payment can be heard of long after it was made, and then what gave it back is older than the last look. A refund
-    that counted is looked at until it can fail no more.
+    that counted is looked at until it can fail no more, and with it whatever dispute of that payment found too little.
     """
     until, now = repository.looked_until(session, merchant_id), clock.now()
 
@@ -49,9 +49,14 @@ def look_back(session: Session, merchant_id: str) -> LookBack:
         overlapping = until[name] - OVERLAP
         return min(overlapping, first_payment(overlapping) or overlapping)
 
-    refunds = since(REFUNDS)
-    counted = repository.first_reversal(session, merchant_id, since=now - REFUNDS_FAIL_WITHIN) if refunds else None
-    return LookBack(min(refunds, counted) if refunds and counted else refunds, since(DISPUTES))
+    refunds, disputes = since(REFUNDS), since(DISPUTES)
+    counted = repository.first_reversal(session, merchant_id, since=now - REFUNDS_FAIL_WITHIN)
+    paid = repository.first_payment_of_reversed(session, merchant_id, since=now - REFUNDS_FAIL_WITHIN)
+    return LookBack(_earlier(refunds, counted), _earlier(disputes, paid))
+
+
+def _earlier(since: datetime | None, also: datetime | None) -> datetime | None:
+    return min(since, also) if since and also else since
 
 
 def store(

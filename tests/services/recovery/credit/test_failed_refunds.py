@@ -311,6 +311,23 @@ class TestFoundByAHunt:
         hunt(shop.merchant, HuntRequest())
         assert (standing(shop), ledger(shop)) == ([(GhostState.RECOVERED, 900)], [4900, -4900, 4900, -4000])
 
+    @pytest.mark.parametrize("amount", [None, 1000])
+    def test_a_dispute_lost_long_ago_takes_what_it_could_not(self, shop: Shop, charge: str, amount: int | None):
+        """Of all that was paid: it found nothing left, or too little."""
+        made = refund(shop, charge, amount)
+        dispute = shop.actions.open_dispute(shop.account, charge)
+        shop.actions.close_dispute(shop.account, dispute["id"], won=False)
+        shop.deliver()
+        assert standing(shop) == [(GhostState.REVERSED, 0)]
+        shop.pass_time(days=10)
+        hunt(shop.merchant, HuntRequest())
+        shop.pass_time(days=10)
+        fails(shop, made)
+        shop.take()
+        hunt(shop.merchant, HuntRequest())
+        assert standing(shop) == [(GhostState.REVERSED, 0)]
+        assert sum(ledger(shop)) == 0
+
     def test_hunts_list_it_until_it_can_fail_no_more(self, shop: Shop, charge: str):
         made = refund(shop, charge)
         for days, listed in ((30, True), (29, True), (2, False)):
