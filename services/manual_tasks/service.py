@@ -144,10 +144,11 @@ def reopen(session: Session, merchant_id: str, task_id: str, *, actor_id: str) -
 
     Raises `ManualTaskMovedError` when it does, `BadManualTaskError` when it is paid or its customer forgotten.
     """
+    _begin(session, merchant_id, task_id)
     task = _known(repository.get(session, merchant_id, task_id, lock=True))
     if task.state == ManualTaskState.OPEN:
         raise ManualTaskMovedError("Somebody else has opened this task again already.")
-    ghost = _ghost_of(session, task)
+    ghost = _ghost_of(session, task, lock=True)
     if GhostState(ghost.state) in (GhostState.RECOVERED, GhostState.REVERSED):
         raise BadManualTaskError("The invoice is paid: there is nothing left to do.")
     if ghost.purged_at is not None:

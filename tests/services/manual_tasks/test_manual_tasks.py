@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 
 from core import clock as core_clock
@@ -17,6 +18,7 @@ from models.identity import Role
 from models.merchant import Merchant
 from models.messaging import Channel, Message, MessageState
 from models.work import ScheduledTask
+from services.analytics import shards
 from services.identity import people
 from services.identity import repository as identity_repository
 from services.integrations.resend import EmailKeyRefusedError, EmailKeyUsedError, EmailUnknownError
@@ -33,10 +35,12 @@ from services.messaging.senders import pace, refusals
 from services.messaging.senders import service as senders
 from services.messaging.senders.schemas import OutgoingMessage
 from services.recovery import service as recovery
+from services.recovery.work import Work, merchant_context
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
 from tests.services.recovery.credit.test_reopening import tell, undo
 from tests.support.factories import make_merchant
+from tests.support.neighbours import impatient
 from tests.support.shop import Shop
 
 LARGE = 250_000
@@ -321,6 +325,21 @@ class TestEnd:
         assert ("paid" in line.closed_reason, line.closed_by) == (True, "")
         with pytest.raises(BadManualTaskError):
             act(shop, "reopen", task, actor_id="usr_a")
+
+    def test_opened_again_at_the_moment_of_the_payment_it_is_closed_by_it(self, shop: Shop):
+        task = waiting(shop)
+        act(shop, "close", task, "done", actor_id="usr_a")
+        (ghost,) = shop.ghosts
+        with db.tenant_session(shop.merchant) as session:
+            service.reopen(session, shop.merchant, task, actor_id="usr_a")
+            session.flush()
+            merchant, shard = merchant_context(session, shop.merchant), shards.of_customer(ghost.customer_id)
+            with pytest.raises(OperationalError), impatient(shop.merchant) as payment:
+                Work.begin(payment, merchant, shop.clock.now(), shard)  # it waits, and finds the task open
+        card = shop.actions.create_card(shop.account, "visa")
+        shop.actions.pay_invoice(shop.account, ghost.invoice_id, card["id"])
+        shop.deliver()
+        assert (listed(shop).total, listed(shop, ManualTaskState.DONE).total) == (0, 1)
 
     def test_closes_itself_when_lost(self, shop: Shop):
         waiting(shop)
