@@ -297,6 +297,33 @@ class TestPolicyThatChanges:
             "Messages are paused in the recovery policy."
         }
 
+    def test_very_many_are_planned_in_parts_that_go_on_where_the_last_one_ended(
+        self, story: Story, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(pulse, "REPLANNED", 3)
+        monkeypatch.setattr(pulse_job, "PAGES_A_PART", 2)
+        story.find(*[german(number, number) for number in range(1, 15)])
+        with db.tenant_session(story.merchant) as session:  # and no plan is made anew
+            merchants.change_policy(session, story.merchant, {"paused": True}, actor_id="usr_1")
+        lock_ghosts, planned = plan_repository.lock_ghosts, list[str]()
+
+        def locked(session: Any, merchant: str, ids: Any) -> Any:
+            planned.extend(ids)
+            return lock_ghosts(session, merchant, ids)
+
+        monkeypatch.setattr(plan_repository, "lock_ghosts", locked)
+        known = {task.id for task in story.rows(ScheduledTask)}
+        assert [story.pulse(replan=True), story.pulse(replan=True)] == [{"goes_on": True}] * 2  # the first one died
+        parts = [2 * 3]
+        while waiting := [task for task in story.rows(ScheduledTask) if task.id not in known]:
+            (task,) = waiting
+            known.add(task.id)
+            story.pulse(**task.payload)
+            parts.append(len(set(planned)))
+        assert parts == [6, 12, 14]
+        assert len(planned) == 6 + 14
+        assert {ghost.next_action for ghost in story.rows(GhostTarget)} == {""}
+
     def test_what_no_longer_stands_is_settled_slice_by_slice(self, story: Story, monkeypatch: pytest.MonkeyPatch):
         """A page of thousands may not hold the shards of all their customers, who click and pay meanwhile."""
         monkeypatch.setattr(pulse, "REPLANNED", 3)
