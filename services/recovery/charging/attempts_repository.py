@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import DateTime, Integer, String, and_, bindparam, or_, tuple_
 from sqlmodel import Session, col, select
@@ -10,15 +11,22 @@ from models.ghost import GhostTarget
 from models.money import AttemptSource, AttemptState, PaymentAttempt
 
 _DUE = (
-    select(GhostTarget)
+    select(GhostTarget.id, GhostTarget.customer_id, GhostTarget.next_retry_at)
     .where(
         GhostTarget.merchant_id == bindparam("merchant_id", type_=String),
         col(GhostTarget.next_retry_at) <= bindparam("now", type_=DateTime(timezone=True)),
     )
     .order_by(col(GhostTarget.next_retry_at), col(GhostTarget.id))
     .limit(bindparam("most", type_=Integer))
-    .with_for_update(skip_locked=True)
 )
+
+
+class Near(NamedTuple):
+    """A ghost whose next own charge is to be looked at."""
+
+    id: str
+    customer_id: str | None
+    at: datetime
 
 
 def list_of_card(
@@ -58,9 +66,10 @@ def is_known_or_ours(session: Session, ghost: GhostTarget) -> bool:
 
 def list_due(
     session: Session, merchant_id: str, now: datetime, limit: int, after: tuple[datetime, str] | None
-) -> Sequence[GhostTarget]:
-    """Ghosts whose next own charge is to be looked at, locked, oldest first; rows others hold are left out."""
+) -> list[Near]:
+    """Ghosts whose next own charge is to be looked at, oldest first; nothing is locked."""
     statement = _DUE
     if after is not None:
         statement = statement.where(tuple_(col(GhostTarget.next_retry_at), col(GhostTarget.id)) > tuple_(*after))
-    return session.scalars(statement, {"merchant_id": merchant_id, "now": now, "most": limit}).all()
+    rows = session.execute(statement, {"merchant_id": merchant_id, "now": now, "most": limit})
+    return [Near(*row) for row in rows]

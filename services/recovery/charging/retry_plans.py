@@ -11,12 +11,14 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from models.ghost import GhostTarget
+from services.analytics import shards
 from services.recovery.charging import attempts_repository, retries
+from services.recovery.plans import plan_repository
 from services.recovery.plans.planning import Merchant
 from services.tasks import service as tasks
 
 AHEAD = timedelta(hours=1)  # until the next pulse
-PAGE = 500
+PAGE = 250  # a page holds the shards of its customers
 
 
 def plan(session: Session, merchant: Merchant, ghost: GhostTarget, now: datetime) -> None:
@@ -39,12 +41,20 @@ def plan(session: Session, merchant: Merchant, ghost: GhostTarget, now: datetime
 def round_of(session: Session, merchant: Merchant, now: datetime, after: tuple[datetime, str] | None) -> tuple[
     Sequence[GhostTarget], tuple[datetime, str] | None
 ]:  # fmt: skip
-    """Look at one page of the charges that are near; the ghosts, and where the next page goes on."""
-    due = attempts_repository.list_due(session, merchant.id, now + AHEAD, PAGE, after)
-    places = [(ghost.next_retry_at, ghost.id) for ghost in due if ghost.next_retry_at is not None]
+    """Look at one page of the charges that are near; the ghosts, and where the next page goes on.
+
+    Under their customers' shards, like all that plans: whoever plans one of them at the same moment would write the
+    same task.
+    """
+    near = attempts_repository.list_due(session, merchant.id, now + AHEAD, PAGE, after)
+    if not near:
+        return (), None
+    shards.hold(session, merchant.id, shards.of_customers(each.customer_id for each in near))
+    ghosts = plan_repository.lock_ghosts(session, merchant.id, [each.id for each in near])
+    due = [ghost for ghost in ghosts if ghost.next_retry_at is not None and ghost.next_retry_at <= now + AHEAD]
     for ghost in due:
         plan(session, merchant, ghost, now)
-    return due, places[-1] if len(due) == PAGE else None
+    return due, (near[-1].at, near[-1].id) if len(near) == PAGE else None
 
 
 def _schedule(session: Session, ghost: GhostTarget, at: datetime) -> None:

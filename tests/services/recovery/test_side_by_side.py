@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, select
 
@@ -24,6 +25,7 @@ from services.integrations.stripe.parsing import parse_invoice
 from services.messaging import links
 from services.messaging.links import Link
 from services.recovery import neighbours, repository, service
+from services.recovery.charging import retry_plans
 from services.recovery.credit import settle
 from services.recovery.errors import GhostMovedError
 from services.recovery.messages import clicks, optout, outreach
@@ -129,6 +131,20 @@ class TestWaiting:
         assert (pulsed.messages, pulsed.moved) == (0, 1)
         with db.tenant_session(merchant) as session:
             assert [task.kind for task in session.exec(select(ScheduledTask))] == ["send_message"]
+
+    def test_a_round_of_charges_waits_for_who_works_on_a_customer(self, merchant: str, clock: ManualClock):
+        one, other = customers_of_shards(2, 9)
+        with db.tenant_session(merchant) as session:
+            see(session, merchant, clock, failed(1, one), failed(2, other))
+            session.execute(update(GhostTarget).values(next_retry_at=clock.now()))
+        context = merchant_context(session, merchant)
+        with db.tenant_session(merchant) as first:
+            see(first, merchant, clock, replace(failed(1, one), amount_remaining=4800))
+            with pytest.raises(OperationalError), impatient(merchant) as second:
+                retry_plans.round_of(second, context, clock.now(), None)
+        with impatient(merchant) as alone:
+            due, after = retry_plans.round_of(alone, context, clock.now(), None)
+            assert (other in {ghost.customer_id for ghost in due}, after) == (True, None)
 
 
 class TestWhoseGhost:
