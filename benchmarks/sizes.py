@@ -20,7 +20,7 @@ from cli.paths import ROOT
 from core.embedded.process import owner_environment
 
 MONTHS, CUSTOMERS = 6.0, 120
-FOR_GOOD = ("ghost_targets", "ghost_events", "recoveries", "payment_attempts", "messages", "link_tokens", "clicks")
+FOR_GOOD = ("ghost_targets", "ghost_events", "recoveries", "payment_attempts", "messages", "link_tokens")
 _NOBODY = "http://127.0.0.1:1"  # the history's sandbox is in its own process
 
 _SIZES = """
