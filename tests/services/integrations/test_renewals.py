@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from models.ghost import GhostTarget
 from services.integrations.stripe.parsing import UnreadableInvoiceError
 from services.integrations.stripe.renewals import card_ends, parse_renewal
 from tests.services.integrations.test_odd_json import anything
@@ -169,6 +170,18 @@ class TestOdd:
         with pytest.raises(UnreadableInvoiceError) as raised:
             parse_renewal(subscription(**changes))
         assert raised.value.reason == reason
+
+    def test_what_is_readable_can_be_kept_beside_its_date(self) -> None:
+        """One that could not would end the page it stands on, in each hunt."""
+        room, kept = GhostTarget.__table__.c.invoice_id.type.length, 0  # type: ignore[attr-defined]
+        for length in range(5, 90):
+            try:
+                found = parse_renewal(subscription(id="sub_".ljust(length, "x")))
+            except UnreadableInvoiceError:
+                continue
+            kept = length
+            assert len(found.id) <= room
+        assert kept >= 28  # as Stripe's are
 
     def test_amounts_that_are_none_count_nothing(self) -> None:
         items = {"data": [item("much"), item(None), item(100, -1), item(100, 10**30), item(10**30), item(250, None)]}
