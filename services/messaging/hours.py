@@ -15,6 +15,13 @@ from services.merchants.policies import RecoveryPolicy
 Country = str | tuple[str, ...]
 """Where a recipient is, ISO 3166; of several the likeliest first."""
 TEXTS_FROM, TEXTS_UNTIL = 8, 21  # when text messages may be sent at all, by the recipient's clock
+_MOST_PEOPLE = {
+    "AU": "Australia/Sydney",
+    "BR": "America/Sao_Paulo",
+    "CA": "America/Toronto",
+    "RU": "Europe/Moscow",
+    "UA": "Europe/Kyiv",
+}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _QUARTER = timedelta(minutes=15)
 _HOUR = timedelta(hours=1)
@@ -32,9 +39,15 @@ def _zones_by_country() -> dict[str, tuple[str, ...]]:
     return found
 
 
+@functools.lru_cache(maxsize=1024)
 def zones_of(country: str) -> tuple[str, ...]:
-    """The zones of an ISO 3166 country from the tz database's zone.tab; empty where it names none."""
-    return _zones_by_country().get(country.strip().upper(), ())
+    """The zones of an ISO 3166 country from the tz database's zone.tab; empty where it names none.
+
+    First where most people live. The table goes from east to west in some countries, and begins with an island.
+    """
+    code = country.strip().upper()
+    zones = _zones_by_country().get(code, ())
+    return tuple(dict.fromkeys((_MOST_PEOPLE[code], *zones))) if code in _MOST_PEOPLE else zones
 
 
 @functools.lru_cache(maxsize=1024)

@@ -138,6 +138,30 @@ class TestZones:
     def test_a_country_is_read_however_it_is_written(self):
         assert zones_of("de") == zones_of("DE") == zones_of(" De ") == ("Europe/Berlin", "Europe/Busingen")
 
+    @pytest.mark.parametrize(
+        ("country", "zone"),
+        [
+            ("au", "Australia/Sydney"),
+            ("br", "America/Sao_Paulo"),
+            ("ca", "America/Toronto"),
+            ("ru", "Europe/Moscow"),
+            ("ua", "Europe/Kyiv"),
+            ("us", "America/New_York"),
+            ("mx", "America/Mexico_City"),
+            ("id", "Asia/Jakarta"),
+            ("es", "Europe/Madrid"),
+            ("pt", "Europe/Lisbon"),
+            ("cl", "America/Santiago"),
+            ("kz", "Asia/Almaty"),
+            ("nz", "Pacific/Auckland"),
+            ("cn", "Asia/Shanghai"),
+            ("my", "Asia/Kuala_Lumpur"),
+        ],
+    )
+    def test_the_first_is_where_most_people_live(self, country: str, zone: str):
+        assert zones_of(country)[0] == zone
+        assert len(set(zones_of(country))) == len(zones_of(country))
+
     @pytest.mark.parametrize("country", ["zz", "", "  ", "#", "deu", "\x00"])
     def test_an_unknown_country_uses_the_merchants_zone(self, country: str):
         assert zones_for(country, "Asia/Tokyo") == (ZoneInfo("Asia/Tokyo"),)
