@@ -79,6 +79,9 @@ class TestList:
         expect(page.get_by_test_id("counted")).to_have_text("1 chosen")
         assert page.url.rstrip("/").endswith("/recoveries")
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        edge = "document.querySelector('{}').getBoundingClientRect().{}"
+        tick, name = edge.format("[data-testid=choose]", "right"), edge.format(".row-link", "left")
+        assert page.evaluate(f"{tick} <= {name}")  # it stands beside the name, not on it
         assert set(ghosts(signed_in.merchant_id).values()) == {GhostState.OPEN}
 
     def test_who_may_only_look_chooses_nothing(self, page: Page, served: Served, signed_in: Person) -> None:
@@ -96,6 +99,8 @@ class TestGhostPage:
         put(signed_in.merchant_id)
         (ghost_id,) = ghosts(signed_in.merchant_id)
         page.goto(f"{served.url}/recoveries/{ghost_id}")
+        expect(page.get_by_test_id("ghost-phone")).to_have_text("+1 202 555 0143")
+        expect(page.get_by_test_id("at-stripe")).to_have_count(0)  # the sandbox has no Dashboard
         page.get_by_test_id("write-off").click()
         page.get_by_test_id("write-off-yes").click()
         expect(page.get_by_test_id("ghost-state")).to_have_text("Lost")
