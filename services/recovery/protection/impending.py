@@ -307,14 +307,22 @@ def paid(session: Session, merchant: MerchantContext, facts: InvoiceFacts, now: 
         return False
     work = Work.begin(session, merchant, now, shards.of_customer(facts.customer.id))
     ghosts = impending_repository.lock_impending(session, merchant.id, [facts.subscription_id])
-    card = facts.card.payment_method_id
-    done = [
-        _went_through(work, ghost, by_customer=_is_another(card, ghost), at=facts.paid_at)
-        for ghost in ghosts
-        if _is_of(ghost, facts)
-    ]
+    done = [_paid(work, ghost, facts) for ghost in ghosts if _is_of(ghost, facts)]
     work.finish()
     return any(done)
+
+
+def _paid(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
+    """What was protected is what was paid, whatever was expected: a credit may have left less, or nothing, to pay."""
+    if ghost.state != GhostState.IMPENDING:
+        return False
+    amount = facts.amount_due if facts.paid_out_of_band else facts.amount_paid
+    if amount <= 0:
+        return dismiss(work, ghost, "The invoice cost nothing.")
+    work.changes.total(ghost.currency, impending_leakage_cents=amount - ghost.amount_cents)
+    ghost.amount_cents, ghost.amount_is_about = amount, False
+    by_customer = _is_another(facts.card.payment_method_id, ghost)
+    return _went_through(work, ghost, by_customer=by_customer, at=facts.paid_at)
 
 
 def lock_at_risk(session: Session, merchant_id: str, batch: Sequence[InvoiceFacts]) -> dict[str, GhostTarget]:

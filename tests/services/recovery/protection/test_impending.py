@@ -251,6 +251,23 @@ class TestHowMuch:
             ("impending", "above_line", 5831)
         ]
 
+    @pytest.mark.parametrize(("off", "ledger"), [(900, [4000]), (4900, [])])
+    def test_what_was_protected_is_what_was_paid(self, shop: Shop, at_risk: Json, off: int, ledger: list[int]):
+        """A credit that nobody announced leaves less to pay, or nothing."""
+        shop.actions.automatically_update_card(shop.account, default_card(shop, at_risk), exp_month=3, exp_year=2030)
+        shop.take()
+        shop.world.clockwork.advance_to(shop.world.now() + int(timedelta(days=29, hours=3).total_seconds()))
+        told = shop.take()
+        invoice = shop.invoice(at_risk)
+        paid = {"amount_paid": invoice["amount_due"] - off}
+        shop.actions.edit_object(shop.account, "invoice", invoice["id"], paid)
+        shop.actions.send_event(shop.account, "invoice.paid", shop.invoice(at_risk))
+        assert [shop.handle(each) for each in shop.take()] == ["risk_changed"]
+        for each in told:
+            shop.handle(each)
+        assert [row.amount_cents for row in shop.rows(Recovery)] == ledger
+        assert totals(shop) == (0, 0, sum(ledger))
+
     def test_once_it_failed_the_invoice_says_it(self, shop: Shop):
         subscription = with_card(shop, **ENDS_BEFORE)
         edit(shop, subscription, automatic_tax={"enabled": True})
