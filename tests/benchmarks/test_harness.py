@@ -1,10 +1,12 @@
 """Rows, rounds and audits: the arithmetic every figure goes through."""
 
+import os
 import subprocess
+import time
 
 import pytest
 
-from benchmarks import soak, tools, wakeup
+from benchmarks import cores, soak, tools, wakeup
 from benchmarks.harness import (
     AuditError,
     BenchError,
@@ -19,7 +21,7 @@ from benchmarks.harness import (
     surely_below,
 )
 from benchmarks.machine import cpu_model
-from benchmarks.processes import NotStartedError
+from benchmarks.processes import NotStartedError, cpu_seconds, tree_seconds
 from core import db
 
 DURABLE = {"version": "18.0", "fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
@@ -116,6 +118,32 @@ class TestWrk:
     def test_a_wrk_that_fails_is_an_error_of_the_bench(self, code, out):
         with pytest.raises(BenchError, match="cannot resolve"):
             tools._load(self._done(code, out, "cannot resolve host"))
+
+
+class TestCores:
+    def test_an_event_costs_what_everybody_spent_on_it(self):
+        spent = {cores.GENERATOR: 0.2, cores.WEB: 1.0, cores.POSTGRESQL: 0.3}
+        ours = cores.Round(spent, lasted=1.0, events=10_000)
+        theirs = cores.Round(dict.fromkeys(spent, 1.0), lasted=2.0, events=10_000)
+        rows = {row.measure: row for row in cores.rows_of("x", [ours], "y", [theirs])}
+        whole, busy = rows["x: processor time an event"], rows["x: processors busy"]
+        assert (whole.value, whole.control_value, whole.ratio) == pytest.approx((150.0, 300.0, 0.5))
+        assert (busy.value, busy.control_value) == pytest.approx((1.5, 1.5))
+        assert rows["x: of it the load generator"].value == pytest.approx(20.0)
+
+    def test_work_is_counted_of_children_too_and_after_they_have_ended(self):
+        mine, all_of_us = cpu_seconds(os.getpid()), tree_seconds(os.getpid())
+        subprocess.run(["/bin/sh", "-c", "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"], check=True)
+        began = time.process_time()
+        while time.process_time() < began + 0.1:
+            pass
+        assert cpu_seconds(os.getpid()) - mine >= 0.09
+        assert tree_seconds(os.getpid()) - all_of_us >= 0.15
+
+    def test_who_is_gone_has_had_nothing(self):
+        with subprocess.Popen(["/bin/true"]) as gone:
+            gone.wait()
+        assert tree_seconds(gone.pid) == 0.0
 
 
 class TestWakeup:

@@ -18,6 +18,7 @@ SMALL = {
     "pulse 200": "pulse of 200 ghosts, planned in",
     "rendering 20": "mails in a merchant's own words",
     "sending 6 1": "6 messages due at once: others with their own key, late, p99",
+    "sizes 0.5 20": "events of a ghost",
     "stops 40": "40 replies of STOP at once, two web processes, p99",
 }
 SMALLER_THAN_ASKED_FOR = {
