@@ -1,5 +1,6 @@
 """The run's servers and the fixtures that every folder of tests may use."""
 
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +35,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if not given:
         process = servers.postgres.start()
         config.add_cleanup(servers.remove)
-        config.add_cleanup(lambda: stop(process))
+        # SIGTERM would wait until every client has left, and what is in the folder is thrown away anyhow.
+        config.add_cleanup(lambda: stop(process, signal.SIGQUIT))
     if given or not config.getoption("numprocesses", None):
         _set_up_worker(config, servers)
 

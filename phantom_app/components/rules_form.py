@@ -235,7 +235,7 @@ def _currency(row: LineRow) -> rx.Component:
         rx.el.h3(row.name, " ", rx.el.span(row.code.upper(), class_name="faint mono")),
         rx.el.div(
             rx.el.div(
-                _amount(row, "high_value_lines", "A person decides from", row.high, row.high_wrong, row.usual),
+                _amount(row, "high_value_lines", "A person decides above", row.high, row.high_wrong, row.usual),
                 rx.el.label(
                     rx.el.input(
                         type="checkbox",

@@ -21,7 +21,11 @@ def _head() -> rx.Component:
     return rx.el.header(
         rx.el.div(
             rx.el.h1(ghost.name, data_testid="ghost-name"),
-            rx.el.p(ghost.email, class_name="soft small"),
+            rx.el.p(
+                rx.el.span(ghost.email),
+                rx.cond(Ghost.phone != "", rx.el.span(Ghost.phone, class_name="number", data_testid="ghost-phone")),
+                class_name="soft small reach",
+            ),
             rx.el.p(
                 badge(ghost.state, ghost.tone, data_testid="ghost-state"),
                 rx.el.span("found ", ghost.found, class_name="faint small", title=Ghost.found_exact),
@@ -120,6 +124,17 @@ def _facts() -> rx.Component:
         "Forensics",
         "As the bank and Stripe told it",
         rx.el.dl(rx.foreach(Ghost.facts, fact), rx.foreach(Ghost.ids, identifier), class_name="facts"),
+        rx.cond(
+            Ghost.at_stripe != "",
+            rx.el.a(
+                "Open the invoice at Stripe",
+                href=Ghost.at_stripe,
+                target="_blank",
+                rel="noopener noreferrer",
+                class_name="text-link small",
+                data_testid="at-stripe",
+            ),
+        ),
         test_id="forensics-panel",
     )
 

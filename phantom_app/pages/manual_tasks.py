@@ -118,6 +118,14 @@ def _task(view: TaskView) -> rx.Component:
                     badge(view.ghost_state, view.tone),
                     class_name="task-what",
                 ),
+                rx.cond(
+                    view.reach,
+                    rx.el.p(
+                        rx.foreach(view.reach, lambda way: rx.el.span(way)),
+                        class_name="small number reach",
+                        data_testid="reach",
+                    ),
+                ),
                 rx.el.p(view.reason, class_name="soft"),
                 rx.el.p(rx.el.time(view.age, title=view.since, class_name="number"), class_name="faint tiny"),
                 rx.cond(view.released != "", rx.el.p(view.released, class_name="small", data_testid="released")),

@@ -81,6 +81,19 @@ def _result() -> rx.Component:
                     class_name="soft",
                 ),
             ),
+            rx.el.p(
+                "Choose ",
+                link(
+                    "who sends them",
+                    to=routes.SETTINGS,
+                    class_name="text-link",
+                    data_testid="senders",
+                ),
+                " and ",
+                link("by which rules", to=routes.RULES, class_name="text-link", data_testid="rules"),
+                ", now or later.",
+                class_name="soft",
+            ),
             rx.cond(
                 StripeMails.loaded,
                 rx.el.div(rx.el.h2(QUESTION, class_name="question-head"), stripe_mails_question(), class_name="asked"),

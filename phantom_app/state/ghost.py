@@ -117,6 +117,8 @@ class Ghost(rx.State):
     paused: bool = False
     facts: list[Fact] = []
     ids: list[Fact] = []
+    phone: str = ""
+    at_stripe: str = ""
     timeline: list[Moment] = []
     letters: list[Letter] = []
     no_letter: str = ""
@@ -163,6 +165,7 @@ class Ghost(rx.State):
         self.open = row.state in OPEN_STATES
         self.paused = row.state is GhostState.PAUSED
         self.outcome, self.no_letter = outcome(found), no_letter(row)
+        self.phone, self.at_stripe = found.phone, found.at_stripe
         self.facts = [Fact(fact.label, fact.value) for fact in found.forensics]
         self.ids = [
             Fact("Invoice id", found.invoice_id),

@@ -30,6 +30,7 @@ class TaskView:
     id: str
     link: str
     customer: str
+    reach: list[str]  # where a person can write or call
     amount: str
     age: str
     since: str
@@ -56,6 +57,7 @@ def task_view(line: TaskLine, now: datetime) -> TaskView:
         id=line.id,
         link=routes.ghost(line.ghost_id),
         customer=line.customer,
+        reach=[way for way in (line.email, line.phone) if way and way != line.customer],
         amount=formats.money(line.amount, line.currency),
         age=formats.distance(line.created_at, now),
         since=formats.moment(line.created_at),

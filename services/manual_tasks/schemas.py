@@ -16,6 +16,8 @@ class TaskLine:
     state: ManualTaskState
     reason: str
     customer: str
+    email: str
+    phone: str
     amount: int
     currency: str
     ghost_state: GhostState

@@ -166,6 +166,8 @@ def line_of(row: repository.Joined) -> TaskLine:
         state=ManualTaskState(task.state),
         reason=task.reason,
         customer=ghost.customer_name or ghost.customer_email or ghost.customer_id or "Unknown customer",
+        email=ghost.customer_email or "",
+        phone=ghost.customer_phone or "",
         amount=ghost.amount_cents,
         currency=ghost.currency,
         ghost_state=GhostState(ghost.state),

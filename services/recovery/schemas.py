@@ -99,6 +99,8 @@ class GhostDetail:
     subscription_status: str
     mechanism: str
     close_reason: str
+    phone: str
+    at_stripe: str  # the invoice in Stripe's Dashboard; empty where it has none
     forensics: tuple[ForensicFact, ...]
     timeline: tuple[TimelineEntry, ...]
     messages: tuple[MessageView, ...]

@@ -9,6 +9,7 @@ from core import clock
 from models.ghost import GhostKind, GhostState, GhostTarget, Strategy
 from services.analytics import shards
 from services.audit import service as audit
+from services.integrations.stripe.dashboard import invoice_address
 from services.merchants import service as merchants
 from services.messaging import service as messaging
 from services.messaging.schedule import SEND
@@ -79,6 +80,7 @@ def ghost_detail(session: Session, merchant_id: str, ghost_id: str) -> GhostDeta
     ghost = repository.get_ghost(session, merchant_id, ghost_id)
     if ghost is None:
         raise GhostNotFoundError
+    merchant = merchants.get_merchant(session, merchant_id)
     return GhostDetail(
         row=ghost_row(ghost),
         invoice_id=ghost.invoice_id if ghost.kind == GhostKind.FAILED else "none yet",
@@ -86,6 +88,8 @@ def ghost_detail(session: Session, merchant_id: str, ghost_id: str) -> GhostDeta
         subscription_status=ghost.subscription_status,
         mechanism=ghost.mechanism,
         close_reason=ghost.close_reason,
+        phone=ghost.customer_phone or "",
+        at_stripe=invoice_address(merchant.stripe_user_id or "", ghost.invoice_id, livemode=merchant.livemode),
         forensics=_forensics(ghost),
         timeline=tuple(
             TimelineEntry(
@@ -221,11 +225,12 @@ def ghost_row(ghost: GhostTarget) -> GhostRow:
 
 def _forensics(ghost: GhostTarget) -> tuple[ForensicFact, ...]:
     def when(moment: datetime | None) -> str:
-        return moment.strftime("%Y-%m-%d %H:%M UTC") if moment else "–"
+        return f"{moment.day} {moment:%b %Y, %H:%M} UTC" if moment else "–"
 
+    brand = ghost.card_brand.capitalize()
     coming = {"Next charge": when(ghost.charge_at), "Risk": ghost.risk.replace("_", " ")} if ghost.risk else {}
     values = coming | {
-        "Card": f"{ghost.card_brand or 'unknown'} •••• {ghost.card_last4}" if ghost.card_last4 else ghost.card_brand,
+        "Card": f"{brand or 'Unknown'} •••• {ghost.card_last4}" if ghost.card_last4 else brand,
         "Funding": ghost.card_funding,
         "Card country": ghost.country_code.upper(),
         "3-D Secure wanted": "yes" if ghost.requires_3ds else "no",

@@ -96,7 +96,9 @@ class TestOutcome:
             "state": GhostState.RECOVERED, "kind": GhostKind.FAILED, "currency": "usd", "recovered": 0,
             "closed_at": NOW, **row,
         }  # fmt: skip
-        return outcome(GhostDetail(GhostRow(**known), "in_1", "", "", mechanism, close_reason, (), tuple(told), ()))
+        return outcome(
+            GhostDetail(GhostRow(**known), "in_1", "", "", mechanism, close_reason, "", "", (), tuple(told), ())
+        )
 
     def test_what_came_back_is_said_with_what_went_again(self) -> None:
         paid = entry("paid", 95_000)

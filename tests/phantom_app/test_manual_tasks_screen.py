@@ -25,6 +25,7 @@ def put(merchant_id: str, number: int = 1, *, name: str = "Grace Hopper") -> lis
                 customer_id=f"cus_{index}",
                 customer_name=f"{name} {index}" if index else name,
                 customer_email=f"grace{index}@example.com",
+                customer_phone="+1 202 555 0143",
                 decline_group="funds",
                 decline_code="insufficient_funds",
                 card_brand="visa",
@@ -85,6 +86,8 @@ class TestScreen:
         start_messages(signed_in.merchant_id)
         page.goto(served.url + "/tasks")
         expect(page.get_by_test_id("task")).to_contain_text("$2,500.00")
+        expect(page.get_by_test_id("reach")).to_contain_text("grace0@example.com")
+        expect(page.get_by_test_id("reach")).to_contain_text("+1 202 555 0143")
         expect(page.get_by_test_id("open-tasks").first).to_contain_text("1")
         page.get_by_test_id("assignee").select_option(label="Ada")
         expect(page.get_by_test_id("note")).to_have_text("It is with Ada now.")
