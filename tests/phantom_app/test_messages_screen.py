@@ -57,10 +57,10 @@ class TestEditing:
         editing.get_by_test_id("field-body").fill("Please look at your card.\n\nThank you!")
         preview = editing.frame_locator("[data-testid=look]")
         expect(preview.get_by_text("Please look at your card.").last).to_be_visible()
-        editing.get_by_test_id("field-subject").fill("{{ merchant }}, once more")
+        editing.get_by_test_id("field-subject").fill("{{ merchant }}, one last word")
         editing.get_by_test_id("save-message").click()  # before what was typed last is looked at
         expect(editing.get_by_test_id("slot-card_data-last")).to_have_text("Yours, v1")
-        assert stored(ada)[0].subject == "{{ merchant }}, once more"
+        assert stored(ada)[0].subject == "{{ merchant }}, one last word"
         editing.get_by_test_id("reset-message").click()
         expect(editing.get_by_test_id("slot-card_data-last")).to_have_text("PHANTOM’s")
         expect(preview.get_by_text("This is our last message about it.").last).to_be_visible()
