@@ -82,6 +82,13 @@ def acting_space(world: "World", caller: Caller, headers: Mapping[str, str]) -> 
     return world.space(wanted, live=caller.live)
 
 
+def check_expansions(caller: Caller, paths: object) -> None:
+    """A restricted key needs a permission for what it expands, too; coupons alone are looked at."""
+    wanted = [path for path in paths if str(path).endswith("coupon")] if isinstance(paths, list) else []
+    if wanted:
+        check_permission(caller, "GET", "/v1/coupons")
+
+
 def check_permission(caller: Caller, method: str, path: str) -> None:
     """A restricted key may do what its permissions name, nothing else."""
     if caller.permissions is None:

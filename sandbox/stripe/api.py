@@ -89,6 +89,7 @@ class Api:
         if route is None:
             raise _unrecognized(request)
         access.check_permission(caller, request.method, path)
+        access.check_expansions(caller, params.get("expand"))
         space = access.acting_space(world, caller, request.headers)
         version = request.headers.get("stripe-version") or world.default_version(space)
         if not version[:4].isdigit():

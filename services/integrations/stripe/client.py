@@ -17,7 +17,7 @@ from core.config import settings
 from core.errors import ConfigurationError, ConflictError, NotFoundError
 from models.merchant import CredentialMode, MerchantState
 from services.integrations.stripe import repository
-from services.integrations.stripe.access import meter_error, portal_error
+from services.integrations.stripe.access import expected, meter_error, portal_error
 from services.integrations.stripe.errors import StripeCallError, translated
 from services.integrations.stripe.refusals import Refusals
 from services.integrations.stripe.transport import (
@@ -56,7 +56,7 @@ class ScopedStripe:
         sleep: Callable[[float], None] = time.sleep,
         refusals: Refusals | None = None,
     ) -> None:
-        self.account, self._refusals = account, refusals
+        self.account, self._key, self._refusals = account, key, refusals
         self.requests = 0
         """HTTP requests sent so far, retries included; a hunt may send from several threads."""
         self._lock, self._patience, self._sleep = threading.Lock(), patience, sleep
@@ -71,7 +71,7 @@ class ScopedStripe:
 
     def raw_get(self, path: str, params: Mapping[str, Any] | None = None) -> Plain:
         """GET `path` (`/v1/invoices`) as a plain dict. `expand` is a list; nested parameters are dicts."""
-        return self._call("get", path, dict(params or {}))
+        return self._call("get", path, expected(self._key.reveal(), dict(params or {})))
 
     def raw_post(self, path: str, params: Mapping[str, Any] | None = None, *, idempotency_key: str) -> Plain:
         """POST to `path`. The key makes a repeat after a crash or time-out harmless; a mutation never goes without."""

@@ -13,16 +13,19 @@ from models.ghost import FoundVia, GhostEvent, GhostKind, GhostState, GhostTarge
 from models.merchant import MerchantTotals
 from models.money import Recovery
 from models.work import HuntState
+from sandbox.stripe import accounts
 from sandbox.stripe.store import Json
 from services.hunter.pace import PacedLister
 from services.hunter.schemas import HuntProgress, HuntRequest
+from services.integrations.stripe.client import ScopedStripe
 from services.integrations.stripe.errors import StripeNotFoundError
-from services.integrations.stripe.renewals import RenewalFacts, parse_renewal
+from services.integrations.stripe.renewals import RENEWAL_EXPAND, RenewalFacts, parse_renewal
 from services.merchants import service as merchants
 from services.recovery import purge
 from services.recovery import service as recovery
 from services.recovery.protection import impending
 from services.recovery.work import merchant_context
+from services.vault.secret import Secret
 from tests.support.recount import assert_sums_agree
 from tests.support.shop import Shop
 
@@ -209,6 +212,15 @@ class TestHowMuch:
         shop.pass_time(days=2)
         hunted(shop)
         assert (self.amounts(shop), totals(shop)) == ([(2450, False)], (2450, 1, 0))
+
+    def test_a_restricted_key_reads_no_coupons_and_everything_else(self, shop: Shop):
+        """Stripe refuses the whole request for one expansion that the key may not read."""
+        subscription = with_card(shop, **ENDS_BEFORE)
+        edit(shop, subscription, discounts=["di_1"])
+        key = accounts.create_restricted_key(shop.world, shop.account, {"subscriptions": "read"})
+        limited = ScopedStripe(Secret(key), shop.account, header=False)
+        found = parse_renewal(limited.retrieve_subscription(subscription["id"], RENEWAL_EXPAND))
+        assert (found.amount, found.is_about, found.method is None) == (4900, True, False)
 
     def test_what_costs_nothing_after_it_is_no_risk(self, shop: Shop):
         subscription = with_card(shop, **ENDS_BEFORE)
