@@ -28,7 +28,7 @@ from services.integrations.twilio import is_genuine
 from services.messaging import suppression
 from services.messaging.addresses import BadAddressError, number
 from services.messaging.senders.carriers import RESEND_PATH, TWILIO_PATH
-from services.recovery.messages import delivery, texts
+from services.recovery.messages import delivery, replies, texts
 
 LONGEST = 256 * 1024
 LONGEST_FORM = 64 * 1024
@@ -120,7 +120,7 @@ def _status_told(
 
 
 def _reply_told(sid: str, form: Mapping[str, Sequence[str]], merchant_id: str) -> _Told | None:
-    asked = texts.asks(_one(form, "Body")[:200], _one(form, "OptOutType"))
+    asked = replies.asks(_one(form, "Body")[:200], _one(form, "OptOutType"))
     try:
         sender = number(_one(form, "From"))
     except BadAddressError:
@@ -129,7 +129,7 @@ def _reply_told(sid: str, form: Mapping[str, Sequence[str]], merchant_id: str) -
         return None
     body = _json({"from": sender, "asks": asked})
     name = f"{merchant_id or '-'}:{sid}:reply"
-    return _Told(service.TWILIO, name, texts.REPLY, merchant_id, body, sender, stops=asked == texts.STOP)
+    return _Told(service.TWILIO, name, texts.REPLY, merchant_id, body, sender, stops=asked == replies.STOP)
 
 
 def _one(form: Mapping[str, Sequence[str]], name: str) -> str:

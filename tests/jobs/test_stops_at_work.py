@@ -11,7 +11,7 @@ from models.messaging import Message, Suppression
 from services.handshake import service
 from services.handshake.schemas import SenderEvent
 from services.messaging import suppression
-from services.recovery.messages import texts
+from services.recovery.messages import replies, texts
 from services.tasks.schemas import ClaimedTask
 from tests.jobs.test_texts_at_work import ADA, Texting, agreed, texting
 
@@ -36,7 +36,7 @@ def store(texting: Texting, name: str, word: str) -> None:
     merchant, body = texting.shop.merchant, orjson.dumps({"data": {"from": ADA, "asks": word}})
     with db.system_session() as session:
         service.store_sender_events(session, [SenderEvent(service.TWILIO, name, texts.REPLY, merchant, body)])
-    if word == texts.STOP:
+    if word == replies.STOP:
         hear(texting)
     texting.shop.clock.advance(timedelta(minutes=1))
 

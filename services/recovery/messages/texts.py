@@ -1,10 +1,9 @@
-"""What Twilio tells of texts: what became of one, and the words STOP and START in replies.
+"""What Twilio tells of texts: what became of one, and who asked for no more or for more of them (`replies`).
 
 A text has no idempotency key, so a callback is the only thing that settles one whose fate was not known; our id is in
 the address that was called. Repeated and shuffled like all webhooks: states only move forward.
 """
 
-import re
 from datetime import datetime
 from typing import Any
 
@@ -13,12 +12,9 @@ from models.messaging import Channel, MessageState
 from services.integrations.twilio import UNSUBSCRIBED
 from services.messaging import repository as messages
 from services.recovery.messages import delivery, optout, outreach
+from services.recovery.messages.replies import STOP
 
 STATUS, REPLY = "sms.status", "sms.reply"
-STOP, START = "STOP", "START"
-# Twilio's default words (twilio.com/docs: "Twilio support for opt-out keywords"), case and full stops aside.
-STOP_WORDS = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"})
-START_WORDS = frozenset({"START", "UNSTOP", "YES"})
 _STATE_OF = {
     "sent": MessageState.SENT,
     "delivered": MessageState.DELIVERED,
@@ -28,16 +24,6 @@ _STATE_OF = {
 # No such number, none for texts, out of service, a landline (twilio.com/docs/api/errors). 30003, switched off, passes.
 _NO_NUMBER = frozenset({"21211", "21614", "30005", "30006"})
 HANDLED_STATUS = frozenset(_STATE_OF)
-_EDGES = re.compile(r"^[\s\W_]+|[\s\W_]+$")
-
-
-def asks(body: str, opt_out_type: str = "") -> str:
-    """`STOP` or `START` where a reply asks for it, else empty. Twilio names it itself where it has words of its own."""
-    told = opt_out_type.strip().upper()
-    if told in (STOP, START):
-        return told
-    word = _EDGES.sub("", body).upper()
-    return STOP if word in STOP_WORDS else START if word in START_WORDS else ""
 
 
 def handle(merchant_id: str, kind: str, data: dict[str, Any], at: datetime) -> str:
