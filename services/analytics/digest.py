@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from babel.dates import format_date
 from sqlmodel import Session
@@ -18,6 +17,7 @@ from core.money import Money, format_money
 from services.analytics import service
 from services.analytics.schemas import GIVEN_BACK, MERIT_WORDS, WENT_BACK, Dashboard, Figure
 from services.identity import service as identity
+from services.messaging.hours import zone_named
 from services.messaging.layout import html_layout, plain_layout
 from services.tasks import service as tasks
 from services.tasks.schedules import DIGEST
@@ -90,7 +90,7 @@ class Week:
         return self.begins.date() - timedelta(days=1)
 
     def _eight(self, day: date) -> datetime:
-        return datetime.combine(day, SEND_AT, ZoneInfo(self.timezone)).astimezone(UTC)
+        return datetime.combine(day, SEND_AT, zone_named(self.timezone)).astimezone(UTC)
 
 
 def weekly(session: Session, merchant_id: str, until: date, url: str) -> Digest | None:

@@ -146,6 +146,12 @@ class TestWhen:
             assert DIGEST.begins("m", slot) <= week.begins < DIGEST.begins("m", slot + 1)
             assert week.ends == following.begins
 
+    def test_a_zone_that_nobody_knows_any_more_is_utc(self) -> None:
+        """Names of zones change; the digest of whoever has an old one comes all the same."""
+        assert digest.Week(datetime(2026, 3, 2, tzinfo=UTC).date(), "Mars/Olympus").begins == datetime(
+            2026, 3, 2, 8, tzinfo=UTC
+        )
+
 
 @pytest.mark.usefixtures("redis_url")
 class TestSchedule:
