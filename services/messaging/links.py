@@ -20,7 +20,6 @@ from core.config import settings
 from core.errors import NotFoundError
 from models.messaging import Channel, LinkPurpose
 from services.messaging import repository
-from services.vault.hash_keys import lasting_keys
 from services.vault.keys import Purpose, derive_key, derived_keys
 
 _ID_BYTES, _TAG_BYTES = 16, 16
@@ -91,18 +90,6 @@ def address_hash(key: bytes, merchant_id: str, channel: Channel, address: str) -
     """What stands for an address in suppressions and consents: keyed, and a merchant's and channel's own."""
     message = f"{merchant_id}:{channel}:{address.strip().casefold()}".encode()
     return hmac.digest(key, message, hashlib.sha256).hex()
-
-
-def suppression_of(session: Session, merchant_id: str, channel: Channel, address: str) -> str | None:
-    """Why this address must not be written to (`unsubscribed`, `bounced`, `complained`); None where it may.
-
-    The list holds keyed hashes, so it is no list of addresses.
-
-    The hashes of all keys are looked for: who unsubscribed before a key rotation stays unsubscribed.
-    """
-    keys = lasting_keys(session, Purpose.SUPPRESSIONS)
-    hashes = [address_hash(key, merchant_id, channel, address) for key in keys]
-    return repository.get_suppression(session, merchant_id, channel, hashes)
 
 
 def customer_line(customer_id: str) -> str:

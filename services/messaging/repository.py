@@ -155,17 +155,6 @@ def add_click(session: Session, click: Click) -> None:
     session.add(click)
 
 
-def get_suppression(session: Session, merchant_id: str, channel: Channel, address_hashes: Sequence[str]) -> str | None:
-    """Why one of these addresses is suppressed; None when none is."""
-    return session.exec(
-        select(Suppression.reason).where(
-            Suppression.merchant_id == merchant_id,
-            Suppression.channel == channel,
-            col(Suppression.address_hash).in_(address_hashes),
-        )
-    ).first()
-
-
 def list_suppressed(
     session: Session, merchant_id: str, channel: Channel, address_hashes: Sequence[str]
 ) -> dict[str, str]:

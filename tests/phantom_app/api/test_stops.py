@@ -1,5 +1,6 @@
 """Replies of STOP through the webhook: in effect with the answer, once, whatever dies or comes twice."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -9,9 +10,8 @@ from sqlalchemy.exc import OperationalError
 from core import db
 from core.config import settings
 from jobs import runner
-from models.messaging import Channel
 from phantom_app.api import gathering, senders
-from services.messaging import links, suppression
+from services.messaging import reach, suppression
 from tests.phantom_app.api.test_own_senders import ADA, PLATFORM, Post, post, stored, suppressed
 from tests.support import environment
 from tests.support.factories import make_merchant
@@ -23,9 +23,20 @@ def reply(post: Post, word: str, sid: str = "SM1") -> Any:
     return post.twilio(post.text, MessageSid=sid, From=ADA, Body=word)
 
 
+@dataclass(frozen=True)
+class Texted:
+    """A customer of whom a number is known and nothing else."""
+
+    customer_phone: str | None
+    customer_id: str | None = None
+    customer_email: str | None = None
+    customer_country: str = ""
+
+
 def shut(merchant: str, number: str = ADA) -> bool:
     with db.tenant_session(merchant) as session:
-        return links.suppression_of(session, merchant, Channel.SMS, number) is not None
+        (found,) = reach.closed(session, merchant, [Texted(number)], sms=True)
+    return found.no_sms == reach.WHY_SILENT["stopped"]
 
 
 def test_it_is_in_effect_when_it_is_answered_and_its_task_does_the_rest(post: Post) -> None:

@@ -364,6 +364,16 @@ class TestShadowLeakage:
         look(paid(second))
         assert totals(merchant).shadow_leakage_cents == 0
 
+    def test_it_is_handed_on_in_its_own_currency_or_not_at_all(self, merchant: str, look: Look):
+        """A subscription that was moved to euros: dollars would be counted as euros for as long as it is open."""
+        moved = replace(parse_invoice(raw_invoice(2, currency="eur")), subscription_id=FAILED.subscription_id)
+        look(FAILED, moved)
+        look(paid(FAILED))
+        with db.tenant_session(merchant) as session:
+            now = {each.currency: each.shadow_leakage_cents for each in list_totals(session, merchant)}
+        assert (now["usd"], now["eur"]) == (0, 0)
+        assert {ghost.currency: ghost.shadow_cents for ghost in rows(merchant, GhostTarget)} == {"usd": 0, "eur": 0}
+
     @pytest.mark.parametrize("stopped_first", [True, False])
     def test_who_stays_carries_it_whoever_stops(self, merchant: str, look: Look, stopped_first: bool):
         told_to_stop = parse_invoice(raw_invoice(2, intent=raw_intent("stop_payment_order")))

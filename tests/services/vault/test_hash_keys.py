@@ -3,7 +3,7 @@
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 from sqlalchemy import text
@@ -13,7 +13,8 @@ from core.clock import ManualClock
 from models.messaging import Channel
 from models.privacy import TombstoneKind
 from services.integrations.stripe.parsing import parse_invoice
-from services.messaging import links
+from services.messaging import links, reach
+from services.messaging.reach import ASKED, NO_CONSENT, Closed
 from services.recovery import tombstones
 from services.vault import hash_keys
 from services.vault.errors import VaultError
@@ -54,18 +55,42 @@ def merchant(clock: ManualClock) -> str:
     merchant = make_merchant()
     with configured(1), db.tenant_session(merchant) as session:
         assert links.suppress(session, merchant, Channel.EMAIL, "ada@example.com", "unsubscribed")
+        assert links.suppress_customer(session, merchant, "cus_7", "unsubscribed")
         tombstones.bury(session, merchant, TombstoneKind.CUSTOMER, ["cus_9"], clock.now())
     return merchant
 
 
-def stays_away(merchant: str) -> tuple[str | None, set[str]]:
+@dataclass(frozen=True)
+class Customer:
+    """Whom a message would go to. The person is known by their id as well as by their address."""
+
+    customer_id: str | None
+    customer_email: str | None
+    customer_phone: str | None = "+12025550143"
+    customer_country: str = "US"
+
+
+def asked_for(merchant: str) -> tuple[list[Closed], list[str]]:
+    """What a plan and a polite note ask: of the address that unsubscribed, of the person at another, of nobody."""
+    asked = [
+        Customer(None, "Ada@example.com"),
+        Customer("cus_7", "new@example.com"),
+        Customer("cus_8", "b@example.com"),
+    ]
+    with db.tenant_session(merchant) as session:
+        return reach.closed(session, merchant, asked, sms=True), reach.opted_out(session, merchant, asked)
+
+
+NO = Closed(ASKED, ASKED)
+STAY_AWAY = ([NO, NO, Closed("", NO_CONSENT)], [ASKED, ASKED, ""])
+
+
+def stays_away(merchant: str) -> tuple[bool, set[str]]:
     facts = parse_invoice(raw_invoice(1))
     facts = replace(facts, customer=replace(facts.customer, id="cus_9"))
     with db.tenant_session(merchant) as session:
-        return (
-            links.suppression_of(session, merchant, Channel.EMAIL, "Ada@example.com"),
-            tombstones.buried(session, merchant, [facts]),
-        )
+        buried = tombstones.buried(session, merchant, [facts])
+    return asked_for(merchant) == STAY_AWAY, buried
 
 
 class TestAKeyThatIsDropped:
@@ -75,7 +100,7 @@ class TestAKeyThatIsDropped:
             assert keep() == 4
             assert masters() == (set(), set())
         with configured(2):
-            assert stays_away(merchant) == ("unsubscribed", {"in_1"})
+            assert stays_away(merchant) == (True, {"in_1"})
 
     def test_nor_after_two_rotations(self, merchant: str) -> None:
         with configured(2, 1):
@@ -85,7 +110,7 @@ class TestAKeyThatIsDropped:
             assert keep() == 6
             assert keep() == 0
         with configured(3):
-            assert stays_away(merchant) == ("unsubscribed", {"in_1"})
+            assert stays_away(merchant) == (True, {"in_1"})
 
     def test_too_early_stops_what_would_ask(self, merchant: str) -> None:
         with configured(2, 1):

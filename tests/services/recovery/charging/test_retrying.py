@@ -340,6 +340,23 @@ class TestBudget:
         assert ghost.next_retry_at is not None
         assert ghost.next_retry_at > core_clock.now() + 20 * DAY
 
+    @pytest.mark.parametrize(("used", "made"), [(18, "held"), (17, "declined")])
+    def test_the_last_place_is_kept_for_stripes_next_attempt(
+        self, database: object, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, used: int, made: str
+    ):
+        """Stripe charges on its day whatever we do: what would be one too many is ours, and is not made."""
+        shop = Shop.open(clock, monkeypatch, own_retries="with_stripe")
+        shop.actions.set_rules(shop.account, retry_days=[20])
+        _, ghost = failed(shop)
+        assert ghost.next_retry_at is not None
+        assert ghost.next_payment_attempt is not None
+        assert ghost.next_retry_at < ghost.next_payment_attempt
+        gap = ghost.next_retry_at - core_clock.now()
+        shop.world.clockwork.advance_to(shop.world.now() + int(gap.total_seconds()) + 1)
+        fill(shop, used, AttemptSource.STRIPE)  # and one of its own, of twenty
+        task = ScheduledTask(id=1, kind="dunning_retry", payload={"ghost_id": ghost.id}, run_at=core_clock.now())
+        assert dunning_retry.run(claimed(shop, task))["attempt"] == made
+
     def test_customers_own_retry_eats_the_budget(self, shop: Shop):
         """A bug others shipped: people who try thrice on the hosted page used up the retries of their card."""
         subscription, task = TestFreshLook().due(shop)

@@ -1,6 +1,7 @@
 """Merit and money end to end: who gets the credit, counted once, and taken back once; bugs that others shipped."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -22,6 +23,7 @@ from services.recovery.credit import evidence
 from services.recovery.messages import clicks
 from services.recovery.observe import observe
 from services.recovery.work import merchant_context
+from tests.support.factories import make_merchant, raw_intent, raw_invoice
 from tests.support.recount import assert_sums_agree
 from tests.support.shop import Shop
 
@@ -369,3 +371,22 @@ class TestOddPayments:
             (row,) = session.exec(select(Recovery)).all()
         assert row.amount_cents == amount
         assert_sums_agree(shop.merchant)
+
+
+@pytest.mark.parametrize(("code", "merit"), [("insufficient_funds", "stripe_retry"), ("lost_card", "organic")])
+def test_a_schedule_that_makes_no_charge_earns_no_merit(
+    database: object, clock: ManualClock, code: str, merit: str
+) -> None:
+    """After a lost card Stripe names a date and charges nothing then: who pays on that day did it themselves."""
+    merchant = make_merchant()
+    failed = parse_invoice(raw_invoice(intent=raw_intent(code)))
+    assert failed.next_payment_attempt is not None
+    paid = replace(
+        failed, status="paid", amount_remaining=0, amount_paid=4900,
+        paid_at=failed.next_payment_attempt + timedelta(minutes=5),
+    )  # fmt: skip
+    for facts in (failed, paid):
+        with db.tenant_session(merchant) as session:
+            observe(session, merchant_context(session, merchant), [facts], FoundVia.WEBHOOK, clock.now())
+    with db.tenant_session(merchant) as session:
+        assert [row.mechanism for row in session.exec(select(Recovery))] == [merit]

@@ -247,6 +247,23 @@ class TestCrashes:
         assert story.ghost.messages_sent == 1
         assert story.prepare().message is None
 
+    def test_an_uncertain_one_keeps_its_place_in_the_week(self, database: object, clock: ManualClock):
+        """The customer may have it: a crash must not become one message more than the week allows."""
+        story = Story(clock, messages_per_customer_week=1)
+        story.prepare()
+        clock.advance(timedelta(hours=25))
+        assert story.prepare().message is None
+        (uncertain,) = story.messages
+        assert (uncertain.state, uncertain.sent_at) == (MessageState.UNCERTAIN, None)
+
+        second = replace(parse_invoice(raw_invoice(2)), customer=FAILED.customer)
+        story.see(second)
+        other = next(ghost for ghost in story.rows(GhostTarget) if ghost.invoice_id == "in_2")
+        with db.tenant_session(story.merchant) as session:
+            prepared = outreach.prepare(session, story.merchant, other.id, 1, second)
+        assert prepared.message is None
+        assert "at most 1 message a week" in prepared.reason
+
     def test_switched_off_between_crash_and_repeat_means_no_message(self, story: Story):
         story.prepare()
         with db.tenant_session(story.merchant) as session:
