@@ -96,6 +96,11 @@ def _closing(view: TaskView) -> rx.Component:
             class_name="input",
             data_testid="reason",
         ),
+        rx.el.label(
+            rx.el.input(type="checkbox", name="write_off", data_testid="close-write-off"),
+            rx.el.span("Write the invoice off, too: it counts as lost. A payment still counts."),
+            class_name="tick small",
+        ),
         rx.el.div(
             rx.el.button("Close task", type="submit", class_name="button primary", data_testid="close-yes"),
             rx.el.button("Keep it", on_click=ManualTasks.put_away, class_name="button", type="button"),

@@ -184,7 +184,9 @@ class ManualTasks(Numbered, rx.State):
     @allow(Permission.MANUAL_TASKS_MANAGE)
     async def close(self, form: dict[str, str]) -> None:
         task, reason, who = self.open_id, words_of(form.get("reason", "")), principal().user_id
-        await self._act(lambda s, m: service.close(s, m, task, reason, actor_id=who), "Closed.")
+        lost = bool(form.get("write_off"))
+        said = "Closed, and written off." if lost else "Closed."
+        await self._act(lambda s, m: service.close(s, m, task, reason, actor_id=who, write_off=lost), said)
 
     @rx.event
     @allow(Permission.MANUAL_TASKS_MANAGE)

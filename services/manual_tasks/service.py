@@ -7,7 +7,7 @@ looks whether it still is what the person saw.
 from sqlmodel import Session
 
 from core import clock
-from models.ghost import GhostState, GhostTarget, ManualTask, ManualTaskState
+from models.ghost import OPEN_STATES, GhostState, GhostTarget, ManualTask, ManualTaskState
 from services.audit import service as audit
 from services.identity import service as identity
 from services.identity.permissions import Permission
@@ -25,6 +25,7 @@ from services.messaging.own_service import own_words
 from services.messaging.reach import address_of
 from services.recovery import manual, neighbours
 from services.recovery import repository as ghosts
+from services.recovery.credit import settle
 from services.recovery.lifecycle import Trigger, can
 from services.recovery.messages.composing import compose
 from services.recovery.plans import planning
@@ -121,9 +122,12 @@ def release(session: Session, merchant_id: str, task_id: str, *, actor_id: str) 
     _audit(session, task, "released", actor_id, step=step)
 
 
-def close(session: Session, merchant_id: str, task_id: str, reason: str, *, actor_id: str) -> None:
+def close(
+    session: Session, merchant_id: str, task_id: str, reason: str, *, actor_id: str, write_off: bool = False
+) -> None:
     """A person is done with it; what they released and did not go yet is taken back.
 
+    The ghost stays open until its days are over, in case it is paid; with `write_off` it counts as lost at once.
     Raises `BadManualTaskError` without a reason, `ManualTaskMovedError` when closed.
     """
     reason = " ".join(reason.split())
@@ -134,9 +138,14 @@ def close(session: Session, merchant_id: str, task_id: str, reason: str, *, acto
     task.state, task.closed_reason = ManualTaskState.DONE, reason
     task.closed_by, task.closed_at = actor_id, work.now
     task.released_at = task.released_by = None
-    work.plan(_ghost_of(session, task, lock=True))
+    ghost = _ghost_of(session, task, lock=True)
+    session.flush()  # the plan looks whether it was closed
+    work.plan(ghost)
+    if write_off:
+        settle.lose(work, ghost, "Written off by a person.", Trigger.LOST, still_open=True)
     work.finish()
-    _audit(session, task, "closed", actor_id)  # why stands in the task alone, where a purge finds it
+    # why stands in the task alone, where a purge finds it
+    _audit(session, task, "closed", actor_id, written_off=write_off)
 
 
 def reopen(session: Session, merchant_id: str, task_id: str, *, actor_id: str) -> None:
@@ -144,16 +153,21 @@ def reopen(session: Session, merchant_id: str, task_id: str, *, actor_id: str) -
 
     Raises `ManualTaskMovedError` when it does, `BadManualTaskError` when it is paid or its customer forgotten.
     """
-    _begin(session, merchant_id, task_id)
+    work = _begin(session, merchant_id, task_id)
     task = _known(repository.get(session, merchant_id, task_id, lock=True))
     if task.state == ManualTaskState.OPEN:
         raise ManualTaskMovedError("Somebody else has opened this task again already.")
     ghost = _ghost_of(session, task, lock=True)
     if GhostState(ghost.state) in (GhostState.RECOVERED, GhostState.REVERSED):
         raise BadManualTaskError("The invoice is paid: there is nothing left to do.")
+    if ghost.state not in OPEN_STATES:
+        raise BadManualTaskError("It is over: no message can follow any more.")
     if ghost.purged_at is not None:
         raise BadManualTaskError("The customer's personal data was removed: there is nobody left to write to.")
     task.state, task.closed_reason, task.closed_by, task.closed_at = ManualTaskState.OPEN, "", None, None
+    session.flush()  # the plan looks whether it waits for a person
+    work.plan(ghost)
+    work.finish()
     _audit(session, task, "reopened", actor_id)
 
 

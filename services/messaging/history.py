@@ -53,6 +53,8 @@ class History:
     """Why a fresh look says that it must wait, though nothing is over: a payment is under way."""
     released_at: datetime | None = None
     """When a person released the draft of a message that is theirs to decide."""
+    decided: bool = False
+    """Whether that person closed the task: nothing is going to be released any more."""
     week: tuple[datetime, ...] = ()
     """When this customer was written to, about whatever, oldest first; at least the last seven days."""
     reopened_at: datetime | None = None

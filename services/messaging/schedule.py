@@ -62,6 +62,8 @@ def next_action(
     silent = why_silent(history)
     if silent:
         return Action(EXHAUST, max(ends, now), silent)
+    if history.decided and history.strategy is Strategy.HIGH_VALUE_MANUAL:
+        return Action(EXHAUST, max(ends, now), DECIDED)
     if nothing := _not_ours(history) or (policy.paused and once.PAUSED):
         return Action("", None, nothing)
     if history.strategy is Strategy.NONE:
@@ -237,6 +239,7 @@ def _hours(span: timedelta) -> str:
     return f"{hours} {'hour' if hours == 1 else 'hours'}"
 
 
+DECIDED = "A person closed the task: nobody is written to any more."
 ASKED_ENOUGH = "After the last message's cooldown PHANTOM stops asking."
 STILL_COUNTS = " A payment still counts."
 NOTHING_TO_ASK = "No message: there is nothing to ask for."

@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import update
+from sqlmodel import select
 
 from core import clock, db, ids
-from models.ghost import GhostTarget, ManualTask, ManualTaskState, Strategy
+from models.ghost import GhostState, GhostTarget, ManualTask, ManualTaskState, Strategy
 from models.merchant import Merchant
 from services.manual_tasks import service
 from tests.phantom_app.served import Person, Served
@@ -110,6 +111,18 @@ class TestScreen:
         page.get_by_role("button", name="Open again: Grace Hopper").click()
         expect(page.get_by_test_id("note")).to_have_text("It waits for a person again.")
         assert task(signed_in.merchant_id, waiting).state == ManualTaskState.OPEN
+
+    def test_close_and_write_off(self, page: Page, served: Served, signed_in: Person) -> None:
+        (waiting,) = put(signed_in.merchant_id)
+        page.goto(served.url + "/tasks")
+        page.get_by_role("button", name="Close: Grace Hopper").click()
+        page.get_by_label("Why is it done?").fill("They will not pay")
+        page.get_by_test_id("close-write-off").check()
+        page.get_by_test_id("close-yes").click()
+        expect(page.get_by_test_id("note")).to_have_text("Closed, and written off.")
+        assert task(signed_in.merchant_id, waiting).state == ManualTaskState.DONE
+        with db.tenant_session(signed_in.merchant_id) as session:
+            assert session.exec(select(GhostTarget.state)).one() == GhostState.LOST
 
     def test_who_was_slower_is_told_and_sees_how_it_is(self, page: Page, served: Served, signed_in: Person) -> None:
         (waiting,) = put(signed_in.merchant_id)

@@ -8,7 +8,7 @@ from sqlalchemy import ARRAY, ColumnElement, DateTime, Integer, String, and_, bi
 from sqlmodel import Session, col, select
 
 from core.rows import is_one_of
-from models.ghost import CHASED_STATES, OPEN_STATES, GhostState, GhostTarget, ManualTask, Strategy
+from models.ghost import CHASED_STATES, OPEN_STATES, GhostState, GhostTarget, ManualTask, ManualTaskState, Strategy
 from services.merchants.policies import RecoveryPolicy
 from services.messaging.history import SEND
 from services.recovery.schemas import Apart, PlanRow
@@ -177,18 +177,19 @@ def read_apart(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> 
     return {row[0]: Apart(*row[1:]) for row in session.execute(statement)}
 
 
-def list_released(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> dict[str, datetime]:
-    """When a person last let a message go, of those of these ghosts that wait for a person."""
+def list_by_people(
+    session: Session, merchant_id: str, ghost_ids: Sequence[str]
+) -> dict[str, tuple[datetime | None, bool]]:
+    """Of these ghosts that people decide about: when one last let a message go, and whether one is done with it."""
     if not ghost_ids:
         return {}
+    done = (col(ManualTask.state) == ManualTaskState.DONE) & col(ManualTask.closed_by).is_not(None)
     rows = session.exec(
-        select(ManualTask.ghost_id, ManualTask.released_at).where(
-            ManualTask.merchant_id == merchant_id,
-            is_one_of(col(ManualTask.ghost_id), ghost_ids),
-            col(ManualTask.released_at).is_not(None),
+        select(ManualTask.ghost_id, ManualTask.released_at, done).where(
+            ManualTask.merchant_id == merchant_id, is_one_of(col(ManualTask.ghost_id), ghost_ids)
         )
     )
-    return {ghost_id: at for ghost_id, at in rows if at is not None}
+    return {ghost_id: (released_at, is_done) for ghost_id, released_at, is_done in rows}
 
 
 def count_due(session: Session, merchant_id: str, action: str, until: datetime, most: int) -> int:

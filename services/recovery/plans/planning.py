@@ -125,6 +125,9 @@ def why_held(ghost: Planned, now: datetime) -> str:
     return ghost.next_action_reason.removeprefix(HELD).partition(". ")[0].rstrip(".") if _waits(ghost, now) else ""
 
 
+_UNDECIDED = (None, False)
+
+
 def read_histories(
     session: Session,
     merchant: Merchant,
@@ -139,7 +142,7 @@ def read_histories(
     refused, last_refused, under_way = _slots(session, merchant.id, spoken)
     written = _weeks(session, merchant.id, spoken, now)
     charges, wants_none = _apart(session, merchant, spoken)
-    released = repository.list_released(session, merchant.id, [
+    by_people = repository.list_by_people(session, merchant.id, [
         ghost.id for ghost in spoken if ghost.strategy == Strategy.HIGH_VALUE_MANUAL
     ])  # fmt: skip
     for family in families:
@@ -161,7 +164,8 @@ def read_histories(
                 no_sms=refused.get((ghost.id, Channel.SMS), "") or _way(ways, ghost).no_sms,
                 held_out=holdout(merchant.id, ghost.customer_id or ""),
                 held=held.get(ghost.id, "") or ("" if merchant.active else DISCONNECTED),
-                released_at=released.get(ghost.id),
+                released_at=by_people.get(ghost.id, _UNDECIDED)[0],
+                decided=by_people.get(ghost.id, _UNDECIDED)[1],
                 week=written.get(ghost.customer_id or "", ()),
                 refused_step=last_refused.get(ghost.id, 0),
                 under_way=ghost.id in under_way,

@@ -31,10 +31,12 @@ from services.manual_tasks.errors import (
 )
 from services.messaging import consents, links, team_mail
 from services.messaging import service as messaging
+from services.messaging.schedule import DECIDED, STILL_COUNTS
 from services.messaging.senders import pace, refusals
 from services.messaging.senders import service as senders
 from services.messaging.senders.schemas import OutgoingMessage
 from services.recovery import service as recovery
+from services.recovery.plans import pulse
 from services.recovery.work import Work, merchant_context
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
@@ -185,6 +187,27 @@ class TestWorkingOnIt:
         (line,) = listed(shop, ManualTaskState.DONE).lines
         assert (line.closed_reason, line.closed_by, listed(shop).total) == ("they pay by wire", "Mia", 0)
 
+    def test_what_a_person_is_done_with_ends_with_its_days(self, shop: Shop):
+        act(shop, "close", waiting(shop), "they will not pay", actor_id="usr_a")
+        (ghost,) = shop.ghosts
+        assert (ghost.next_action, ghost.next_action_at) == ("exhaust", ghost.found_at + timedelta(days=28))
+        shop.clock.advance(timedelta(days=29))
+        with db.tenant_session(shop.merchant) as session:
+            assert pulse.plan_due(session, shop.merchant, core_clock.now()).exhausted == 1
+        (ghost,) = shop.ghosts
+        assert (ghost.state, ghost.next_action_reason) == (GhostState.EXHAUSTED, f"{DECIDED}{STILL_COUNTS}")
+
+    def test_it_may_be_written_off_with_its_task_and_a_payment_still_counts(self, shop: Shop):
+        task = waiting(shop)
+        act(shop, "close", task, "they will not pay", actor_id="usr_a", write_off=True)
+        assert shop.ghosts[0].state == GhostState.LOST
+        with pytest.raises(BadManualTaskError, match="over"):
+            act(shop, "reopen", task, actor_id="usr_a")
+        card = shop.actions.create_card(shop.account, "visa")
+        shop.actions.pay_invoice(shop.account, shop.ghosts[0].invoice_id, card["id"])
+        shop.deliver()
+        assert shop.ghosts[0].state == GhostState.RECOVERED
+
 
 class TestTwoAtOnce:
     def test_one_assigns_and_the_other_is_told(self, shop: Shop):
@@ -291,7 +314,7 @@ class TestRelease:
         act(shop, "release", task, actor_id="usr_a")  # the second one has to wait for three days
         assert shop.ghosts[0].next_action == "send_message"
         act(shop, "close", task, "they pay by wire", actor_id="usr_b")
-        assert shop.ghosts[0].next_action == ""
+        assert (shop.ghosts[0].next_action, shop.ghosts[0].next_action_reason) == ("exhaust", DECIDED)
         act(shop, "reopen", task, actor_id="usr_b")
         assert (shop.ghosts[0].next_action, listed(shop).lines[0].is_released) == ("", False)
 

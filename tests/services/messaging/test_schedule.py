@@ -203,6 +203,10 @@ class TestOrderOfWhatDecides:
 class TestAPersonDecides:
     MANUAL = replace(NEW, strategy=Strategy.HIGH_VALUE_MANUAL)
 
+    def test_until_a_person_closes_the_task_and_then_it_ends_with_its_days(self):
+        action = next_action(replace(self.MANUAL, decided=True), POLICY, FOUND)
+        assert (action.name, action.at) == (EXHAUST, FOUND + POLICY.window)
+
     def test_until_a_draft_is_released(self):
         assert next_action(self.MANUAL, POLICY, FOUND).name == ""
         assert next_action(replace(self.MANUAL, released_at=FOUND), POLICY, FOUND).name == SEND
@@ -366,6 +370,7 @@ def histories(draw: st.DrawFn) -> tuple[History, datetime]:
         no_email=draw(st.sampled_from(["", ASKED])),
         no_sms=draw(st.sampled_from(["", SMS_IS_OFF, NO_CONSENT])),
         held_out=draw(st.booleans()),
+        decided=draw(st.booleans()),
         held=draw(st.sampled_from(["", "a payment is under way"])),
         week=tuple(sorted(draw(st.lists(ago, max_size=5)))),
         refused_step=draw(st.integers(0, sent + 1)),
@@ -442,5 +447,6 @@ class TestWhateverTheHistory:
         (actions,) = forward([history], policy, now, now + timedelta(days=365))
         assert len([action for action in actions if action.name == SEND]) <= 3
         last = actions[-1]
-        waits = policy.paused or history.strategy in (Strategy.HIGH_VALUE_MANUAL, Strategy.STOPPED)  # for people
+        asks_people = history.strategy is Strategy.HIGH_VALUE_MANUAL and not history.decided
+        waits = policy.paused or asks_people or history.strategy is Strategy.STOPPED
         assert last.name == EXHAUST or (waits and (last.name, last.at) == ("", None))
