@@ -122,8 +122,11 @@ class TestWhereAPersonDecides:
     def test_words_by_strategy_are_those_of_pairs_that_occur(self) -> None:
         lines = (None, 1)
         decided = [
-            decide(DeclineFacts(decline_code=code), attempts=tries, amount=4900, high_value_line=line)
-            for code in GROUP_OF_CODE
+            decide(
+                DeclineFacts(decline_code=code, advice_code=advice), attempts=tries, amount=4900, high_value_line=line
+            )
+            for code in ("", *GROUP_OF_CODE)
+            for advice in ("", "do_not_try_again")
             for tries in (1, 9)
             for line in lines
         ]
