@@ -27,9 +27,12 @@ def at_the_end(play: "Play") -> None:
         if times > 1:
             play.ledger.violated("no invoice is charged twice", f"{invoice} was, {times} times")
     by_card: dict[str, list[Charge]] = defaultdict(list)
+    held_out = {customer.id for customer in play.scenario.customers if customer.held_out}
     for one in play.ledger.charges:
         if one.source != "customer":
             by_card[one.method].append(one)
+        if one.source == "api" and one.customer in held_out:
+            play.ledger.violated("nothing is charged of who is held out", f"{one.invoice} at {one.at:%d %H:%M}")
     for method, made in by_card.items():
         for index, one in enumerate(made):
             if one.source == "api":

@@ -12,22 +12,24 @@ from unittest import mock
 
 import psycopg
 
-from core import clock, crash_points
+from core import clock, crash_points, queue
+from core.clock import from_timestamp
 from core.config import settings
-from jobs import hunt, janitor, registry, runner, sentinel, worker
+from jobs import hunt, janitor, registry, runner, sentinel, turns, worker
 from jobs.runner import Runner
 from jobs.sentinel import Sentinel
 from services.handshake import repository, service
 from services.handshake.signature import verify
 from services.hunter.pace import Pace
-from services.tasks.schedules import HUNT, PULSE, Schedule
+from services.messaging.senders import pace
+from services.tasks.schedules import DIGEST, HUNT, PULSE, Schedule
 from services.tasks.schemas import ClaimedTask
 from tests.simulation.callbacks import Callbacks, finish
 from tests.simulation.ledger import Ledger
 from tests.simulation.process import Machine
 from tests.simulation.wire import Webhook, Wire
 
-HOUR, DAY = 3600, 86_400
+MINUTE, HOUR, DAY = 60, 3600, 86_400
 RESTART_SECONDS = 1.0
 RESCUE_SECONDS = 3.5  # the janitor looks twice, three seconds apart
 ROUNDS = 200
@@ -68,18 +70,32 @@ class _Here:
         return future
 
 
+def _no_script(*_: Any) -> None:
+    """Redis answers nothing: what it would keep for all processes, this one keeps."""
+
+
+@dataclass(frozen=True)
+class _Nap:
+    """A wait of a moment, on the virtual clock."""
+
+    sleep: Callable[[float], None]
+
+    def wait(self, seconds: float) -> None:
+        self.sleep(seconds)
+
+
 def new_sentinel() -> Sentinel:
     return Sentinel(watch=janitor.LeaseWatch(lambda: clock.now().timestamp()))
 
 
 @dataclass
 class _Schedules:
-    """What the Sentinel schedules: pulses, and hunts while there may be something to find."""
+    """What the Sentinel schedules: `Engine.scheduled_now`."""
 
     engine: "Engine"
 
     def __iter__(self) -> Iterator[Schedule]:
-        return iter((PULSE,) if self.engine.hunt_finds_nothing else (HUNT, PULSE))
+        return iter(self.engine.scheduled_now())
 
 
 @dataclass
@@ -100,6 +116,12 @@ class Engine:
     sentinel: Sentinel = field(default_factory=new_sentinel)
     sentinel_away: tuple[float, float] = (0.0, 0.0)
     hunts_every: int = DAY // 2
+    merchant: str = ""
+    seldom: tuple[Schedule, ...] = ()
+    """What else the Sentinel schedules in this seed; each is asked for once a period."""
+    on_begin: Callable[[str], None] = lambda _kind: None
+    _asked: set[tuple[str, int]] = field(default_factory=set)
+    _periods: set[tuple[str, int]] = field(default_factory=set)
     _hunted: str = "nothing yet"
     _tick_at: float = 0.0
     _waiting: tuple[float, ...] = ()
@@ -180,17 +202,20 @@ class Engine:
         """While the block runs tasks tell of themselves, hunts have no threads, and pauses take no real time.
 
         Partitions are left as they are: making tables for each seed's own year costs more than its month, and rows
-        without one go to the default. Nobody is forgotten: that would begin after ninety days.
+        without one go to the default. The lines of senders, which are in Redis, are kept here.
         """
 
-        def pace(rate: float) -> Pace:
+        def hunters(rate: float) -> Pace:
             return Pace(rate, sleep=self.sleep, monotonic=lambda: clock.now().timestamp())
 
         with (
             self._traced(),
             mock.patch.object(hunt, "ThreadPoolExecutor", _Here),
-            mock.patch.object(hunt, "Pace", pace),
+            mock.patch.object(hunt, "Pace", hunters),
             mock.patch.object(janitor, "keep_partitions"),
+            mock.patch.object(queue, "script", _no_script),
+            mock.patch.object(pace, "_alone", pace.Lines()),
+            mock.patch.object(turns, "_nap", _Nap(self.sleep)),
             # Not by real time, which no seed repeats: a batch settles once, or in some seeds after each task.
             mock.patch.object(runner, "SETTLE_SECONDS", -1.0 if (hasty := self.chance.random()) < 0.3 else math.inf),
             mock.patch.object(runner, "TURN_SECONDS", -1.0 if hasty < 0.1 else math.inf),
@@ -209,6 +234,8 @@ class Engine:
                 process = self.machine.current
                 if process is not None:
                     process.looks.clear()
+                    process.began = clock.now().timestamp()
+                self.on_begin(kind)
                 self.ledger.trace.say(f"{process.name if process else ''} runs {kind} {task.key or '-'}")
                 event = self.last_event()
                 result = run(task)
@@ -230,6 +257,22 @@ class Engine:
         """Whether nothing has happened at Stripe since the last whole hunt began."""
         return self._hunted == self.last_event()
 
+    def scheduled_now(self) -> list[Schedule]:
+        """Pulses, hunts while there may be something to find, and what is asked for once a period."""
+        now = clock.now()
+        due = [one for one in self.seldom if (one.kind, one.slot(self.merchant, now)) not in self._periods]
+        self._asked = {(one.kind, one.slot(self.merchant, now)) for one in due}
+        return [PULSE, *(() if self.hunt_finds_nothing else (HUNT,)), *due]
+
+    def _next_week(self, now: float) -> float:
+        """When a digest's next period begins, where there are digests; for what is daily nobody is woken."""
+        if DIGEST not in self.seldom:
+            return math.inf
+        slot = DIGEST.slot(self.merchant, from_timestamp(now))
+        if (DIGEST.kind, slot) not in self._periods:
+            return (now // MINUTE + 1) * MINUTE  # a Sentinel schedules once a minute
+        return DIGEST.begins(self.merchant, slot + 1).timestamp()
+
     def next_at(self) -> float:
         """When the Sentinel has something to do next. What would find nothing is passed over, a pulse or a hunt."""
         if self._tick_at:
@@ -237,7 +280,7 @@ class Engine:
         now = clock.now().timestamp()
         quick, long, leased, action = self._what_waits()
         hunt_at = math.inf if self.hunt_finds_nothing else (int(now) // self.hunts_every + 1) * float(self.hunts_every)
-        moments = [hunt_at, max(min(quick, long), now)]
+        moments = [hunt_at, max(min(quick, long), now), self._next_week(now)]
         if leased < math.inf:
             moments.append(max(leased, now) + 0.1)
         if action < math.inf:
@@ -276,9 +319,12 @@ class Engine:
             self._tick()
 
     def _tick(self) -> None:
+        self._asked = set()
         if not self.machine.run("sentinel", lambda: self.sentinel.tick(clock.now())):
             self.sentinel = new_sentinel()
             self.sleep(RESTART_SECONDS)
+        else:
+            self._periods |= self._asked
 
     def look_again(self) -> None:
         """Something happened: when the Sentinel is needed next may have changed."""

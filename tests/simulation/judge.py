@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from core import clock, db
 from services.handshake.service import KEEP_HANDLED
 from services.tasks import service as tasks
 from services.tasks.service import MAX_DEATHS
-from tests.simulation import charging, letters, merit, money, protection
+from tests.simulation import billing, charging, forgetting, letters, merit, money, protection
 from tests.support import recount
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ def at_the_end(play: "Play") -> None:
     money.nothing_missed(play, ghosts)
     protection.at_the_end(play, ghosts, ledger_rows)
     merit.is_due(play, ghosts, ledger_rows)
+    forgetting.at_the_end(play, ghosts)
+    if play.scenario.is_billed:
+        billing.at_the_end(play, ledger_rows)
+    if play.scenario.has_team:
+        play.team.at_the_end()
     charging.at_the_end(play)
     _messages_agree(play, ghosts)
     letters.at_the_preferred_hour(play, _rows(play, "select * from messages where step > 1 order by id"))
@@ -70,6 +76,18 @@ def _queue_is_empty(play: "Play") -> None:
         play, "select kind, key, state, attempts, deaths, last_error from scheduled_tasks where state <> 'done'"
     ):
         play.ledger.violated("no task is left", str(task))
+
+
+def nothing_waits(play: "Play") -> None:
+    """Asked in peace: a message that has been due for a day is sent, planned anew or given up by then."""
+    if play.ledger.disconnected_at is not None or play.ledger.stopped_at is not None:
+        return
+    long_due = clock.now() - timedelta(days=1)
+    asked = (
+        "select id, next_action_at from ghost_targets where next_action = 'send' and next_action_at < %s order by id"
+    )
+    for name, due in play.place.owner.execute(asked, (long_due,)).fetchall():
+        play.ledger.violated("what is due is sent", f"{name}, since {due:%Y-%m-%d %H:%M}")
 
 
 def replay_killed(play: "Play") -> None:

@@ -1,5 +1,6 @@
 """What really happened, written down where it happens: the judge's only witness beside the vendors' own doubles."""
 
+import bisect
 import hashlib
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from datetime import datetime
 from core import clock
 
 KEPT_STEPS = 40
+POLITE = "polite_stop"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,11 @@ class Mail:
         return self.step == 0
 
     @property
+    def is_said_once(self) -> bool:
+        """One message and no more, in words that are for nothing else."""
+        return self.is_ahead or self.template == POLITE
+
+    @property
     def about(self) -> str:
         """What must be read before it goes: its invoice, or the subscription of a charge to come."""
         return self.invoice.split(":")[1] if self.is_ahead else self.invoice
@@ -47,11 +54,37 @@ class Click:
 
 
 @dataclass(frozen=True)
+class NewCard:
+    """A customer gave another card, which is charged from then on."""
+
+    at: datetime
+    customer: str
+
+
+@dataclass(frozen=True)
+class Digest:
+    """A weekly digest that its provider accepted for the first time; what it says came back, as it says it."""
+
+    at: datetime
+    recipient: str
+    recovered: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Knock:
+    """A request at a provider of messages. Its turn was given between these two moments (Unix seconds)."""
+
+    began: float
+    at: float
+
+
+@dataclass(frozen=True)
 class Charge:
     """One attempt the bank decided. `source` is automatic (Stripe), api (PHANTOM) or customer."""
 
     at: datetime
     invoice: str
+    customer: str
     method: str
     source: str
     approved: bool
@@ -59,6 +92,15 @@ class Charge:
     code: str = ""  # why the bank refused
     next_at: float = 0.0  # when Stripe was to charge next by itself, as it stood then; 0: never
     foreseen: bool = False  # PHANTOM knew then that Stripe would charge just now
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """A customer was forgotten at their wish. Not `sure`: the process died meanwhile, before or after its commit."""
+
+    at: datetime
+    step: int
+    sure: bool
 
 
 @dataclass
@@ -89,6 +131,11 @@ class Ledger:
     clicks: list[Click] = field(default_factory=list)
     links: dict[str, Mail] = field(default_factory=dict)  # a message by its link's token
     charges: list[Charge] = field(default_factory=list)
+    new_cards: list[NewCard] = field(default_factory=list)
+    digests: list[Digest] = field(default_factory=list)
+    alerts: Counter[str] = field(default_factory=Counter)  # how often the team was told to decide, by customer
+    knocks: dict[str, list[Knock]] = field(default_factory=dict)  # by the key of a sender
+    erased: dict[str, Erasure] = field(default_factory=dict)  # customers who asked to be forgotten
     disconnected_at: int | None = None  # since which step Stripe lets PHANTOM do nothing
     released: list[str] = field(default_factory=list)  # ghosts about which a person let one message go, once for each
     renewed: set[str] = field(default_factory=set)  # cards that got new data, each worth one more charge at once
@@ -120,6 +167,10 @@ class Ledger:
         """PHANTOM confirmed to this person that nothing more will come."""
         self.unsubscribed.setdefault(address, self.trace.steps)
         self.trace.say(f"{address} is unsubscribed")
+
+    def click(self, click: Click) -> None:
+        """In the order of their moments: while somebody waits for a page, somebody else may press another button."""
+        bisect.insort(self.clicks, click, key=lambda one: one.at)
 
     def handled(self, event: str) -> None:
         """PHANTOM is done with an event: of what a provider told it knows now."""

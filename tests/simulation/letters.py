@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 from core import clock
 from sandbox.outbox.store import Message
 from sandbox.stripe.api import Request
-from tests.simulation import words
-from tests.simulation.ledger import Mail
+from tests.simulation import own_words, words
+from tests.simulation.ledger import POLITE, Mail
 from tests.simulation.process import Look
 
 if TYPE_CHECKING:
@@ -20,14 +20,11 @@ MORNING = 10
 # Which hold of the merchant's policy a decline code falls under; all others have none in these scenarios.
 HOLDS = {"processing_error": "technical", "insufficient_funds": "funds", "card_velocity_exceeded": "funds"}
 _SOONER = timedelta(minutes=2)  # Stripe charges an hour after it made the invoice, give or take its own round
-POLITE = "polite_stop"
 _OVER = ("canceled", "incomplete_expired")
 
 
 def accepted(play: "Play", message: Message, key: str) -> None:
     """The provider took a message it had not taken before."""
-    if message.tags.get("phantom_kind") == "digest":  # to the merchant's own team
-        return
     ledger, name = play.ledger, _name_of(message)
     row = play.place.owner.execute(
         "select m.ghost_id, m.step, g.invoice_id, m.template from messages m join ghost_targets g"
@@ -53,7 +50,10 @@ def accepted(play: "Play", message: Message, key: str) -> None:
     for rule in RULES_AHEAD if mail.is_ahead else (*RULES, *(TEXT_RULES if mail.channel == "sms" else ())):
         rule(play, mail)
     words.fit(play, mail, message)
+    own_words.are_said(play, mail, message)
     ledger.mails.append(mail)
+    if mail.channel == "sms":
+        ledger.came_of_it["texts"] += 1
 
 
 def _not_twice(play: "Play", mail: Mail) -> None:
@@ -78,12 +78,16 @@ def _looked(play: "Play", mail: Mail) -> None:
 def _wanted(play: "Play", mail: Mail) -> None:
     """What the customer, their mailbox or the merchant said before the task under way looked is known to it."""
     ledger, looked_at = play.ledger, _looked_at(play, mail.about)
-    email = play.by_address[mail.recipient].email  # a no by mail is no invitation to text
+    customer = play.by_address[mail.recipient]
+    email, erasure = customer.email, ledger.erased.get(customer.id)  # a no by mail is no invitation to text
+    if customer.held_out:
+        ledger.violated("nothing to who is held out", f"{mail.channel} to {mail.recipient}")
     for invariant, said_at in (
         ("nothing after an unsubscribe", ledger.unsubscribed.get(email)),
         ("nothing after a complaint", ledger.dead.get(email, {}).get("email.complained")),
         ("no mail to a dead address", ledger.dead.get(mail.recipient, {}).get("email.bounced")),
         ("nothing after a consent was taken back", ledger.withdrawn.get(mail.recipient)),
+        ("nothing to who asked to be forgotten", erasure.step if erasure and erasure.sure else None),
         ("nothing while the merchant has stopped messages", ledger.stopped_at),
         ("nothing while the merchant is disconnected", ledger.disconnected_at),
     ):
@@ -208,7 +212,7 @@ def _seen(play: "Play", mail: Mail) -> Look:
 
 
 RULES = (
-    _not_twice, _looked, _wanted, _not_too_often, _not_too_soon, _held, _in_daytime, _a_person_decides, _nothing_to_ask,
+    _not_twice, _wanted, _looked, _not_too_often, _not_too_soon, _held, _in_daytime, _a_person_decides, _nothing_to_ask,
 )  # fmt: skip
 TEXT_RULES = (_agreed_to,)
 
@@ -231,7 +235,7 @@ RULES_AHEAD = (_not_twice, _wanted, _not_too_often, _in_daytime, _before_the_cha
 
 def at_the_preferred_hour(play: "Play", messages: list[dict[str, Any]]) -> None:
     """What follows a first message is planned for the morning, where a country has one; its task may be late."""
-    for message in messages:
+    for message in (one for one in messages if one["recipient"]):  # who was forgotten is nowhere
         zones, due = play.by_address[message["recipient"]].zones, message["due_at"]
         if len(zones) == 1 and _hour(due, zones[0]) != MORNING:
             play.ledger.violated("the preferred hour", f"{message['id']} was planned for {due} in {zones[0]}")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tests.simulation.play import Play
 
 A_CLICK_COUNTS, A_MESSAGE_COUNTS = timedelta(days=30), timedelta(days=14)
+A_MOMENT = timedelta(minutes=2)
 SECOND, STRIPES_ROUND = timedelta(seconds=1), timedelta(hours=2)
 NEVER_READ = ("planned", "skipped", "failed", "bounced", "outbox")
 
@@ -23,9 +24,11 @@ Credit = tuple[str, str | None]
 
 def is_due(play: "Play", ghosts: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
     """Each recovery has the mechanism and the message that brought it."""
-    invoices = {ghost["id"]: ghost["invoice_id"] for ghost in ghosts}
+    invoices, by_id = {ghost["id"]: ghost["invoice_id"] for ghost in ghosts}, {ghost["id"]: ghost for ghost in ghosts}
     approved = {charge.invoice: charge for charge in play.ledger.charges if charge.approved}
     for row in rows:
+        if row["kind"] == "protected" and row["amount_cents"] > 0:
+            _of_safety(play, by_id[row["ghost_id"]], row)
         charge = approved.get(invoices[row["ghost_id"]]) if row["kind"] == "recovered" else None
         if charge is None:
             continue
@@ -33,6 +36,29 @@ def is_due(play: "Play", ghosts: list[dict[str, Any]], rows: list[dict[str, Any]
         play.ledger.came_of_it[f"by {row['mechanism']}"] += 1
         if given not in due:
             play.ledger.violated("whose merit", f"{row['ghost_id']} has {given} and is due {due} ({charge.source})")
+
+
+def _of_safety(play: "Play", ghost: dict[str, Any], row: dict[str, Any]) -> None:
+    """A charge made safe before it failed: by another card, it may be a click's merit or a message's; else nobody's."""
+    given, at = (row["mechanism"], row["message_id"]), row["occurred_at"]
+    of_theirs = [card.at for card in play.ledger.new_cards if card.customer == ghost["customer_id"] and card.at <= at]
+    due: list[Credit] = [("organic", None)]
+    if of_theirs:
+        due = list(_by_a_person(play, ghost["id"], at))
+        since = ghost["found_at"] - A_MOMENT
+        if ghost["payment_method_id"] in play.ledger.renewed or not any(since <= given_at for given_at in of_theirs):
+            due.append(("organic", None))
+    play.ledger.came_of_it[f"protected by {row['mechanism']}"] += 1
+    if given not in due:
+        play.ledger.violated("whose merit", f"{ghost['id']}, protected, has {given} and is due {due}")
+
+
+def _by_a_person(play: "Play", ghost: str, at: datetime) -> Iterator[Credit]:
+    """What brought somebody who did something then: a click, else a message, else nothing of ours."""
+    clicks = list(_clicks(play, ghost, at))
+    yield from (("click", message) for message in clicks if message is not None)
+    if not clicks or None in clicks:
+        yield from _messages(play, ghost, at)
 
 
 def _credits(play: "Play", ghost: str, charge: Charge) -> Iterator[Credit]:

@@ -48,7 +48,7 @@ def is_right(play: "Play", ghosts: list[dict[str, Any]], rows: list[dict[str, An
 def _taken_back(play: "Play", invoice: dict[str, Any]) -> int:
     """What refunds and lost disputes took from a paid invoice, never more than it brought."""
     taken = paid = 0
-    for charge in play.charges_of(invoice["id"]):
+    for charge in play.shop.charges_of(invoice["id"]):
         if charge["status"] == "succeeded":
             disputes = play.space.table("dispute").where("charge", charge["id"])
             lost = sum(one["amount"] for one in disputes if one["status"] == "lost")
@@ -62,6 +62,8 @@ def nothing_missed(play: "Play", ghosts: list[dict[str, Any]]) -> None:
     for invoice in play.space.table("invoice").where("status", "open"):
         details = (invoice["parent"] or {}).get("subscription_details")
         if not details or invoice["billing_reason"] != "subscription_cycle" or not invoice["attempt_count"]:
+            continue
+        if invoice["customer"] in play.ledger.erased:
             continue
         status = play.space.table("subscription").objects[details["subscription"]]["status"]
         if status in ("active", "past_due") and invoice["id"] not in known:

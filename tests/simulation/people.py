@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from core import clock
+from models.messaging import Channel
 from phantom_app.api import links
 from sandbox.outbox.store import Message
 from sandbox.stripe import lookups
@@ -24,7 +25,7 @@ ANSWERS = (
     ("ignore", 34), ("follow", 34), ("look", 5), ("alone", 6), ("unsubscribe", 7), ("leave", 5), ("card", 9),
 )  # fmt: skip
 COUNTED = (303, 503)  # what a click is answered with: on to Stripe, or that there is no page now
-REPLIES = (("ignore", 45), ("follow", 25), ("card", 8), ("stop", 22))
+REPLIES = (("ignore", 42), ("follow", 25), ("card", 8), ("stop", 18), ("withdraw", 7))
 BY_THEMSELVES = (("nothing", 60), ("alone", 14), ("card", 12), ("leave", 8), ("delete", 2), ("renew_card", 4))
 BEFORE_IT_ENDS = (("nothing", 45), ("card", 20), ("renew_card", 25), ("leave", 10))
 REGRETS = (("", 72), ("refund", 12), ("partial", 5), ("dispute", 8), ("refund_twice", 3))
@@ -78,6 +79,8 @@ class People:
             if chance.random() < 0.4:
                 later = at + chance.uniform(HOUR, 4 * DAY)
                 play.plan(later, f"{customer.name}: START", lambda: play.providers.reply(customer, "Start."))
+        elif what == "withdraw":
+            play.plan(at, f"{customer.name}: {what}", lambda: play.providers.withdraw(customer, Channel.SMS))
         elif what != "ignore":
             play.plan(at, f"{customer.name}: {what}", lambda: self.act(what, customer, token))
 
@@ -96,18 +99,18 @@ class People:
         if what in ("follow", "look"):
             self.follow(customer, token, pays=what == "follow")
         elif what == "alone":
-            for invoice in play.open_invoices(customer):
+            for invoice in play.shop.open_invoices(customer):
                 self.pay(customer, invoice)
         elif what == "unsubscribe" and stop:
             self.unsubscribe(customer, stop)
-        elif what == "card" and not self._deleted(customer):
+        elif what == "card" and not self.play.shop.is_deleted(customer):
             self.add_card(customer)
         elif what == "leave":
             self.leave(customer)
         elif what == "renew_card":
             self.renew_card(customer)
         elif what == "delete":
-            self._refusable(lambda: play.delete_customer(customer))
+            self._refusable(lambda: play.shop.delete(customer))
 
     def scan(self, token: str, stop: str) -> None:
         """A mail filter: it reads pages and presses nothing."""
@@ -139,12 +142,12 @@ class People:
             invoice = actions.find_hosted_invoice(parts[2], parts[3])
             if invoice is not None:
                 self.pay(customer, invoice)
-        elif parts[1] == "p" and not self._deleted(customer):
+        elif parts[1] == "p" and not self.play.shop.is_deleted(customer):
             self.add_card(customer)
 
     def _note_click(self, token: str, at: datetime, *, sure: bool) -> None:
         mail = self.play.ledger.links[token]
-        self.play.ledger.clicks.append(Click(at, mail.ghost_id, mail.message_id, sure))
+        self.play.ledger.click(Click(at, mail.ghost_id, mail.message_id, sure))
 
     def pay(self, customer: Customer, invoice: Json) -> None:
         """On Stripe's hosted page, with the usual card and its confirmation, else with another."""
@@ -152,11 +155,11 @@ class People:
         if invoice["status"] != "open":
             return
         self._refusable(lambda: self._charge(invoice, None))
-        if invoice["status"] == "open" and chance.random() < 0.6 and not self._deleted(customer):
-            card = play.new_card(customer)
+        if invoice["status"] == "open" and chance.random() < 0.6 and not self.play.shop.is_deleted(customer):
+            card = play.shop.new_card(customer)
             self._refusable(lambda: self._charge(invoice, card["id"]))
-            if invoice["status"] == "paid" and not self._deleted(customer):
-                play.actions.attach_payment_method(play.account, card["id"], customer.id, default=True)
+            if invoice["status"] == "paid" and not self.play.shop.is_deleted(customer):
+                play.shop.prefer(customer, card)
 
     def _charge(self, invoice: Json, method: str | None) -> None:
         play = self.play
@@ -168,9 +171,7 @@ class People:
             play.actions.complete_action(play.account, invoice["id"], succeed=succeed)
 
     def add_card(self, customer: Customer) -> None:
-        play = self.play
-        card = play.new_card(customer)
-        play.actions.attach_payment_method(play.account, card["id"], customer.id, default=True)
+        self.play.shop.prefer(customer, self.play.shop.new_card(customer))
 
     def renew_card(self, customer: Customer) -> None:
         """The network's updater gives the failing card new data."""
@@ -198,7 +199,7 @@ class People:
 
     def regret(self, what: str, invoice: str) -> None:
         play, account = self.play, self.play.account
-        paid = next(one for one in play.charges_of(invoice) if one["status"] == "succeeded")
+        paid = next(one for one in play.shop.charges_of(invoice) if one["status"] == "succeeded")
         charge, amount = paid["id"], paid["amount"]
         if what == "dispute":
             self._refusable(lambda: self._dispute(charge))
@@ -218,10 +219,6 @@ class People:
         play.plan(at, f"dispute {dispute} ends", lambda: play.actions.close_dispute(play.account, dispute, won=won))
 
     # -- small things ---------------------------------------------------------------------------------------------
-
-    def _deleted(self, customer: Customer) -> bool:
-        found = self.play.space.get("customer", customer.id)
-        return found is None or bool(found.get("deleted"))
 
     def _refusable(self, act: object) -> None:
         """What Stripe refuses by now (paid already, refunded already) is no longer done."""

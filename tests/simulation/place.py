@@ -13,8 +13,10 @@ import psycopg
 from psycopg import _queries
 
 from jobs import leases, runner
+from tests.simulation import billing, rates
 from tests.simulation.ledger import Ledger
 from tests.simulation.process import Machine, MachineOfNow, watched_engines
+from tests.support import environment
 from tests.support.database import WorkerDatabase
 
 VACUUM_EVERY, COLLECT_EVERY = 25, 4
@@ -59,6 +61,9 @@ def place(database: WorkerDatabase) -> Iterator[Place]:
     gc.disable()  # a seed is short: what it leaves is collected after it, or after the next ones
     machine = MachineOfNow(Machine(Ledger(), Random(0)))  # noqa: S311
     with (
+        environment.changed(
+            USAGE_METER=billing.METER, RESEND_RATE=str(rates.PER_SECOND), TWILIO_RATE=str(rates.PER_SECOND)
+        ),
         psycopg.connect(database.admin_url, autocommit=True) as owner,
         psycopg.connect(database.system_url, autocommit=True, prepare_threshold=1) as intake,
         mock.patch.object(runner, "LeaseKeeper", _NoHeartbeat),

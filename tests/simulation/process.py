@@ -38,6 +38,8 @@ class Process:
     dead: bool = False
     looks: dict[str, "Look"] = field(default_factory=dict)
     """Invoices and subscriptions the task under way has read at Stripe."""
+    began: float = 0.0
+    """When the task under way began, Unix seconds; 0 without one."""
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,7 @@ class Customer:
     bounces: bool = False  # mail to them comes back
     language: str = ""  # as Stripe knows it; empty: that of the country
     expires: bool = False  # the card ends before the charge
+    held_out: bool = False  # of those from whom messages and charges are withheld, to learn what they are worth
     high: bool = False  # above the merchant's line: a person decides
     subscription_ids: list[str] = field(default_factory=list)
 
@@ -98,6 +99,11 @@ class Scenario:
     after_last: str
     own_mail: bool  # the merchant sends with a mail key of its own
     carrier_stops: bool  # Twilio itself lets nothing through after a STOP
+    has_team: bool  # an owner gets the weekly digest
+    is_billed: bool  # the operator bills the merchant by what is recovered
+    keeps_days: int  # after how many days people are forgotten; 0: later than any seed goes
+    own_words: tuple[str, ...]  # the languages in which the merchant has words of its own
+    promises: bool  # and those of its first message speak of another attempt
 
     @property
     def mail_hours(self) -> tuple[int, int]:
@@ -107,23 +113,32 @@ class Scenario:
     @classmethod
     def draw(cls, chance: Random, days: int) -> "Scenario":
         begins = 1_767_225_600 + chance.randrange(330 * DAY) + chance.random()  # some moment of 2026
-        people = [_customer(chance, number, begins, days) for number in range(GHOSTS + 2)]
+        policy = _policy(chance)
+        people = [_customer(chance, number, begins, days, policy) for number in range(GHOSTS + 2)]
         for lucky in people[GHOSTS:]:
             lucky.code = ""
+        held_out = chance.choice((0.0, 0.0, 0.0, 0.0, 0.0, 0.3))
+        for one in people:
+            one.held_out = chance.random() < held_out
         return cls(
             begins=begins,
             customers=tuple(people),
-            policy=_policy(chance),
+            policy=policy,
             timezone=chance.choice(("UTC", "Europe/Berlin", "America/New_York", "Asia/Tokyo")),
             shape=chance.choice(("basil", "basil", "acacia")),
             retry_days=list(chance.choice(RETRIES)),
             after_last=chance.choice(("unpaid", "unpaid", "cancel", "past_due")),
             own_mail=chance.random() < 0.4,
             carrier_stops=chance.random() < 0.5,
+            has_team=chance.random() < 0.25,
+            is_billed=chance.random() < 0.25,
+            keeps_days=chance.choice((0, 0, 0, 9, 20)),
+            own_words=chance.choice(((), (), ("en", "de"), ("es", "fr", "pt"))),
+            promises=chance.random() < 0.5,
         )
 
 
-def _customer(chance: Random, number: int, begins: float, days: int) -> Customer:
+def _customer(chance: Random, number: int, begins: float, days: int, policy: dict[str, Any]) -> Customer:
     country, currency, usual, high, zones = chance.choice(PLACES)
     code, _, cure = chance.choices(TROUBLES, [weight for _, weight, _ in TROUBLES])[0]
     is_high = chance.random() < 0.06
@@ -131,12 +146,14 @@ def _customer(chance: Random, number: int, begins: float, days: int) -> Customer
     if expires:
         code, cure = chance.choice(("expired_card", "expired_card", "")), None
     renews = int(begins + chance.uniform(0.02, 0.6) * days * DAY)
+    # Where the merchant texts, many are there whom nothing else reaches.
+    nowhere, has_phone, agrees = (0.45, 0.95, 0.85) if policy["sms"] else (0.1, 0.6, 0.7)
     return Customer(
-        name=f"Customer {number}",
-        email=f"customer{number}@example.com" if reached > 0.1 else "",
-        phone=PHONES[country].format(number) if chance.random() < 0.6 else "",
-        agrees=chance.random() < 0.7,
-        bounces=0.1 < reached < 0.2,
+        name=f"Customer {number:02}",
+        email=f"customer{number:02}@example.com" if reached > nowhere else "",
+        phone=PHONES[country].format(number) if chance.random() < has_phone else "",
+        agrees=chance.random() < agrees,
+        bounces=nowhere < reached < nowhere + 0.1,
         language=chance.choice(("", "", "de-AT", "es", "fr", "pt-BR", "en", "nl")),
         country=country,
         currency=currency,
@@ -163,7 +180,7 @@ def _policy(chance: Random) -> dict[str, Any]:
         "quiet_first_message": chance.random() < 0.4,
         "unpaid_has_access": chance.random() < 0.8,
         "own_retries": chance.choice(("after_stripe", "after_stripe", "with_stripe", "off")),
-        "sms": chance.random() < 0.5,
+        "sms": chance.random() < 0.65,
         "protection_mails": chance.random() < 0.5,
         "alert_lines": {currency: (usual + high) // 2 for _, currency, usual, high, _ in PLACES}
         if chance.random() < 0.3

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from sqlmodel import Session, col, select
@@ -16,14 +17,20 @@ from services.manual_tasks import service as manual_tasks
 from services.merchants.joining import Joining, _attach, _required
 from services.recovery import service as recovery
 from services.vault.secret import Secret
+from tests.simulation import forgetting
 from tests.simulation.scenario import DAY, HOUR
 
 if TYPE_CHECKING:
     from tests.simulation.play import Play
 
-ACTS = ("pause", "pause", "lose", "void", "write_off", "stop", "withdraw", "disconnect")
+ACTS = ("pause", "pause", "lose", "void", "write_off", "stop", "withdraw", "disconnect", "erase")
 ON_TASKS = ("release", "release", "release", "close", "reopen")
 ACTOR = "staff"
+
+
+def drawn(chance: Random, begins: float, ends: float) -> list[tuple[str, float]]:
+    """What the merchant's people do in a seed, and when; the first thing that is drawn from their stream."""
+    return [(chance.choice(ACTS), chance.uniform(begins, ends)) for _ in range(chance.choice((0, 1, 2, 4)))]
 
 
 @dataclass
@@ -31,13 +38,13 @@ class Staff:
     """The merchant's people. Each act is one step of the play."""
 
     play: "Play"
+    connected_at: float = 0.0  # again, by the owner
 
     def plan(self, begins: float, ends: float) -> None:
         """A few acts a seed, and a look at what waits for a person every other day."""
         chance = self.play.streams("staff")
-        for _ in range(chance.choice((0, 1, 2, 4))):
-            what = chance.choice(ACTS)
-            self.play.plan(chance.uniform(begins, ends), f"staff: {what}", functools.partial(self.act, what))
+        for what, at in drawn(chance, begins, ends):
+            self.play.plan(at, f"staff: {what}", functools.partial(self.act, what))
         if any(customer.needs_a_person for customer in self.play.scenario.customers):
             for day in range(int((ends - begins) // (2 * DAY))):
                 at = begins + 2 * DAY * day + chance.uniform(0, 2 * DAY)
@@ -55,19 +62,27 @@ class Staff:
                     later = play.now() + chance.uniform(HOUR, 10 * DAY)
                     play.plan(later, "staff: resume", lambda: self._do(recovery.resume, chosen))
         elif what in ("void", "write_off"):
-            opened = [invoice for one in play.scenario.customers for invoice in play.open_invoices(one)]
+            opened = [invoice for one in play.scenario.customers for invoice in play.shop.open_invoices(one)]
             if opened:
                 act = play.actions.void_invoice if what == "void" else play.actions.mark_uncollectible
                 act(play.account, chance.choice(opened)["id"])
         elif what == "stop":
             self._messages(on=False)
             play.plan(play.now() + chance.uniform(HOUR, 4 * DAY), "staff: start", lambda: self._messages(on=True))
-
         elif what == "disconnect":
             self.disconnect()
+        elif what == "erase":
+            self.erase()
         elif what == "withdraw":
             channel = chance.choice((Channel.EMAIL, Channel.EMAIL, Channel.SMS))
             play.providers.withdraw(chance.choice(play.scenario.customers), channel)
+
+    def erase(self) -> None:
+        """A customer wants to be forgotten; mostly one who was written to."""
+        play, chance = self.play, self.play.streams("staff")
+        written_to = sorted({play.by_address[mail.recipient].name for mail in play.ledger.mails})
+        known = [one for one in play.scenario.customers if one.name in written_to and chance.random() < 0.8]
+        forgetting.erase(play, chance.choice(known or play.scenario.customers), ACTOR)
 
     def disconnect(self) -> None:
         """The owner takes PHANTOM's permission back at Stripe, and gives it again some time later."""
@@ -86,14 +101,16 @@ class Staff:
         def attach(session: Session) -> None:
             _attach(session, _required(session, play.merchant), joining, ACTOR)
 
+        play.ledger.disconnected_at, self.connected_at = None, play.now()  # before: it may die after its commit
         if not self._run(attach):
             play.plan(play.now() + HOUR, "staff: connect again", self.connect_again)
             return
-        play.ledger.disconnected_at = None
         play.machine.announce()
 
     def _messages(self, *, on: bool) -> None:
         act = recovery.start_messages if on else recovery.stop_messages
+        if on:
+            self.play.ledger.messages_on(on)  # before: whoever dies after the commit has said so
         if self._run(lambda session: act(session, self.play.merchant, ACTOR)):
             self.play.ledger.messages_on(on)
             self.play.machine.announce()

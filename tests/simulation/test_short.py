@@ -20,17 +20,10 @@ from services.messaging import repository as messages
 from services.recovery.credit import settle
 from tests.simulation import vendors
 from tests.simulation.__main__ import replay
-from tests.simulation.place import Place, place
+from tests.simulation.place import Place
 from tests.simulation.seeds import Outcome, play_seed
-from tests.support.database import WorkerDatabase
 
 SEEDS = (1, 2, 3)
-
-
-@pytest.fixture
-def where(database: WorkerDatabase, redis_url: str) -> Iterator[Place]:
-    with place(database) as found:
-        yield found
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -25,6 +25,7 @@ from sandbox.stripe.faults import Fault, Faults
 from sandbox.stripe.store import Json
 from services.integrations.stripe import client as stripe_client
 from services.integrations.stripe import transport
+from tests.simulation import rates
 from tests.simulation.ledger import Ledger
 from tests.simulation.process import Look, Machine
 
@@ -168,6 +169,8 @@ class SenderWire(BaseAdapter):
             return handle(asked)
 
         handle, line = next(way for begin, way in self._ways.items() if asked.path.startswith(begin))
+        if process := line.machine.current:
+            rates.knocked(line.ledger, headers.get("authorization", ""), process.began)
         given = line.call(f"{asked.method} {asked.path}", perform)
         if given.cut or given.hang:
             raise requests.ConnectionError("the connection was cut")
