@@ -135,6 +135,10 @@ BROKEN: dict[str, tuple[Any, str, Any, str | tuple[str, ...]]] = {
 }
 
 
+# Where the first seeds have nothing to see of it.
+BEGIN = {"no weekly limit": 2, "always three messages": 6}
+
+
 @pytest.fixture(autouse=True)
 def _forgetful() -> Iterator[None]:
     """What one engine has worked out about hours is not what the next one is told."""
@@ -156,6 +160,6 @@ def _first_violation(where: Place, seeds: range) -> Outcome | None:
 def test_a_broken_engine_is_found_out(where: Place, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     owner, name, instead, invariant = BROKEN[broken]
     monkeypatch.setattr(owner, name, instead)
-    found = _first_violation(where, range(1, 13))
+    found = _first_violation(where, range(BEGIN.get(broken, 1), 13))
     assert found is not None
     assert found.violation.startswith(invariant)
