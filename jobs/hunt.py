@@ -40,6 +40,8 @@ from services.tasks.schemas import ClaimedTask
 BUSY_PAUSE = timedelta(minutes=1)
 TURN_SECONDS = 30.0  # how long a hunt keeps others of the long lane waiting, a page more or less
 OTHERS_TURN = "others' turn"
+SMALL = 25  # objects; a page of more is stored at once, of fewer with what follows
+Pages = tuple[Page, ...]
 REVOKED = "Stripe says that the account took its permission back."
 # No try is counted.
 PASSING = (StripeRateLimitedError, StripeUnavailableError, HuntOverError, HuntTakenOverError, Retry)
@@ -107,9 +109,9 @@ def hunt(
     *,
     last_try: bool = False,
 ) -> HuntProgress:
-    """Hunt to the end, one transaction a page; `on_progress` hears of each page that is stored.
+    """Hunt to the end, one transaction a page, or a few small ones; `on_progress` hears of each time some are stored.
 
-    A page is fetched while the one before it is stored, as fast as Stripe's rate limit and this machine allow.
+    A page is fetched while those before it are stored, as fast as Stripe's rate limit and this machine allow.
 
     Raises `HuntTakenOverError` when another worker started it since, `HuntOverError` when it was ended from elsewhere,
     and the Stripe client's typed errors. One that a person has to act on ends the hunt, as does a place in a list that
@@ -132,10 +134,10 @@ def _hunt(
         under_way = hunter.start(session, merchant_id, request)
     queue.announce_change(merchant_id)
     try:
-        with _pages(under_way, PacedLister(client, Pace(settings().stripe_hunt_rate))) as pages:
-            for page in pages:
+        with _pages(under_way, PacedLister(client, Pace(settings().stripe_hunt_rate))) as groups:
+            for pages in groups:
                 with db.tenant_session(merchant_id) as session:
-                    progress = under_way.store(session, page)
+                    progress = under_way.store(session, *pages)
                 if under_way.has_grown:
                     with db.tenant_session(merchant_id) as session:
                         under_way.tell_of_growth(session)
@@ -171,8 +173,8 @@ def _ends_with(error: BaseException, last_try: bool) -> str:
 
 
 @contextlib.contextmanager
-def _pages(run: HuntRun, client: Lister) -> Iterator[Iterator[Page]]:
-    """The hunt's pages, each fetched while the one before it is stored.
+def _pages(run: HuntRun, client: Lister) -> Iterator[Iterator[Pages]]:
+    """The hunt's pages as they are stored together, each fetched while those before it are stored.
 
     One thread fetches them all, because the connections to Stripe are a thread's own; they end with it.
     """
@@ -183,17 +185,30 @@ def _pages(run: HuntRun, client: Lister) -> Iterator[Iterator[Page]]:
             thread.submit(transport.close_connections_of_thread).result()
 
 
-def _ahead(run: HuntRun, client: Lister, thread: ThreadPoolExecutor) -> Iterator[Page]:
+def _ahead(run: HuntRun, client: Lister, thread: ThreadPoolExecutor) -> Iterator[Pages]:
     context = contextvars.copy_context()  # with the correlation id, which a new thread does not have
 
     def fetch() -> Future[Page | None]:
         return thread.submit(context.run, run.fetch, client)
 
     coming = fetch()
-    while (page := coming.result()) is not None:
+    pages: Pages = ()
+    while True:
+        if pages and coming.exception() is not None:  # what came before it is not fetched twice
+            yield pages  # the caller stores them
+        if (page := coming.result()) is None:
+            break
         ahead = fetch() if run.can_fetch_ahead else None
-        yield page  # the caller stores it
+        if not run.goes_with(pages, page):
+            yield pages
+            pages = ()
+        pages = (*pages, page)
+        if ahead is None or len(page.items) > SMALL:
+            yield pages
+            pages = ()
         coming = ahead or fetch()
+    if pages:
+        yield pages
 
 
 def as_figures(progress: HuntProgress) -> dict[str, Any]:

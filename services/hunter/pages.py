@@ -37,6 +37,11 @@ class Page:
     refused: bool = False  # the account's key may not list this
     read_at: datetime | None = None  # when Stripe was asked for it
 
+    @property
+    def touches(self) -> bool:
+        """Whether ghosts may change by it."""
+        return not self.sweep.keeps and bool(self.items or self.gone)
+
 
 def fetch_list(client: Lister, sweep: sweeps.Sweep, here: Place, requests_before: int) -> Page:
     """The page of a list after `here`. Raises the client's typed errors.

@@ -7,8 +7,9 @@ The boundary (job, command) drives it and commits:
         with tenant_session(merchant_id) as session:      # one transaction a page
             run.store(session, page)
 
-While a page is stored, another thread may fetch the one after it (`can_fetch_ahead`). Memory stays flat: two pages are
-the largest thing held. A crash goes on from the cursor of the last stored page.
+While a page is stored, another thread may fetch the one after it (`can_fetch_ahead`), and small pages can be stored
+together (`goes_with`). Memory stays flat: three pages are the largest thing held. A crash goes on from the cursor of
+the last stored page.
 
 A hunt is its latest starter's: each start puts a token of its own into the cursor, and a run whose token is no longer
 there stores nothing more. So a rescued task takes over at once, and a worker that was thought dead does no harm.
@@ -17,6 +18,7 @@ there stores nothing more. So a rescued task takes over at once, and a worker th
 import secrets
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -119,12 +121,26 @@ class HuntRun:
         elif name == sweeps.OVERDUE:
             self._wanted = renewing.overdue(session, self.merchant_id, self.now, _AT_ONCE)
 
-    def store(self, session: Session, page: Page) -> HuntProgress:
-        """Bring a page into the database and move the cursor, in the caller's transaction.
+    def goes_with(self, others: Sequence[Page], page: Page) -> bool:
+        """Whether a page may be stored in one transaction with those before it.
+
+        Few objects together; and one page alone may touch ghosts, whose shards are taken once a transaction.
+        """
+        objects = sum(len(each.items) for each in (*others, page))
+        return objects <= sweeps.PAGE and not (page.touches and any(each.touches for each in others))
+
+    def store(self, session: Session, *pages: Page) -> HuntProgress:
+        """Bring pages into the database and move the cursor, in the caller's transaction.
 
         Raises `HuntTakenOverError` when another worker started it since, `HuntOverError` when it has ended.
         """
         self._hold(session)
+        for page in pages:
+            self._bring(session, page)
+        self._save(session, HuntState.DONE if self._stored.position >= len(self._sweeps) else HuntState.RUNNING)
+        return self.progress
+
+    def _bring(self, session: Session, page: Page) -> None:
         found = updated = 0
         odd: list[UnreadableInvoiceError] = []
         if page.refused:
@@ -161,8 +177,6 @@ class HuntRun:
             requests=page.requests,
             seconds=round(time.monotonic() - self._clock, 3),
         )
-        self._save(session, HuntState.DONE if self._stored.position >= len(self._sweeps) else HuntState.RUNNING)
-        return self.progress
 
     def _hold(self, session: Session) -> None:
         """Lock the hunt's row, which must still be ours and stand where we left it."""

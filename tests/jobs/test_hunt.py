@@ -142,24 +142,42 @@ class TestLoop:
     def test_an_empty_page_has_no_transaction_of_its_own(self, merchant, account, told, monkeypatch):
         stored, store = [], HuntRun.store
         monkeypatch.setattr(
-            HuntRun, "store", lambda run, session, page: stored.append(page.sweep.name) or store(run, session, page)
+            HuntRun,
+            "store",
+            lambda run, session, *pages: (
+                stored.extend(page.sweep.name for page in pages if page.items) or store(run, session, *pages)
+            ),
         )
         assert job.hunt(merchant, HuntRequest()).requests == account.requests > len(stored)
-        assert stored[:3] == ["invoices"] * 3
+        assert stored == ["invoices"] * 3
         assert [found.state for found in hunts(merchant)] == [HuntState.DONE]
 
-    def test_the_next_page_is_fetched_while_one_is_stored(self, merchant, account, told, monkeypatch):
+    def test_small_pages_are_stored_in_one_transaction_but_one_alone_touches_ghosts(
+        self, merchant, account, told, monkeypatch
+    ):
         account.others = [{}]
+        stored, store = [], HuntRun.store
+
+        def noted_store(run: HuntRun, session: Any, *pages: Page) -> HuntProgress:
+            stored.append([page.sweep.name for page in pages if page.items])
+            return store(run, session, *pages)
+
+        monkeypatch.setattr(HuntRun, "store", noted_store)
+        assert job.hunt(merchant, HuntRequest()).listed == 6
+        assert stored[:3] == [["payments", "past_due", "unpaid", "invoices"], ["invoices"], ["invoices"]]
+
+    def test_the_next_page_is_fetched_while_one_is_stored(self, merchant, account, told, monkeypatch):
+        account.others = [{}] * (job.SMALL + 1)
         fetched_beside: list[str] = []
         store = HuntRun.store
 
-        def slow_store(run: HuntRun, session: Any, page: Page) -> HuntProgress:
-            before = account.requests
+        def slow_store(run: HuntRun, session: Any, *pages: Page) -> HuntProgress:
+            before, page = account.requests, pages[-1]
             if run.can_fetch_ahead:  # else this is the last page, or the one before what only storing finds out
                 wait_until(lambda: account.requests > page.requests, what="the next page is on its way")
                 fetched_beside.append(page.sweep.name)
             assert account.requests <= max(before, page.requests + 1)  # one ahead and no more: memory stays flat
-            return store(run, session, page)
+            return store(run, session, *pages)
 
         monkeypatch.setattr(HuntRun, "store", slow_store)
         assert job.hunt(merchant, HuntRequest()).found == 3
@@ -168,9 +186,9 @@ class TestLoop:
     def test_what_was_fetched_when_storing_failed_is_fetched_again(self, merchant, account, told, monkeypatch):
         store, broken = HuntRun.store, [True]
 
-        def break_once(run: HuntRun, session: Any, page: Page) -> HuntProgress:
-            progress = store(run, session, page)
-            if page.sweep.name == "invoices" and broken:
+        def break_once(run: HuntRun, session: Any, *pages: Page) -> HuntProgress:
+            progress = store(run, session, *pages)
+            if pages[0].sweep.name == "invoices" and broken:
                 broken.clear()
                 raise ConnectionResetError
             return progress
@@ -192,11 +210,11 @@ class TestLoop:
         task = ClaimedTask(1, "hunt", merchant, {"trigger": "person"}, 1, 5, 0, "", "worker", core_clock.now())
         store, taken = HuntRun.store, []
 
-        def store_beside_another(run: HuntRun, session: Any, page: Page) -> HuntProgress:
-            if page.sweep.name == "invoices" and not taken:
+        def store_beside_another(run: HuntRun, session: Any, *pages: Page) -> HuntProgress:
+            if pages[0].sweep.name == "invoices" and not taken:
                 taken.append(run.hunt_id)
                 job.run(task)  # the same hunt, rescued from a worker that only slept
-            return store(run, session, page)
+            return store(run, session, *pages)
 
         monkeypatch.setattr(HuntRun, "store", store_beside_another)
         with pytest.raises(Discard, match="ended already"):
@@ -207,10 +225,10 @@ class TestLoop:
         task = ClaimedTask(1, "hunt", merchant, {"trigger": "person"}, 1, 5, 0, "", "worker", core_clock.now())
         request, store = HuntRequest(trigger="person"), HuntRun.store
 
-        def overtaken_store(run: HuntRun, session: Any, page: Page) -> HuntProgress:
+        def overtaken_store(run: HuntRun, session: Any, *pages: Page) -> HuntProgress:
             with db.tenant_session(merchant) as other:
                 hunter.start(other, merchant, request)
-            return store(run, session, page)
+            return store(run, session, *pages)
 
         monkeypatch.setattr(HuntRun, "store", overtaken_store)
         with pytest.raises(Discard, match="another worker goes on"):
