@@ -52,6 +52,11 @@ class PostgresServer:
         secret = quote(self.password if password is None else password, safe="")
         return f"postgresql://{user}:{secret}@127.0.0.1:{self.port}/{database}"
 
+    def socket_url(self, database: str, user: str, password: str) -> str:
+        """The same through the socket in its data folder, which a server for tests has: a third of TCP's price."""
+        secret = quote(password, safe="")
+        return f"postgresql://{user}:{secret}@/{database}?host={_data_folder(self.folder)}&port={self.port}"
+
     @property
     def log(self) -> Path:
         return self.folder / "postgres.log"
@@ -152,7 +157,8 @@ def main() -> None:
         release(data)
     else:
         create_cluster(binaries, data, folder / "owner.password", account, durable=not arguments.fragile)
-    options = {**_OPTIONS, "port": str(arguments.port), **(_FRAGILE if arguments.fragile else {})}
+    fragile = {**_FRAGILE, "unix_socket_directories": str(data)} if arguments.fragile else {}
+    options = {**_OPTIONS, "port": str(arguments.port), **fragile}
     settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     os.chdir("/")  # the account may not be able to stay where we were started
     become([str(binaries / "postgres"), "-D", str(data), *settings], end_signal=signal.SIGINT, account=account)

@@ -195,6 +195,11 @@ class MachineOfNow:
         return machine
 
 
+def _giving(engine: Engine) -> Callable[[], Engine]:
+    """A plain function: a mock would count, and remember, each of thousands of calls."""
+    return lambda: engine
+
+
 @contextlib.contextmanager
 def watched_engines(machine: MachineOfNow) -> Iterator[None]:
     """The process's engines, with death built in; the former ones come back afterwards."""
@@ -207,9 +212,9 @@ def watched_engines(machine: MachineOfNow) -> Iterator[None]:
         engine.pool._pre_ping = False  # a round trip for each transaction, against restarts that do not happen here
         _watch(engine, machine)
     with (
-        mock.patch.object(db, "application_engine", return_value=application),
-        mock.patch.object(db, "system_engine", return_value=system),
-        mock.patch.object(db, "queue_engine", return_value=queued),
+        mock.patch.object(db, "application_engine", _giving(application)),
+        mock.patch.object(db, "system_engine", _giving(system)),
+        mock.patch.object(db, "queue_engine", _giving(queued)),
         mock.patch.object(queue, "announce_work", machine.announce),
         mock.patch.object(queue, "announce_changes", machine.announce_changes),
         crash_points.reached(lambda name: machine.now.point("named", name)),

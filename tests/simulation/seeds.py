@@ -1,6 +1,7 @@
 """Playing seeds in a process: its database and settings once, then one seed after another."""
 
 import contextlib
+import dataclasses
 import logging
 import traceback
 from dataclasses import dataclass, field
@@ -45,7 +46,7 @@ def prepare(servers: dict[str, Any], counter: "Synchronized[int]") -> None:
     with counter.get_lock():
         counter.value += 1
         number = counter.value
-    run = RunServers(**servers)
+    run = dataclasses.replace(RunServers(**servers), by_socket=True)
     database = WorkerDatabase(run, f"simulation_{number}")
     folder = Path(run.folder) / f"simulation_{number}"
     folder.mkdir()

@@ -28,6 +28,7 @@ class RunServers:
     postgres_port: int
     owner_password: str
     login_password: str
+    by_socket: bool = False
 
     @classmethod
     def new(cls) -> "RunServers":
@@ -44,7 +45,8 @@ class RunServers:
 
     def url(self, database: str, user: str) -> str:
         password = self.owner_password if user == "phantom_owner" else self.login_password
-        return self.postgres.url(database, user, password)
+        ways = self.postgres
+        return (ways.socket_url if self.by_socket else ways.url)(database, user, password)
 
     def wait_for_postgres(self) -> None:
         """Return once the server takes connections."""
