@@ -20,6 +20,7 @@ from sqlalchemy.orm import SessionTransaction
 from sqlalchemy.pool import Pool
 from sqlmodel import Session
 
+from core import rows
 from core.config import settings
 
 _SERVER_OPTIONS = (
@@ -125,12 +126,12 @@ class _ScopedSession(Session):
 
 @functools.lru_cache(maxsize=1024)
 def _beginning(merchant_id: str, user_id: str) -> str:
-    return _BEGIN.format(merchant_id, user_id).as_string().replace("%", "%%")  # what `exec_driver_sql` undoes
+    return _BEGIN.format(merchant_id, user_id).as_string()
 
 
 @event.listens_for(_ScopedSession, "after_begin")
 def _begin(session: _ScopedSession, _transaction: SessionTransaction, connection: Connection) -> None:
-    connection.exec_driver_sql(session.beginning)
+    rows.run_plain(connection, session.beginning)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from sqlalchemy import text
 from sqlmodel import Session
 
+from core.rows import read
+
 # `unnest` gives the keys in the array's order, and a function of the select list is called row by row.
 _IN_ORDER = text("select pg_advisory_xact_lock(key) from unnest(cast(:keys as bigint[])) as key")
 
@@ -25,4 +27,4 @@ def wait_transaction_locks(session: Session, names: Sequence[str]) -> None:
 
     Callers who take several must agree on their order, else two of them can wait for each other.
     """
-    session.execute(_IN_ORDER, {"keys": [lock_key(name) for name in names]})
+    read(session, _IN_ORDER, keys=[lock_key(name) for name in names])

@@ -35,7 +35,7 @@ where merchant_id = :merchant_id and (via = 'hunt' and hunt_id <> :hunt_id or vi
 
 
 def add(session: Session, values: dict[str, Any]) -> None:
-    session.execute(_ADD, values)
+    read(session, _ADD, **values)
 
 
 def list_all(session: Session, merchant_id: str) -> Sequence[UnreadableObjects]:

@@ -117,7 +117,7 @@ async def store(connection: AsyncConnection[Any], rows: Sequence[Row], now: date
 
 def store_sender_events(session: Session, columns: dict[str, Any]) -> dict[str, bool]:
     """Store events with their tasks; by id whether it is new, of those that nobody has handled yet."""
-    return {row.id: row.is_new for row in session.execute(_STORE_SENDERS, columns)}
+    return {row.id: row.is_new for row in read(session, _STORE_SENDERS, **columns)}
 
 
 _EVENT = text("""
@@ -136,21 +136,19 @@ def mark_handled(session: Session, event_id: str, outcome: str, now: datetime) -
 
     The first outcome stays.
     """
-    session.execute(_HANDLED, {"id": event_id, "outcome": outcome, "now": now})
+    read(session, _HANDLED, id=event_id, outcome=outcome, now=now)
 
 
 def sweep(session: Session, *, before: datetime, now: datetime, priority: int, limit: int) -> int:
     """Tasks made for unhandled events that have none."""
-    parameters = {"before": before, "now": now, "priority": priority, "limit": limit}
-    return int(session.execute(_SWEEP, parameters).rowcount)  # type: ignore[attr-defined]  # CursorResult
+    return read(session, _SWEEP, before=before, now=now, priority=priority, limit=limit).rowcount
 
 
 def prune(session: Session, *, before: datetime, limit: int) -> int:
     """Handled events deleted; not those that were given up."""
-    return int(session.execute(_PRUNE, {"before": before, "limit": limit}).rowcount)  # type: ignore[attr-defined]
+    return read(session, _PRUNE, before=before, limit=limit).rowcount
 
 
 def give_up(session: Session, *, before: datetime, now: datetime, limit: int) -> int:
     """Unhandled events emptied and marked."""
-    parameters = {"before": before, "now": now, "limit": limit}
-    return int(session.execute(_GIVE_UP, parameters).rowcount)  # type: ignore[attr-defined]  # CursorResult
+    return read(session, _GIVE_UP, before=before, now=now, limit=limit).rowcount

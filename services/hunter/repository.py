@@ -9,7 +9,7 @@ from sqlalchemy import Row, String, bindparam, text
 from sqlmodel import Session, col, select
 
 from core import clock, ids
-from core.rows import insert_rows, read
+from core.rows import entity, insert_rows, read
 from models.ghost import GIVEN_UP, UNPAID_STATES
 from models.work import Hunt, HuntState
 
@@ -95,7 +95,8 @@ order by id limit :limit
 
 def lock_hunt(session: Session, merchant_id: str, hunt_id: str) -> Row[Any] | None:
     """State and cursor of the hunt as they are now, to this transaction's end."""
-    return read(session, _LOCK, merchant_id=merchant_id, hunt_id=hunt_id).one_or_none()
+    found: Row[Any] | None = read(session, _LOCK, merchant_id=merchant_id, hunt_id=hunt_id).one_or_none()
+    return found
 
 
 def save_hunt(session: Session, merchant_id: str, hunt_id: str, values: dict[str, Any]) -> None:
@@ -108,7 +109,7 @@ def save_hunt(session: Session, merchant_id: str, hunt_id: str, values: dict[str
 
 def get_running(session: Session, merchant_id: str, trigger: str) -> Hunt | None:
     """The unfinished hunt of this kind, to be gone on with; locked, so that of two workers the later one has it."""
-    return session.scalars(_RUNNING, {"merchant_id": merchant_id, "trigger": trigger}).first()
+    return entity(session, _RUNNING, merchant_id=merchant_id, trigger=trigger)
 
 
 def looked_until(session: Session, merchant_id: str) -> dict[str, datetime]:
@@ -162,9 +163,7 @@ def _default_last(row: dict[str, Any]) -> bool:
 
 def read_spool(session: Session, merchant_id: str, hunt_id: str, object_ids: list[str]) -> dict[str, dict[str, Any]]:
     """What is known of these objects, by id. Bounded numbers alone are in it, so the fast reader is exact."""
-    rows = session.connection().execute(
-        _READ_SPOOL, {"merchant_id": merchant_id, "hunt_id": hunt_id, "ids": object_ids}
-    )
+    rows = read(session, _READ_SPOOL, merchant_id=merchant_id, hunt_id=hunt_id, ids=object_ids)
     return {object_id: orjson.loads(facts) for object_id, facts in rows}
 
 

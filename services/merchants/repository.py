@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
 from core import db
+from core.rows import read
 from models.identity import OAuthState
 from models.merchant import Merchant, StripeAccount
 
@@ -21,10 +22,12 @@ from merchants where id = :id
 
 def read_merchant(session: Session, merchant_id: str) -> Row[Any] | None:
     """What everybody wants to know of a merchant, read once a transaction; `policy` is JSON text."""
-    session.flush()
-    return db.remembered(
-        session, f"merchant:{merchant_id}", lambda: session.execute(_READ, {"id": merchant_id}).one_or_none()
-    )
+
+    def find() -> Row[Any] | None:
+        found: Row[Any] | None = read(session, _READ, id=merchant_id).one_or_none()
+        return found
+
+    return db.remembered(session, f"merchant:{merchant_id}", find)
 
 
 def get_merchant(session: Session, merchant_id: str, *, lock: bool = False) -> Merchant | None:

@@ -7,6 +7,7 @@ from sqlalchemy import String, bindparam, delete, func
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlmodel import Session, col, select
 
+from core.rows import entities
 from models.templates import MessageTemplate
 from services.messaging.lint import Target
 
@@ -24,7 +25,7 @@ _CURRENT = (
 
 def list_current(session: Session, merchant_id: str) -> Sequence[MessageTemplate]:
     """The highest version of each message, retired ones among them."""
-    return session.scalars(_CURRENT, {"merchant_id": merchant_id}).all()
+    return entities(session, _CURRENT, merchant_id=merchant_id)
 
 
 def list_versions(session: Session, merchant_id: str, target: Target, limit: int) -> Sequence[MessageTemplate]:

@@ -8,9 +8,8 @@ from sqlalchemy import Integer, String, and_, bindparam, delete, func, or_, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
-from core.rows import is_one_of, read
+from core.rows import entity, read
 from models.messaging import Channel, Click, LinkToken, Message, MessageState, Suppression
-from models.sending import Consent
 
 PROVIDER_MEMORY = timedelta(hours=24)
 """For how long a provider of mail knows an idempotency key."""
@@ -38,6 +37,11 @@ _SUPPRESSED = text("""
 select address_hash, reason from suppressions
 where merchant_id = :merchant_id and channel = :channel and address_hash = any(:hashes)
 """)
+_SAID = text("""
+select address_hash, happened_at, state from consents
+where merchant_id = :merchant_id and channel = :channel and address_hash = any(:hashes)
+order by address_hash, happened_at, state
+""")
 # Until a provider's answer is written down, a message may be accepted for as long as its key is known there.
 _WRITTEN = text("""
 select customer_id, moment from (
@@ -61,6 +65,7 @@ _SLOT = (
     .with_for_update()
     .execution_options(**_LOCKED)
 )
+_TOKEN = select(LinkToken).where(LinkToken.id == bindparam("id", type_=String))
 _ADD_TOKEN = text("""
 insert into link_tokens (id, purpose, merchant_id, ghost_id, message_id, created_at)
 values (:id, :purpose, :merchant_id, :ghost_id, :message_id, :created_at)
@@ -69,13 +74,13 @@ values (:id, :purpose, :merchant_id, :ghost_id, :message_id, :created_at)
 
 def get_slot(session: Session, merchant_id: str, ghost_id: str, step: int) -> Message | None:
     """The message in a ghost's slot, whatever its channel, locked."""
-    return session.scalars(_SLOT, {"merchant_id": merchant_id, "ghost_id": ghost_id, "step": step}).first()
+    return entity(session, _SLOT, merchant_id=merchant_id, ghost_id=ghost_id, step=step)
 
 
 def get_message(session: Session, merchant_id: str, message_id: str, *, lock: bool = False) -> Message | None:
     """A message; with `lock` as it stands once the lock is held, not as this session may have read it before."""
     statement = _BY_ID_LOCKED if lock else _BY_ID
-    return session.scalars(statement, {"merchant_id": merchant_id, "id": message_id}).first()
+    return entity(session, statement, merchant_id=merchant_id, id=message_id)
 
 
 def list_of_ghost(session: Session, merchant_id: str, ghost_id: str) -> Sequence[Message]:
@@ -148,7 +153,7 @@ def add_token(session: Session, row: dict[str, Any]) -> None:
 
 
 def get_token(session: Session, token_id: str) -> LinkToken | None:
-    return session.get(LinkToken, token_id)
+    return entity(session, _TOKEN, id=token_id)
 
 
 def add_click(session: Session, click: Click) -> None:
@@ -171,15 +176,7 @@ def list_last_words(
     """When each of these addresses last had a say on the channel, and what; at one moment a no outranks a yes."""
     if not address_hashes:
         return {}
-    rows = session.exec(
-        select(Consent.address_hash, Consent.happened_at, Consent.state)
-        .where(
-            Consent.merchant_id == merchant_id,
-            Consent.channel == channel,
-            is_one_of(col(Consent.address_hash), address_hashes),
-        )
-        .order_by(col(Consent.address_hash), col(Consent.happened_at), col(Consent.state))
-    )
+    rows = read(session, _SAID, merchant_id=merchant_id, channel=channel.value, hashes=list(address_hashes))
     return {address: (at, state) for address, at, state in rows}
 
 

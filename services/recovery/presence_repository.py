@@ -3,17 +3,21 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, delete, func, literal, update
+from sqlalchemy import Select, delete, func, literal, text, update
 from sqlalchemy import select as sql_select
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
-from core.rows import is_one_of
+from core.rows import is_one_of, read
 from models.ghost import COLLECTIBLE_STATES, GhostTarget
 from models.presence import Presence
 
 # Who may still use the product though they owe: as the dashboard's partial index has them.
 PRESENT_STATES = sorted(COLLECTIBLE_STATES)
+
+_LAST_SEEN = text(
+    "select customer_id, last_seen_at from presence where merchant_id = :merchant_id and customer_id = any(:customers)"
+)
 
 
 def put(session: Session, merchant_id: str, seen: Mapping[str, datetime], step: timedelta) -> None:
@@ -35,12 +39,7 @@ def put(session: Session, merchant_id: str, seen: Mapping[str, datetime], step: 
 
 def last_seen(session: Session, merchant_id: str, customer_ids: Sequence[str]) -> dict[str, datetime]:
     """When each of these customers was last seen; those never seen are left out."""
-    rows = session.exec(
-        select(Presence.customer_id, Presence.last_seen_at).where(
-            Presence.merchant_id == merchant_id, is_one_of(Presence.customer_id, customer_ids)
-        )
-    )
-    return dict(rows.all())
+    return dict(read(session, _LAST_SEEN, merchant_id=merchant_id, customers=list(customer_ids)).all())
 
 
 def owing(session: Session, merchant_id: str, customer_ids: Sequence[str]) -> set[str]:

@@ -8,7 +8,7 @@ from sqlalchemy import ARRAY, ColumnElement, String, and_, bindparam, exists, fu
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
-from core.rows import insert_rows, is_one_of, read
+from core.rows import entities, entity, insert_rows, is_one_of, read
 from models.ghost import (
     COLLECTIBLE_STATES,
     GIVEN_UP,
@@ -63,6 +63,21 @@ where merchant_id = :merchant_id and subscription_id = any(:ids) and state = any
 """)
 _UNPAID = sorted(UNPAID_STATES)
 
+_NEXT_CARRIER = (
+    _GHOSTS.where(
+        GhostTarget.subscription_id == bindparam("subscription_id", type_=String),
+        GhostTarget.id != bindparam("id", type_=String),
+        # Lost and stopped ghosts belong to subscriptions that ended: nothing recurs there any more.
+        col(GhostTarget.state).in_(sorted(COLLECTIBLE_STATES)),
+    )
+    .order_by(col(GhostTarget.found_at))
+    .limit(1)
+    .with_for_update()
+)
+_ATTEMPT = select(PaymentAttempt).where(
+    PaymentAttempt.merchant_id == _MERCHANT, PaymentAttempt.idempotency_key == bindparam("key", type_=String)
+)
+
 _SORTS = {
     "found": col(GhostTarget.found_at),
     "amount": col(GhostTarget.amount_cents),
@@ -73,7 +88,7 @@ _SORTS = {
 
 def lock_by_invoices(session: Session, merchant_id: str, invoice_ids: Sequence[str]) -> dict[str, GhostTarget]:
     """The ghosts of these invoices, locked until the transaction ends, by invoice id."""
-    found = session.scalars(_BY_INVOICES, {"merchant_id": merchant_id, "ids": list(invoice_ids)})
+    found = entities(session, _BY_INVOICES, merchant_id=merchant_id, ids=list(invoice_ids))
     return {ghost.invoice_id: ghost for ghost in found}
 
 
@@ -96,7 +111,7 @@ def customers_of_message(session: Session, merchant_id: str, message_id: str) ->
 def get_ghost(session: Session, merchant_id: str, ghost_id: str, *, lock: bool = False) -> GhostTarget | None:
     """A ghost; with `lock` as it is once nobody else changes it, whatever this session read of it before."""
     statement = _BY_ID_LOCKED if lock else _BY_ID
-    return session.scalars(statement, {"merchant_id": merchant_id, "id": ghost_id}).first()
+    return entity(session, statement, merchant_id=merchant_id, id=ghost_id)
 
 
 def get_by_invoice(session: Session, merchant_id: str, invoice_id: str) -> GhostTarget | None:
@@ -218,19 +233,8 @@ def shadow_carriers(session: Session, merchant_id: str, subscription_ids: Iterab
 
 def next_shadow_carrier(session: Session, ghost: GhostTarget) -> GhostTarget | None:
     """Another unpaid ghost of the same subscription, oldest first, to hand the shadow leakage to."""
-    return session.exec(
-        select(GhostTarget)
-        .where(
-            GhostTarget.merchant_id == ghost.merchant_id,
-            GhostTarget.subscription_id == ghost.subscription_id,
-            GhostTarget.id != ghost.id,
-            # Lost and stopped ghosts belong to subscriptions that ended: nothing recurs there any more.
-            col(GhostTarget.state).in_(COLLECTIBLE_STATES),
-        )
-        .order_by(col(GhostTarget.found_at))
-        .limit(1)
-        .with_for_update()
-    ).first()
+    mine = {"merchant_id": ghost.merchant_id, "subscription_id": ghost.subscription_id, "id": ghost.id}
+    return entity(session, _NEXT_CARRIER, **mine)
 
 
 def add_attempts(session: Session, attempts: list[dict[str, Any]]) -> None:
@@ -239,11 +243,7 @@ def add_attempts(session: Session, attempts: list[dict[str, Any]]) -> None:
 
 
 def get_attempt(session: Session, merchant_id: str, idempotency_key: str) -> PaymentAttempt | None:
-    return session.exec(
-        select(PaymentAttempt).where(
-            PaymentAttempt.merchant_id == merchant_id, PaymentAttempt.idempotency_key == idempotency_key
-        )
-    ).first()
+    return entity(session, _ATTEMPT, merchant_id=merchant_id, key=idempotency_key)
 
 
 def has_own_success(session: Session, ghost: GhostTarget, payment_method_id: str | None, paid_before: datetime) -> bool:
@@ -279,8 +279,8 @@ def has_own_success(session: Session, ghost: GhostTarget, payment_method_id: str
 
 def add_recovery(session: Session, row: dict[str, Any]) -> bool:
     """Add a ledger row; False when this ghost already has one for the same source."""
-    statement = insert(Recovery).values(row).on_conflict_do_nothing().returning(Recovery.__table__.c.id)  # type: ignore[attr-defined]
-    return session.execute(statement).first() is not None
+    session.flush()
+    return bool(insert_rows(session, "recoveries", [row], conflict="do nothing", returning="id"))
 
 
 def put_manual_task(session: Session, row: dict[str, Any]) -> bool:

@@ -5,15 +5,18 @@ import hmac
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import Session, select
+from sqlmodel import Session
 
-from core.rows import is_one_of
+from core.rows import read
 from models.privacy import Tombstone, TombstoneKind
 from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.renewals import RenewalFacts
 from services.vault.hash_keys import lasting_keys
 from services.vault.keys import Purpose, derive_key
+
+_BURIED = text("select object_hash from tombstones where merchant_id = :merchant_id and object_hash = any(:hashes)")
 
 
 def bury(session: Session, merchant_id: str, kind: TombstoneKind, ids: Iterable[str], now: datetime) -> None:
@@ -37,10 +40,8 @@ def buried(session: Session, merchant_id: str, batch: Sequence[InvoiceFacts | Re
                     by_hash.setdefault(_hash(key, merchant_id, kind, each), set()).add(facts.id)
     if not by_hash:
         return set()
-    statement = select(Tombstone.object_hash).where(
-        Tombstone.merchant_id == merchant_id, is_one_of(Tombstone.object_hash, list(by_hash))
-    )
-    return {invoice for digest in session.exec(statement) for invoice in by_hash[digest]}
+    found = read(session, _BURIED, merchant_id=merchant_id, hashes=list(by_hash)).scalars()
+    return {invoice for digest in found for invoice in by_hash[digest]}
 
 
 def buried_customers(session: Session, merchant_id: str, customer_ids: Iterable[str]) -> set[str]:
@@ -50,10 +51,9 @@ def buried_customers(session: Session, merchant_id: str, customer_ids: Iterable[
         for key in lasting_keys(session, Purpose.TOMBSTONES)
         for each in customer_ids
     }
-    statement = select(Tombstone.object_hash).where(
-        Tombstone.merchant_id == merchant_id, is_one_of(Tombstone.object_hash, list(by_hash))
-    )
-    return {by_hash[digest] for digest in session.exec(statement)}
+    return {
+        by_hash[digest] for digest in read(session, _BURIED, merchant_id=merchant_id, hashes=list(by_hash)).scalars()
+    }
 
 
 def _hash(key: bytes, merchant_id: str, kind: TombstoneKind, each: str) -> str:

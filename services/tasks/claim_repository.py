@@ -14,6 +14,7 @@ from sqlalchemy import Row, TextClause, text
 from sqlmodel import Session
 
 from core import db
+from core.rows import read
 from models.work import TaskLane
 from services.tasks.turns import Turns
 
@@ -138,7 +139,7 @@ def claim_statement(of_kinds: bool) -> TextClause:
 def walk_indexes(session: Session) -> None:
     """For the rest of the transaction: statements on the queue follow its indexes, whatever the statistics say."""
     if not session.info.get(db.WALKS):
-        session.execute(_WALK)
+        read(session, _WALK)
 
 
 def claim(
@@ -170,7 +171,7 @@ def claim(
 def _taken(session: Session, parameters: dict[str, Any]) -> list[Row[Any]]:
     """What one claim takes; a second one, where the first took nothing and promoted something."""
     statement = claim_statement("kinds" in parameters)
-    rows = session.execute(statement, parameters).all()
+    rows = read(session, statement, **parameters).all()
     if rows[0].id is None and rows[0].promoted:
-        rows = session.execute(statement, parameters).all()
+        rows = read(session, statement, **parameters).all()
     return [row for row in rows if row.id is not None]

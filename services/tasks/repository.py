@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel import Session
 
+from core.rows import read
 from services.tasks.lanes import LANES_WITH_DUE
 
 _INSERT = text("""
@@ -110,19 +111,20 @@ returning id
 
 def insert(session: Session, **values: Any) -> int | None:
     """The new task's id, or None when its key is taken."""
-    return session.execute(_INSERT, values).scalar()
+    new: int | None = read(session, _INSERT, **values).scalar()
+    return new
 
 
 def insert_many(session: Session, **values: Any) -> int:
     """How many of these tasks had no row under their keys yet."""
-    return int(session.execute(_INSERT_MANY, values).rowcount)  # type: ignore[attr-defined]  # CursorResult
+    return read(session, _INSERT_MANY, **values).rowcount
 
 
 def complete(
     session: Session, held: dict[str, Any], results: list[str], lanes: list[str], now: datetime
 ) -> tuple[list[int], list[str]]:
     """Ids whose lease still held, and in which of the lanes a due task waits by now."""
-    row = session.execute(_COMPLETE, {**held, "results": results, "lanes": lanes, "now": now}).one()
+    row = read(session, _COMPLETE, **held, results=results, lanes=lanes, now=now).one()
     return row.kept, row.waiting
 
 
@@ -131,14 +133,15 @@ def fail(
 ) -> str | None:
     """The state the task is in now; None when its lease was lost."""
     parameters = {**held, "error": error, "final": final, "run_at": run_at, "now": now}
-    return session.execute(_FAIL, parameters).scalar()
+    state: str | None = read(session, _FAIL, **parameters).scalar()
+    return state
 
 
 def give_back(
     session: Session, held: dict[str, Any], *, run_at: datetime | None, reason: str | None, now: datetime
 ) -> list[int]:
     """Ids that are pending again, the attempt not counted."""
-    return list(session.execute(_GIVE_BACK, {**held, "run_at": run_at, "reason": reason, "now": now}).scalars())
+    return read(session, _GIVE_BACK, **held, run_at=run_at, reason=reason, now=now).scalars()
 
 
 def put_off(
@@ -146,22 +149,23 @@ def put_off(
 ) -> str | None:
     """The state the task is in now, dead the `most`-th time; None when its lease was lost."""
     parameters = {**held, "run_at": run_at, "reason": reason, "most": most, "now": now}
-    return session.execute(_PUT_OFF, parameters).scalar()
+    state: str | None = read(session, _PUT_OFF, **parameters).scalar()
+    return state
 
 
 def begin(session: Session, held: dict[str, Any]) -> None:
-    session.execute(_BEGIN, held)
+    read(session, _BEGIN, **held)
 
 
 def clear(session: Session, held: dict[str, Any]) -> None:
-    session.execute(_CLEAR, held)
+    read(session, _CLEAR, **held)
 
 
 def extend(session: Session, held: dict[str, Any], until: datetime) -> list[int]:
     """Ids that are still held, now until `until`."""
-    return list(session.execute(_EXTEND, {**held, "until": until}).scalars())
+    return read(session, _EXTEND, **held, until=until).scalars()
 
 
 def replay(session: Session, task_id: int, merchant_id: str | None, now: datetime) -> bool:
     """Whether a dead task was made pending again."""
-    return session.execute(_REPLAY, {"id": task_id, "merchant_id": merchant_id, "now": now}).first() is not None
+    return read(session, _REPLAY, id=task_id, merchant_id=merchant_id, now=now).first() is not None

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Row, TextClause, text
 from sqlmodel import Session
 
+from core.rows import read
 from models.work import TaskLane, TaskState
 from services.tasks.claim_repository import walk_indexes
 from services.tasks.lanes import LANES_WITH_DUE, lane_of
@@ -132,24 +133,24 @@ _OF_MERCHANT = "where merchant_id = :merchant_id"
 def lanes_with_due(session: Session, lanes: Iterable[TaskLane], now: datetime) -> set[TaskLane]:
     """In which of these lanes something waits that nobody has claimed."""
     walk_indexes(session)
-    found = session.execute(_LANES_WITH_DUE, {"lanes": [lane.value for lane in lanes], "now": now})
+    found = read(session, _LANES_WITH_DUE, lanes=[lane.value for lane in lanes], now=now)
     return {TaskLane(lane) for lane in found.scalars()}
 
 
 def next_due(session: Session, lane: TaskLane, until: datetime) -> datetime | None:
     """When the first task of a lane that is not due yet will be, if that is not after `until`."""
     walk_indexes(session)
-    found: datetime | None = session.execute(_NEXT_DUE, {"lane": lane.value, "until": until}).scalar()
+    found: datetime | None = read(session, _NEXT_DUE, lane=lane.value, until=until).scalar()
     return found
 
 
 def has_open(session: Session, merchant_id: str, key_start: str) -> bool:
-    return bool(session.execute(_HAS_OPEN, {"merchant_id": merchant_id, "key_start": key_start}).scalar())
+    return bool(read(session, _HAS_OPEN, merchant_id=merchant_id, key_start=key_start).scalar())
 
 
 def list_connected(session: Session) -> list[str]:
     """Merchants with a connected account."""
-    return list(session.execute(_CONNECTED).scalars())
+    return read(session, _CONNECTED).scalars()
 
 
 def schedule_slots(session: Session, slots: Sequence[Slot], now: datetime) -> list[str]:
@@ -165,11 +166,11 @@ def schedule_slots(session: Session, slots: Sequence[Slot], now: datetime) -> li
         "connects": [slot.done_by_connecting for slot in slots],
         "now": now,
     }
-    return list(session.execute(_SCHEDULE_SLOTS, parameters).scalars())
+    return read(session, _SCHEDULE_SLOTS, **parameters).scalars()
 
 
 def newest_created_at(session: Session) -> datetime | None:
-    newest: datetime | None = session.execute(_NEWEST).scalar()
+    newest: datetime | None = read(session, _NEWEST).scalar()
     return newest
 
 
@@ -183,11 +184,11 @@ def redate_waits(session: Session, *, back: timedelta, longest: Sequence[datetim
 
 
 def _rowcount(session: Session, statement: TextClause, parameters: dict[str, Any]) -> int:
-    return int(session.execute(statement, parameters).rowcount)  # type: ignore[attr-defined]  # a CursorResult
+    return read(session, statement, **parameters).rowcount
 
 
 def list_expired(session: Session, *, now: datetime, absurd: datetime, limit: int) -> list[ExpiredLease]:
-    rows = session.execute(_EXPIRED, {"now": now, "absurd": absurd, "limit": limit})
+    rows = read(session, _EXPIRED, now=now, absurd=absurd, limit=limit)
     return [ExpiredLease(row.id, row.lease_owner, row.leased_until) for row in rows]
 
 
@@ -200,7 +201,7 @@ def rescue(session: Session, leases: Sequence[ExpiredLease], *, max_deaths: int,
         "max_deaths": max_deaths,
         "now": now,
     }
-    return len(session.execute(_RESCUE, parameters).all())
+    return len(read(session, _RESCUE, **parameters))
 
 
 def prune(session: Session, table: str, *, before: datetime, limit: int) -> int:

@@ -15,7 +15,7 @@ from sqlmodel import Session
 
 from core import clock, db
 from core.config import settings
-from models.vault import HashKey, Hex
+from models.vault import Hex
 from services.vault import cipher, repository
 from services.vault.cipher import Context, Sealed
 from services.vault.errors import VaultError
@@ -60,7 +60,7 @@ def keep(session: Session) -> int:
     return done
 
 
-def _keep(session: Session, purpose: Purpose, version: int, row: HashKey | None) -> bool:
+def _keep(session: Session, purpose: Purpose, version: int, row: Row[Any] | None) -> bool:
     try:
         key = _open(row) if row and version not in settings().master_keys() else derive_key(purpose, version)
     except VaultError:
@@ -105,7 +105,7 @@ def succession(session: Session) -> Succession | None:
     return Succession(min(began), max((row.version for row in rows if row.version < current), default=None))
 
 
-def _open(row: HashKey | Row[Any]) -> bytes:
+def _open(row: Row[Any]) -> bytes:
     sealed = Sealed(Hex(row.ciphertext), Hex(row.iv), Hex(row.tag), Hex(row.wrapped_key), row.key_version)
     place = _place(Purpose(row.purpose), row.version)
     return bytes.fromhex(cipher.open_sealed(sealed, place, settings().master_keys()).reveal())

@@ -8,6 +8,7 @@ from sqlalchemy import Row, delete, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
+from core.rows import read
 from models.merchant import Merchant
 from models.vault import HashKey, VaultSecret
 from services.vault.cipher import Sealed
@@ -16,6 +17,12 @@ from services.vault.cipher import Sealed
 _OTHERS = text("""
 select purpose, version, ciphertext, iv, tag, wrapped_key, key_version from hash_keys
 where version <> all(cast(:versions as int[])) order by purpose, version desc
+""")
+
+
+_HASH_KEYS = text("""
+select purpose, version, ciphertext, iv, tag, wrapped_key, key_version, sealed_at from hash_keys
+order by purpose, version desc
 """)
 
 
@@ -48,14 +55,14 @@ def delete_secret(session: Session, merchant_id: str, name: str) -> bool:
     return result.first() is not None
 
 
-def list_hash_keys(session: Session) -> list[HashKey]:
+def list_hash_keys(session: Session) -> list[Row[Any]]:
     """Of all purposes, the newest version first; one a version of the master key."""
-    return list(session.exec(select(HashKey).order_by(col(HashKey.purpose), col(HashKey.version).desc())))
+    return read(session, _HASH_KEYS).all()
 
 
 def list_other_hash_keys(session: Session, versions: list[int]) -> Sequence[Row[Any]]:
     """Those that derive from none of these versions of the master key, of all purposes, the newest first."""
-    return session.execute(_OTHERS, {"versions": versions}).all()
+    return read(session, _OTHERS, versions=versions).all()
 
 
 def put_hash_key(session: Session, purpose: str, version: int, sealed: Sealed, now: datetime) -> None:

@@ -1,10 +1,11 @@
 """How PostgreSQL answers what a piece of the product asks: the very statements, under row-level security."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
-from sqlalchemy import event
 from sqlmodel import Session
 
 
@@ -20,23 +21,29 @@ class Node:
     removed: int  # read, and thrown away by a filter
 
 
+@contextlib.contextmanager
+def statements_of(session: Session) -> Iterator[list[tuple[str, Any]]]:
+    """Each statement that the session's connection runs in the block, with its values."""
+    asked: list[tuple[str, Any]] = []
+    dialect = session.connection().dialect
+    genuine = dialect.do_execute
+
+    def note(cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
+        asked.append((statement, parameters))
+        genuine(cursor, statement, parameters, context)
+
+    with mock.patch.object(dialect, "do_execute", note):
+        yield asked
+
+
 def reads_of(session: Session, action: Callable[[], object]) -> list[Node]:
     """Run `action`, then explain and analyse each SELECT it made; every step that read a table."""
-    asked: list[tuple[str, Any]] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
-        if statement.lstrip().lower().startswith("select"):
-            asked.append((statement, parameters))
-
-    connection = session.connection()
-    event.listen(connection, "before_cursor_execute", note)
-    try:
+    with statements_of(session) as asked:
         action()
-    finally:
-        event.remove(connection, "before_cursor_execute", note)
     explained = [
-        connection.exec_driver_sql("explain (analyze, format json) " + statement, parameters).scalar_one()
+        session.connection().exec_driver_sql("explain (analyze, format json) " + statement, parameters).scalar_one()
         for statement, parameters in asked
+        if statement.lstrip().lower().startswith("select")
     ]
     return [node for (found,) in explained for node in _nodes(found["Plan"])]
 

@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlmodel import Session
 
+from core.rows import read
+
 _CREDENTIAL = text("""
 select id, stripe_user_id, state, credential_mode, encrypted_token, iv, tag, wrapped_key, key_version, stripe_refusals
 from merchants where id = :id
@@ -27,7 +29,8 @@ where id = :merchant_id and stripe_refusals ?| cast(:capabilities as text[])
 
 def read_credential(session: Session, merchant_id: str) -> Row[Any] | None:
     """What a client of this merchant is made from."""
-    return session.execute(_CREDENTIAL, {"id": merchant_id}).one_or_none()
+    found: Row[Any] | None = read(session, _CREDENTIAL, id=merchant_id).one_or_none()
+    return found
 
 
 def note_refusal(session: Session, merchant_id: str, capability: str, code: str, now: datetime) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import String, bindparam, delete, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
-from core.rows import is_one_of
+from core.rows import entity, is_one_of
 from models.messaging import Channel
 from models.sending import MerchantSender, SenderAddress, SenderState, TextedNumber
 
@@ -19,7 +19,7 @@ _SENDER = select(MerchantSender).where(
 
 
 def get_sender(session: Session, merchant_id: str, channel: Channel) -> MerchantSender | None:
-    return session.scalars(_SENDER, {"merchant_id": merchant_id, "channel": channel.value}).first()
+    return entity(session, _SENDER, merchant_id=merchant_id, channel=channel.value)
 
 
 def list_senders(session: Session, merchant_id: str) -> Sequence[MerchantSender]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import DateTime, Integer, String, and_, bindparam, or_, tuple_
 from sqlmodel import Session, col, select
 
+from core.rows import read
 from models.ghost import GhostTarget
 from models.money import AttemptSource, AttemptState, PaymentAttempt
 
@@ -18,6 +19,10 @@ _DUE = (
     )
     .order_by(col(GhostTarget.next_retry_at), col(GhostTarget.id))
     .limit(bindparam("most", type_=Integer))
+)
+_DUE_AFTER = _DUE.where(
+    tuple_(col(GhostTarget.next_retry_at), col(GhostTarget.id))
+    > tuple_(bindparam("after", type_=DateTime(timezone=True)), bindparam("after_id", type_=String))
 )
 
 
@@ -68,8 +73,7 @@ def list_due(
     session: Session, merchant_id: str, now: datetime, limit: int, after: tuple[datetime, str] | None
 ) -> list[Near]:
     """Ghosts whose next own charge is to be looked at, oldest first; nothing is locked."""
-    statement = _DUE
+    asked: dict[str, Any] = {"merchant_id": merchant_id, "now": now, "most": limit}
     if after is not None:
-        statement = statement.where(tuple_(col(GhostTarget.next_retry_at), col(GhostTarget.id)) > tuple_(*after))
-    rows = session.execute(statement, {"merchant_id": merchant_id, "now": now, "most": limit})
-    return [Near(*row) for row in rows]
+        asked |= {"after": after[0], "after_id": after[1]}
+    return [Near(*row) for row in read(session, _DUE if after is None else _DUE_AFTER, **asked)]

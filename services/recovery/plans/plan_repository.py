@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ARRAY, ColumnElement, DateTime, Integer, String, and_, bindparam, exists, func, or_, tuple_
 from sqlmodel import Session, col, select
 
-from core.rows import is_one_of
+from core.rows import entities, is_one_of, read
 from models.ghost import CHASED_STATES, OPEN_STATES, GhostState, GhostTarget, ManualTask, ManualTaskState, Strategy
 from services.merchants.policies import RecoveryPolicy
 from services.messaging.history import SEND
@@ -45,6 +45,10 @@ _DUE = (
     .order_by(col(GhostTarget.next_action_at), col(GhostTarget.id))
     .limit(bindparam("most", type_=Integer))
 )
+_DUE_AFTER = _DUE.where(
+    tuple_(col(GhostTarget.next_action_at), col(GhostTarget.id))
+    > tuple_(bindparam("after", type_=DateTime(timezone=True)), bindparam("after_id", type_=String))
+)
 
 
 def _rows(session: Session, statement: Any) -> list[PlanRow]:
@@ -55,11 +59,10 @@ def list_due(
     session: Session, merchant_id: str, until: datetime, limit: int, after: tuple[datetime, str] | None
 ) -> list[PlanRow]:
     """Ghosts whose next action is due by then, the first due first, after the given (time, id). Nothing is locked."""
-    statement = _DUE
+    asked: dict[str, Any] = {"merchant_id": merchant_id, "until": until, "most": limit}
     if after is not None:
-        statement = statement.where(tuple_(col(GhostTarget.next_action_at), col(GhostTarget.id)) > tuple_(*after))
-    asked = {"merchant_id": merchant_id, "until": until, "most": limit}
-    return list(map(PlanRow._make, session.execute(statement, asked)))
+        asked |= {"after": after[0], "after_id": after[1]}
+    return list(map(PlanRow._make, read(session, _DUE if after is None else _DUE_AFTER, **asked)))
 
 
 def lock_ghosts(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> list[GhostTarget]:
@@ -80,8 +83,7 @@ def list_chased_of_customers(
     """What the plans of these customers' other ghosts are made from: of all that are chased, but for those asked."""
     if not customer_ids:
         return []
-    found = session.execute(_PLANS_OF_CUSTOMERS, _of(merchant_id, customer_ids, asked))
-    return list(map(PlanRow._make, found))
+    return list(map(PlanRow._make, read(session, _PLANS_OF_CUSTOMERS, **_of(merchant_id, customer_ids, asked))))
 
 
 def read_chased_of_customers(
@@ -90,7 +92,7 @@ def read_chased_of_customers(
     """The same ghosts whole; nothing is locked."""
     if not customer_ids:
         return []
-    return list(session.scalars(_GHOSTS_OF_CUSTOMERS, _of(merchant_id, customer_ids, asked)))
+    return entities(session, _GHOSTS_OF_CUSTOMERS, **_of(merchant_id, customer_ids, asked))
 
 
 def lock_chased_of_customers(
@@ -99,7 +101,7 @@ def lock_chased_of_customers(
     """The same ghosts whole, as they are now, locked."""
     if not customer_ids:
         return []
-    return list(session.scalars(_LOCKED_OF_CUSTOMERS, _of(merchant_id, customer_ids, asked)))
+    return entities(session, _LOCKED_OF_CUSTOMERS, **_of(merchant_id, customer_ids, asked))
 
 
 def _of(merchant_id: str, customer_ids: Sequence[str], asked: Sequence[str]) -> dict[str, Any]:

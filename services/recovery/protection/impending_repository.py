@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import ARRAY, String, bindparam, func, text
 from sqlmodel import Session, col, select
 
-from core.rows import read
+from core.rows import entities, read
 from models.ghost import GhostKind, GhostState, GhostTarget
 from models.money import Recovery, RecoveryKind
 
@@ -74,7 +74,7 @@ def list_of_customer(session: Session, merchant_id: str, customer_id: str) -> li
 
 def lock_impending(session: Session, merchant_id: str, subscription_ids: Sequence[str]) -> list[GhostTarget]:
     """What never failed of these subscriptions, at risk and made safe, the latest charge first; locked."""
-    found = session.scalars(_IMPENDING, {"merchant_id": merchant_id, "ids": list(subscription_ids)}).all()
+    found = entities(session, _IMPENDING, merchant_id=merchant_id, ids=list(subscription_ids))
     return sorted(found, key=lambda ghost: ghost.charge_at or ghost.found_at, reverse=True)
 
 

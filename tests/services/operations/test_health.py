@@ -5,7 +5,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import event
 
 from core import db
 from core.clock import ManualClock
@@ -24,7 +23,7 @@ from tests.services.operations.test_signs import hunted
 from tests.support import environment
 from tests.support.database import WorkerDatabase
 from tests.support.factories import make_merchant
-from tests.support.plans import Node, reads_of
+from tests.support.plans import Node, reads_of, statements_of
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -215,18 +214,8 @@ def reads(merchant: str) -> list[Node]:
 
 def asked(merchant: str) -> int:
     """How many statements a card costs in the merchant's own tables."""
-    statements: list[str] = []
-    with db.tenant_session(merchant) as session:
-        connection = session.connection()
-
-        def note(*arguments: Any) -> None:
-            statements.append(str(arguments[2]))
-
-        event.listen(connection, "before_cursor_execute", note)
-        try:
-            health.merchant_facts(session, merchant)
-        finally:
-            event.remove(connection, "before_cursor_execute", note)
+    with db.tenant_session(merchant) as session, statements_of(session) as statements:
+        health.merchant_facts(session, merchant)
     return len(statements)
 
 
