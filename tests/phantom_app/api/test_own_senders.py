@@ -195,7 +195,7 @@ class TestTwilio:
         runner.run_due()
         assert suppressed(post.ours) == ["unsubscribed"]
 
-    @pytest.mark.parametrize("body", ["", "please stop calling me", "STOPP", "yes I paid", "endless", "\x00"])
+    @pytest.mark.parametrize("body", ["", "please stop calling me", "STOPPED", "yes I paid", "endless", "\x00"])
     def test_any_other_reply_is_acknowledged_and_nothing(self, post: Post, body: str) -> None:
         assert post.twilio(post.text, MessageSid="SM1", From=ADA, Body=body).status_code == 200
         assert stored() == []
