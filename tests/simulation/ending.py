@@ -23,7 +23,6 @@ def drain(play: "Play") -> None:
     _no_more_renewals(play)
     judge.sums_agree(play, billed=True)
     play.staff.tidy_up()
-    play.plan(play.now() + 2 * DAY - HOUR, "what is due by now", lambda: judge.nothing_waits(play))
     until = play.now() + LONGEST * DAY
     play.engine.look_again()
     while (moment := play.next_moment()) <= until and (play.now() < play.ends + 2 * DAY or not judge.all_ended(play)):

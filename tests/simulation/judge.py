@@ -78,16 +78,13 @@ def _queue_is_empty(play: "Play") -> None:
         play.ledger.violated("no task is left", str(task))
 
 
-def nothing_waits(play: "Play") -> None:
-    """Asked in peace: a message that has been due for a day is sent, planned anew or given up by then."""
-    if play.ledger.disconnected_at is not None or play.ledger.stopped_at is not None:
-        return
-    long_due = clock.now() - timedelta(days=1)
-    asked = (
-        "select id, next_action_at from ghost_targets where next_action = 'send' and next_action_at < %s order by id"
-    )
-    for name, due in play.place.owner.execute(asked, (long_due,)).fetchall():
-        play.ledger.violated("what is due is sent", f"{name}, since {due:%Y-%m-%d %H:%M}")
+def nothing_waits(play: "Play", longest: timedelta) -> None:
+    """Asked now and then: no message has been on its way for so long, whatever went wrong meanwhile."""
+    for task in _rows(
+        play, "select key, created_at, last_error from scheduled_tasks where state = 'pending' order by id"
+    ):
+        if str(task["key"]).startswith("message:") and clock.now() - task["created_at"] > longest:
+            play.ledger.violated("what is due is sent", str(task))
 
 
 def replay_killed(play: "Play") -> None:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from tests.simulation.play import Play
 
 CRASHES = {"named": 0.004, "commit": 0.001, "call": 0.003}
+LOOKED_AT = (8, 14, 20, 26)  # days on which nothing may have been due for this long, whatever went wrong
+PATIENCE = timedelta(days=4)
 # Between hunts, in most seeds, a Sentinel that is seldom up: what hunts heal may then be days old.
 HUNTS_EVERY = (DAY // 2, 4 * DAY, 4 * DAY, 8 * DAY, 8 * DAY)
 # What an endpoint needs to hear; the other handled types say the same things again.
@@ -123,6 +125,9 @@ def _beset(play: "Play") -> None:
     play.machine.lose_announcements = 0.05
     play.people.plan_lives()
     play.staff.plan(scenario.begins, play.ends)
+    for day in LOOKED_AT:
+        waits = functools.partial(judge.nothing_waits, play, PATIENCE)
+        play.plan(scenario.begins + day * DAY, "what is due by now", waits)
 
 
 def _vendors(play: "Play") -> tuple[StripeWire, SenderWire]:

@@ -19,6 +19,8 @@ from services.merchants.policies import RecoveryPolicy
 from services.messaging import reach, render, schedule
 from services.messaging.own import OwnWords
 from services.messaging.senders import pace
+from services.messaging.senders import repository as senders
+from services.messaging.senders import service as sender_service
 from services.recovery import strategy
 from services.recovery.charging import retries
 from services.recovery.credit import settle
@@ -39,6 +41,7 @@ from tests.simulation.broken import (
     needs_a_person,
     nobody_reaches,
     not_texted,
+    own_mail,
     somebody_is,
     stripe_first,
     texted,
@@ -100,7 +103,7 @@ def _promising(*given: Any, **named: Any) -> Composed:
 # -- of texts, and of who comes and goes
 
 
-_send_text, _is_no_sms = TwilioSender.send, reach._no_sms
+_send_text, _is_no_sms, _put_sender = TwilioSender.send, reach._no_sms, senders.put_sender
 
 
 def _at_night(policy: RecoveryPolicy, *_: Any) -> RecoveryPolicy:
@@ -115,6 +118,11 @@ def _text_twice(self: TwilioSender, text: OutgoingText) -> str:
 def _once_agreed(number: str, known: Any, *more: Any) -> str:
     words = {address: (at, ConsentState.GRANTED) for address, (at, _) in known.words.items()}
     return _is_no_sms(number, replace(known, words=words), *more)
+
+
+def _still_paused(session: Any, row: dict[str, Any]) -> None:
+    former = senders.get_sender(session, row["merchant_id"], row["channel"])
+    _put_sender(session, row | ({"state": former.state} if former else {}))
 
 
 _retrieve = ScopedStripe.retrieve_invoice
@@ -187,6 +195,10 @@ BROKEN: dict[str, Broken] = {
     "acts on without permission": Broken(
         ScopedStripe, "retrieve_invoice", _by_heart, "nothing while the merchant is disconnected",
         begin=6, staff="disconnect", more=((merchants, "mark_disconnected", _kept),),
+    ),
+    "a new key changes nothing": Broken(
+        senders, "put_sender", _still_paused, ("what is due is sent", "what waited for a key goes on"), own_mail, 3,
+        more=((sender_service, "LOOK_AGAIN", timedelta(days=1)),),  # or a seed is mostly looking again
     ),
     "all at once": Broken(pace, "turn", _at_once, "never faster than a provider allows", two_at_once, 31),
     "only our words": Broken(OwnWords, "choose", _ours, "messages are in the merchant's own words", in_their_words),
