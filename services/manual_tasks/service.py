@@ -160,10 +160,10 @@ def reopen(session: Session, merchant_id: str, task_id: str, *, actor_id: str) -
     ghost = _ghost_of(session, task, lock=True)
     if GhostState(ghost.state) in (GhostState.RECOVERED, GhostState.REVERSED):
         raise BadManualTaskError("The invoice is paid: there is nothing left to do.")
-    if ghost.state not in OPEN_STATES:
-        raise BadManualTaskError("It is over: no message can follow any more.")
     if ghost.purged_at is not None:
         raise BadManualTaskError("The customer's personal data was removed: there is nobody left to write to.")
+    if ghost.state not in OPEN_STATES:
+        raise BadManualTaskError("It is over: no message can follow any more.")
     task.state, task.closed_reason, task.closed_by, task.closed_at = ManualTaskState.OPEN, "", None, None
     session.flush()  # the plan looks whether it waits for a person
     work.plan(ghost)

@@ -69,7 +69,9 @@ def _off(amount: int, coupon: Plain, currency: str) -> int | None:
     if fixed is not None:
         return fixed if coupon.get("currency") == currency else None
     share = coupon.get("percent_off")
-    percent = Decimal(str(share)) if isinstance(share, int | float | Decimal) else None
-    if percent is None or not 0 <= percent <= 100:
+    if isinstance(share, bool) or not isinstance(share, int | float | Decimal):
+        return None
+    percent = Decimal(str(share))
+    if not percent.is_finite() or not 0 <= percent <= 100:
         return None
     return int((amount * percent / 100).quantize(Decimal(1), rounding=ROUND_HALF_UP))

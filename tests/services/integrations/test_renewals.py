@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 from models.ghost import GhostTarget
 from services.integrations.stripe.parsing import UnreadableInvoiceError
@@ -188,6 +188,8 @@ class TestOdd:
         assert parse_renewal(subscription(items=items)).amount == 250
 
     @given(anything)
+    @example(False)
+    @example(float("nan"))
     def test_no_json_raises_anything_else(self, value: Any) -> None:
         odd_ones = (
             value, subscription(items=value), subscription(customer=value, default_payment_method=value),
