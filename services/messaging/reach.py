@@ -100,10 +100,12 @@ def closed(session: Session, merchant_id: str, customers: Sequence[Reachable], *
     """
     ways = (Channel.EMAIL, Channel.SMS) if sms else (Channel.EMAIL,)
     addresses = {way: [address_of(way, each) for each in customers] for way in ways}
-    known = {way: _known(session, merchant_id, way, set(found)) for way, found in addresses.items()}
-    said = _said_as_persons(session, merchant_id, customers)
+    persons = _persons(customers)
+    known = {way: _known(session, merchant_id, way, found, persons) for way, found in addresses.items()}
+    shut = known[Channel.EMAIL].shut
     mails = [
-        no or _no_email(each, known[Channel.EMAIL]) for no, each in zip(said, addresses[Channel.EMAIL], strict=True)
+        shut.get(person, "") or _no_email(each, known[Channel.EMAIL])
+        for person, each in zip(persons, addresses[Channel.EMAIL], strict=True)
     ]
     if not sms:
         return [Closed(mail, SMS_IS_OFF) for mail in mails]
@@ -113,12 +115,9 @@ def closed(session: Session, merchant_id: str, customers: Sequence[Reachable], *
     ]
 
 
-def _said_as_persons(session: Session, merchant_id: str, customers: Sequence[Reachable]) -> list[str]:
-    """Why each of these hears no more whatever their address; empty where they never said so."""
-    lines = [customer_line(each.customer_id) if each.customer_id else "" for each in customers]
-    keys = lasting_keys(session, Purpose.SUPPRESSIONS)
-    shut = _shut(session, merchant_id, Channel.EMAIL, _hashes(keys, merchant_id, Channel.EMAIL, set(lines)))
-    return [shut.get(line, "") for line in lines]
+def _persons(customers: Sequence[Reachable]) -> list[str]:
+    """What stands for each of these as a person, whatever their address; empty for whom Stripe does not name."""
+    return [customer_line(each.customer_id) if each.customer_id else "" for each in customers]
 
 
 def _no_email(address: str, known: _Known) -> str:
@@ -137,15 +136,22 @@ def _no_sms(number: str, known: _Known, no_email: str, no_mail_since: datetime |
     return known.shut.get(number, "") or ("" if agreed else NO_CONSENT)
 
 
-def _known(session: Session, merchant_id: str, channel: Channel, addresses: Collection[str]) -> _Known:
-    """Looked for under all keys they may have been hashed with, so who unsubscribed stays unsubscribed."""
+def _known(
+    session: Session, merchant_id: str, channel: Channel, addresses: Collection[str], persons: Collection[str]
+) -> _Known:
+    """Looked for under all keys they may have been hashed with, so who unsubscribed stays unsubscribed.
+
+    `persons` said so by mail alone: a no to texts is the number's.
+    """
     keys = lasting_keys(session, Purpose.SUPPRESSIONS)
-    hashes = _hashes(keys, merchant_id, channel, addresses)
+    hashes = _hashes(keys, merchant_id, channel, set(addresses))
+    as_persons = _hashes(keys, merchant_id, channel, set(persons)) if channel is Channel.EMAIL else {}
     words = repository.list_last_words(session, merchant_id, channel, _all(hashes))
     said = {address: [words[each] for each in all_of if each in words] for address, all_of in hashes.items()}
     # The latest word holds, and at one moment a no.
     return _Known(
-        _shut(session, merchant_id, channel, hashes), {address: max(each) for address, each in said.items() if each}
+        _shut(session, merchant_id, channel, hashes | as_persons),
+        {address: max(each) for address, each in said.items() if each},
     )
 
 
@@ -179,10 +185,11 @@ def opted_out(session: Session, merchant_id: str, customers: Sequence[Reachable]
 
     Stricter than `closed`: for what nobody has to be told, a STOP to a text message is a no to mail as well.
     """
-    found = _said_as_persons(session, merchant_id, customers)
+    persons, found = _persons(customers), [""] * len(customers)
     for way in Channel:
         addresses = [address_of(way, each) for each in customers]
-        known = _known(session, merchant_id, way, set(addresses))
+        known = _known(session, merchant_id, way, addresses, persons)
+        found = [former or known.shut.get(person, "") for former, person in zip(found, persons, strict=True)]
         said = [known.shut.get(each, "") or (ASKED if known.taken_back(each) else "") for each in addresses]
         found = [former or now for former, now in zip(found, said, strict=True)]
     return found

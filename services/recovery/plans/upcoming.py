@@ -6,6 +6,7 @@ message once.
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import NamedTuple
 
 from sqlmodel import Session
@@ -55,8 +56,9 @@ def schedule_messages(session: Session, merchant_id: str, messages: Iterable[Due
             payload={"ghost_id": due.ghost_id, "step": due.step, "channel": due.channel.value},
             run_at=due.at,
         )
-        for due in sorted(messages, key=lambda due: message_key(due, now))
+        for due in messages
     ]
+    wanted.sort(key=attrgetter("key"))
     return tasks.schedule_many(session, kind="send_message", merchant_id=merchant_id, wanted=wanted)
 
 
