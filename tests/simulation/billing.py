@@ -43,7 +43,7 @@ def at_the_end(play: "Play", rows: list[dict[str, Any]]) -> None:
             told += int(event["payload"]["value"])
             if told > _most(mine, _day(event["timestamp"]), _day(event["created"])):
                 play.ledger.violated("never more usage than there was", f"{told} {currency} with {event}")
-        owed = _net(mine, _day(play.quiet_at) - _TRIFLE)  # of the days that were over at the last report
+        owed = _least(mine, _day(play.quiet_at))  # of the days that were over at the last report
         if told < owed:
             play.ledger.violated("all usage is told", f"{told} of {owed} {currency}")
 
@@ -55,9 +55,15 @@ def _day(moment: float) -> datetime:
 def _most(rows: list[dict[str, Any]], told_of: datetime, told_on: datetime) -> int:
     """The most that was ever owed between the end of the day that is told of and the day on which it was told."""
     nights = range((told_on - told_of).days)
-    return max((_net(rows, told_on - timedelta(days=night) + _TRIFLE) for night in nights), default=0)
+    midnights = [told_on - timedelta(days=night) for night in nights]
+    return max((_net(rows, come=one + _TRIFLE, gone=one - _TRIFLE) for one in midnights), default=0)
 
 
-def _net(rows: list[dict[str, Any]], before: datetime) -> int:
-    """What came back less what went back until then, minor units."""
-    return sum(row["amount_cents"] for row in rows if row["recorded_at"] < before)
+def _least(rows: list[dict[str, Any]], midnight: datetime) -> int:
+    """The least that was owed then: what is within a trifle of it may belong to either day."""
+    return _net(rows, come=midnight - _TRIFLE, gone=midnight + _TRIFLE)
+
+
+def _net(rows: list[dict[str, Any]], *, come: datetime, gone: datetime) -> int:
+    """What had come back before `come` less what had gone back before `gone`, minor units."""
+    return sum(row["amount_cents"] for row in rows if row["recorded_at"] < (come if row["amount_cents"] > 0 else gone))
