@@ -43,6 +43,7 @@ OTHERS_TURN = "others' turn"
 SMALL = 25  # objects; a page of more is stored at once, of fewer with what follows
 Pages = tuple[Page, ...]
 REVOKED = "Stripe says that the account took its permission back."
+NO_ACCESS = (StripeAuthenticationError, StripePermissionError)
 # No try is counted.
 PASSING = (StripeRateLimitedError, StripeUnavailableError, HuntOverError, HuntTakenOverError, Retry)
 TRIGGERS = frozenset({"schedule", "connect", "person", "audit", "command"})  # a label has few values
@@ -68,6 +69,8 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         raise Discard("this hunt has ended already") from None
     except (StripeRateLimitedError, StripeUnavailableError) as error:
         raise Retry(after=BUSY_PAUSE, reason=error.code) from error
+    except NO_ACCESS as error:  # the hunt is over and says so, as does the health card; trying again mends no key
+        raise Discard(error.title) from error
 
 
 def _between_pages(task: ClaimedTask) -> Callable[[HuntProgress], None]:
@@ -162,7 +165,7 @@ def _ends_with(error: BaseException, last_try: bool) -> str:
 
     A hunt that nobody ends would be gone on with by the next one of its trigger, and meet the same error each time.
     """
-    if isinstance(error, StripeAuthenticationError | StripePermissionError):
+    if isinstance(error, NO_ACCESS):
         return f"{error.title}: connect the Stripe account again."
     if isinstance(error, StripeNotFoundError):  # what is read by its id may be gone; this was the cursor
         return "Stripe no longer knows where this hunt had got to. The next one begins anew."

@@ -21,12 +21,14 @@ from core import clock as core_clock
 from core import db, queue
 from jobs import hunt as job
 from jobs.limits import TaskInterrupted, TaskTimeout
-from models.merchant import BilledInvoice, Merchant
-from models.work import Hunt, HuntState
+from jobs.runner import run_due
+from models.merchant import BilledInvoice, CredentialMode, Merchant
+from models.work import Hunt, HuntState, TaskLane
 from services.hunter import service as hunter
 from services.hunter.schemas import HuntProgress, HuntRequest
 from services.hunter.service import HuntRun, Page
 from services.integrations.stripe.errors import (
+    StripeAuthenticationError,
     StripeCallError,
     StripeMeterError,
     StripeNotFoundError,
@@ -36,11 +38,15 @@ from services.integrations.stripe.errors import (
 )
 from services.merchants import service as merchants
 from services.merchants.joining import FIRST_HUNT
+from services.operations import health
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
+from services.vault import service as vault
+from services.vault.secret import Secret
 from tests.services.tasks.support import claim, put, row, rows
 from tests.services.tasks.support import rows as table
 from tests.support.factories import make_merchant, raw_invoice
+from tests.support.shop import Shop
 from tests.support.wait import wait_until
 
 FIGURES = ["listed", "found", "updated", "unreadable", "requests", "seconds"]
@@ -272,6 +278,35 @@ class TestLoop:
             job.hunt(merchant, HuntRequest())
         with db.tenant_session(merchant) as session:
             assert merchants.get_merchant(session, merchant).state == state
+
+    @pytest.mark.parametrize(
+        "refusal", [StripeAuthenticationError(), StripePermissionError(), StripePermissionError(revoked=True)]
+    )
+    def test_without_access_it_is_tried_once_and_leaves_no_dead_letter(self, merchant, account, told, refusal):
+        number = put("hunt", merchant_id=merchant, lane=TaskLane.LONG)
+        account.refusal = refusal  # once: a second try would find the rest
+        run_due(kinds=["hunt"])
+        done = row(number)
+        assert (done["state"], done["attempts"], done["result"]) == ("done", 1, {"discarded": refusal.title})
+        assert [(found.state, found.found) for found in hunts(merchant)] == [(HuntState.FAILED, 1)]
+
+    def test_a_token_that_died_though_no_event_told_is_on_the_health_card(self, database, clock, monkeypatch):
+        shop = Shop.open(clock, monkeypatch)
+        token = Secret(shop.actions.connect(shop.account)["tokens"][-1])
+        with db.tenant_session(shop.merchant) as session:
+            owned = session.get_one(Merchant, shop.merchant)
+            owned.credential_mode = CredentialMode.OAUTH
+            vault.seal_merchant_token(owned, token)
+        shop.actions.disconnect(shop.account)
+        number = put("hunt", merchant_id=shop.merchant, lane=TaskLane.LONG)
+        run_due(kinds=["hunt"])
+        assert (row(number)["state"], row(number)["attempts"]) == ("done", 1)
+        [found] = hunts(shop.merchant)
+        assert (found.state, "connect the Stripe account again" in found.error) == (HuntState.FAILED, True)
+        with db.tenant_session(shop.merchant) as session:
+            assert "access_lost" in [
+                each.code for each in health.judge(health.merchant_facts(session, shop.merchant)).findings
+            ]
 
     def test_who_connected_again_meanwhile_stays(self, merchant, account, told, monkeypatch, clock):
         account.refusal = StripePermissionError(revoked=True)
