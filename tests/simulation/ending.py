@@ -34,6 +34,7 @@ def drain(play: "Play") -> None:
     if play.scenario.is_billed:
         _last(play, USAGE.kind)
     if play.scenario.keeps_days:
+        play.last_purge_at = play.now()
         _last(play, PURGE.kind)
     _last(play, "hunt", {"trigger": "last"})
 

@@ -52,6 +52,7 @@ class Play:
     by_address: dict[str, Customer] = field(default_factory=dict)  # and by the ways they are written to
     draining: bool = False
     quiet_at: float = 0.0  # from then on nothing is scheduled any more
+    last_purge_at: float = 0.0  # who comes of age after this purge waits for a next one, which there is not
     troubles: list[Trouble] = field(default_factory=list)
     world: World = field(init=False)
     actions: Actions = field(init=False)
