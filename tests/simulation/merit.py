@@ -26,14 +26,16 @@ def is_due(play: "Play", ghosts: list[dict[str, Any]], rows: list[dict[str, Any]
     """Each recovery has the mechanism and the message that brought it."""
     invoices, by_id = {ghost["id"]: ghost["invoice_id"] for ghost in ghosts}, {ghost["id"]: ghost for ghost in ghosts}
     approved = {charge.invoice: charge for charge in play.ledger.charges if charge.approved}
+    moved = {row["ghost_id"]: row for row in rows if row["kind"] == "credited" and row["amount_cents"] > 0}
     for row in rows:
         if row["kind"] == "protected" and row["amount_cents"] > 0:
             _of_safety(play, by_id[row["ghost_id"]], row)
         charge = approved.get(invoices[row["ghost_id"]]) if row["kind"] == "recovered" else None
         if charge is None:
             continue
-        given, due = (row["mechanism"], row["message_id"]), list(_credits(play, row["ghost_id"], charge))
-        play.ledger.came_of_it[f"by {row['mechanism']}"] += 1
+        last = moved.get(row["ghost_id"], row)  # PHANTOM may have learned later whose it is
+        given, due = (last["mechanism"], last["message_id"]), list(_credits(play, row["ghost_id"], charge))
+        play.ledger.came_of_it[f"by {last['mechanism']}"] += 1
         if given not in due:
             play.ledger.violated("whose merit", f"{row['ghost_id']} has {given} and is due {due} ({charge.source})")
 

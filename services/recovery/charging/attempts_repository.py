@@ -69,6 +69,18 @@ def is_known_or_ours(session: Session, ghost: GhostTarget) -> bool:
     return session.exec(statement.limit(1)).first() is not None
 
 
+def begun(session: Session, ghost: GhostTarget) -> PaymentAttempt | None:
+    """The latest charge of ours for a ghost of which nobody has written down what came of it."""
+    statement = select(PaymentAttempt).where(
+        PaymentAttempt.merchant_id == ghost.merchant_id,
+        PaymentAttempt.ghost_id == ghost.id,
+        PaymentAttempt.source == AttemptSource.PHANTOM,
+        PaymentAttempt.state == AttemptState.STARTED,
+    )
+    latest = (col(PaymentAttempt.attempted_at).desc(), col(PaymentAttempt.id).desc())
+    return session.exec(statement.order_by(*latest).limit(1)).first()
+
+
 def list_due(
     session: Session, merchant_id: str, now: datetime, limit: int, after: tuple[datetime, str] | None
 ) -> list[Near]:

@@ -227,8 +227,7 @@ def settle(session: Session, merchant_id: str, planned: Charge, outcome: Outcome
         work.event(ghost, "own_attempt_declined", f"{which} was declined{'' if planned.is_retry else ' too'}.",
                    code=outcome.decline_code)  # fmt: skip
         audit.log_event(session, merchant_id, "recovery.attempt_declined", f"{which} was declined.")
-    if outcome.state is not AttemptState.SUCCEEDED:  # its word may have come while the attempt was under way
-        credit_anew(work, ghost, facts)
+    credit_anew(work, ghost, facts, attempt.id)  # the payment's word may have come while the attempt was under way
     _count(work, ghost, attempt, planned)
     work.finish()
     observe(session, merchant, [facts], FoundVia.WEBHOOK, now)

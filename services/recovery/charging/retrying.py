@@ -13,12 +13,12 @@ from sqlmodel import Session
 
 from core import clock
 from core.config import settings
-from models.ghost import FoundVia, GhostTarget
+from models.ghost import COLLECTIBLE_STATES, FoundVia, GhostTarget
 from models.money import AttemptSource, AttemptState, PaymentAttempt
 from services.integrations.stripe.cards import SavedCard
 from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
 from services.recovery import neighbours, repository
-from services.recovery.charging import budget, card_turns, choosing, paying, retries
+from services.recovery.charging import attempts_repository, budget, card_turns, choosing, paying, retries
 from services.recovery.charging.charges import values_of
 from services.recovery.charging.paying import KEY_MEMORY, LIMITS, Begun, Charge
 from services.recovery.classify import Verdict, classify
@@ -40,9 +40,15 @@ class Cards:
 
 
 def invoice_of(session: Session, merchant_id: str, ghost_id: str) -> str | None:
-    """The invoice to read fresh before a charge; None when there is nothing to charge for any more."""
+    """The invoice to read fresh before a charge; None when there is nothing to charge for any more.
+
+    Of what is paid there may be a charge left that a crash left as begun, under an own retry's key or a spare card's.
+    """
     ghost = repository.get_ghost(session, merchant_id, ghost_id)
-    return paying.invoice_of(session, merchant_id, ghost_id, _key(ghost)) if ghost is not None else None
+    if ghost is None:
+        return None
+    matters = ghost.state in COLLECTIBLE_STATES or attempts_repository.begun(session, ghost) is not None
+    return ghost.invoice_id if matters else None
 
 
 def begin(session: Session, merchant_id: str, ghost_id: str, fresh: InvoiceFacts, cards: Cards) -> Begun:
@@ -61,6 +67,8 @@ def begin(session: Session, merchant_id: str, ghost_id: str, fresh: InvoiceFacts
     attempt = repository.get_attempt(session, merchant_id, _key(ghost))
     if attempt is not None and attempt.state == AttemptState.STARTED:
         begun = _go_on(work, ghost, attempt, verdict)
+    elif verdict is Verdict.PAID and (of_spare := attempts_repository.begun(session, ghost)) is not None:
+        begun = paying.go_on(work, ghost, of_spare, is_paid=True)
     elif verdict is not Verdict.GHOST:
         begun = _not(ghost, classify(fresh, merchant.policy).reason)
     elif former != ghost.amount_cents:

@@ -65,23 +65,28 @@ def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     return True
 
 
-def credit_anew(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> None:
-    """Give a payment's merit to whose it is, once it is known that the attempt of ours that was under way did not
-    make it. What was recovered stays as it is: two rows of the ledger move it from one mechanism to another.
+def credit_anew(work: Work, ghost: GhostTarget, facts: InvoiceFacts, attempt_id: str) -> None:
+    """Give a payment's merit to whose it is, once it is known whether the attempt of ours that was under way made it.
+
+    Who heard of the payment before had to guess, and a hunt may have read the card that paid before it paid. What was
+    recovered stays as it is: two rows of the ledger move it from one mechanism to another.
     """
-    if ghost.state != GhostState.RECOVERED or ghost.mechanism != Mechanism.OWN_ATTEMPT:
+    if ghost.state != GhostState.RECOVERED:
         return
     paid_at = facts.paid_at or ghost.closed_at or work.now
     credit = credit_of(evidence.of_payment(work.session, ghost, facts, paid_at).context)
-    if credit.mechanism == ghost.mechanism:
+    if credit.mechanism == ghost.mechanism or Mechanism.OWN_ATTEMPT not in (credit.mechanism, ghost.mechanism):
         return
-    amount, moved = ghost.recovered_cents, f"{facts.id}:{int(paid_at.timestamp())}"
-    taken = _ledger_row(work, ghost, RecoveryKind.CREDITED, f"{moved}:from"[-64:], -amount, paid_at)
+    amount = ghost.recovered_cents
+    taken = _ledger_row(work, ghost, RecoveryKind.CREDITED, f"{attempt_id}:from", -amount, paid_at)
     ghost.mechanism, ghost.updated_at = credit.mechanism, work.now
-    given = _ledger_row(work, ghost, RecoveryKind.CREDITED, f"{moved}:to"[-64:], amount, paid_at, credit.message_id)
+    given = _ledger_row(work, ghost, RecoveryKind.CREDITED, f"{attempt_id}:to", amount, paid_at, credit.message_id)
     for row in (taken, given) if amount else ():
         repository.add_recovery(work.session, row)
-    reason = f"Not by PHANTOM's charge, which found it paid or was declined: {_MERIT[credit.mechanism]}."
+    reason = "Not by PHANTOM's charge, which found it paid or was declined"
+    if credit.mechanism == Mechanism.OWN_ATTEMPT:
+        reason = "What became of PHANTOM's charge is known now"
+    reason = f"{reason}: {_MERIT[credit.mechanism]}."
     work.event(ghost, "merit_moved", reason, mechanism=credit.mechanism, message_id=credit.message_id)
 
 

@@ -1,6 +1,7 @@
 """PHANTOM's own retries against the sandbox through the real SDK: planned, looked at again, charged, written down."""
 
 import itertools
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,16 +12,20 @@ from core import clock as core_clock
 from core import crash_points, db
 from core.clock import ManualClock, from_timestamp
 from jobs import dunning_retry, pulse
-from models.ghost import GhostEvent, GhostState, GhostTarget
+from models.ghost import FoundVia, GhostEvent, GhostState, GhostTarget
 from models.messaging import LinkPurpose
 from models.money import AttemptSource, AttemptState, PaymentAttempt, Recovery
 from models.work import ScheduledTask
 from sandbox.stripe.faults import Fault
+from services.integrations.stripe.parsing import parse_invoice
 from services.messaging.links import Link
 from services.recovery import service as recovery
 from services.recovery.messages import clicks
+from services.recovery.observe import observe
+from services.recovery.work import merchant_context
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
+from tests.support.recount import assert_sums_agree
 from tests.support.shop import Shop
 
 DAY = timedelta(days=1)
@@ -398,6 +403,37 @@ class TestSpareCard:
         assert (ghost.state, ghost.mechanism) == (GhostState.RECOVERED, "own_attempt")
         assert [status for _, status in charges(shop, card)] == ["succeeded"]
         assert core_clock.now() - ghost.found_at < timedelta(hours=3)
+
+    def test_what_came_of_its_charge_is_written_down_though_who_found_it_paid_knew_another_card(self, shop: Shop):
+        """The worker died, and a hunt saw the paid invoice beside the payment as it had stood before."""
+        card = self.with_spare(shop)
+        pulse.run(claimed(shop, None))
+        (task,) = [task for task in shop.rows(ScheduledTask) if task.kind == "dunning_retry"]
+
+        def die(name: str) -> None:
+            if name == "charge.made":
+                raise Death
+
+        with crash_points.reached(die), pytest.raises(Death):
+            dunning_retry.run(claimed(shop, task))
+        (ghost,) = shop.ghosts
+        invoice = shop.world.space(shop.account).table("invoice").objects[ghost.invoice_id]
+        torn = replace(parse_invoice({**invoice, "customer": {"id": ghost.customer_id}}), read_at=core_clock.now())
+        with db.tenant_session(shop.merchant) as session:
+            observe(session, merchant_context(session, shop.merchant), [torn], FoundVia.HUNT, core_clock.now())
+        assert (shop.ghosts[0].state, shop.ghosts[0].mechanism) == (GhostState.RECOVERED, "organic")
+        assert dunning_retry.run(claimed(shop, task)) == {"attempt": "succeeded"}
+        assert [(row.state, row.payment_method_id) for row in own(shop)] == [("succeeded", card)]
+        assert [status for _, status in charges(shop, card)] == ["succeeded"]
+        assert shop.ghosts[0].mechanism == "own_attempt"
+        assert [(row.kind, row.mechanism, row.amount_cents) for row in shop.rows(Recovery)] == [
+            ("recovered", "organic", 4900),
+            ("credited", "organic", -4900),
+            ("credited", "own_attempt", 4900),
+        ]
+        assert_sums_agree(shop.merchant)
+        with pytest.raises(Discard):
+            dunning_retry.run(claimed(shop, task))
 
     def test_one_that_is_declined_too_is_tried_once(self, shop: Shop):
         without_stripes_retries(shop)
