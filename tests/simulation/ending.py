@@ -51,10 +51,14 @@ def _peace(play: "Play") -> None:
 
 
 def _no_more_renewals(play: "Play") -> None:
-    """Subscriptions end with their periods, by nobody's wish: until then what is open goes on to its own end."""
+    """Subscriptions end with their periods, by nobody's wish: until then what is open goes on to its own end.
+
+    One that its customer had cancelled ends so anyway. Without their wish it would look as if they had taken it back:
+    what had stopped is then owed again, for as many days as before, and the last hunt is the first to see it.
+    """
     subscriptions = play.space.table("subscription").objects
     for name in [name for customer in play.scenario.customers for name in customer.subscription_ids]:
-        if subscriptions[name]["status"] not in _OVER:
+        if subscriptions[name]["status"] not in _OVER and not subscriptions[name]["cancel_at_period_end"]:
             play.actions.cancel_subscription(play.account, name, at_period_end=True)
             play.actions.edit_object(play.account, "subscription", name, NOBODY)
 
