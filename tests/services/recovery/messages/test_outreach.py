@@ -199,6 +199,21 @@ class TestSending:
         clock.advance(timedelta(days=29))
         assert (story.pulse().exhausted, story.ghost.state) == (1, GhostState.EXHAUSTED)
 
+    @pytest.mark.parametrize("email", ["jordan@example.com", None])
+    def test_who_stops_and_says_go_again_has_each_ghost_end_with_its_days_from_there(
+        self, database: object, clock: ManualClock, email: str | None
+    ):
+        story = Story(clock, paused=True)
+        story.see(replace(FAILED, customer=replace(FAILED.customer, email=email)))
+        for act in (service.start_messages, service.stop_messages, service.start_messages):
+            clock.advance(timedelta(days=10))
+            with db.tenant_session(story.merchant) as session:
+                act(session, story.merchant, "usr_1")
+        clock.advance(timedelta(days=27))
+        assert (story.pulse().exhausted, story.ghost.state) == (0, GhostState.OPEN)
+        clock.advance(timedelta(days=1))
+        assert (story.pulse().exhausted, story.ghost.state) == (1, GhostState.EXHAUSTED)
+
 
 class TestQuietHours:
     """09:00 UTC is the middle of the night in the United States, where the card is from."""
