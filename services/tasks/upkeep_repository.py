@@ -36,7 +36,7 @@ where not exists (select from scheduled_tasks task where task.key = mine.key)
         select from stripe_accounts account
         where account.merchant_id = mine.merchant_id and account.disconnected_at is null
             and (not mine.done_by_connecting or account.connected_at < mine.began))
-order by mine.merchant_id
+order by mine.merchant_id, mine.key
 on conflict (key) do nothing
 returning kind
 """)

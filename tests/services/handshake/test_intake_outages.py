@@ -137,17 +137,17 @@ class TestSlowPostgres:
     async def test_no_connection_left_for_us(self, database, monkeypatch):
         """`too_many_connections`: the server is there and takes nobody in."""
         monkeypatch.setattr(module, "CONNECTION_SECONDS", 0.3)
-        login = psycopg.conninfo.conninfo_to_dict(database.system_url)["user"]
+        limit = f"alter database {database.name} connection limit"  # a login's limit would hold for all test processes
         with psycopg.connect(database.admin_url, autocommit=True) as owner:
-            owner.execute(f"alter role {login} connection limit 0".encode())
+            owner.execute(f"{limit} 0".encode())
             try:
                 async with running() as intake:
                     with pytest.raises(NotStoredError):
                         await accept(intake, "evt_during")
-                    owner.execute(f"alter role {login} connection limit -1".encode())
+                    owner.execute(f"{limit} -1".encode())
                     await stored_soon(intake, "evt_after")
             finally:
-                owner.execute(f"alter role {login} connection limit -1".encode())
+                owner.execute(f"{limit} -1".encode())
         assert "evt_after" in stored()
 
 
