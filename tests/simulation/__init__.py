@@ -9,8 +9,9 @@ Everything follows from one number, the seed: customers, cards, what people do, 
   and after the effect; `providers` the merchant's accounts there: keys that are revoked, dead boxes, complaints, STOP.
 - `process` is a process of PHANTOM's that can die between any two steps: what dies does nothing more, not even in
   its `finally` blocks, and its leases run out.
-- `engine` runs intake, worker and Sentinel in such processes; `play` jumps from event to event, from `opening` to
-  `ending`; `shop` is the merchant's account at Stripe, and `team` its own people, who get digests and alerts.
+- `engine` runs intake, worker and Sentinel in such processes, with `inplace` for threads, Redis and real pauses; `play`
+  jumps from event to event, from `opening` to `ending`; `shop` is the merchant's account at Stripe, and `team` its own
+  people, who get digests and alerts.
 - `ledger` writes down what really happened; `judge` compares PHANTOM with it: `letters`, `words` and `own_words` each
   message as its provider takes it, `rates` how fast they come, `team` what its people are told; at the end `money`,
   `merit`, `charging`, `protection`, `forgetting` (erasure and purge) and `billing` (usage reports).

@@ -1,30 +1,25 @@
 """PHANTOM's processes as the play drives them: intake, worker and Sentinel, each able to die."""
 
-import contextlib
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Self
-from unittest import mock
+from typing import Any
 
 import psycopg
 
-from core import clock, crash_points, queue
+from core import clock, crash_points
 from core.clock import from_timestamp
 from core.config import settings
-from jobs import hunt, janitor, registry, runner, sentinel, turns, worker
+from jobs import janitor, registry, worker
 from jobs.runner import Runner
 from jobs.sentinel import Sentinel
 from services.handshake import repository, service
 from services.handshake.signature import verify
-from services.hunter.pace import Pace
-from services.messaging.senders import pace
 from services.tasks.schedules import DIGEST, HUNT, PULSE, Schedule
-from services.tasks.schemas import ClaimedTask
 from tests.simulation.callbacks import Callbacks, finish
+from tests.simulation.inplace import Inline
 from tests.simulation.ledger import Ledger
 from tests.simulation.process import Machine
 from tests.simulation.wire import Webhook, Wire
@@ -41,61 +36,8 @@ select (select extract(epoch from min(run_at)) from scheduled_tasks where state 
        (select extract(epoch from min(next_action_at)) from ghost_targets where next_action_at is not null)"""
 
 
-class _Inline:
-    """The hot path's statement on a plain connection: no event loop for one statement."""
-
-    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
-        self._connection = connection
-
-    async def execute(self, statement: Any, parameters: Any) -> Any:
-        return self._connection.execute(statement, parameters)
-
-
-class _Here:
-    """An executor without threads: what is fetched ahead is fetched at once, so that two runs are the same."""
-
-    def __init__(self, *_: Any, **__: Any) -> None: ...
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def submit(self, work: Callable[..., Any], *arguments: Any) -> "Future[Any]":
-        future: Future[Any] = Future()
-        try:
-            future.set_result(work(*arguments))
-        except Exception as error:  # whoever asks for the result gets it; a death goes its own way
-            future.set_exception(error)
-        return future
-
-
-def _no_script(*_: Any) -> None:
-    """Redis answers nothing: what it would keep for all processes, this one keeps."""
-
-
-@dataclass(frozen=True)
-class _Nap:
-    """A wait of a moment, on the virtual clock."""
-
-    sleep: Callable[[float], None]
-
-    def wait(self, seconds: float) -> None:
-        self.sleep(seconds)
-
-
 def new_sentinel() -> Sentinel:
     return Sentinel(watch=janitor.LeaseWatch(lambda: clock.now().timestamp()))
-
-
-@dataclass
-class _Schedules:
-    """What the Sentinel schedules: `Engine.scheduled_now`."""
-
-    engine: "Engine"
-
-    def __iter__(self) -> Iterator[Schedule]:
-        return iter(self.engine.scheduled_now())
 
 
 @dataclass
@@ -120,9 +62,10 @@ class Engine:
     seldom: tuple[Schedule, ...] = ()
     """What else the Sentinel schedules in this seed; each is asked for once a period."""
     on_begin: Callable[[str], None] = lambda _kind: None
+    hunted: str = "nothing yet"
+    """Stripe's last event when the last whole hunt began."""
     _asked: set[tuple[str, int]] = field(default_factory=set)
     _periods: set[tuple[str, int]] = field(default_factory=set)
-    _hunted: str = "nothing yet"
     _tick_at: float = 0.0
     _waiting: tuple[float, ...] = ()
     _read_at: int = -1
@@ -162,7 +105,7 @@ class Engine:
             rows.append((known.id, known.type, known.account, known.livemode, payload, outcome))
         unique = list({row[0]: row for row in rows}.values())
         self.machine.point("commit", "before intake's commit")
-        finish(repository.store(_Inline(self.intake), unique, clock.now(), service.EVENT_PRIORITY))  # type: ignore[arg-type]
+        finish(repository.store(Inline(self.intake), unique, clock.now(), service.EVENT_PRIORITY))  # type: ignore[arg-type]
         self.machine.statements += 1
         crash_points.crash_point("intake.committed")
         self.machine.announce()
@@ -197,65 +140,12 @@ class Engine:
         life.run_due(limit, lane=lane.name, batch=lane.batch)
         worker._wake_in_time(lane, life)
 
-    @contextlib.contextmanager
-    def in_place(self) -> Iterator[None]:
-        """While the block runs tasks tell of themselves, hunts have no threads, and pauses take no real time.
-
-        Partitions are left as they are: making tables for each seed's own year costs more than its month, and rows
-        without one go to the default. The lines of senders, which are in Redis, are kept here.
-        """
-
-        def hunters(rate: float) -> Pace:
-            return Pace(rate, sleep=self.sleep, monotonic=lambda: clock.now().timestamp())
-
-        with (
-            self._traced(),
-            mock.patch.object(hunt, "ThreadPoolExecutor", _Here),
-            mock.patch.object(hunt, "Pace", hunters),
-            mock.patch.object(janitor, "keep_partitions"),
-            mock.patch.object(queue, "script", _no_script),
-            mock.patch.object(pace, "_alone", pace.Lines()),
-            mock.patch.object(turns, "_nap", _Nap(self.sleep)),
-            # Not by real time, which no seed repeats: a batch settles once, or in some seeds after each task.
-            mock.patch.object(runner, "SETTLE_SECONDS", -1.0 if (hasty := self.chance.random()) < 0.3 else math.inf),
-            mock.patch.object(runner, "TURN_SECONDS", -1.0 if hasty < 0.1 else math.inf),
-            mock.patch.object(sentinel, "SCHEDULES", _Schedules(self)),
-        ):
-            yield
-
-    def _traced(self) -> Any:
-        """Every task says its name, and forgets what the one before it saw."""
-        genuine = registry.handler
-
-        def handler(kind: str) -> registry.Handler:
-            run = genuine(kind)
-
-            def told(task: ClaimedTask) -> dict[str, Any] | None:
-                process = self.machine.current
-                if process is not None:
-                    process.looks.clear()
-                    process.began = clock.now().timestamp()
-                self.on_begin(kind)
-                self.ledger.trace.say(f"{process.name if process else ''} runs {kind} {task.key or '-'}")
-                event = self.last_event()
-                result = run(task)
-                if kind == "hunt":
-                    self._hunted = event
-                if kind == "handle_event":
-                    self.ledger.handled(str(task.payload["event_id"]))
-                self.ledger.trace.say(f"done {result}" if kind != "hunt" else "done")
-                return result
-
-            return told
-
-        return mock.patch.object(registry, "handler", handler)
-
     # -- the Sentinel ---------------------------------------------------------------------------------------------
 
     @property
     def hunt_finds_nothing(self) -> bool:
         """Whether nothing has happened at Stripe since the last whole hunt began."""
-        return self._hunted == self.last_event()
+        return self.hunted == self.last_event()
 
     def scheduled_now(self) -> list[Schedule]:
         """Pulses, hunts while there may be something to find, and what is asked for once a period."""

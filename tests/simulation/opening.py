@@ -20,6 +20,7 @@ from services.tasks import service as tasks
 from services.tasks.schedules import DIGEST, PURGE, USAGE, Schedule
 from tests.simulation import billing, judge, own_words, protection
 from tests.simulation.engine import Engine
+from tests.simulation.inplace import in_place
 from tests.simulation.people import People
 from tests.simulation.process import Machine
 from tests.simulation.providers import Providers
@@ -64,7 +65,7 @@ def stage(play: "Play") -> Iterator[None]:
         play.shop.join(customer)
     _connect(play)
     ways = reachable(*_vendors(play), play.sleep, play.streams("patience"))
-    with ways, play.engine.in_place(), _rules_of_the_seed(play):
+    with ways, in_place(play.engine), _rules_of_the_seed(play):
         _beset(play)
         yield
 
