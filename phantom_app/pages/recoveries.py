@@ -92,7 +92,7 @@ def _row(ghost: GhostView) -> rx.Component:
             rx.el.span(ghost.next_reason, class_name="cell-sub next-reason", title=ghost.next_reason),
             custom_attrs={"data-label": "Next"},
         ),
-        rx.el.td(ghost.found, class_name="number nowrap wide-only"),
+        rx.el.td(ghost.found, class_name="number nowrap wide-only widest-only"),
         class_name="goes",
         data_testid="ghost-row",
         custom_attrs={"data-ghost": ghost.id},
@@ -113,7 +113,7 @@ def _list() -> rx.Component:
                     rx.el.th("Strategy", scope="col"),
                     rx.el.th("Last action", scope="col"),
                     _sortable("Next action", "next"),
-                    _sortable("Found", "found"),
+                    _sortable("Found", "found", "widest-only"),
                 )
             ),
             rx.el.tbody(rx.foreach(Recoveries.rows, _row)),
