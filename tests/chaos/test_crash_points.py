@@ -5,12 +5,13 @@ import pytest
 from core.crash_points import POINTS
 from tests.chaos.arena import Arena
 from tests.chaos.business import AMOUNT, Business
-from tests.chaos.ledger import judge
+from tests.chaos.ledger import COOLDOWN_SECONDS, judge
+from tests.chaos.texts import Texted
 from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
-HUNT_EVERY = 12 * 3600
+HUNT_EVERY, DAY_SECONDS = 12 * 3600, 86_400
 
 
 def play(arena: Arena, name: str) -> Business:
@@ -64,6 +65,19 @@ def test_a_day_is_billed_once_though_the_reporter_dies(arena: Arena, point: str)
     assert not arena.armed(), f"somebody died at {point}"
     assert business.billed() == AMOUNT
     judge(business)
+
+
+def test_a_text_that_may_have_gone_is_not_sent_again_and_the_next_one_comes(arena: Arena) -> None:
+    """A process dies before the provider heard of it, which nobody can know: it counts, and what follows it comes."""
+    texted = Texted.open(Business.open(arena, "Text begun"), 1)
+    (invoice,) = texted.numbers
+    texted.die_over(invoice, "message.intended")
+    assert (texted.states(invoice), texted.sent(invoice)) == (["uncertain"], [])
+    arena.pass_time(COOLDOWN_SECONDS + DAY_SECONDS)  # to the customer's next morning after it
+    wait_until(lambda: texted.sent(invoice), timeout=60, what="the next text goes")
+    arena.wait_until_quiet()
+    assert len(texted.sent(invoice)) == 1
+    assert texted.states(invoice)[0] == "uncertain"
 
 
 @pytest.mark.parametrize("point", [point for point in POINTS if point not in (OWN_MAIL, *OWN_BILL)])

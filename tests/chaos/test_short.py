@@ -7,6 +7,7 @@ from tests.chaos.arena import Arena
 from tests.chaos.business import Business
 from tests.chaos.harm import Killer, Load
 from tests.chaos.ledger import judge
+from tests.chaos.texts import Texted
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.timeout(240)
@@ -127,3 +128,12 @@ def test_a_short_storm(arena: Arena) -> None:
     assert len(killer.killed) >= 3
     assert figures["ghosts"] == figures["mails"] == 15
     assert figures["recovered"] == len(business.cards) == 5
+
+
+def test_a_text_is_sent_once_though_its_sender_dies(arena: Arena) -> None:
+    """No key makes a repeat harmless: it is not made, and its provider tells what became of it."""
+    texted = Texted.open(Business.open(arena, "Text gone"), 1)
+    (invoice,) = texted.numbers
+    texted.die_over(invoice, "message.handed_over")
+    assert len(texted.sent(invoice)) == 1
+    wait_until(lambda: texted.states(invoice) == ["delivered"], what="its provider told of it")
