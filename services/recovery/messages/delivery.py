@@ -25,7 +25,6 @@ from services.recovery.work import Work, merchant_context
 
 MESSAGE_TAG, MERCHANT_TAG = "phantom_message", "phantom_merchant"
 OF_NO_GHOST = "of_no_ghost"
-_ACCEPTED = frozenset({"email.sent", "email.delivered", "email.delivery_delayed", "email.bounced", "email.complained"})
 _STATE_OF = {
     "email.delivered": MessageState.DELIVERED,
     "email.bounced": MessageState.BOUNCED,
@@ -33,7 +32,7 @@ _STATE_OF = {
     "email.failed": MessageState.FAILED,
     "email.suppressed": MessageState.FAILED,
 }
-HANDLED = _ACCEPTED | frozenset(_STATE_OF)
+HANDLED = frozenset(_STATE_OF) | {"email.sent", "email.delivery_delayed"}
 # Who was delivered to may still complain; nothing follows a complaint.
 _ENDS = {"email.bounced": "bounced", "email.complained": "complained", "email.suppressed": "suppressed"}
 # Resend fails a mail for its recipient's sake, and for quotas, keys and domains of the account (docs: email.failed).
@@ -77,7 +76,7 @@ def handle(merchant_id: str, kind: str, data: dict[str, Any]) -> str:
         message = messages.get_message(session, merchant_id, message_id)
         if message is None:  # of another installation that shares the provider's account
             return "unknown_message"
-        if kind in _ACCEPTED and message.state == MessageState.SENDING:
+        if message.state == MessageState.SENDING:  # whatever became of it, the provider had taken it
             outreach.settle_sent(session, merchant_id, message_id, "resend", provider_id)
         state = _STATE_OF.get(kind, MessageState.SENT)
         if state is MessageState.BOUNCED and not _for_good(data):

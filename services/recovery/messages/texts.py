@@ -53,7 +53,7 @@ def _status(merchant_id: str, data: dict[str, Any], at: datetime) -> str:
             return "unknown_message"
         if code == str(UNSUBSCRIBED) and message.recipient:
             optout.hold_texted(session, merchant_id, message_id, message.recipient)
-        if state is not MessageState.FAILED and message.state == MessageState.SENDING:
+        if message.state == MessageState.SENDING:  # whatever became of it, the provider had taken it
             outreach.settle_sent(session, merchant_id, message_id, "twilio", sid[:128])
         reason = f"Twilio's error {code}." if code.isdecimal() else ""
         ends = "undelivered" if state is MessageState.FAILED and code in _NO_NUMBER else ""

@@ -170,6 +170,26 @@ def test_an_intent_left_by_a_crash_is_settled_by_the_providers_word(database: ob
     assert repeated.message is None
 
 
+@pytest.mark.parametrize("kind", sorted(each.removeprefix("email.") for each in delivery.HANDLED))
+def test_it_comes_to_the_same_whether_the_provider_answers_first_or_tells_first(
+    database: object, clock: ManualClock, kind: str
+) -> None:
+    def what_came_of_it(mailed: Mailed) -> dict[str, Any]:
+        mailed.tell(kind, **PERMANENT)
+        message, ghost, [day, *others] = mailed.message, mailed.ghost, mailed.rows(DailyMetrics)
+        assert others == []
+        return {
+            "message": (message.state, message.provider_message_id, message.sent_at),
+            "ghost": (ghost.state, ghost.messages_sent, ghost.contacted_at, ghost.next_action, ghost.next_action_at),
+            "counted": day.messages_count,
+            "suppressed": [each.reason for each in mailed.rows(Suppression)],
+        }
+
+    told = what_came_of_it(Mailed(settled=False))
+    assert told == what_came_of_it(Mailed())
+    assert told["counted"] == 1
+
+
 def test_an_uncertain_message_becomes_certain_and_is_counted_once(database: object, clock: ManualClock) -> None:
     mailed = Mailed(settled=False)
     clock.advance(timedelta(hours=25))
