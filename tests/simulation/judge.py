@@ -9,7 +9,7 @@ from core import clock, db
 from services.handshake.service import KEEP_HANDLED
 from services.tasks import service as tasks
 from services.tasks.service import MAX_DEATHS
-from tests.simulation import billing, charging, forgetting, letters, merit, money, protection
+from tests.simulation import billing, charging, forgetting, letters, lives, merit, money, protection
 from tests.support import recount
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def at_the_end(play: "Play") -> None:
     _ghosts_ended(play, ghosts)
     money.is_right(play, ghosts, ledger_rows)
     money.nothing_missed(play, ghosts)
+    lives.at_the_end(play, ghosts)
     protection.at_the_end(play, ghosts, ledger_rows)
     merit.is_due(play, ghosts, ledger_rows)
     forgetting.at_the_end(play, ghosts)

@@ -62,6 +62,15 @@ class NewCard:
 
 
 @dataclass(frozen=True)
+class Sighting:
+    """A customer used the product. Not `sure`: PHANTOM's process died when it was told."""
+
+    at: datetime
+    customer: str
+    sure: bool
+
+
+@dataclass(frozen=True)
 class Digest:
     """A weekly digest that its provider accepted for the first time; what it says came back, as it says it."""
 
@@ -132,6 +141,7 @@ class Ledger:
     links: dict[str, Mail] = field(default_factory=dict)  # a message by its link's token
     charges: list[Charge] = field(default_factory=list)
     new_cards: list[NewCard] = field(default_factory=list)
+    sightings: list[Sighting] = field(default_factory=list)
     digests: list[Digest] = field(default_factory=list)
     alerts: Counter[str] = field(default_factory=Counter)  # how often the team was told to decide, by customer
     knocks: dict[str, list[Knock]] = field(default_factory=dict)  # by the key of a sender

@@ -18,7 +18,7 @@ from services.recovery.charging import retries
 from services.recovery.plans import planning
 from services.tasks import service as tasks
 from services.tasks.schedules import DIGEST, PURGE, USAGE, Schedule
-from tests.simulation import billing, judge, own_words, protection
+from tests.simulation import billing, judge, own_words, presence, protection
 from tests.simulation.engine import Engine
 from tests.simulation.inplace import in_place
 from tests.simulation.people import People
@@ -126,9 +126,11 @@ def _beset(play: "Play") -> None:
     play.machine.lose_announcements = 0.05
     play.people.plan_lives()
     play.staff.plan(scenario.begins, play.ends)
+    presence.plan(play)
     for day in LOOKED_AT:
         waits = functools.partial(judge.nothing_waits, play, PATIENCE)
         play.plan(scenario.begins + day * DAY, "what is due by now", waits)
+        play.plan(scenario.begins + day * DAY, "who is active", functools.partial(presence.is_told, play))
 
 
 def _vendors(play: "Play") -> tuple[StripeWire, SenderWire]:

@@ -1,20 +1,17 @@
-"""What customers do with their mail and their cards, and what mail scanners do."""
+"""What customers do with their mail and their cards."""
 
 import functools
 import re
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from core import clock
 from models.messaging import Channel
 from phantom_app.api import links
 from sandbox.outbox.store import Message
 from sandbox.stripe import lookups
 from sandbox.stripe.errors import StripeError
 from sandbox.stripe.store import Json
-from tests.simulation.ledger import Click
+from tests.simulation import visits
 from tests.simulation.scenario import DAY, HOUR, Customer
 
 if TYPE_CHECKING:
@@ -24,11 +21,10 @@ _LINK = re.compile(r"https?://\S+/r/([\w-]+)")
 ANSWERS = (
     ("ignore", 34), ("follow", 34), ("look", 5), ("alone", 6), ("unsubscribe", 7), ("leave", 5), ("card", 9),
 )  # fmt: skip
-COUNTED = (303, 503)  # what a click is answered with: on to Stripe, or that there is no page now
 REPLIES = (("ignore", 42), ("follow", 25), ("card", 8), ("stop", 18), ("withdraw", 7))
 BY_THEMSELVES = (("nothing", 60), ("alone", 14), ("card", 12), ("leave", 8), ("delete", 2), ("renew_card", 4))
 BEFORE_IT_ENDS = (("nothing", 45), ("card", 20), ("renew_card", 25), ("leave", 10))
-REGRETS = (("", 72), ("refund", 12), ("partial", 5), ("dispute", 8), ("refund_twice", 3))
+REGRETS = (("", 66), ("refund", 12), ("partial", 5), ("dispute", 8), ("refund_twice", 3), ("refund_fails", 6))
 
 
 @dataclass
@@ -61,7 +57,8 @@ class People:
         stop = (message.body.get("headers") or {}).get("List-Unsubscribe", "").strip("<>").rpartition("/")[2]
         now = self.play.now()
         if chance.random() < 0.3:
-            self.play.plan(now + chance.uniform(1, 60), f"{customer.name}: scan", lambda: self.scan(token, stop))
+            scan = functools.partial(visits.scan, self.play, token, stop)
+            self.play.plan(now + chance.uniform(1, 60), f"{customer.name}: scan", scan)
         what = _one_of(chance, ANSWERS)
         if what != "ignore":
             at = now + min(chance.lognormvariate(9, 1.6), 9 * DAY)
@@ -97,7 +94,7 @@ class People:
     def act(self, what: str, customer: Customer, token: str = "", stop: str = "") -> None:
         play = self.play
         if what in ("follow", "look"):
-            self.follow(customer, token, pays=what == "follow")
+            visits.follow(play, customer, token, pays=what == "follow")
         elif what == "alone":
             for invoice in play.shop.open_invoices(customer):
                 self.pay(customer, invoice)
@@ -111,43 +108,6 @@ class People:
             self.renew_card(customer)
         elif what == "delete":
             self._refusable(lambda: play.shop.delete(customer))
-
-    def scan(self, token: str, stop: str) -> None:
-        """A mail filter: it reads pages and presses nothing."""
-        self.play.machine.run("web", lambda: (links.show(token), links.ask_unsubscribe(stop)))
-
-    def follow(self, customer: Customer, token: str, *, pays: bool) -> None:
-        places: list[str] = []
-        pressed: list[datetime] = []
-
-        def visit() -> None:
-            page = links.show(token)
-            if page.status_code == 200 and b"<form" in bytes(page.body) and pays:
-                pressed.append(clock.now())
-                answer = links.follow(token)
-                places.append(answer.headers.get("location", ""))
-                if answer.status_code not in COUNTED:
-                    pressed.clear()
-
-        came = self.play.machine.run("web", visit)
-        if pressed:
-            self._note_click(token, pressed[0], sure=came)
-        if not came:
-            return  # the page did not come; this person gives up
-        parts = urlsplit(places[0]).path.split("/") if places else [""]
-        if len(parts) < 4 or self.play.streams("mail").random() < 0.1:
-            return
-        actions = self.play.actions
-        if parts[1] == "i":
-            invoice = actions.find_hosted_invoice(parts[2], parts[3])
-            if invoice is not None:
-                self.pay(customer, invoice)
-        elif parts[1] == "p" and not self.play.shop.is_deleted(customer):
-            self.add_card(customer)
-
-    def _note_click(self, token: str, at: datetime, *, sure: bool) -> None:
-        mail = self.play.ledger.links[token]
-        self.play.ledger.click(Click(at, mail.ghost_id, mail.message_id, sure))
 
     def pay(self, customer: Customer, invoice: Json) -> None:
         """On Stripe's hosted page, with the usual card and its confirmation, else with another."""
@@ -207,10 +167,27 @@ class People:
             self._refusable(lambda: play.actions.refund(account, charge))
         elif what == "partial":
             self._refusable(lambda: play.actions.refund(account, charge, max(1, amount // 3)))
+        elif what == "refund_fails":
+            self._refusable(lambda: self._refund_in_vain(charge, amount))
         else:
             self._refusable(lambda: play.actions.refund(account, charge, max(1, amount // 2)))
             at = play.now() + play.streams("regret").uniform(10, 3 * DAY)
             play.plan(at, f"rest of {charge}", lambda: self._refusable(lambda: play.actions.refund(account, charge)))
+
+    def _refund_in_vain(self, charge: str, amount: int) -> None:
+        """All or a part of it goes to a card that is closed by now: weeks later the money is back, and may go again."""
+        play, chance, account = self.play, self.play.streams("regret"), self.play.account
+        made = play.actions.refund(account, charge, None if chance.random() < 0.5 else max(1, amount // 2))["id"]
+        at = play.now() + chance.uniform(HOUR, 12 * DAY)
+
+        def fail() -> None:
+            play.actions.fail_refund(account, made)
+            play.ledger.came_of_it["refunds that failed"] += 1
+
+        play.plan(at, f"refund {made} fails", fail)
+        if chance.random() < 0.3:
+            again = functools.partial(play.actions.refund, account, charge)
+            play.plan(at + chance.uniform(10, 4 * DAY), f"{charge} again", lambda: self._refusable(again))
 
     def _dispute(self, charge: str) -> None:
         play, chance = self.play, self.play.streams("regret")

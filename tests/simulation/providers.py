@@ -15,6 +15,7 @@ from sandbox.outbox.webhooks import postman_of
 from sandbox.stripe.api import Request
 from sandbox.stripe.store import Json
 from services.messaging import consents
+from services.messaging.schedule import SEND
 from services.messaging.senders import service as senders
 from services.messaging.senders.given import OwnMail, OwnText
 from services.messaging.team_mail import KIND_TAG
@@ -101,11 +102,11 @@ class Providers:
     def _see_that_it_goes_on(self, key: str) -> None:
         """Where somebody waited to be written to, the new key is used, unless there is nothing left to be sent."""
         play = self.play
-        asked = "select id from ghost_targets where next_action = 'send' and next_action_at <= %s"
-        waited = [row[0] for row in play.place.owner.execute(asked, (clock.now(),))]
+        asked = "select id from ghost_targets where next_action = %s and next_action_at <= %s"
+        waited = [row[0] for row in play.place.owner.execute(asked, (SEND, clock.now()))]
 
         def look() -> None:
-            still = play.place.owner.execute(f"{asked} and id = any(%s)", (clock.now(), waited)).fetchall()
+            still = play.place.owner.execute(f"{asked} and id = any(%s)", (SEND, clock.now(), waited)).fetchall()
             if still and f"Bearer {key}" not in play.ledger.knocks:
                 play.ledger.violated("what waited for a key goes on", ", ".join(row[0] for row in still))
 

@@ -21,6 +21,7 @@ OWNER = "owner@northwind.example"
 EIGHT, WEEK, DAY = time(8), timedelta(days=7), timedelta(days=1)
 _ALLOWED = timedelta(minutes=10)  # for a task and its mail, where nothing is in their way
 _AHEAD = timedelta(hours=20)  # how long before the earliest Monday's eight o'clock a week's digest is scheduled
+_WAITED = timedelta(days=4)  # longer than outages, and a Sentinel's absence, take together
 _LINE = "Recovered: "
 
 
@@ -103,6 +104,28 @@ class Team:
                 ledger.violated("a task is told of once", f"{customer.name}: {ledger.alerts[customer.id]} times")
 
     def at_the_end(self) -> None:
+        self._weeks_are_told()
+        self._tasks_are_told()
+
+    def _tasks_are_told(self) -> None:
+        """Whatever waited for a person for days, unless a mail was given up because its provider was away for a day."""
+        owner, ledger = self.play.place.owner, self.play.ledger
+        given_up = owner.execute(
+            "select exists (select from scheduled_tasks where kind = 'notify_action_required'"
+            " and (last_error like '%too late%' or result::text like '%too late%'))"
+        ).fetchone()
+        rows = owner.execute(
+            "select g.customer_id, count(*) from manual_tasks m join ghost_targets g on g.merchant_id = m.merchant_id"
+            " and g.id = m.ghost_id where coalesce(m.closed_at, %s) - m.created_at > %s group by 1 order by 1",
+            (clock.now(), _WAITED),
+        ).fetchall()
+        ledger.came_of_it["decisions that waited for days"] += sum(waited for _, waited in rows)
+        for customer, waited in rows:
+            if customer not in ledger.erased and ledger.alerts[customer] < waited and given_up == (False,):
+                told = f"{self.play.by_id[customer].name}: {ledger.alerts[customer]} of {waited}"
+                ledger.violated("every task is told of", told)
+
+    def _weeks_are_told(self) -> None:
         """In peace, with the account connected, every week in which something came back is told of."""
         play = self.play
         told = Counter(self.monday(one.at) for one in play.ledger.digests)
