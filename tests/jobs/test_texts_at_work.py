@@ -12,6 +12,7 @@ from core.clock import ManualClock
 from jobs import send_message
 from models.ghost import FoundVia, GhostEvent
 from models.messaging import Channel, Message, MessageState, Suppression
+from models.money import DailyMetrics
 from models.work import ScheduledTask
 from sandbox.stripe.faults import Fault
 from services.analytics import shards
@@ -287,6 +288,21 @@ def test_what_twilio_could_not_deliver_has_failed(agreed: Texting, status: str) 
     assert agreed.message.reason == "Twilio's error 30003."
     late = {**data, "status": "sent", "error": ""}
     assert texts.handle(agreed.shop.merchant, texts.STATUS, late, agreed.shop.clock.now()) == "already_known"
+
+
+def test_what_could_not_be_delivered_counts_although_our_process_died_before_it_wrote_the_answer_down(
+    agreed: Texting,
+) -> None:
+    def die(name: str) -> None:
+        if name == "message.handed_over":
+            raise Death
+
+    with crash_points.reached(die), pytest.raises(Death):
+        agreed.send()
+    data = {"message": agreed.message.id, "status": "failed", "sid": "SM1", "error": "30003"}
+    assert texts.handle(agreed.shop.merchant, texts.STATUS, data, agreed.shop.clock.now()) == "failed"
+    assert agreed.shop.ghosts[0].messages_sent == 1
+    assert sum(day.messages_count for day in agreed.shop.rows(DailyMetrics)) == 1
 
 
 @pytest.mark.parametrize(("code", "written_again"), [("30005", False), ("30006", False), ("30003", True)])
