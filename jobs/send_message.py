@@ -58,7 +58,7 @@ def run(task: ClaimedTask) -> dict[str, Any]:
             stripe = client_for(session, merchant_id) if subject else None
         if subject is None or stripe is None:
             return _held(merchant_id, ghost_id, step, "the ghost takes no message any more")
-        await_turn(carrier, merchant_id, who)
+        await_turn(carrier, merchant_id, who, task.put_off)
         seen = fresh.look(stripe, subject)
     except (StripeRateLimitedError, StripeUnavailableError) as error:
         raise Retry(after=BUSY_PAUSE, reason=error.code) from error

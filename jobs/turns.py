@@ -16,16 +16,16 @@ _TRIES = 3
 _nap = threading.Event()  # never set: to wait on
 
 
-def await_turn(carrier: Carrier | None, merchant_id: str, who: str) -> None:
+def await_turn(carrier: Carrier | None, merchant_id: str, who: str, put_off: int = 0) -> None:
     """Nothing where it may send now. Raises `Retry` while the sender is paused or its provider's rate is used up.
 
-    No worker stands and waits for longer than a moment. `who` names the message, the same at each try; without a
-    carrier there is no line.
+    No worker stands and waits for longer than a moment. `who` names the message, the same at each try, `put_off` says
+    how often its task was put off; without a carrier there is no line.
     """
     if carrier is None:
         return
     if carrier.paused:
-        raise Retry(after=senders.LOOK_AGAIN, reason=senders.PAUSED)
+        raise Retry(after=senders.look_again(put_off), reason=senders.PAUSED)
     for left in reversed(range(_TRIES)):
         now = clock.now()
         seconds = pace.turn(carrier.key_print, who, carrier.rate, merchant_id)

@@ -64,6 +64,11 @@ def test_a_clock_that_stands_keeps_no_worker(nap: Nap) -> None:
 
 
 def test_a_paused_sender_and_none_at_all(nap: Nap) -> None:
-    with pytest.raises(Retry, match=senders.PAUSED):
-        turns.await_turn(carrier(paused="API key is invalid."), "mer_1", "a")
+    waits = []
+    for put_off in (0, 1, 3, 4, 99):
+        with pytest.raises(Retry, match=senders.PAUSED) as asked:
+            turns.await_turn(carrier(paused="API key is invalid."), "mer_1", "a", put_off)
+        assert asked.value.after is not None
+        waits.append(asked.value.after.total_seconds() / 60)
+    assert waits == [5, 10, 40, 60, 60]  # thousands of messages may wait for days until a person brings a key
     turns.await_turn(None, "mer_1", "a")

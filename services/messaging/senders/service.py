@@ -28,6 +28,7 @@ from services.vault.service import SecretNotFoundError
 MAIL_KEY, MAIL_WEBHOOK, TEXT_TOKEN = "resend.api_key", "resend.webhook_secret", "twilio.auth_token"
 PAUSED = "sender_paused"
 LOOK_AGAIN = timedelta(minutes=5)  # a new key wakes what waits; this is for what slipped past it
+LOOK_SELDOM = timedelta(hours=1)  # keys are brought in hours or days, and a merchant may have thousands of messages
 _SECRETS = {Channel.EMAIL: (MAIL_KEY, MAIL_WEBHOOK), Channel.SMS: (TEXT_TOKEN,)}
 _PATHS = {Channel.EMAIL: RESEND_PATH, Channel.SMS: TWILIO_PATH}
 
@@ -43,6 +44,14 @@ def sender_for(session: Session, merchant_id: str, channel: Channel) -> Carrier 
     key = vault.read_secret(session, merchant_id, _SECRETS[channel][0])
     paused = (row.paused_reason or "paused") if row.state == SenderState.PAUSED else ""
     return _carrier(row, key, paused)
+
+
+def look_again(times: int) -> timedelta:
+    """How long a message waits for its paused sender that was put off `times` times: longer each time, up to an hour.
+
+    A new key wakes all that waits, so only what ran at that very moment has to look.
+    """
+    return min(LOOK_AGAIN * int(2 ** min(times, 10)), max(LOOK_AGAIN, LOOK_SELDOM))
 
 
 def platform_sender(channel: Channel) -> Carrier | None:
