@@ -31,7 +31,10 @@ _GHOSTS = """
 select count(*) as ghosts, count(*) filter (where found_on >= %(since)s) as found,
     coalesce(sum(amount_cents - recovered_cents) filter (where found_on >= %(since)s), 0)::bigint as leakage,
     sum(amount_cents) filter (where state <> 'recovered')::bigint as leakage_now,
-    count(*) filter (where state = 'contacted') as open
+    count(*) filter (where state = 'contacted') as open,
+    count(*) filter (where found_on >= %(since)s and messages_sent > 0) as messaged,
+    count(*) filter (where found_on >= %(since)s and click_count > 0) as clicked,
+    count(*) filter (where found_on >= %(since)s and click_count > 0 and state = 'recovered') as clicked_and_paid
 from ghost_targets where merchant_id = %(merchant)s
 """
 _MONEY = """
@@ -105,6 +108,9 @@ def _audit(home: House, past: Past, today: date) -> None:
     hero, funnel = shown.hero, shown.funnel
     found = {
         "found": funnel.found,
+        "messaged": funnel.messaged,
+        "clicked": funnel.clicked,
+        "clicked_and_paid": funnel.recovered,
         "leakage": hero.leakage.value,
         "leakage_now": hero.leakage_now,
         "open": hero.open_ghosts,

@@ -25,13 +25,15 @@ insert into ghost_targets (
     stripe_error_code, decline_code, advice_code, decline_group, api_shape, original_invoice_date, attempt_count,
     billing_reason, subscription_status, found_cents, amount_cents, currency, monthly_value_cents, strategy,
     strategy_reason, last_action, next_action, next_action_at, found_at, found_on, messages_sent, click_count,
-    closed_at, close_reason, recovered_cents, mechanism, updated_at)
+    clicked_at, funnel_step, closed_at, close_reason, recovered_cents, mechanism, updated_at)
 select %(merchant)s, 'gh_' || past || '_' || number, 'failed', state, 'webhook', 'in_' || past || '_' || number,
     'sub_' || number %% 5000, 'cus_' || number %% 5000, 'customer' || number || '@example.com', 'Ada Example',
     'en', 'us', 'visa', 'credit', '4242', 'us', false,
     'card_declined', code, '', family, 'basil', found_at, 2,
     'subscription_cycle', 'past_due', amount, amount, %(currency)s, amount, 'smart_retry',
     'The bank says: not now.', 'message 2 sent', '', null, found_at, found_at::date, 2, number %% 3,
+    case when number %% 3 > 0 then found_at + interval '1 day' end,
+    case when number %% 3 = 0 then 1 when state = 'recovered' then 3 else 2 end,
     case when past then found_at + interval '2 days' end, case when state = 'lost' then 'lost' else '' end,
     case when state = 'recovered' then amount else 0 end, case when state = 'recovered' then 'message' else '' end,
     found_at
@@ -72,13 +74,14 @@ _DAYS = """
 insert into daily_metrics (
     merchant_id, currency, day, shard, billed_count, billed_cents, found_count, found_cents, recovered_count,
     recovered_cents, lost_count, lost_cents, messages_count, cohort_messaged_count, cohort_clicked_count,
-    cohort_recovered_count, cohort_recovered_cents)
+    cohort_clicked_recovered_count, cohort_recovered_count, cohort_recovered_cents)
 select merchant_id, currency, day, hashtext(customer_id) & 15, 40 * count(*) filter (where found),
     coalesce(40 * sum(amount_cents) filter (where found), 0), count(*) filter (where found),
     coalesce(sum(amount_cents) filter (where found), 0), count(*) filter (where not found and state = 'recovered'),
     coalesce(sum(recovered_cents) filter (where not found), 0), count(*) filter (where not found and state = 'lost'),
     coalesce(sum(amount_cents) filter (where not found and state = 'lost'), 0), 2 * count(*) filter (where found),
     count(*) filter (where found), count(*) filter (where found and click_count > 0),
+    count(*) filter (where found and click_count > 0 and state = 'recovered'),
     count(*) filter (where found and state = 'recovered'), coalesce(sum(recovered_cents) filter (where found), 0)
 from (
     select *, found_on as day, true as found from ghost_targets

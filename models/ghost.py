@@ -1,10 +1,10 @@
 """A ghost, what happened to it, and the tasks a person has to do about it."""
 
 from datetime import date, datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, Index, SmallInteger, UniqueConstraint, text
 from sqlmodel import Field
 
 from models.base import TenantTable, cents, count, enum_text, json_object, long_text, optional_utc, utc_column
@@ -47,6 +47,15 @@ class Strategy(StrEnum):
     HIGH_VALUE_MANUAL = "high_value_manual"
     STOPPED = "stopped"
     NONE = "none"
+
+
+class FunnelStep(IntEnum):
+    """How far a failed ghost has come; each holds the ones before."""
+
+    FOUND = 0
+    MESSAGED = 1
+    CLICKED = 2
+    RECOVERED = 3
 
 
 class FoundVia(StrEnum):
@@ -132,12 +141,15 @@ class GhostTarget(TenantTable, table=True):
     messages_sent: int = count()
     click_count: int = count()
     last_clicked_at: datetime | None = optional_utc()
+    funnel_step: int = Field(  # at which it is counted in the sums of its cohort
+        default=FunnelStep.FOUND.value, sa_type=SmallInteger, nullable=False, sa_column_kwargs={"server_default": "0"}
+    )
 
     found_at: datetime = utc_column()
     found_on: date
     reopened_at: datetime | None = optional_utc()  # owed again after it had ended: its days count from here
     contacted_at: datetime | None = optional_utc()
-    clicked_at: datetime | None = optional_utc()
+    clicked_at: datetime | None = optional_utc()  # the first click on what was said of the failure
     closed_at: datetime | None = optional_utc()
     close_reason: str = Field(default="", max_length=64)
     recovered_cents: int = cents()

@@ -130,6 +130,7 @@ class DailyMetrics(Table, table=True):
     clicks_count: int = count()
     cohort_messaged_count: int = count()
     cohort_clicked_count: int = count()
+    cohort_clicked_recovered_count: int = count()  # ... and paid after it: the funnel's last step
     cohort_recovered_count: int = count()
     cohort_recovered_cents: int = cents()
     cohort_reversed_cents: int = cents()
@@ -148,6 +149,7 @@ class DailyMetrics(Table, table=True):
                 "clicks_count",
                 "cohort_messaged_count",
                 "cohort_clicked_count",
+                "cohort_clicked_recovered_count",
                 "cohort_recovered_count",
                 "cohort_recovered_cents",
                 "cohort_reversed_cents",

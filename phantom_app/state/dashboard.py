@@ -236,7 +236,7 @@ def presence_view(active: Active, currency: str) -> PresenceView:
 
 
 def steps_of(funnel: Funnel) -> list[StepView]:
-    """The cohort of the period from found to recovered."""
+    """The cohort of the period from found to recovered, each of the step before."""
     steps = (
         ("Found", funnel.found, Tone.LEAKING),
         ("Messaged", funnel.messaged, Tone.IN_RECOVERY),

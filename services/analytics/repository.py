@@ -59,7 +59,7 @@ def list_days(session: Session, merchant_id: str, currency: str, since: date, un
             _sum(DailyMetrics.protected_cents),
             _sum(DailyMetrics.cohort_messaged_count),
             _sum(DailyMetrics.cohort_clicked_count),
-            _sum(DailyMetrics.cohort_recovered_count),
+            _sum(DailyMetrics.cohort_clicked_recovered_count),
             _sum(DailyMetrics.cohort_recovered_cents),
             _sum(DailyMetrics.cohort_reversed_cents),
         )

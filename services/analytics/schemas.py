@@ -35,7 +35,7 @@ class DaySums:
     protected_cents: int
     cohort_messaged_count: int
     cohort_clicked_count: int
-    cohort_recovered_count: int
+    cohort_clicked_recovered_count: int
     cohort_recovered_cents: int
     cohort_reversed_cents: int
 
@@ -73,7 +73,10 @@ class Hero:
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
-    """The cohort found in the period: found ≥ messaged ≥ clicked (confirmed), and recovered, by count."""
+    """The cohort found in the period, by count: found ≥ messaged ≥ clicked (confirmed) ≥ recovered.
+
+    Each counts those of the step before: recovered are who clicked and then paid, without what was refunded whole.
+    """
 
     found: int
     messaged: int

@@ -72,7 +72,7 @@ def dashboard(
             found=_sum(period, "found_count"),
             messaged=_sum(period, "cohort_messaged_count"),
             clicked=_sum(period, "cohort_clicked_count"),
-            recovered=_sum(period, "cohort_recovered_count"),
+            recovered=_sum(period, "cohort_clicked_recovered_count"),
         ),
         series=_series(period, since, today),
         categories=tuple(

@@ -21,6 +21,7 @@ from services.messaging.brands import Brand, brand_of
 from services.messaging.schedule import Action
 from services.recovery import manual, repository
 from services.recovery.charging import retry_plans
+from services.recovery.credit import funnel
 from services.recovery.errors import GhostMovedError
 from services.recovery.lifecycle import Trigger, after, can
 from services.recovery.plans import plan_repository, planning, upcoming
@@ -68,6 +69,7 @@ class Work:
     held: frozenset[int]
     changes: ledger.Changes = field(default_factory=ledger.Changes)
     _events: list[dict[str, Any]] = field(default_factory=list)
+    _touched: dict[str, GhostTarget] = field(default_factory=dict)
     _unplanned: dict[str, GhostTarget] = field(default_factory=dict)
     _new: list[GhostTarget] = field(default_factory=list)
 
@@ -109,6 +111,7 @@ class Work:
         """
         if not shards.of_customer(ghost.customer_id) <= self.held:
             raise GhostMovedError
+        self._touched[ghost.id] = ghost
         self._events.append(
             {
                 "merchant_id": ghost.merchant_id,
@@ -199,12 +202,22 @@ class Work:
 
     def finish(self) -> None:
         """Write plans, events and sums; the ghosts themselves are flushed by the session."""
+        self._count_in_funnel()
         self._plan()
         self._write_new()
         repository.add_events(self.session, self._events)
         ledger.apply(self.session, self.merchant.id, self.changes)
         self._events = []
         self.changes = ledger.Changes()
+
+    def _count_in_funnel(self) -> None:
+        """Bring the cohort's sums in step with each ghost to which anything happened."""
+        for ghost in self._touched.values():
+            step = funnel.step_of(ghost)
+            if step != ghost.funnel_step:
+                self.changes.day(ghost.found_on, ghost.currency, **funnel.gained(ghost.funnel_step, step))
+                ghost.funnel_step = step.value
+        self._touched = {}
 
     def _plan(self) -> None:
         ghosts, self._unplanned = list(self._unplanned.values()), {}

@@ -136,7 +136,7 @@ class _Book:
         """`daily_metrics` and `merchant_totals` against the vendors' books and the harness's own counting."""
         ghosts, paid = len(self.ghosts), len(self.recoveries)
         counted = [message for message in self.messages if message["state"] in _SETTLED]
-        clicks = self._rows("select ghost_id from clicks where merchant_id = %(merchant)s")
+        clicks = self._rows("select ghost_id, confirmed_at from clicks where merchant_id = %(merchant)s")
         expected = {
             "found_count": ghosts, "found_cents": ghosts * AMOUNT,
             "recovered_count": paid, "recovered_cents": paid * AMOUNT,
@@ -144,6 +144,7 @@ class _Book:
             "billed_count": ghosts, "billed_cents": ghosts * AMOUNT,
             "cohort_messaged_count": len({message["ghost_id"] for message in counted}),
             "cohort_clicked_count": len({click["ghost_id"] for click in clicks}),
+            "cohort_clicked_recovered_count": self._paid_after_a_click(clicks),
             "cohort_recovered_count": paid, "cohort_recovered_cents": paid * AMOUNT,
             "lost_count": 0, "reversed_count": 0,
         }  # fmt: skip
@@ -152,6 +153,21 @@ class _Book:
         chased = sum(ghost["state"] in ("open", "contacted", "clicked", "paused") for ghost in self.ghosts)
         open_now = {"leakage_cents": (ghosts - paid) * AMOUNT, "recovered_cents": paid * AMOUNT, "open_ghosts": chased}
         assert self._summed("merchant_totals", *open_now) == open_now
+
+    def _paid_after_a_click(self, clicks: list[dict[str, Any]]) -> int:
+        """By Stripe's book of when each was paid, which knows whole seconds."""
+        paid_at = {
+            ghost["id"]: self.invoices[ghost["invoice_id"]]["status_transitions"]["paid_at"]
+            for ghost in self.ghosts
+            if self._is_paid(ghost)
+        }
+        return len(
+            {
+                click["ghost_id"]
+                for click in clicks
+                if click["ghost_id"] in paid_at and click["confirmed_at"].timestamp() <= paid_at[click["ghost_id"]] + 1
+            }
+        )
 
     def _summed(self, table: str, *columns: str) -> dict[str, int]:
         sums = ", ".join(f"coalesce(sum({name}), 0)::bigint as {name}" for name in columns)

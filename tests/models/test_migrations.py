@@ -1,6 +1,8 @@
 """Migrations that move rows: none is lost on the way up or down, under the walls that bind the owner too."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 import pytest
@@ -54,3 +56,77 @@ def test_partitioning_keeps_every_line_of_the_logs(database_of_its_own: str) -> 
     migrate(url, "0006")
     assert {table: lines(url, table) for table in LOGS} == before
     assert all(len(ids) == 3 for ids in before.values())
+
+
+FUNNEL = ("ghost_targets", "messages", "clicks", "daily_metrics")
+ON_PROTECTION = 6
+FOUND = (  # kind, state, messages, hours until the first click and the payment
+    ("failed", "open", 0, None, None),
+    ("failed", "recovered", 1, None, 5),
+    ("failed", "clicked", 2, 4, None),
+    ("failed", "recovered", 2, 4, 5),
+    ("failed", "recovered", 2, 6, 5),
+    ("failed", "reversed", 2, 4, 5),
+    ("failed", "recovered", 1, 4, 5),  # clicked on what was said before the failure
+    ("impending", "impending", 0, 4, None),
+)
+
+
+def test_the_funnel_is_counted_for_whom_was_there_before(database_of_its_own: str) -> None:
+    """Steps of ghosts and sums of days: who clicked before the failure, or after the payment, is taken out again."""
+    url = database_of_its_own
+    migrate(url, "0028")
+    with psycopg.connect(url) as owner, unwalled(owner):
+        for number, (kind, state, sent, clicked, paid) in enumerate(FOUND):
+            ghost = {"id": f"gh_{number}", "kind": kind, "state": state, "invoice_id": f"in_{number}"}
+            moments = {"found_on": "2026-01-01", "clicked_at": at(clicked), "closed_at": at(paid)}
+            add(owner, "ghost_targets", **ghost, **moments, currency="usd", messages_sent=sent)
+            if clicked is not None:
+                mine = {"ghost_id": f"gh_{number}"}
+                message = f"msg_{number}"
+                step = int(number != ON_PROTECTION)
+                add(owner, "messages", **mine, id=message, step=step, idempotency_key=message)
+                add(owner, "clicks", **mine, id=f"clk_{number}", message_id=message, confirmed_at=at(clicked))
+        day = {"currency": "usd", "day": "2026-01-01"}
+        for shard, counted in ((3, 2), (9, 3)):
+            sums = {"cohort_messaged_count": counted, "cohort_clicked_count": counted}
+            add(owner, "daily_metrics", **day, shard=shard, **sums)
+    migrate(url, "head")
+    with psycopg.connect(url) as owner, unwalled(owner):
+        steps = owner.execute("select funnel_step from ghost_targets order by id").fetchall()
+        told = owner.execute(
+            "select sum(cohort_messaged_count), sum(cohort_clicked_count), sum(cohort_clicked_recovered_count)"
+            " from daily_metrics"
+        ).fetchone()
+    assert [step for (step,) in steps] == [0, 1, 2, 3, 2, 2, 1, 0]
+    assert told == (6, 4, 1)
+    migrate(url, "0028")
+    with psycopg.connect(url) as owner, unwalled(owner):
+        assert owner.execute("select sum(cohort_clicked_count) from daily_metrics").fetchone() == (4,)
+
+
+@contextmanager
+def unwalled(owner: "psycopg.Connection[Any]") -> Iterator[None]:
+    """The owner sees the rows that row-level security keeps from it as well."""
+    for table in FUNNEL:
+        owner.execute(f"alter table {table} no force row level security".encode())
+    yield
+    for table in FUNNEL:
+        owner.execute(f"alter table {table} force row level security".encode())
+
+
+def add(owner: "psycopg.Connection[Any]", table: str, **values: Any) -> None:
+    """A row of merchant A with these values, and something in what else must be there."""
+    needed = owner.execute(
+        "select column_name, data_type from information_schema.columns"
+        " where table_name = %s and is_nullable = 'NO' and column_default is null",
+        [table],
+    ).fetchall()
+    anything = {"boolean": False, "timestamp with time zone": at(0), "integer": 0, "smallint": 0, "bigint": 0}
+    row = {name: anything.get(kind, "") for name, kind in needed} | {"merchant_id": "mer_a"} | values
+    names, places = ", ".join(row), ", ".join(f"%({name})s" for name in row)
+    owner.execute(f"insert into {table} ({names}) values ({places})".encode(), row)  # noqa: S608  # names of columns
+
+
+def at(hour: int | None) -> str | None:
+    return None if hour is None else f"2026-01-02 0{hour}:00+00"

@@ -3,6 +3,7 @@ from sums here."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session, select
@@ -91,8 +92,9 @@ def _kept(session: Session) -> dict[Hashable, int]:
 def _counted(session: Session) -> dict[Hashable, int]:
     sums = Sums()
     ghosts = {ghost.id: ghost for ghost in session.exec(select(GhostTarget))}
+    funnel = _Funnel(session)
     for ghost in ghosts.values():
-        _count_ghost(sums, ghost)
+        _count_ghost(sums, ghost, funnel)
     for entry in session.exec(select(Recovery)):
         _count_entry(sums, entry, ghosts[entry.ghost_id])
     for message in session.exec(select(Message)):
@@ -112,7 +114,38 @@ def _counted(session: Session) -> dict[Hashable, int]:
     return sums.figures
 
 
-def _count_ghost(sums: Sums, ghost: GhostTarget) -> None:
+class _Funnel:
+    """Who was messaged, who clicked after it and who paid after that, from messages, clicks and the ledger."""
+
+    def __init__(self, session: Session) -> None:
+        messages = session.exec(select(Message)).all()
+        steps = {message.id: message.step for message in messages}
+        self.messaged = {
+            message.ghost_id
+            for message in messages
+            if message.step and (message.sent_at or message.state == MessageState.UNCERTAIN)
+        }
+        self.clicked_at: dict[str, datetime] = {}
+        for click in session.exec(select(Click)):
+            if steps.get(click.message_id) != 0:  # not what was said before the charge failed
+                at = self.clicked_at.get(click.ghost_id, click.confirmed_at)
+                self.clicked_at[click.ghost_id] = min(at, click.confirmed_at)
+        self.paid_at: dict[str, datetime] = {}
+        for entry in session.exec(select(Recovery).where(Recovery.kind == RecoveryKind.RECOVERED)):
+            at = self.paid_at.get(entry.ghost_id, entry.occurred_at)
+            self.paid_at[entry.ghost_id] = max(at, entry.occurred_at)
+
+    def has_clicked(self, ghost: GhostTarget) -> bool:
+        return ghost.id in self.messaged and ghost.id in self.clicked_at
+
+    def has_paid(self, ghost: GhostTarget) -> bool:
+        """After the click, to the second; and the money is still there."""
+        if ghost.state != GhostState.RECOVERED or not self.has_clicked(ghost):
+            return False
+        return self.clicked_at[ghost.id] <= self.paid_at[ghost.id] + timedelta(seconds=1)
+
+
+def _count_ghost(sums: Sums, ghost: GhostTarget, funnel: _Funnel) -> None:
     if ghost.kind == GhostKind.IMPENDING:
         if ghost.state == GhostState.IMPENDING:
             at_risk = {"impending_leakage_cents": ghost.amount_cents, "impending_ghosts": 1}
@@ -123,8 +156,9 @@ def _count_ghost(sums: Sums, ghost: GhostTarget) -> None:
         (ghost.found_on, ghost.currency),
         found_count=1,
         found_cents=ghost.found_cents,
-        cohort_messaged_count=int(ghost.messages_sent > 0),
-        cohort_clicked_count=int(ghost.click_count > 0),
+        cohort_messaged_count=int(ghost.id in funnel.messaged),
+        cohort_clicked_count=int(funnel.has_clicked(ghost)),
+        cohort_clicked_recovered_count=int(funnel.has_paid(ghost)),
     )
     chased = ghost.state in OPEN_STATES
     sums.add(

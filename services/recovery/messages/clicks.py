@@ -7,13 +7,14 @@ pages and portal sessions are short-lived.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from sqlmodel import Session
 
 from core import clock, ids
 from core.errors import GoneError
-from models.ghost import UNPAID_STATES, GhostKind, GhostState, GhostTarget, Strategy
-from models.messaging import Click, ConfirmedBy
+from models.ghost import UNPAID_STATES, GhostState, GhostTarget, Strategy
+from models.messaging import Click, ConfirmedBy, Message
 from services.integrations.stripe.client import ScopedStripe
 from services.integrations.stripe.errors import StripeCallError, StripeNotFoundError
 from services.merchants import service as merchants
@@ -21,6 +22,7 @@ from services.messaging import repository as messages
 from services.messaging.brands import brand_of
 from services.messaging.languages import locale_of
 from services.messaging.links import Link, LinkNotFoundError
+from services.messaging.schedule import PROTECTION_STEP
 from services.messaging.wording import Template
 from services.recovery import neighbours, repository
 from services.recovery.credit import evidence_repository
@@ -95,7 +97,7 @@ def landing(session: Session, link: Link) -> Landing:
     ghost = _ghost(session, link)
     merchant = merchants.get_merchant(session, link.merchant_id)
     brand = brand_of(merchant.brand, merchant.name)
-    standing = standing_of(ghost, by_note=_is_from_note(session, link))
+    standing = standing_of(ghost, by_note=_is_note(messages.get_message(session, link.merchant_id, link.message_id)))
     return Landing(
         merchant_name=brand.name,
         accent=brand.accent,
@@ -108,8 +110,7 @@ def landing(session: Session, link: Link) -> Landing:
     )
 
 
-def _is_from_note(session: Session, link: Link) -> bool:
-    message = messages.get_message(session, link.merchant_id, link.message_id)
+def _is_note(message: Message | None) -> bool:
     return message is not None and message.template == Template.STOP
 
 
@@ -140,7 +141,8 @@ def confirm(session: Session, link: Link, by: ConfirmedBy = ConfirmedBy.BUTTON) 
     now = clock.now()
     work = _work(session, link, now)
     ghost = _ghost(session, link, lock=True)
-    standing = standing_of(ghost, by_note=_is_from_note(session, link))
+    message = messages.get_message(session, link.merchant_id, link.message_id)
+    standing = standing_of(ghost, by_note=_is_note(message))
     if standing not in (Standing.PAY, Standing.CARD):
         raise LinkClosedError("It was paid already." if standing is Standing.PAID else None)
     known = evidence_repository.click_of_message(session, link.merchant_id, ghost.id, link.message_id)
@@ -155,21 +157,22 @@ def confirm(session: Session, link: Link, by: ConfirmedBy = ConfirmedBy.BUTTON) 
         confirmed_by=by,
     )
     messages.add_click(session, click)
-    _count(work, ghost, link, by)
+    _count(work, ghost, click, of_failure=message is None or message.step != PROTECTION_STEP)
     work.finish()
     return _confirmed(ghost, click.id)
 
 
-def _count(work: Work, ghost: GhostTarget, link: Link, by: ConfirmedBy) -> None:
-    if ghost.click_count == 0 and ghost.kind == GhostKind.FAILED:  # the funnel is of what failed
-        work.changes.day(ghost.found_on, ghost.currency, cohort_clicked_count=1)
+def _count(work: Work, ghost: GhostTarget, click: Click, *, of_failure: bool) -> None:
+    """`of_failure`: what was clicked on was said after the charge failed, and not before it."""
     work.changes.day(work.now.date(), ghost.currency, clicks_count=1)
     ghost.click_count, ghost.last_clicked_at = ghost.click_count + 1, work.now
-    ghost.clicked_at = ghost.clicked_at or work.now
+    if of_failure:
+        ghost.clicked_at = ghost.clicked_at or work.now
     ghost.last_action, ghost.last_action_at = "customer opened the link", work.now
     said = "The customer followed the link."
-    if not work.move(ghost, Trigger.CLICKED, said, message_id=link.message_id, by=by):
-        work.event(ghost, Trigger.CLICKED.value, said, message_id=link.message_id, by=by)
+    facts: dict[str, Any] = {"message_id": click.message_id, "by": click.confirmed_by}
+    if not work.move(ghost, Trigger.CLICKED, said, **facts):
+        work.event(ghost, Trigger.CLICKED.value, said, **facts)
 
 
 def _confirmed(ghost: GhostTarget, click_id: str) -> ConfirmedClick:

@@ -259,8 +259,6 @@ def _count_message(work: Work, ghost: GhostTarget, slot: Message, at: datetime) 
         # Of a charge that failed meanwhile it says nothing: what follows the failure begins anew.
         ghost.contacted_at = at if ghost.kind == GhostKind.IMPENDING else ghost.contacted_at
         return
-    if ghost.messages_sent == 0:
-        work.changes.day(ghost.found_on, ghost.currency, cohort_messaged_count=1)
     ghost.messages_sent = max(ghost.messages_sent, slot.step)
     ghost.contacted_at = at
 
