@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta
 
-from core import ids
 from models.ghost import GIVEN_UP, GhostKind, GhostState, GhostTarget, Mechanism, Strategy
 from models.money import Recovery, RecoveryKind
 from services.audit import service as audit
@@ -10,6 +9,7 @@ from services.integrations.stripe.facts import InvoiceFacts
 from services.recovery import manual, repository
 from services.recovery.credit import evidence
 from services.recovery.credit.attribution import STRIPE_GRANULARITY, credit_of
+from services.recovery.credit.entries import enter
 from services.recovery.lifecycle import Trigger, can
 from services.recovery.work import Work
 
@@ -46,8 +46,7 @@ def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     proof = {"mechanism": mechanism, "message_id": credit.message_id, "came_back": found.came_back}
     ghost.closed_at, ghost.close_reason = None, ""  # it may have been given up before: it ends with this payment
     work.move(ghost, Trigger.PAID, f"Paid: {_MERIT[mechanism]}.", at=shown_at, amount=amount, **proof)
-    row = _ledger_row(work, ghost, RecoveryKind.RECOVERED, facts.id, amount, paid_at, credit.message_id)
-    if _enter(work, row, facts.id, paid_at):
+    if _enter_payment(work, ghost, facts.id, paid_at, credit.message_id):
         work.changes.day(paid_at.date(), ghost.currency, recovered_count=1, recovered_cents=amount)
         work.changes.day(ghost.found_on, ghost.currency, cohort_recovered_count=1, cohort_recovered_cents=amount)
         work.changes.total(ghost.currency, recovered_cents=amount)
@@ -78,11 +77,11 @@ def credit_anew(work: Work, ghost: GhostTarget, facts: InvoiceFacts, attempt_id:
     if credit.mechanism == ghost.mechanism or Mechanism.OWN_ATTEMPT not in (credit.mechanism, ghost.mechanism):
         return
     amount = ghost.recovered_cents
-    taken = _ledger_row(work, ghost, RecoveryKind.CREDITED, f"{attempt_id}:from", -amount, paid_at)
+    if amount:
+        enter(work, ghost, RecoveryKind.CREDITED, f"{attempt_id}:from", -amount, paid_at)
     ghost.mechanism, ghost.updated_at = credit.mechanism, work.now
-    given = _ledger_row(work, ghost, RecoveryKind.CREDITED, f"{attempt_id}:to", amount, paid_at, credit.message_id)
-    for row in (taken, given) if amount else ():
-        repository.add_recovery(work.session, row)
+    if amount:
+        enter(work, ghost, RecoveryKind.CREDITED, f"{attempt_id}:to", amount, paid_at, credit.message_id)
     reason = "Not by PHANTOM's charge, which found it paid or was declined"
     if credit.mechanism == Mechanism.OWN_ATTEMPT:
         reason = "What became of PHANTOM's charge is known now"
@@ -143,8 +142,7 @@ def reverse(work: Work, ghost: GhostTarget, source_id: str, amount: int, reason:
 
 def _take(work: Work, ghost: GhostTarget, source_id: str, taken: int, at: datetime) -> bool:
     """The negative row and the day's sums; False when the source has its row."""
-    row = _ledger_row(work, ghost, RecoveryKind.REVERSED, source_id, -taken, at)
-    if not repository.add_recovery(work.session, row):
+    if not enter(work, ghost, RecoveryKind.REVERSED, source_id, -taken, at):
         return False
     ghost.recovered_cents -= taken
     work.changes.day(at.date(), ghost.currency, reversed_count=1, reversed_cents=taken)
@@ -158,8 +156,7 @@ def _take(work: Work, ghost: GhostTarget, source_id: str, taken: int, at: dateti
 
 def give_back(work: Work, ghost: GhostTarget, source_id: str, amount: int, reason: str, at: datetime) -> bool:
     """What a refund or dispute had taken is back: the opposite row, with the sums. Once per source."""
-    row = _ledger_row(work, ghost, RecoveryKind.REVERSED, f"{source_id}:{UNDONE_SINCE}"[-64:], amount, at)
-    if not repository.add_recovery(work.session, row):
+    if not enter(work, ghost, RecoveryKind.REVERSED, f"{source_id}:{UNDONE_SINCE}"[-64:], amount, at):
         return False
     ghost.recovered_cents += amount
     work.changes.day(at.date(), ghost.currency, reversed_count=-1, reversed_cents=-amount)
@@ -219,34 +216,11 @@ def _unpay(work: Work, ghost: GhostTarget) -> None:
     work.changes.day(ghost.found_on, ghost.currency, cohort_recovered_count=-1, cohort_recovered_cents=-taken)
 
 
-def _enter(work: Work, row: dict[str, object], invoice_id: str, paid_at: datetime) -> bool:
-    """Add a recovery's row. An invoice that was paid, undone and paid again has one for each time."""
-    if repository.add_recovery(work.session, row):
-        return True
+def _enter_payment(work: Work, ghost: GhostTarget, invoice_id: str, paid_at: datetime, message_id: str | None) -> bool:
+    """Enter a recovery. An invoice that was paid, undone and paid again has an entry for each time."""
     again = f"{invoice_id}:{int(paid_at.timestamp())}"[-64:]
-    return repository.add_recovery(work.session, row | {"source_id": again})
-
-
-def _ledger_row(
-    work: Work,
-    ghost: GhostTarget,
-    kind: RecoveryKind,
-    source_id: str,
-    amount: int,
-    at: datetime,
-    message_id: str | None = None,
-) -> dict[str, object]:
-    return {
-        "merchant_id": ghost.merchant_id,
-        "id": ids.new_id("rc"),
-        "ghost_id": ghost.id,
-        "kind": kind,
-        "source_id": source_id,
-        "amount_cents": amount,
-        "currency": ghost.currency,
-        "mechanism": ghost.mechanism,
-        "message_id": message_id,
-        "found_at": ghost.found_at,
-        "occurred_at": at,
-        "recorded_at": work.now,
-    }
+    amount = ghost.recovered_cents
+    return any(
+        enter(work, ghost, RecoveryKind.RECOVERED, source_id, amount, paid_at, message_id)
+        for source_id in (invoice_id, again)
+    )

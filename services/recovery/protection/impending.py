@@ -18,9 +18,10 @@ from services.analytics import shards
 from services.audit import service as audit
 from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.renewals import RenewalFacts
-from services.recovery import repository, tombstones
+from services.recovery import tombstones
 from services.recovery.credit import evidence
 from services.recovery.credit.attribution import Credit, credit_of
+from services.recovery.credit.entries import enter
 from services.recovery.lifecycle import Trigger, can
 from services.recovery.protection import impending_repository
 from services.recovery.protection.risk import Assessment, Outlook, RiskKind, assess
@@ -250,24 +251,9 @@ def protect(work: Work, ghost: GhostTarget, reason: str, *, by_customer: bool, a
 def _enter(
     work: Work, ghost: GhostTarget, amount: int, source_id: str, at: datetime, message_id: str | None = None
 ) -> None:
-    """A row of the ledger with its sums; a negative one when what was thought safe failed after all."""
-    repository.add_recovery(
-        work.session,
-        {
-            "merchant_id": ghost.merchant_id,
-            "id": ids.new_id("rc"),
-            "ghost_id": ghost.id,
-            "kind": RecoveryKind.PROTECTED,
-            "source_id": source_id,
-            "amount_cents": amount,
-            "currency": ghost.currency,
-            "mechanism": ghost.mechanism,
-            "message_id": message_id,
-            "found_at": ghost.found_at,
-            "occurred_at": at,
-            "recorded_at": work.now,
-        },
-    )
+    """An entry of the ledger with its sums; a negative one when what was thought safe failed after all."""
+    if not enter(work, ghost, RecoveryKind.PROTECTED, source_id, amount, at, message_id):
+        return
     times = 1 if amount >= 0 else -1
     work.changes.day(at.date(), ghost.currency, protected_count=times, protected_cents=amount)
     work.changes.total(ghost.currency, protected_cents=amount)
