@@ -8,7 +8,7 @@ from services.audit import service as audit
 from services.integrations.stripe.facts import InvoiceFacts
 from services.recovery import manual, repository
 from services.recovery.credit import evidence
-from services.recovery.credit.attribution import STRIPE_GRANULARITY, credit_of
+from services.recovery.credit.attribution import STRIPE_GRANULARITY, Credit, credit_of
 from services.recovery.credit.entries import enter
 from services.recovery.lifecycle import Trigger, can
 from services.recovery.work import Work
@@ -25,6 +25,7 @@ _MERIT = {
     "stripe_retry": "Stripe's own retry succeeded",
     "organic": "it was paid without our doing",
 }
+_SETTLED = "a credit note or the customer's balance settled it, and no money came in"  # which is nobody's merit
 
 
 def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
@@ -33,9 +34,10 @@ def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
         return False
     paid_at = facts.paid_at or work.now
     found = evidence.of_payment(work.session, ghost, facts, paid_at)
-    credit = credit_of(found.context)
-    mechanism = credit.mechanism
     amount = _came_back(ghost, facts)
+    credit = credit_of(found.context) if amount else Credit(Mechanism.ORGANIC)
+    mechanism = credit.mechanism
+    merit = _MERIT[mechanism] if amount else _SETTLED
     ghost.mechanism, ghost.recovered_cents = mechanism, amount
     ghost.next_payment_attempt = ghost.last_presence_at = None  # nobody to look for any more
     # A refund or dispute later names the payment that succeeded, not the one that failed.
@@ -45,7 +47,7 @@ def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
         shown_at = ghost.last_clicked_at  # Stripe cut its time to the second: the timeline keeps the real order
     proof = {"mechanism": mechanism, "message_id": credit.message_id, "came_back": found.came_back}
     ghost.closed_at, ghost.close_reason = None, ""  # it may have been given up before: it ends with this payment
-    work.move(ghost, Trigger.PAID, f"Paid: {_MERIT[mechanism]}.", at=shown_at, amount=amount, **proof)
+    work.move(ghost, Trigger.PAID, f"Paid: {merit}.", at=shown_at, amount=amount, **proof)
     if _enter_payment(work, ghost, facts.id, paid_at, credit.message_id):
         work.changes.day(paid_at.date(), ghost.currency, recovered_count=1, recovered_cents=amount)
         work.changes.day(ghost.found_on, ghost.currency, cohort_recovered_count=1, cohort_recovered_cents=amount)
@@ -58,7 +60,7 @@ def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
             work.session,
             work.merchant.id,
             "recovery.recovered",
-            f"An invoice was recovered: {_MERIT[mechanism]}.",
+            f"An invoice was recovered: {merit}.",
             facts={"ghost_id": ghost.id, "amount": amount, "currency": ghost.currency, "mechanism": mechanism},
         )
     return True

@@ -108,6 +108,18 @@ class TestWhichMessage:
         shop.deliver()
         assert ledger(shop) == [("recovered", 4900, "message", "msg_1")]
 
+    def test_a_credit_note_is_nobodys(self, shop: Shop, clock: ManualClock):
+        """Nothing came in: whatever was sent or followed before has brought nothing."""
+        wrote(shop, "msg_1")
+        follow(shop, "msg_1")
+        clock.advance(timedelta(days=1))
+        settled = replace(parse_invoice(shop.invoice(shop.subscription)), status="paid", amount_remaining=0)  # type: ignore[attr-defined]
+        with db.tenant_session(shop.merchant) as session:
+            observe(session, merchant_context(session, shop.merchant), [settled], FoundVia.WEBHOOK, clock.now())
+        assert ledger(shop) == [("recovered", 0, "organic", None)]
+        [said] = [event.reason for event in shop.rows(GhostEvent) if event.to_state == GhostState.RECOVERED]
+        assert "no money came in" in said
+
     def test_one_that_came_back_was_read_by_nobody(self, shop: Shop, clock: ManualClock):
         wrote(shop, "msg_1", state=MessageState.BOUNCED)
         clock.advance(timedelta(days=1))
