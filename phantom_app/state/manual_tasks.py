@@ -66,10 +66,20 @@ def task_view(line: TaskLine, now: datetime) -> TaskView:
         tone=tone,
         assignee_id=line.assignee_id,
         assignee=line.assignee,
-        released=f"Released {formats.distance(line.released_at, now)}: it goes out soon." if line.is_released else "",
+        released=_released(line, now),
         closed=f"Closed {closed}" + (f" by {line.closed_by}" if line.closed_by else "") if closed else "",
         closed_why=line.closed_reason,
     )
+
+
+def _released(line: TaskLine, now: datetime) -> str:
+    """When a message that was let go goes out, or why it does not yet."""
+    if not line.is_released:
+        return ""
+    said = f"Released {formats.distance(line.released_at, now)}"
+    if line.goes_at is None:
+        return f"{said}. {line.why_next}"
+    return f"{said}: it goes out {formats.distance(line.goes_at, now) if line.goes_at > now else 'now'}."
 
 
 @turned_by(Permission.GHOSTS_READ)

@@ -28,6 +28,8 @@ class TaskLine:
     alerted_at: datetime | None
     released_at: datetime | None
     last_message_at: datetime | None
+    goes_at: datetime | None  # the message that is planned
+    why_next: str
     closed_at: datetime | None
     closed_reason: str
     closed_by: str

@@ -4,6 +4,8 @@ Of two people who act on one task at the same time one wins and the other is tol
 looks whether it still is what the person saw.
 """
 
+from dataclasses import replace
+
 from sqlmodel import Session
 
 from core import clock
@@ -19,6 +21,7 @@ from services.manual_tasks.errors import (
     NothingToReleaseError,
 )
 from services.manual_tasks.schemas import Draft, TaskLine, TaskPage
+from services.merchants.policies import RecoveryPolicy
 from services.messaging import schedule
 from services.messaging.history import History
 from services.messaging.own_service import own_words
@@ -34,6 +37,7 @@ from services.recovery.work import MerchantContext, Work, merchant_context
 PAGE_SIZE = 20
 LONGEST_REASON = 500
 NOWHERE = "#"
+STILL_POSSIBLE = "You can still reach the customer yourself, or close the task; a payment still counts."
 
 
 def list_tasks(session: Session, merchant_id: str, state: ManualTaskState, page: int = 1) -> TaskPage:
@@ -192,6 +196,8 @@ def line_of(row: repository.Joined) -> TaskLine:
         alerted_at=task.alerted_at,
         released_at=task.released_at,
         last_message_at=ghost.contacted_at,
+        goes_at=ghost.next_action_at if ghost.next_action == schedule.SEND else None,
+        why_next=ghost.next_action_reason,
         closed_at=task.closed_at,
         closed_reason=task.closed_reason,
         closed_by=closer,
@@ -227,13 +233,24 @@ def _ghost_of(session: Session, task: ManualTask, *, lock: bool = False) -> Ghos
 
 
 def _history_of(session: Session, merchant: MerchantContext, ghost: GhostTarget) -> History:
-    """What decides how a message would go. Raises `NothingToReleaseError` where none can, by mail or as a text."""
+    """What decides how a message would go. Raises `NothingToReleaseError` where none would follow if it were let go."""
     if not can(GhostState(ghost.state), Trigger.MESSAGE_SENT):
         raise NothingToReleaseError(f"The ghost is {ghost.state}.")
-    ((history,),) = planning.read_histories(session, merchant, [[ghost]], clock.now())
-    if why := schedule.why_silent(history):
-        raise NothingToReleaseError(why)
+    now = clock.now()
+    ((history,),) = planning.read_histories(session, merchant, [[ghost]], now)
+    released = replace(history, released_at=now)
+    going = merchant.policy.model_copy(update={"paused": False})  # a draft can be read before the merchant's go
+    action = schedule.next_action(released, going, now, merchant.timezone)
+    if action.name != schedule.SEND:
+        raise NothingToReleaseError(_why_none(released, going, action.reason))
     return history
+
+
+def _why_none(history: History, policy: RecoveryPolicy, reason: str) -> str:
+    """Why no message follows, and what a person can still do."""
+    if reason == schedule.ASKED_ENOUGH:
+        reason = f"The customer got all of {policy.messages_per_ghost} messages."
+    return reason if schedule.why_silent(history) else f"{reason} {STILL_POSSIBLE}"
 
 
 def _audit(session: Session, task: ManualTask, what: str, actor_id: str, **facts: object) -> None:

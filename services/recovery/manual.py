@@ -21,6 +21,7 @@ _WHY_OVER = {
     GhostState.STOPPED: "Closed by itself: nobody is asked for this payment any more.",
 }
 BELOW_THE_LINE = "Closed by itself: no person is needed for it any more."
+NOTHING_FOLLOWS = "Closed by itself: no message can follow any more."
 
 
 def open_task(session: Session, ghost: GhostTarget, now: datetime) -> None:
@@ -69,9 +70,11 @@ def tell_assignee(session: Session, merchant_id: str, task_id: str, user_id: str
     )
 
 
-def end_task(session: Session, ghost: GhostTarget, now: datetime) -> None:
-    """Close the task of a ghost that is over; nothing happens where none is open."""
+def end_task(session: Session, ghost: GhostTarget, now: datetime, reason: str) -> None:
+    """Close the task of a ghost that is over; nothing happens where none is open. `reason` is why it was given up."""
     why = _WHY_OVER.get(GhostState(ghost.state))
+    if ghost.state == GhostState.EXHAUSTED:
+        why = f"{NOTHING_FOLLOWS} {reason}"
     if why is not None:
         repository.end_manual_task(session, ghost.merchant_id, ghost.id, why, now)
 

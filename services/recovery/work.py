@@ -154,11 +154,11 @@ class Work:
         self.count_in_group(ghost, chased)
         if ghost.state in _SHADOW_ENDS:
             self._hand_over_shadow(ghost)
-            if ghost.strategy == Strategy.HIGH_VALUE_MANUAL:
-                manual.end_task(self.session, ghost, self.now)
             ghost.closed_at = ghost.closed_at or at or self.now
         if ghost.state == GhostState.EXHAUSTED:
             ghost.next_action_reason = reason
+        if ghost.state not in OPEN_STATES and ghost.strategy == Strategy.HIGH_VALUE_MANUAL:
+            manual.end_task(self.session, ghost, self.now, reason)
         self.event(ghost, trigger.value, reason, former=former, at=at, **facts)
         self.plan(ghost)
         return True

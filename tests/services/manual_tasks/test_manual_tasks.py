@@ -36,6 +36,7 @@ from services.messaging.senders import pace, refusals
 from services.messaging.senders import service as senders
 from services.messaging.senders.schemas import OutgoingMessage
 from services.recovery import service as recovery
+from services.recovery.manual import NOTHING_FOLLOWS
 from services.recovery.plans import pulse
 from services.recovery.work import Work, merchant_context
 from services.tasks.errors import Discard, Retry
@@ -305,6 +306,53 @@ class TestRelease:
         with pytest.raises(NothingToReleaseError, match="off"):
             act(shop, "release", task, actor_id="usr_a")
         assert self.messages(shop) == []
+
+    def test_is_refused_with_the_reason_once_its_days_are_over(self, shop: Shop):
+        task = waiting(shop)
+        shop.clock.advance(timedelta(days=29))
+        for what, named in (("draft", {}), ("release", {"actor_id": "usr_a"})):
+            with pytest.raises(NothingToReleaseError, match=r"Its 28 days are over\. You can still reach the customer"):
+                act(shop, what, task, **named)
+        self.pulse(shop)
+        assert (shop.ghosts[0].state, listed(shop).total) == (GhostState.OPEN, 1)  # and a person may still decide
+
+    def test_is_refused_where_it_could_not_go_before_its_days_are_over(self, shop: Shop):
+        task = waiting(shop)
+        shop.clock.advance(timedelta(days=27))
+        act(shop, "release", task, actor_id="usr_a")
+        assert len(self.messages(shop)) == 1
+        shop.clock.advance(timedelta(seconds=5))
+        with pytest.raises(NothingToReleaseError, match="over before that"):
+            act(shop, "release", task, actor_id="usr_a")
+
+    def test_there_is_no_fourth_message(self, shop: Shop):
+        task = waiting(shop)
+        for number in (1, 2, 3):
+            act(shop, "release", task, actor_id="usr_a")
+            shop.clock.current = max(shop.clock.now(), shop.ghosts[0].next_action_at)
+            self.pulse(shop)
+            assert len(self.messages(shop)) == number
+            shop.clock.advance(timedelta(seconds=5))
+        for what, named in (("draft", {}), ("release", {"actor_id": "usr_a"})):
+            with pytest.raises(NothingToReleaseError, match="got all of 3 messages"):
+                act(shop, what, task, **named)
+        shop.clock.advance(timedelta(days=4))
+        self.pulse(shop)
+        assert (shop.ghosts[0].state, listed(shop).total) == (GhostState.CONTACTED, 1)
+
+    def test_where_a_released_message_can_no_longer_go_the_task_ends_and_says_so(self, shop: Shop):
+        task = waiting(shop)
+        act(shop, "release", task, actor_id="usr_a")
+        assert listed(shop).lines[0].goes_at is not None
+        shop.clock.advance(timedelta(days=29))  # nothing ran meanwhile
+        self.pulse(shop)
+        (line,) = listed(shop, ManualTaskState.DONE).lines
+        assert (shop.ghosts[0].state, line.id, line.is_released) == (GhostState.EXHAUSTED, task, False)
+        assert line.closed_reason == f"{NOTHING_FOLLOWS} Its 28 days are over."
+
+    def pulse(self, shop: Shop) -> None:
+        with db.tenant_session(shop.merchant) as session:
+            pulse.plan_due(session, shop.merchant, core_clock.now())
 
     def test_closing_the_task_takes_back_what_did_not_go_yet(self, shop: Shop):
         task = waiting(shop)
