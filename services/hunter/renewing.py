@@ -9,13 +9,13 @@ from sqlmodel import Session
 from models.ghost import FoundVia
 from services.integrations.stripe.parsing import UnreadableInvoiceError
 from services.integrations.stripe.renewals import RenewalFacts, parse_renewal
-from services.recovery.protection import impending, impending_repository
+from services.recovery.protection import impending, impending_repository, outcomes
 from services.recovery.work import MerchantContext
 
 
 def overdue(session: Session, merchant_id: str, now: datetime, limit: int) -> list[str]:
     """Subscriptions whose charge at risk was due, and nobody told what became of it."""
-    return impending_repository.list_overdue(session, merchant_id, now - impending.SETTLING, limit)
+    return impending_repository.list_overdue(session, merchant_id, now - outcomes.SETTLING, limit)
 
 
 def store(

@@ -28,7 +28,7 @@ from services.recovery.charging import attempts, attempts_repository
 from services.recovery.classify import Classification, Verdict, classify
 from services.recovery.credit import settle
 from services.recovery.lifecycle import Trigger
-from services.recovery.protection.impending import charge_failed, lock_at_risk
+from services.recovery.protection.outcomes import charge_failed, lock_at_risk
 from services.recovery.strategy import DeclineGroup, decide
 from services.recovery.work import MerchantContext, Work
 

@@ -27,7 +27,7 @@ from services.recovery.credit import settle
 from services.recovery.credit.attribution import Credit
 from services.recovery.messages import composing, outreach
 from services.recovery.messages.composing import Composed
-from services.recovery.protection import impending
+from services.recovery.protection import outcomes
 from tests.simulation.broken import (
     Broken,
     a_promise_too_late,
@@ -185,7 +185,7 @@ BROKEN: dict[str, Broken] = {
     "texts unasked": Broken(reach, "_no_sms", _nothing_in_the_way, NO_TEXT_TO, not_texted, 30),
     "everybody reads French": Broken(render, "language_of", _one_for_all, "messages are in the customer's language"),
     "promises": Broken(outreach, "compose", _promising, "the last message promises nothing"),
-    "at risk for ever": Broken(impending, "protect", _nothing_said, "every risk ends", ends_soon, 4),
+    "at risk for ever": Broken(outcomes, "protect", _nothing_said, "every risk ends", ends_soon, 4),
     "losses are not added up": Broken(ledger.Changes, "day", _no_losses, "daily_metrics equal a recount"),
     "texts at night": Broken(schedule, "by_law", _at_night, "quiet hours", texted),
     "every text twice": Broken(TwilioSender, "send", _text_twice, "no step goes out twice", texted),
@@ -209,7 +209,7 @@ BROKEN: dict[str, Broken] = {
     "the held out are charged": Broken(
         retries, "why_untouchable", _charged_all, "nothing is charged of who is held out", held_out_from_charges, 171
     ),
-    "safe by nobody's doing": Broken(impending, "credit_of", _nobodys, "whose merit", a_word_ahead, 6),
+    "safe by nobody's doing": Broken(outcomes, "credit_of", _nobodys, "whose merit", a_word_ahead, 6),
     "no end": Broken(RecoveryPolicy, "window", property(_for_ever), "every ghost ends", nobody_reaches, 2),
 }  # fmt: skip
 
