@@ -36,7 +36,10 @@ INVOICE_EXPAND = (
     "payments.data.payment.payment_intent",
 )
 AUTHENTICATION_CODES = frozenset(
-    {"authentication_required", "authentication_not_handled", "mobile_device_authentication_required"}
+    {
+        *("authentication_required", "authentication_not_handled", "mobile_device_authentication_required"),
+        "payment_intent_authentication_failure",  # Stripe's own: the customer was asked to confirm, and did not
+    }
 )
 _CURRENCY = re.compile("[A-Za-z]{3}")
 _MONTHS_PER_INTERVAL = {"month": Decimal(1), "year": Decimal(12), "week": Decimal(12) / 52, "day": Decimal(12) / 365}

@@ -38,6 +38,12 @@ class TestShapes:
         assert waiting.decline.requires_3ds
         assert refused.decline.requires_3ds
 
+    def test_a_confirmation_that_failed_is_3d_secure_too(self):
+        """There is no charge and no bank's code: Stripe's own says it, and no other charge of the card would pass."""
+        intent = raw_intent("")
+        intent["last_payment_error"]["code"] = "payment_intent_authentication_failure"
+        assert parse_invoice(raw_invoice(intent=intent)).decline.requires_3ds
+
     def test_codes_and_brands_are_lower_case(self):
         intent = raw_intent("INSUFFICIENT_FUNDS")
         intent["last_payment_error"]["payment_method"]["card"]["brand"] = "Visa"
