@@ -26,6 +26,7 @@ from jobs.leases import LEASE, LeaseKeeper
 from jobs.limits import Alarm, TaskInterrupted, TaskTimeout
 from models.work import TaskLane
 from services.tasks import service as tasks
+from services.tasks import upkeep
 from services.tasks.errors import Discard, NotStorableError, Retry, UnknownKindError
 from services.tasks.schemas import ClaimedTask, TaskResult
 from services.tasks.turns import Turns
@@ -287,8 +288,9 @@ class _Batch:
         """Each statement is a transaction: what is written needs no second try when a later one does."""
         with db.queue_session() as session:
             lost = self._complete(session)
-            if self._failed or self._delayed:
-                self.waiting = None  # what is given back may be due at once
+            given_back = bool(self._failed or self._delayed)
+            if given_back:
+                self.waiting = None
             while self._failed:
                 each, chance = self._failed[-1], self._runner.chance
                 if tasks.fail(session, each.task, each.error, chance=chance, final=each.final) is None:
@@ -298,6 +300,8 @@ class _Batch:
                 delay = self._delayed[-1]
                 tasks.put_off(session, delay.task, delay.asked, chance=self._runner.chance)
                 self._delayed.pop()
+            if given_back:  # some of it may be due at once
+                self.waiting = frozenset(upkeep.lanes_with_due(session))
         for task in lost:
             log.warning("task.lease_lost", extra={"facts": _facts(task)})
 

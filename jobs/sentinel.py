@@ -51,6 +51,7 @@ class Sentinel:
                 _schedule(session, now)
                 hash_keys.keep(session)  # after a rotation: so that the old master key can be dropped
                 janitor.sweep(session)  # an event and its task commit together: this finds something after accidents
+        with db.queue_session() as session:
             waiting = _waiting_queues(session)
         self._seen = now
         crash_point("sentinel.scheduled")

@@ -145,6 +145,8 @@ class HuntRun:
         odd: list[UnreadableInvoiceError] = []
         if page.refused:
             self._refused.append(page.sweep.name)
+        elif not (page.items or page.gone):
+            pass  # an empty list, which only moves the cursor: a small merchant's hunt is mostly these
         elif page.sweep.keeps:
             self._keep(session, page)
         elif page.sweep.name in sweeps.RETURNS:

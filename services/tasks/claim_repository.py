@@ -81,7 +81,7 @@ with recursive ripe as materialized (
     from ripe mine left join unnest(cast(:priorities as int[]), cast(:merchants as text[])) as stop (priority, merchant)
         using (priority)
     where mine.lane = :lane and {at_once} and not exists (select from levels)
-        and (select count(*) <= :limit and max(deaths) = 0 from ripe where lane = :lane)
+        and (select count(*) <= :limit and (max(deaths) = 0 or count(*) = 1) from ripe where lane = :lane)
 ), promoted as (
     update scheduled_tasks set due = true
     where id = any(array(select id from ripe except select id from at_once))
