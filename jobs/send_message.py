@@ -18,6 +18,7 @@ from services.integrations.carriers import (
     MessageRefusedError,
     MessageUnknownError,
     OptedOutError,
+    OutOfQuotaError,
 )
 from services.integrations.stripe.client import MerchantNotConnectedError, client_for
 from services.integrations.stripe.errors import (
@@ -30,7 +31,7 @@ from services.integrations.stripe.errors import (
 from services.integrations.stripe.parsing import UnreadableInvoiceError
 from services.messaging import suppression
 from services.messaging.addresses import masked
-from services.messaging.senders import pace
+from services.messaging.senders import pace, refusals
 from services.messaging.senders import service as senders
 from services.messaging.senders.carriers import Carrier
 from services.messaging.senders.schemas import OutgoingMessage
@@ -149,12 +150,7 @@ def _hand_over(prepared: outreach.Prepared, message: OutgoingMessage, carrier: C
         except MessageRefusedError as error:
             return _refused(message, error)
         except MessageLaterError as error:
-            pause = error.after or BUSY_PAUSE
-            pace.hold(carrier.key_print, pause.total_seconds())
-            metrics.MESSAGES.add("later")
-            if carrier.repeats_safely:
-                raise Retry(after=pause, reason=error.code) from error
-            _postpone(prepared, message, pause, error.code)
+            _put_off(prepared, message, carrier, error)
         name = carrier.name
         crash_point("message.handed_over")
     with db.tenant_session(message.merchant_id) as session:
@@ -173,10 +169,25 @@ def _pause_sender(message: OutgoingMessage, carrier: Carrier, reason: str) -> No
         senders.pause(session, message.merchant_id, message.channel, carrier, reason)
 
 
+def _put_off(prepared: outreach.Prepared, message: OutgoingMessage, carrier: Carrier, error: MessageLaterError) -> None:
+    """Not taken this time: nobody else need ask the provider for a while. Always raises."""
+    used_up = isinstance(error, OutOfQuotaError)
+    pause = error.after or (senders.LOOK_AGAIN if used_up else BUSY_PAUSE)
+    pace.hold(carrier.key_print, pause.total_seconds())
+    metrics.MESSAGES.add("later")
+    if used_up:
+        with db.tenant_session(message.merchant_id) as session:
+            refusals.tell_quota(session, message.merchant_id, message.channel, carrier, error.detail)
+    _postpone(prepared, message, pause, refusals.NO_QUOTA if used_up else error.code)
+
+
 def _postpone(prepared: outreach.Prepared, message: OutgoingMessage, pause: timedelta, reason: str) -> None:
-    """Certainly not sent, and to be tried again. Always raises."""
+    """Certainly not sent by this run, and to be tried again. Always raises.
+
+    What an earlier run may have handed over keeps its slot and its key: this refusal says nothing of that one.
+    """
     _take_back(prepared, message)
-    if reason == senders.PAUSED:  # until a person brings a new key: no outage that ends by itself
+    if reason in (senders.PAUSED, refusals.NO_QUOTA):  # for days, or until a person brings a new key: no outage
         raise Retry(at=clock.now() + pause, reason=reason)
     raise Retry(after=pause, reason=reason)
 

@@ -15,7 +15,7 @@ from sandbox.outbox.resend import ResendApi
 from sandbox.outbox.twilio import TwilioApi
 from sandbox.stripe.faults import Fault
 
-SETTINGS = ("keys", "domains", "outcomes", "webhook", "twilio_accounts", "sms_url")
+SETTINGS = ("keys", "domains", "outcomes", "webhook", "twilio_accounts", "sms_url", "quota")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -118,7 +118,8 @@ class Control:
 
         `keys`: the Resend keys that work (null: every `re_...`); `domains`: the verified ones (null: all);
         `outcomes`: address -> webhooks.OUTCOMES; `webhook`: `{"url", "secret": "whsec_..."}`; `twilio_accounts`:
-        sid -> token (null: all); `sms_url`: where replies are posted.
+        sid -> token (null: all); `sms_url`: where replies are posted; `quota`: "daily" or "monthly", the
+        allowance of mails that is used up.
         """
         if request.method == "POST":
             given = await _given(request)

@@ -145,6 +145,8 @@ class ResendApi:
         return answer | {"errors": errors} if permissive else answer
 
     def _accept(self, email: Json, team: str) -> Message:
+        if quota := self.outbox.setting("quota"):
+            raise ResendError(429, f"{quota}_quota_exceeded", f"You have reached your {quota} email quota.")
         domains = self.outbox.setting("domains")
         domain = bare(email["from"]).rpartition("@")[2]
         if domains is not None and domain not in domains:

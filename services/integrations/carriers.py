@@ -33,6 +33,12 @@ class MessageLaterError(UnavailableError):
         self.after = retry_after
 
 
+class OutOfQuotaError(MessageLaterError):
+    """Not sent: what this account may send in a day or a month is used up, and it will be so for hours."""
+
+    code, title = "out_of_quota", "The provider's allowance for this account is used up"
+
+
 class MessageUnknownError(UnavailableError):
     """It is not known whether the message was accepted."""
 

@@ -20,11 +20,13 @@ from services.integrations.carriers import (
     MessageLaterError,
     MessageRefusedError,
     MessageUnknownError,
+    OutOfQuotaError,
     pause_of,
 )
 
 TIMEOUT = (5, 15)
 SENDING_ONLY = "restricted_api_key"
+QUOTAS = frozenset({"daily_quota_exceeded", "monthly_quota_exceeded"})
 _key: contextvars.ContextVar[str] = contextvars.ContextVar("resend_key")
 
 
@@ -41,9 +43,15 @@ class EmailKeyRefusedError(EmailRefusedError, KeyRefusedError):
 
 
 class EmailLaterError(MessageLaterError):
-    """Not sent and safe to try again with the same key: a rate limit, or the provider said it is unwell."""
+    """Not taken and safe to try again: a rate limit."""
 
     code, title = "email_later", "The mail provider asks to try later"
+
+
+class EmailQuotaError(EmailLaterError, OutOfQuotaError):
+    """Not taken: the account's mails of this day or month are used up."""
+
+    code, title = "email_quota", "The mail provider's allowance for this account is used up"
 
 
 class EmailUnknownError(MessageUnknownError):
@@ -151,9 +159,11 @@ def _translated(error: ResendError) -> Exception:
         return EmailUnknownError(str(error.message))
     status = int(error.code) if str(error.code).isdigit() else 500
     if status == 409 and error.error_type == "concurrent_idempotent_requests":
-        return EmailLaterError(str(error.message))
+        return EmailUnknownError(str(error.message))  # another try is under way, and may be taken
     if status == 409 and error.error_type == "invalid_idempotent_request":
         return EmailKeyUsedError(str(error.message))
+    if status == 429 and error.error_type in QUOTAS:
+        return EmailQuotaError(str(error.message))
     if status == 429:
         return EmailLaterError(str(error.message), retry_after=pause_of(_header(error, "retry-after")))
     if status >= 500:

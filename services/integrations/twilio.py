@@ -29,12 +29,14 @@ from services.integrations.carriers import (
     MessageRefusedError,
     MessageUnknownError,
     OptedOutError,
+    OutOfQuotaError,
     pause_of,
 )
 
 TIMEOUT = (5, 15)
 MESSAGING_SERVICE = "MG"
 UNSUBSCRIBED = 21610  # "Attempt to send to unsubscribed recipient"
+DAILY_LIMIT = 63038  # "Account exceeded daily messages limit", as 429
 # The account, not the message: no such sender of ours, not allowed to this country's numbers, trial limits.
 _SENDER_CODES = frozenset({20003, 20005, 21606, 21659, 21660, 21661, 21703, 21704})
 
@@ -59,6 +61,12 @@ class TextLaterError(MessageLaterError):
     """Not sent and safe to try again: a rate limit, or no connection came about."""
 
     code, title = "text_later", "The text message provider asks to try later"
+
+
+class TextQuotaError(TextLaterError, OutOfQuotaError):
+    """Not sent: the account's texts of this day are used up."""
+
+    code, title = "text_quota", "The text message provider's allowance for this account is used up"
 
 
 class TextUnknownError(MessageUnknownError):
@@ -162,6 +170,8 @@ def _translated(error: TwilioRestException | TwilioServiceException, pause: time
     status, code, said = int(error.status), int(error.code or 0), _said(error)
     if code == UNSUBSCRIBED:
         return TextOptedOutError(said)
+    if status == 429 and code == DAILY_LIMIT:
+        return TextQuotaError(said)
     if status == 429:
         return TextLaterError(said, retry_after=pause)
     if status >= 500 or status < 400:

@@ -123,6 +123,7 @@ def _senders(rows: Mapping[Channel, MerchantSender]) -> dict[Channel, SenderFact
             own=True,
             paused=row.state == SenderState.PAUSED,
             paused_reason=row.paused_reason,
+            quota=refusals.quota_of(row.key_print),
             hears_back=row.has_webhook_secret,
         )
         for channel, row in rows.items()
@@ -137,7 +138,8 @@ def _platforms(channel: Channel) -> SenderFacts | None:
         return None
     refused = refusals.reason_of(carrier.key_print)
     hears = channel is Channel.SMS or bool(settings().resend_webhook_secrets())
-    return SenderFacts(own=False, paused=bool(refused), paused_reason=refused, hears_back=hears)
+    used_up = refusals.quota_of(carrier.key_print)
+    return SenderFacts(own=False, paused=bool(refused), paused_reason=refused, quota=used_up, hears_back=hears)
 
 
 def _refused(row: IntakeOutcome | None) -> RefusedDeliveries | None:

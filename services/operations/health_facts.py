@@ -62,6 +62,8 @@ class SenderFacts:
     own: bool = True
     paused_reason: str = ""
     paused: bool = False
+    quota: str = ""
+    """What the provider says of an allowance that is used up; empty where it takes messages."""
     hears_back: bool = True
 
 

@@ -39,6 +39,8 @@ def of_senders(facts: HealthFacts) -> Iterator[Finding]:
     for channel, sender in facts.senders.items():
         if sender.paused:
             yield _paused(channel, sender)
+        elif sender.quota:
+            yield _used_up(channel, sender)
     mail = facts.senders.get(Channel.EMAIL)
     if mail is not None and not mail.hears_back:
         yield Finding(
@@ -84,6 +86,21 @@ def _paused(channel: Channel, sender: SenderFacts) -> Finding:
         "Give PHANTOM a new key in Settings; what waits then goes out.",
         Place.SETTINGS,
         details,
+    )
+
+
+def _used_up(channel: Channel, sender: SenderFacts) -> Finding:
+    provider = "Resend" if channel is Channel.EMAIL else "Twilio"
+    return Finding(
+        f"quota_{channel.value}",
+        Severity.PROBLEM,
+        f"What may be sent as {_NAMES[channel]} is used up",
+        f"{provider} takes no more for now. Messages wait; none is lost, and none counts as sent.",
+        f"Take a larger plan at {provider}, or wait: they go out by themselves when it takes them again."
+        if sender.own
+        else f"Whoever runs this PHANTOM needs a larger plan at {provider}; with your own sender you depend on nobody.",
+        Place.NOWHERE if sender.own else Place.SETTINGS,
+        (sender.quota,),
     )
 
 

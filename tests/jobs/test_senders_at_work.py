@@ -11,12 +11,15 @@ from core import crash_points, db
 from core.clock import ManualClock
 from jobs import send_message
 from models.audit import SystemLog
-from models.ghost import GhostTarget
+from models.ghost import GhostTarget, Mechanism
 from models.messaging import Channel, Message, MessageState
+from models.money import DailyMetrics, Recovery
 from models.sending import SenderState
 from sandbox.stripe.faults import Fault
-from services.messaging.senders import pace, service
+from services.messaging.senders import pace, refusals, service
 from services.messaging.senders.given import OwnMail
+from services.operations import health
+from services.operations.health_findings import findings
 from services.tasks.errors import Retry
 from services.tasks.schemas import ClaimedTask
 from tests.jobs.test_send_message import Death
@@ -56,6 +59,21 @@ class Round:
             except Retry as asked:
                 outcomes.append(asked.reason)
         return outcomes
+
+    def send_until_gone(self) -> None:
+        """Each ghost's message again and again until all went, at most a day; and once more."""
+        for _ in range(48):
+            if self.states == ["sent"] * 4:
+                break
+            self.send_all()
+            self.shop.clock.advance(timedelta(minutes=30))
+        self.send_all()
+
+    def findings(self, code: str) -> list[str]:
+        """What the health card quotes of a finding."""
+        with db.tenant_session(self.shop.merchant) as session:
+            facts = health.merchant_facts(session, self.shop.merchant)
+        return [detail for each in findings(facts) if each.code == code for detail in each.details]
 
     def die_after_hand_over(self, ghost: GhostTarget) -> None:
         def die(name: str) -> None:
@@ -205,3 +223,72 @@ def test_the_platforms_refused_key_holds_messages_too(sending: Round, clock: Man
         sending.office.outbox.set("keys", None)
         clock.advance(service.LOOK_AGAIN + timedelta(seconds=1))
         assert "sent" in sending.send_all()
+
+
+class TestRefusedForDays:
+    """A provider that says 429 has taken nothing: what waits for it is no message that anybody might have."""
+
+    @pytest.mark.parametrize("quota", ["daily", "monthly"])
+    def test_nothing_counts_while_the_quota_is_used_up_and_each_goes_once_afterwards(
+        self, sending: Round, clock: ManualClock, quota: str
+    ) -> None:
+        sending.office.outbox.set("quota", quota)
+        for _ in range(16):
+            assert set(sending.send_all()) <= {refusals.NO_QUOTA, "sender_rate", "held"}  # `held`: quiet hours
+            clock.advance(timedelta(hours=3))
+        assert sending.states == []
+        assert {(ghost.messages_sent, ghost.contacted_at) for ghost in sending.shop.ghosts} == {(0, None)}
+        assert sum(row.messages_count for row in sending.shop.rows(DailyMetrics)) == 0
+
+        sending.office.outbox.set("quota", None)
+        sending.send_until_gone()
+        assert sending.states == ["sent"] * 4
+        assert sending.accepted() == [f"ada{number}@example.com" for number in range(4)]
+
+    def test_who_pays_meanwhile_was_brought_by_no_message(self, sending: Round, clock: ManualClock) -> None:
+        sending.office.outbox.set("quota", "monthly")
+        ghost = sending.shop.ghosts[0]
+        for _ in range(9):
+            sending.send_all()
+            clock.advance(timedelta(hours=3))
+        card = sending.shop.actions.create_card(sending.shop.account, "visa")
+        sending.shop.actions.pay_invoice(sending.shop.account, ghost.invoice_id, card["id"])
+        sending.shop.deliver()
+        (recovery,) = sending.shop.rows(Recovery)
+        assert (recovery.ghost_id, recovery.mechanism) == (ghost.id, Mechanism.ORGANIC)
+
+    def test_the_card_says_why_they_wait_and_the_log_once(self, sending: Round, clock: ManualClock) -> None:
+        sending.office.outbox.set("quota", "daily")
+        for _ in range(3):
+            assert refusals.NO_QUOTA in sending.send_all()
+            assert sending.findings("quota_email") == ["You have reached your daily email quota."]
+            clock.advance(service.LOOK_AGAIN + timedelta(seconds=1))
+        lines = [row for row in sending.shop.rows(SystemLog) if row.event == "messaging.sender_quota"]
+        assert [row.level for row in lines] == ["warning"]
+        assert "You have reached your daily email quota." in lines[0].message
+        assert sending.state == SenderState.READY
+
+    def test_a_rate_limit_of_two_days_loses_and_counts_nothing_either(self, sending: Round, clock: ManualClock) -> None:
+        sending.office.resend.faults.add(Fault("rate_limit"))
+        for _ in range(16):
+            assert set(sending.send_all()) <= {"email_later", "sender_rate", "held"}
+            clock.advance(timedelta(hours=3))
+        assert sending.states == []
+        sending.office.resend.faults.clear()
+        sending.send_until_gone()
+        assert (sending.states, len(sending.accepted())) == (["sent"] * 4, 4)
+
+    def test_what_an_earlier_run_may_have_handed_over_stays_in_doubt(self, sending: Round, clock: ManualClock) -> None:
+        """The refusal is of the repeat: of the first time nobody knows."""
+        ghost = sending.shop.ghosts[0]
+        sending.die_after_hand_over(ghost)
+        (begun,) = sending.shop.rows(Message)
+        sending.office.resend.faults.add(Fault("rate_limit"))
+        with pytest.raises(Retry, match="email_later"):
+            sending.send(ghost)
+        (kept,) = sending.shop.rows(Message)
+        assert (kept.state, kept.idempotency_key) == (MessageState.SENDING, begun.idempotency_key)
+        clock.advance(timedelta(hours=24))
+        assert sending.send(ghost)["sent"] is False
+        assert (sending.states, sending.shop.ghosts[0].messages_sent) == (["uncertain"], 1)
+        assert len(sending.accepted()) == 1

@@ -1,4 +1,5 @@
-"""That a provider refuses the platform's own key: no merchant's row can say it, and all merchants' messages wait.
+"""What a provider says of a key that stands in no merchant's row: it refuses the platform's own, and all
+merchants' messages wait; or its account has used up what it may send, and those behind it do.
 
 Kept where all processes see it, for as long as it is likely to stand: what waits asks again every few minutes. While
 Redis is away it is not known, and nothing depends on it but what people are told.
@@ -7,10 +8,22 @@ Redis is away it is not known, and nothing depends on it but what people are tol
 import math
 from datetime import timedelta
 
-from core import queue
+from sqlmodel import Session
 
+from core import queue
+from models.messaging import Channel
+from services.audit import service as audit
+from services.messaging.brands import one_line
+from services.messaging.senders.carriers import Carrier
+
+NO_QUOTA = "sender_quota"
 LASTS = timedelta(minutes=15)
-_PREFIX = "phantom:refused:"
+_PREFIX, _QUOTA = "phantom:refused:", "phantom:quota:"
+_NOTE_QUOTA = """
+redis.call('hset', KEYS[1], 'said', ARGV[1])
+redis.call('expire', KEYS[1], ARGV[3])
+return redis.call('hsetnx', KEYS[1], ARGV[2], '1')
+"""
 
 
 def note(key_print: str, reason: str) -> None:
@@ -22,4 +35,21 @@ def note(key_print: str, reason: str) -> None:
 def reason_of(key_print: str) -> str:
     """Why the provider refuses this key, as it said lately; empty where it does not."""
     found = queue.script("return redis.call('get', KEYS[1]) or ''", [_PREFIX + key_print], [])
+    return found.decode() if found else ""
+
+
+def tell_quota(session: Session, merchant_id: str, channel: Channel, carrier: Carrier, reason: str) -> None:
+    """The account's allowance is used up: the health card says so while it lasts, the merchant's live log once."""
+    said, seconds = one_line(reason, 200), str(math.ceil(LASTS.total_seconds()))
+    if not queue.script(_NOTE_QUOTA, [_QUOTA + carrier.key_print], [said, f"of:{merchant_id}", seconds]):
+        return
+    whose = "Your account" if carrier.own else "The account"
+    kind = "mail" if channel == Channel.EMAIL else "text messages"
+    text = f"{whose} for {kind} has used up what its provider lets it send: {said} Messages wait, and none is lost."
+    audit.log_event(session, merchant_id, "messaging.sender_quota", text, level="warning")
+
+
+def quota_of(key_print: str) -> str:
+    """What the provider said lately of an allowance that is used up; empty where it takes messages."""
+    found = queue.script("return redis.call('hget', KEYS[1], 'said') or ''", [_QUOTA + key_print], [])
     return found.decode() if found else ""

@@ -5,6 +5,7 @@ from urllib.parse import parse_qs
 
 import pytest
 import requests
+from twilio.base.exceptions import TwilioRestException
 from twilio.request_validator import RequestValidator
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
@@ -13,6 +14,7 @@ from core.clock import ManualClock
 from sandbox.stripe.faults import Fault
 from sandbox.stripe.world import Settings, World
 from services.integrations import twilio
+from services.integrations.carriers import OutOfQuotaError
 from services.integrations.twilio import (
     OutgoingText,
     TextKeyRefusedError,
@@ -91,6 +93,11 @@ class TestSending:
         with pytest.raises(TextLaterError):
             SENDER.send(TEXT)
         assert SENDER.send(TEXT)
+
+    def test_a_days_texts_that_are_used_up_are_more_than_a_rate_limit(self) -> None:
+        said = twilio._translated(TwilioRestException(429, "/", "exceeded the daily messages limit", 63038), None)
+        assert isinstance(said, OutOfQuotaError)
+        assert not isinstance(twilio._translated(TwilioRestException(429, "/", "", 20429), None), OutOfQuotaError)
 
     def test_no_connection_sent_nothing_and_a_broken_one_may_have(self) -> None:
         never = requests.ConnectionError(MaxRetryError(None, "/", NewConnectionError(HTTPConnection("x"), "refused")))  # type: ignore[arg-type]

@@ -279,6 +279,17 @@ class TestSenders:
         assert (finding.code, finding.place, finding.details) == (code, place, (reason,))
         assert finding.severity is Severity.PROBLEM
 
+    @pytest.mark.parametrize("channel", [Channel.EMAIL, Channel.SMS])
+    @pytest.mark.parametrize(("own", "place"), [(True, Place.NOWHERE), (False, Place.SETTINGS)])
+    def test_one_whose_allowance_is_used_up(self, channel: Channel, own: bool, place: Place) -> None:
+        used_up = SenderFacts(own=own, quota="You have reached your daily email quota.")
+        finding = only(replace(WELL, senders={Channel.EMAIL: SenderFacts(), channel: used_up}))
+        assert (finding.code, finding.severity, finding.place) == (f"quota_{channel}", Severity.PROBLEM, place)
+        assert finding.details == (used_up.quota,)
+        assert codes(replace(WELL, senders={Channel.EMAIL: SenderFacts(), channel: replace(used_up, paused=True)})) == [
+            f"sender_refused_{channel}" if own else f"platform_refused_{channel}"
+        ]
+
     @pytest.mark.parametrize(("own", "place"), [(True, Place.SETTINGS), (False, Place.NOWHERE)])
     def test_one_that_nothing_is_heard_back_from(self, own: bool, place: Place) -> None:
         finding = only(replace(WELL, senders={Channel.EMAIL: SenderFacts(own=own, hears_back=False)}))

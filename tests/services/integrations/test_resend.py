@@ -1,0 +1,38 @@
+"""Resend's refusals as the closed list has them: which are certain, and which say nothing of another try."""
+
+from datetime import timedelta
+
+import pytest
+from resend.exceptions import ResendError, raise_for_code_and_type
+
+from services.integrations import resend
+from services.integrations.carriers import (
+    MessageKeyUsedError,
+    MessageLaterError,
+    MessageUnknownError,
+    OutOfQuotaError,
+)
+
+
+def translated(status: int, name: str, headers: dict[str, str] | None = None) -> Exception:
+    try:
+        raise_for_code_and_type(status, name, "Words.", headers or {})
+    except ResendError as error:
+        return resend._translated(error)
+
+
+@pytest.mark.parametrize("name", ["daily_quota_exceeded", "monthly_quota_exceeded"])
+def test_a_quota_that_is_used_up_was_certainly_not_sent_and_takes_hours(name: str) -> None:
+    assert isinstance(translated(429, name), OutOfQuotaError)
+
+
+def test_a_rate_limit_was_certainly_not_sent_and_says_how_long() -> None:
+    said = translated(429, "rate_limit_exceeded", {"Retry-After": "7"})
+    assert isinstance(said, MessageLaterError)
+    assert not isinstance(said, OutOfQuotaError)
+    assert said.after == timedelta(seconds=7)
+
+
+def test_of_another_try_under_way_nothing_is_known() -> None:
+    assert isinstance(translated(409, "concurrent_idempotent_requests"), MessageUnknownError)
+    assert isinstance(translated(409, "invalid_idempotent_request"), MessageKeyUsedError)
