@@ -85,6 +85,18 @@ def a_word_ahead(scenario: Scenario) -> bool:
     return scenario.policy["protection_mails"] and any(one.expires and one.email for one in scenario.customers)
 
 
+def no_word_ahead(scenario: Scenario) -> bool:
+    """Somebody whose card ends, of a merchant that wants nobody told of that."""
+    told = [one for one in scenario.customers if one.expires and one.email and not one.high and not one.held_out]
+    return bool(told) and not scenario.policy["protection_mails"]
+
+
+def written_to_twice(scenario: Scenario) -> bool:
+    """Several to whom more than one mail goes."""
+    reached = [one for one in scenario.customers if one.email and one.code in HOPELESS and not one.high]
+    return scenario.policy["messages_per_ghost"] > 1 and len(reached) > 2
+
+
 def withdraws_from_texts(scenario: Scenario) -> bool:
     return scenario.policy["messages_per_ghost"] > 1 and texted(scenario)
 
@@ -104,6 +116,18 @@ def stripe_first(scenario: Scenario) -> bool:
     late = [one for one in scenario.customers if one.cured_at - one.renews_at > 12 * DAY and not one.high]
     broke = any(one.code == "insufficient_funds" for one in late)
     return broke and scenario.policy["own_retries"] == "after_stripe" and len(scenario.retry_days) == 4
+
+
+def charged_after_stripe(scenario: Scenario) -> bool:
+    """A card that the bank has ended, and a merchant for whom PHANTOM charges once Stripe is done."""
+    ended = any(one.code in ("expired_card", "lost_card", "fraudulent") for one in scenario.customers)
+    return ended and scenario.policy["own_retries"] == "after_stripe" and len(scenario.retry_days) < 4
+
+
+def between_stripes(scenario: Scenario) -> bool:
+    """A card that PHANTOM charges between Stripe's own tries."""
+    broke = any(one.code == "insufficient_funds" for one in scenario.customers)
+    return broke and scenario.policy["own_retries"] == "with_stripe"
 
 
 @dataclass(frozen=True)

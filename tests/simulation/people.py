@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _LINK = re.compile(r"https?://\S+/r/([\w-]+)")
 ANSWERS = (
-    ("ignore", 34), ("follow", 34), ("look", 5), ("alone", 6), ("unsubscribe", 7), ("leave", 5), ("card", 9),
+    ("ignore", 32), ("follow", 34), ("look", 5), ("alone", 6), ("unsubscribe", 7), ("leave", 5), ("card", 9),
+    ("withdraw", 2),
 )  # fmt: skip
 REPLIES = (("ignore", 42), ("follow", 25), ("card", 8), ("stop", 18), ("withdraw", 7))
 BY_THEMSELVES = (("nothing", 60), ("alone", 14), ("card", 12), ("leave", 8), ("delete", 2), ("renew_card", 4))
@@ -106,6 +107,8 @@ class People:
             self.leave(customer)
         elif what == "renew_card":
             self.renew_card(customer)
+        elif what == "withdraw":
+            play.providers.withdraw(customer, Channel.EMAIL)
         elif what == "delete":
             self._refusable(lambda: play.shop.delete(customer))
 

@@ -1,0 +1,96 @@
+"""Proof for the rules of ghosts, charges and links: an engine that breaks one is found out."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from models.ghost import GhostState
+from phantom_app.api import links
+from services.merchants.policies import RecoveryPolicy
+from services.recovery import lifecycle, presence, presence_repository, strategy
+from services.recovery.charging import retries
+from services.recovery.credit import settle
+from services.recovery.lifecycle import Trigger
+from services.recovery.messages import clicks
+from services.recovery.strategy import DeclineGroup
+from tests.simulation import people
+from tests.simulation.broken import (
+    Broken,
+    between_stripes,
+    charged_after_stripe,
+    is_found_out,
+    somebody_is,
+    written_to_twice,
+)
+from tests.simulation.place import Place
+
+# -- what a broken PHANTOM does -----------------------------------------------------------------------------------
+
+_landing = clicks.landing
+
+
+def _closed(*about: Any) -> clicks.Landing:
+    return replace(_landing(*about), standing=clicks.Standing.CLOSED)
+
+
+def _open(*about: Any) -> clicks.Landing:
+    return replace(_landing(*about), standing=clicks.Standing.PAY)
+
+
+def _obeys(token: str, *_: Any) -> Any:
+    return links.unsubscribe(token)
+
+
+def _nothing(*_: Any, **__: Any) -> bool:
+    return False
+
+
+def _kept(*_: Any, **__: Any) -> None: ...
+
+
+def _at_once(_: retries.Case, now: datetime) -> datetime:
+    return now
+
+
+def _for_money(policy: RecoveryPolicy, case: retries.Case) -> str:
+    return retries.why_untouchable(policy, case) or ("" if case.card_id else "It is not known which card failed.")
+
+
+_never_clicked = lifecycle.TRANSITIONS | {(GhostState.CLICKED, Trigger.MESSAGE_SENT): GhostState.CONTACTED}
+_confirmed = strategy.GROUP_OF_CODE | {"expired_card": DeclineGroup.AUTHENTICATION}
+
+BROKEN: dict[str, Broken] = {
+    "a wrong road": Broken(
+        strategy, "GROUP_OF_CODE", _confirmed, "the strategy fits the bank's word", somebody_is("expired_card")
+    ),
+    "clicks are forgotten": Broken(
+        lifecycle, "TRANSITIONS", _never_clicked, "every move is one that may be", written_to_twice,
+        more=((people, "ANSWERS", (("follow", 1),)),),
+    ),
+    "a refund that fails is gone": Broken(
+        settle, "give_back", _nothing, "reversals are what Stripe gave back",
+        more=((people, "REGRETS", (("refund_fails", 1),)),),
+    ),
+    "what is lost is not": Broken(settle, "lose", _nothing, "a ghost is what its invoice is", staff="void"),
+    "a scanner unsubscribes": Broken(links, "ask_unsubscribe", _obeys, "reading a link changes nothing"),
+    "dead links": Broken(clicks, "landing", _closed, "a link works until its ghost closes"),
+    "links that never end": Broken(
+        clicks, "landing", _open, "a link of what is paid leads nowhere", written_to_twice, 3,
+        more=((people, "ANSWERS", (("follow", 1),)), (people, "BY_THEMSELVES", (("alone", 1),))),
+    ),
+    "charged whatever the bank says": Broken(
+        retries, "why_never", _for_money, "no card is charged again after such a decline", charged_after_stripe, 14
+    ),
+    "charged day and night": Broken(
+        retries, "clear_from", _at_once, "own retries keep a day from every other attempt", between_stripes, 9
+    ),
+    "nobody is seen": Broken(presence_repository, "mark_ghosts", _kept, "who owes and is active"),
+    "who was seen before is not": Broken(presence, "take_over", _kept, "who owes and is active"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_broken_engine_is_found_out(where: Place, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    is_found_out(where, monkeypatch, BROKEN[broken])
