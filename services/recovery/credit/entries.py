@@ -6,6 +6,8 @@ says so, and not what anybody looked up before. The sums follow from it, in the 
 
 from datetime import datetime
 
+from sqlmodel import Session
+
 from core import ids
 from models.ghost import GhostTarget
 from models.money import RecoveryKind
@@ -43,3 +45,13 @@ def enter(
             "recorded_at": work.now,
         },
     )
+
+
+def paid_amount(session: Session, ghost: GhostTarget) -> int:
+    """What the payment that recovered a ghost brought, minor units, whatever of it went back since; 0 for none.
+
+    Of several payments, each undone before the next, it is the last one.
+    """
+    rows = repository.list_recoveries(session, ghost.merchant_id, [ghost.id])
+    payments = [row for row in rows if row.kind == RecoveryKind.RECOVERED]
+    return max(payments, key=lambda row: row.occurred_at).amount_cents if payments else 0

@@ -25,7 +25,7 @@ from services.messaging.links import Link, LinkNotFoundError
 from services.messaging.schedule import PROTECTION_STEP
 from services.messaging.wording import Template
 from services.recovery import neighbours, repository
-from services.recovery.credit import evidence_repository
+from services.recovery.credit import entries, evidence_repository
 from services.recovery.lifecycle import Trigger
 from services.recovery.strategy import DeclineGroup
 from services.recovery.work import Work, merchant_context
@@ -103,7 +103,7 @@ def landing(session: Session, link: Link) -> Landing:
         accent=brand.accent,
         reply_to=merchant.reply_to,
         locale=locale_of(ghost.customer_language, ghost.customer_country, brand.language),
-        amount=ghost.recovered_cents if standing is Standing.PAID else ghost.amount_cents,
+        amount=entries.paid_amount(session, ghost) if standing is Standing.PAID else ghost.amount_cents,
         currency=ghost.currency,
         standing=standing,
         paid_at=ghost.closed_at if standing is Standing.PAID else None,

@@ -178,6 +178,18 @@ class TestFollowing:
             assert "$49.00 arrived on " in page.text
             assert re.search(r"on \w+ \d+, 20\d\d", page.text)
 
+    def test_it_says_what_was_paid_and_not_what_a_refund_left(self, customer: Customer):
+        customer.pays()
+        customer.shop.deliver()
+        charges = customer.shop.world.space(customer.shop.account).table("charge").objects.values()
+        paid = [each["id"] for each in charges if each["paid"]][-1]
+        customer.shop.actions.refund(customer.shop.account, paid, 1000)
+        customer.shop.deliver()
+        assert (customer.ghost.state, customer.ghost.recovered_cents) == (GhostState.RECOVERED, 3900)
+        page = customer.browser.get(customer.pay).text
+        assert "$49.00 arrived on " in page
+        assert "$39.00" not in page
+
     def test_a_payment_that_nobody_told_of_is_found_by_the_press_itself(self, customer: Customer):
         customer.pays()
         back = customer.browser.post(customer.pay).headers["location"].split("/", 3)[-1]

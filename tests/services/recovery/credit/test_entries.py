@@ -11,7 +11,7 @@ from models.ghost import FoundVia, GhostTarget, Mechanism
 from models.money import Recovery, RecoveryKind
 from services.integrations.stripe.parsing import parse_invoice
 from services.recovery import neighbours, repository
-from services.recovery.credit.entries import enter
+from services.recovery.credit.entries import enter, paid_amount
 from services.recovery.observe import observe
 from services.recovery.work import Work, merchant_context
 from tests.support.factories import make_merchant, raw_invoice
@@ -74,3 +74,28 @@ class TestAnEntry:
         assert entered(merchant, clock, RecoveryKind.RECOVERED, "in_1", 4900)
         assert entered(merchant, clock, RecoveryKind.RECOVERED, "in_1", 4900, number=1)
         assert len({(row.ghost_id, row.kind) for row in ledger(merchant)}) == 3
+
+
+class TestWhatWasPaid:
+    def amount(self, merchant: str) -> int:
+        with db.tenant_session(merchant) as session:
+            return paid_amount(session, ghosts(merchant)[0])
+
+    def test_is_nothing_before_anybody_paid(self, merchant: str, clock: ManualClock):
+        assert entered(merchant, clock, RecoveryKind.PROTECTED, "in_1", 4900)
+        assert entered(merchant, clock, RecoveryKind.RECOVERED, "in_1", 700, number=1)
+        assert self.amount(merchant) == 0
+
+    def test_stays_whatever_went_back_of_it_or_was_credited_elsewhere(self, merchant: str, clock: ManualClock):
+        assert entered(merchant, clock, RecoveryKind.RECOVERED, "in_1", 4900)
+        assert entered(merchant, clock, RecoveryKind.REVERSED, "re_1", -1000)
+        assert entered(merchant, clock, RecoveryKind.CREDITED, "att_1:from", -4900)
+        assert entered(merchant, clock, RecoveryKind.CREDITED, "att_1:to", 4900)
+        assert self.amount(merchant) == 4900
+
+    def test_is_the_last_payment_of_those_that_were_undone(self, merchant: str, clock: ManualClock):
+        assert entered(merchant, clock, RecoveryKind.RECOVERED, "in_1", 4900)
+        clock.advance(timedelta(days=3))
+        assert entered(merchant, clock, RecoveryKind.REVERSED, "reopened:1", -4900)
+        assert entered(merchant, clock, RecoveryKind.RECOVERED, "in_1:2", 2500)
+        assert self.amount(merchant) == 2500
