@@ -38,7 +38,11 @@ def next_hour_panel() -> rx.Component:
                 ),
                 empty(
                     "Nothing goes out within the hour",
-                    "The preview shows the next two weeks, message by message.",
+                    rx.cond(
+                        NextHour.why_none != "",
+                        NextHour.why_none,
+                        "The preview shows the next two weeks, message by message.",
+                    ),
                     link("Preview", to=routes.DRY_RUN, class_name="button"),
                     inset=True,
                     test_id="no-next",

@@ -17,6 +17,7 @@ class NextHour(rx.State):
     loaded: bool = False
     count: str = ""
     rest: str = ""
+    why_none: str = ""
     rows: list[GhostView] = []
 
     @rx.event
@@ -32,4 +33,5 @@ class NextHour(rx.State):
         self.count = f"{more}{formats.plural(found.messages, 'message')} planned"
         left = found.messages - len(found.first)
         self.rest = f"and {more}{formats.count(left)} more" if left else ""
+        self.why_none = found.why_none
         self.loaded = True

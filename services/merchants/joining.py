@@ -110,6 +110,7 @@ def _new_person(tenant: Session, joining: Joining) -> str:
 def _attach(tenant: Session, merchant: Merchant, joining: Joining, user_id: str) -> None:
     """Credential, account row, first hunt and the trace of it."""
     now, grant, facts = clock.now(), joining.grant, joining.facts
+    again = merchant.stripe_user_id is not None
     vault.seal_merchant_token(merchant, grant.access_token, grant.refresh_token)
     merchant.stripe_user_id, merchant.livemode = grant.account, grant.livemode
     merchant.credential_mode, merchant.oauth_scope = CredentialMode.OAUTH, grant.scope[:40]
@@ -131,6 +132,8 @@ def _attach(tenant: Session, merchant: Merchant, joining: Joining, user_id: str)
         merchant_id=merchant.id,
         payload=FIRST_HUNT,
     )
+    if again:  # what was known before waits for nothing any more
+        tasks.schedule(tenant, kind="pulse", merchant_id=merchant.id, payload={"replan": True}, priority=5)
     audit.log_event(
         tenant,
         merchant.id,

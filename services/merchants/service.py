@@ -139,6 +139,8 @@ def mark_disconnected(session: Session, merchant_id: str, *, at: datetime, reaso
     vault.erase_merchant_token(merchant)
     session.flush()
     repository.set_account_disconnected(session, merchant.stripe_user_id, at)
+    # What was planned is no longer to be promised to anybody; connecting again plans it anew.
+    tasks.schedule(session, kind="pulse", merchant_id=merchant_id, payload={"replan": True}, priority=5)
     # Schedules walk connected accounts only; each purge from this one on asks for the next (recovery.purge).
     tasks.schedule_next(session, PURGE, merchant_id)
     if USAGE.is_on:

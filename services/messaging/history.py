@@ -69,6 +69,8 @@ class History:
     """When the message that is next stood planned before."""
     charge: Charge | None = None
     """Of a ghost whose charge has not failed: that charge."""
+    disconnected: bool = False
+    """Whether the merchant's account is: nothing can be looked at, and nobody comes back until it is connected."""
     wants_none: str = ""
     """Why who told their bank to stop gets not even a note: they asked for no messages, or the subscription is over."""
     text_country: Country = ""

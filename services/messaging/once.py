@@ -21,6 +21,7 @@ from services.messaging.history import SEND, Action, History
 
 BEFORE = timedelta(days=7)
 PAUSED = "Messages are paused in the recovery policy."
+DISCONNECTED = "The Stripe account is disconnected: nothing goes out until it is connected again."
 HELD_OUT = "Held out: without messages, to learn what they are worth."
 UNDER_WAY = "It is being sent."
 A_PERSON_DECIDES = "A person decides: PHANTOM does nothing here by itself."
@@ -69,6 +70,8 @@ def _note(history: History, policy: RecoveryPolicy, now: datetime, default_zone:
 
 
 def _not_now(history: History, policy: RecoveryPolicy) -> str:
+    if history.disconnected:
+        return DISCONNECTED
     return PAUSED if policy.paused else HELD_OUT if history.held_out else ""
 
 

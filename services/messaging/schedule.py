@@ -58,6 +58,8 @@ def next_action(
     if history.state not in CHASED_STATES:
         said = once.next_action(history, policy, now, default_zone, oracle)
         return said or Action("", None, _why_nothing(history))
+    if history.disconnected:
+        return Action("", None, once.DISCONNECTED)
     ends = policy.ends(history.found_at, history.reopened_at)
     silent = why_silent(history)
     if silent:

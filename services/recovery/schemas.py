@@ -51,11 +51,15 @@ class GhostPage:
 
 @dataclass(frozen=True, slots=True)
 class NextHour:
-    """The messages of the next hour: how many (`more`: at least so many), and the ghosts of the first."""
+    """The messages of the next hour: how many (`more`: at least so many), and the ghosts of the first.
+
+    `why_none` says why there can be none; empty where it only depends on what is due.
+    """
 
     messages: int
     more: bool
     first: tuple[GhostRow, ...]
+    why_none: str = ""
 
 
 @dataclass(frozen=True, slots=True)

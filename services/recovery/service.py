@@ -12,6 +12,7 @@ from services.audit import service as audit
 from services.integrations.stripe.dashboard import invoice_address
 from services.merchants import service as merchants
 from services.messaging import service as messaging
+from services.messaging.once import DISCONNECTED
 from services.messaging.schedule import SEND
 from services.recovery import neighbours, repository
 from services.recovery.credit import settle
@@ -168,7 +169,12 @@ def messages_are_on(session: Session, merchant_id: str) -> bool:
 
 
 def next_hour(session: Session, merchant_id: str) -> NextHour:
-    """The messages that are planned for the next hour, those that wait for their task included."""
+    """The messages that are planned for the next hour, those that wait for their task included.
+
+    None while the account is disconnected, whatever was planned before.
+    """
+    if not merchants.get_merchant(session, merchant_id).is_connected:
+        return NextHour(0, False, (), DISCONNECTED)
     until = clock.now() + timedelta(hours=1)
     number = plan_repository.count_due(session, merchant_id, SEND, until, MOST_COUNTED)
     first = plan_repository.list_next(session, merchant_id, SEND, until, SHOWN_NEXT)

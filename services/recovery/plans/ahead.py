@@ -16,7 +16,7 @@ from core.errors import NotFoundError
 from models.ghost import GhostState, GhostTarget, Strategy
 from models.messaging import Channel
 from services.messaging.hours import zones_for
-from services.messaging.once import A_PERSON_DECIDES
+from services.messaging.once import A_PERSON_DECIDES, DISCONNECTED
 from services.messaging.own import OwnWords
 from services.messaging.own_service import own_words
 from services.messaging.reach import address_of
@@ -31,8 +31,6 @@ HORIZON = timedelta(days=14)
 PAGE_SIZE = 20
 COUNTED = 2_000
 """Up to so many ghosts the whole fortnight is counted; of more, each page says its own."""
-
-DISCONNECTED = "The Stripe account is disconnected: nothing goes out until it is connected again."
 
 
 @dataclass(frozen=True, slots=True)

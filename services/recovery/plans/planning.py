@@ -28,7 +28,6 @@ from services.recovery.schemas import Apart, Planned
 FIRST_CHARGE = timedelta(hours=1)
 """How long after making a recurring invoice Stripe charges it."""
 PROVIDER_REFUSED = "The provider refused the message: see the outbox."
-DISCONNECTED = "the Stripe account is disconnected"
 HELD = "Held: "
 _NOBODY: Mapping[str, str] = {}
 
@@ -163,7 +162,8 @@ def read_histories(
                 no_email=refused.get((ghost.id, Channel.EMAIL), "") or _way(ways, ghost).no_email,
                 no_sms=refused.get((ghost.id, Channel.SMS), "") or _way(ways, ghost).no_sms,
                 held_out=holdout(merchant.id, ghost.customer_id or ""),
-                held=held.get(ghost.id, "") or ("" if merchant.active else DISCONNECTED),
+                held=held.get(ghost.id, ""),
+                disconnected=not merchant.active,
                 released_at=by_people.get(ghost.id, _UNDECIDED)[0],
                 decided=by_people.get(ghost.id, _UNDECIDED)[1],
                 week=written.get(ghost.customer_id or "", ()),

@@ -12,18 +12,23 @@ from sqlmodel import select
 from core import db
 from core.clock import ManualClock
 from jobs import pulse as pulse_job
-from models.ghost import FoundVia, GhostTarget, ManualTask, ManualTaskState, Strategy
+from models.ghost import FoundVia, GhostState, GhostTarget, ManualTask, ManualTaskState, Strategy
+from models.merchant import Merchant
 from models.messaging import Channel, Message, MessageState
 from models.work import ScheduledTask
+from services.integrations.stripe.connect import AccountFacts, Grant
 from services.integrations.stripe.parsing import parse_invoice
 from services.merchants import service as merchants
+from services.merchants.joining import Joining, _attach
 from services.messaging import consents, links
+from services.messaging.once import DISCONNECTED
 from services.recovery import service
 from services.recovery.messages import outreach
 from services.recovery.observe import observe
 from services.recovery.plans import plan_repository, pulse
 from services.recovery.work import merchant_context
 from services.tasks.schemas import ClaimedTask
+from services.vault.secret import Secret
 from tests.support.factories import make_merchant, raw_intent, raw_invoice
 
 PHONE = "+4915112345678"
@@ -355,7 +360,72 @@ class TestPolicyThatChanges:
         with db.tenant_session(story.merchant) as session:
             merchants.mark_disconnected(session, story.merchant, at=story.clock.now(), reason="taken back")
         assert story.send(story.ghost.id, 1).message is None
-        assert "the Stripe account is disconnected" in story.ghost.next_action_reason
+        assert story.ghost.next_action_reason == DISCONNECTED
+
+
+class TestDisconnected:
+    def disconnect(self, story: Story) -> None:
+        with db.tenant_session(story.merchant) as session:
+            assert merchants.mark_disconnected(session, story.merchant, at=story.clock.now(), reason="taken back")
+
+    def connect_again(self, story: Story) -> None:
+        token = Secret("sk_test_again")
+        facts = AccountFacts("acct_1", "Northwind", None, "US", "usd", "UTC", "")
+        joining = Joining(Grant("acct_1", token, None, "read_write", False), facts, None, True, "again")
+        with db.tenant_session(story.merchant) as session:
+            merchant = session.get(Merchant, story.merchant)
+            assert merchant is not None
+            _attach(session, merchant, joining, "usr_1")
+
+    def run_replans(self, story: Story) -> int:
+        """The pulses that plan everything anew, as a worker runs them."""
+        wanted = [task for task in story.rows(ScheduledTask) if task.kind == "pulse" and task.payload.get("replan")]
+        for task in wanted:
+            story.pulse(**task.payload)
+        return len(wanted)
+
+    def next_hour(self, story: Story) -> Any:
+        with db.tenant_session(story.merchant) as session:
+            return service.next_hour(session, story.merchant)
+
+    def test_nothing_is_announced_from_that_moment_on(self, story: Story):
+        story.find(german())
+        assert self.next_hour(story).messages == 1
+        self.disconnect(story)
+        seen = self.next_hour(story)
+        assert (seen.messages, seen.first, seen.why_none) == (0, (), DISCONNECTED)
+
+    def test_no_plan_stands_and_each_says_why(self, story: Story):
+        story.find(german(1, 1), german(2, 2))
+        story.send(story.ghost.id, 1)
+        story.clock.advance(timedelta(days=2))
+        self.disconnect(story)
+        assert self.run_replans(story) == 1
+        assert {(ghost.next_action, ghost.next_action_at, ghost.next_action_reason)
+                for ghost in story.rows(GhostTarget)} == {("", None, DISCONNECTED)}  # fmt: skip
+
+    def test_connected_again_it_goes_on_where_it_was(self, story: Story):
+        story.find(german())
+        story.send(story.ghost.id, 1)
+        planned = (story.ghost.next_action, story.ghost.next_action_at, story.ghost.next_action_reason)
+        story.clock.advance(timedelta(hours=1))
+        self.disconnect(story)
+        self.run_replans(story)
+        story.clock.advance(timedelta(hours=1))
+        self.connect_again(story)
+        assert self.run_replans(story) == 2
+        assert (story.ghost.next_action, story.ghost.next_action_at, story.ghost.next_action_reason) == planned
+        assert self.next_hour(story).why_none == ""
+
+    def test_connected_again_after_its_days_it_ends(self, story: Story):
+        story.find(german())
+        self.disconnect(story)
+        self.run_replans(story)
+        story.clock.advance(timedelta(days=40))
+        self.connect_again(story)
+        self.run_replans(story)
+        assert story.ghost.state == GhostState.EXHAUSTED
+        assert story.rows(Message) == []
 
 
 class TestNextHour:
