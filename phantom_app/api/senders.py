@@ -17,9 +17,11 @@ from fastapi.responses import PlainTextResponse, Response
 
 from core import clock, db, queue
 from core.config import settings
+from core.errors import NotFoundError, TooManyRequestsError
 from models.messaging import Channel
+from phantom_app.api import guessing
 from phantom_app.api.gathering import Gathering
-from phantom_app.api.requests import read_body
+from phantom_app.api.requests import client_address, read_body
 from phantom_app.api.sender_keys import SenderKeys
 from services.handshake import service, svix
 from services.handshake.errors import EndpointDisabledError, NotAnEventError, SignatureError
@@ -28,6 +30,7 @@ from services.integrations.twilio import is_genuine
 from services.messaging import suppression
 from services.messaging.addresses import BadAddressError, number
 from services.messaging.senders.carriers import RESEND_PATH, TWILIO_PATH
+from services.messaging.senders.schemas import WebhookSecrets
 from services.recovery.messages import delivery, replies, texts
 
 LONGEST = 256 * 1024
@@ -36,6 +39,10 @@ _MERCHANT = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
 _SID = re.compile(r"[A-Za-z0-9]{1,64}", re.ASCII)
 _MESSAGE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _TWIML = Response('<?xml version="1.0" encoding="UTF-8"?><Response/>', media_type="text/xml")
+
+
+class TooManyGuessesError(TooManyRequestsError):
+    retry_after = guessing.RETRY_AFTER_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,7 @@ async def resend(request: Request) -> PlainTextResponse:
 
 async def own_resend(request: Request) -> PlainTextResponse:
     """The same for a merchant's own key; 404 for an address that is nobody's."""
-    known = await keys.of(request.path_params["token"], Channel.EMAIL)
+    known = await _known(request, Channel.EMAIL)
     raw = await read_body(request, LONGEST)
     return await _resend(raw, svix.verify(raw, request.headers, known.secrets, clock.now()), known.merchant_id)
 
@@ -79,9 +86,22 @@ async def twilio(request: Request) -> Response:
 
 async def own_twilio(request: Request) -> Response:
     """The same for a merchant's own account; 404 for an address that is nobody's."""
-    known = await keys.of(request.path_params["token"], Channel.SMS)
+    known = await _known(request, Channel.SMS)
     form = await _signed_form(request, known.secrets[0])
     return await _twilio(form, request.query_params, known.merchant_id)
+
+
+async def _known(request: Request, channel: Channel) -> WebhookSecrets:
+    """Who asks for many addresses that are nobody's is told to wait; a genuine one is never counted.
+
+    Raises `NotFoundError`, `TooManyGuessesError`.
+    """
+    try:
+        return await keys.of(request.path_params["token"], channel)
+    except NotFoundError:
+        if not guessing.misses.allow(client_address(request)):
+            raise TooManyGuessesError from None
+        raise
 
 
 async def _resend(raw: bytes, delivery_id: str, owner: str) -> PlainTextResponse:

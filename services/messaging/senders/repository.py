@@ -73,6 +73,12 @@ def get_address(session: Session, token_hash: str) -> SenderAddress | None:
     return session.get(SenderAddress, token_hash)
 
 
+def list_addresses(session: Session, token_hashes: Sequence[str]) -> list[tuple[str, str]]:
+    """(token's hash, channel) of those of these addresses that there are."""
+    query = select(SenderAddress.token_hash, SenderAddress.channel)
+    return list(session.exec(query.where(is_one_of(col(SenderAddress.token_hash), token_hashes))).all())
+
+
 def add_texted(session: Session, number_hash: str, merchant_id: str, now: datetime) -> None:
     values = {"number_hash": number_hash, "merchant_id": merchant_id, "created_at": now}
     session.execute(insert(TextedNumber).values(values).on_conflict_do_nothing())
