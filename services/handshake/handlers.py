@@ -174,7 +174,8 @@ def _customer_changed(event: IncomingEvent) -> str:
 def _pay_with(event: IncomingEvent, customer_id: str | None, method_id: str | None, came: Came) -> str:
     if customer_id is None or method_id is None:
         return "no_id"
-    news = News(method_id, came, event.id if came is Came.RENEWED else "")
+    renewal, choice = (event.id if came is kind else "" for kind in (Came.RENEWED, Came.CHOSEN))
+    news = News(method_id, came, renewal, choice=choice)
     with db.tenant_session(event.merchant_id) as session:
         scheduled = new_cards.schedule(session, event.merchant_id, customer_id, news, event.created)
     return "payment_scheduled" if scheduled else "no_ghost"

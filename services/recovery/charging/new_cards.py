@@ -51,6 +51,7 @@ _WHY_NOT = {
 class News:
     """Word of a card. `renewal` names the event by which one got new data: it is worth a charge of its own.
 
+    `choice` names the event by which one was chosen: it is worth a look of its own, and no other charge.
     `told_at` is the event's time (UTC, in whole seconds as Stripe counts them), where it is known.
     """
 
@@ -58,6 +59,7 @@ class News:
     came: Came = Came.SAVED
     renewal: str = ""
     told_at: datetime | None = None
+    choice: str = ""
 
     @classmethod
     def of(cls, payload: dict[str, Any]) -> "News":
@@ -70,6 +72,10 @@ class News:
     def key(self, ghost_id: str) -> str:
         """One charge a ghost and card, and one more for each renewal of that card."""
         return paying.key_of(ghost_id, self.card_id) + (f":{self.renewal}" if self.renewal else "")
+
+    def task_key(self, ghost_id: str) -> str:
+        """A look for each choice: the card may have been saved before, and another one been the newer then."""
+        return self.key(ghost_id) + (f":{self.choice}" if self.choice else "")
 
 
 def schedule(session: Session, merchant_id: str, customer_id: str, news: News, told_at: datetime) -> int:
@@ -88,7 +94,7 @@ def schedule(session: Session, merchant_id: str, customer_id: str, news: News, t
             session,
             kind="dunning_retry",
             merchant_id=merchant_id,
-            key=news.key(ghost.id),
+            key=news.task_key(ghost.id),
             payload={
                 "ghost_id": ghost.id,
                 "payment_method_id": news.card_id,
