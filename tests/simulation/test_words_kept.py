@@ -129,7 +129,8 @@ BROKEN: dict[str, Broken] = {
         more=(_UNSEEN, *_PAY_UNHEARD),
     ),
     "words ahead unasked": Broken(
-        merchants, "stored_policy", _unasked, "a word before a charge only where the merchant wants it", no_word_ahead, 3
+        merchants, "stored_policy", _unasked, "a word before a charge only where the merchant wants it",
+        no_word_ahead, 3,
     ),
     "words ahead of what is safe": Broken(
         fresh, "take", _blind_ahead, "no word about a charge that is safe", a_word_ahead, 10,
