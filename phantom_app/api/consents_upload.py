@@ -43,7 +43,7 @@ async def upload(request: Request) -> HTMLResponse:
 
 
 def _page(done: Imported) -> HTMLResponse:
-    text = f"{done.recorded:,} recorded, {done.known:,} known before, {len(done.bad):,} rows left out."
+    text = f"{done.recorded:,} recorded, {done.known:,} known before, {done.rejected:,} rows left out."
     lines = "".join(f"<p>Line {row.line}: {escape(row.reason)}</p>" for row in done.bad[:SHOWN])
-    more = f"<p>And {len(done.bad) - SHOWN:,} more.</p>" if len(done.bad) > SHOWN else ""
+    more = f"<p>And {done.rejected - SHOWN:,} more.</p>" if done.rejected > SHOWN else ""
     return pages.page("Consents imported", text, _BACK, form=lines + more)

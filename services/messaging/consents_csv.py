@@ -7,7 +7,7 @@ without a mark, UTF-16, or what Excel writes on Windows, separated by commas, se
 import codecs
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 
@@ -15,7 +15,9 @@ from models.messaging import Channel
 from services.messaging.consents import BadConsentError, NewConsent, read
 
 LONGEST_FILE = 32 * 1024 * 1024
-MOST_ROWS = 250_000
+MOST_ROWS = 250_000  # lines, the empty ones too
+MOST_NAMED = 1000  # of the lines left out; nobody reads more, and a file may have nothing else
+LONGEST_LINE = 32_000
 LONGEST_FIELD = 2000
 _BEGIN = "\ufeff"
 _LINE_END = re.compile(r"\r\n|\n|\r")
@@ -44,11 +46,18 @@ class BadRow:
 
 @dataclass
 class Sheet:
-    """What a file holds."""
+    """What a file holds. `bad` has the first of the lines left out, `rejected` says how many there were."""
 
     encoding: str
     good: list[NewConsent] = field(default_factory=list)
     bad: list[BadRow] = field(default_factory=list)
+    rejected: int = 0
+
+    def leave_out(self, line: int, reason: str) -> None:
+        """Count a bad line; the first of them are named."""
+        self.rejected += 1
+        if len(self.bad) < MOST_NAMED:
+            self.bad.append(BadRow(line, reason))
 
 
 def read_sheet(raw: bytes) -> Sheet:
@@ -56,36 +65,51 @@ def read_sheet(raw: bytes) -> Sheet:
     if len(raw) > LONGEST_FILE:
         raise BadFileError(f"It is larger than {LONGEST_FILE // (1024 * 1024)} MB.")
     text, encoding = _decoded(raw)
-    lines = _LINE_END.split(text)
-    separator = max(",;\t", key=lines[0].count)
+    separator = max(",;\t", key=next(_lines(text)).count)
     sheet = Sheet(encoding)
-    rows = _rows(lines, separator, sheet)
+    rows = _rows(_lines(text), separator, sheet)
     columns, channel = _columns(next(rows, (0, []))[1])
     first: dict[object, int] = {}
     for line, row in rows:
         if not any(cell.strip() for cell in row):
             continue
-        if len(sheet.good) + len(sheet.bad) >= MOST_ROWS:
-            raise BadFileError(f"It has more than {MOST_ROWS:,} rows; please split it.")
         try:
             consent = _consent(row, columns, channel)
         except BadConsentError as error:
-            sheet.bad.append(BadRow(line, error.detail))
+            sheet.leave_out(line, error.detail)
             continue
         if (before := first.setdefault(consent.fact, line)) != line:
-            sheet.bad.append(BadRow(line, f"the same as line {before}"))
+            sheet.leave_out(line, f"the same as line {before}")
         else:
             sheet.good.append(consent)
     return sheet
 
 
-def _rows(lines: Sequence[str], separator: str, sheet: Sheet) -> Iterator[tuple[int, list[str]]]:
-    """Each line's row with its number. A row is one line: a quotation mark left open must not eat the rest."""
+def _lines(text: str) -> Iterator[str]:
+    """One by one: all lines of a large file at once would take many times its size."""
+    start = 0
+    for end in _LINE_END.finditer(text):
+        yield text[start : end.start()]
+        start = end.end()
+    if start < len(text) or not text:
+        yield text[start:]
+
+
+def _rows(lines: Iterable[str], separator: str, sheet: Sheet) -> Iterator[tuple[int, list[str]]]:
+    """Each line's row with its number. A row is one line: a quotation mark left open must not eat the rest.
+
+    Raises `BadFileError` where there are too many lines, whatever is in them.
+    """
     for number, line in enumerate(lines, start=1):
+        if number > MOST_ROWS + 1:
+            raise BadFileError(f"It has more than {MOST_ROWS:,} rows; please split it.")
+        if len(line) > LONGEST_LINE:
+            sheet.leave_out(number, "the line is too long")
+            continue
         try:
             yield number, next(csv.reader([line], delimiter=separator, strict=True), [])
         except csv.Error as error:
-            sheet.bad.append(BadRow(number, f"not readable as CSV: {error}"))
+            sheet.leave_out(number, f"not readable as CSV: {error}")
 
 
 def _decoded(raw: bytes) -> tuple[str, str]:

@@ -11,10 +11,11 @@ from services.messaging.consents_csv import BadRow, Sheet
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What came of a file."""
+    """What came of a file; `bad` names the first of the `rejected` lines."""
 
     recorded: int
     known: int
+    rejected: int
     bad: tuple[BadRow, ...]
     encoding: str
 
@@ -22,7 +23,7 @@ class Imported:
 def record_sheet(session: Session, merchant_id: str, sheet: Sheet, recorded_by: str) -> Imported:
     """Record a file's good rows; the caller commits. Importing it again records nothing twice."""
     new = consents.count_new(consents.record(session, merchant_id, sheet.good, recorded_by))
-    known, bad = len(sheet.good) - new, tuple(sheet.bad)
-    text = f"Consents imported: {new} new, {known} known already, {len(bad)} rows left out."
+    known = len(sheet.good) - new
+    text = f"Consents imported: {new} new, {known} known already, {sheet.rejected} rows left out."
     audit.log_event(session, merchant_id, "messaging.consents_imported", text)
-    return Imported(new, known, bad, sheet.encoding)
+    return Imported(new, known, sheet.rejected, tuple(sheet.bad), sheet.encoding)

@@ -1,5 +1,6 @@
 """Consents: the latest word holds, history is not rewritten, and a file gives its good rows whatever the bad ones."""
 
+import tracemalloc
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -231,6 +232,30 @@ class TestFiles:
         with pytest.raises(BadFileError, match="larger"):
             sheet("phone,date")
 
+    @pytest.mark.parametrize("line", ['"a', "", ",", "1,2", "a" * 40_000])
+    @pytest.mark.parametrize("end", ["\n", "\r\n"])
+    def test_lines_of_whatever_kind_count(self, monkeypatch: pytest.MonkeyPatch, line: str, end: str) -> None:
+        monkeypatch.setattr(consents_csv, "MOST_ROWS", 20)
+        assert sheet("phone,date" + end + (line + end) * 20).good == []
+        with pytest.raises(BadFileError, match="more than 20 rows"):
+            sheet("phone,date" + end + (line + end) * 21)
+
+    @pytest.mark.parametrize("line", [b'"a\n', b"x\n", b"\n,\nx\n"])
+    def test_of_bad_lines_the_first_are_named_and_all_are_counted(self, clock: ManualClock, line: bytes) -> None:
+        found = read_sheet(b"phone,date\n" + line * 1500)
+        assert (found.rejected, len(found.bad), found.good) == (1500, consents_csv.MOST_NAMED, [])
+
+    def test_a_file_of_broken_lines_takes_little_more_memory_than_itself(self) -> None:
+        raw = b"phone,date\n" + b'"ab\n' * 1_000_000
+        tracemalloc.start()
+        try:
+            with pytest.raises(BadFileError, match="more than"):
+                read_sheet(raw)
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert most < 3 * len(raw)
+
     def test_email_columns_mean_email_and_states_are_read(self, clock: ManualClock) -> None:
         found = sheet("email,date,status\nada@example.com,2026-01-15,Withdrawn\nben@example.com,2026-01-15,maybe\n")
         assert [(each.channel, each.state) for each in found.good] == [(Channel.EMAIL, ConsentState.WITHDRAWN)]
@@ -267,7 +292,8 @@ class TestFiles:
         found = sheet("phone,date\n" + "\n".join(twice))
         with db.tenant_session(merchant) as session:
             done = record_sheet(session, merchant, found, "usr_1")
-        assert (done.recorded, done.known, len(done.bad)) == (50_000, 0, 50_000)
+        assert (done.recorded, done.known, done.rejected) == (50_000, 0, 50_000)
+        assert [row.line for row in done.bad[:2]] == [3, 5]
 
 
 def test_reading_refuses_what_no_consent_is(clock: ManualClock) -> None:
