@@ -3,6 +3,7 @@ the one that failed, when its time has come (services/recovery/charging/retrying
 outcome.
 """
 
+import logging
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -21,10 +22,12 @@ from services.integrations.stripe.errors import (
 )
 from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import UnreadableInvoiceError, parse_invoice
-from services.recovery.charging import new_cards, paying, retrying
-from services.recovery.charging.paying import Begun, Charge
+from services.recovery.charging import defaults, new_cards, paying, retrying
+from services.recovery.charging.paying import Begun, Charge, Outcome
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
+
+log = logging.getLogger(__name__)
 
 BUSY_PAUSE = timedelta(seconds=30)
 _OUT_OF_REACH = (
@@ -110,7 +113,18 @@ def _carry_out(merchant_id: str, planned: Charge, stripe: ScopedStripe) -> dict[
     except _BUSY as error:
         raise Retry(after=BUSY_PAUSE, reason=error.code) from error
     crash_point("charge.made")
+    _follow(stripe, planned, outcome)
     with db.tenant_session(merchant_id) as session:
         attempt = paying.settle(session, merchant_id, planned, outcome)
     crash_point("charge.settled")
     return {"attempt": attempt}
+
+
+def _follow(stripe: ScopedStripe, planned: Charge, outcome: Outcome) -> None:
+    """The card that paid is charged the next time too; where Stripe does not allow that, it has paid all the same."""
+    try:
+        defaults.follow(stripe, planned, outcome)
+    except _OUT_OF_REACH as error:
+        log.warning("charge.default_stays", extra={"facts": {"ghost": planned.ghost_id, "reason": error.code}})
+    except _BUSY as error:
+        raise Retry(after=BUSY_PAUSE, reason=error.code) from error

@@ -98,6 +98,9 @@ class ScopedStripe:
     def retrieve_subscription(self, subscription_id: str, expand: Sequence[str] = ()) -> Plain:
         return self._retrieve("subscriptions", subscription_id, expand)
 
+    def retrieve_customer(self, customer_id: str) -> Plain:
+        return self._retrieve("customers", customer_id, ())
+
     def retrieve_charge(self, charge_id: str, expand: Sequence[str] = ()) -> Plain:
         return self._retrieve("charges", charge_id, expand)
 

@@ -81,6 +81,16 @@ def begun(session: Session, ghost: GhostTarget) -> PaymentAttempt | None:
     return session.exec(statement.order_by(*latest).limit(1)).first()
 
 
+def declined_cards(session: Session, ghost: GhostTarget) -> frozenset[str]:
+    """The cards (Stripe's ids) that were declined for a ghost, whoever charged them."""
+    statement = select(PaymentAttempt.payment_method_id).where(
+        PaymentAttempt.merchant_id == ghost.merchant_id,
+        PaymentAttempt.ghost_id == ghost.id,
+        PaymentAttempt.state == AttemptState.DECLINED,
+    )
+    return frozenset(card for card in (*session.exec(statement), ghost.payment_method_id) if card)
+
+
 def list_due(
     session: Session, merchant_id: str, now: datetime, limit: int, after: tuple[datetime, str] | None
 ) -> list[Near]:

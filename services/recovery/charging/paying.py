@@ -1,11 +1,11 @@
 """Paying an open invoice with one of the customer's cards: once, whatever dies in the middle.
 
-Three steps, each safe to repeat: the attempt is committed as started (`new_cards` and `retrying` decide on it); the
-card is put where Stripe looks first and the invoice is paid, both under the attempt's idempotency key; the outcome is
-settled. A crash in between repeats the call with the same key.
+Four steps, each safe to repeat: the attempt is committed as started (`new_cards` and `retrying` decide on it); the
+invoice is paid with the card under the attempt's idempotency key; where that paid it, the card is put where Stripe
+looks first (`defaults`); the outcome is settled. A crash in between repeats the calls with the same keys.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,7 +22,7 @@ from services.integrations.stripe.errors import StripeAlreadyPaidError, StripeCa
 from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import INVOICE_EXPAND, parse_invoice
 from services.recovery import neighbours, repository
-from services.recovery.charging import budget, card_turns, retries
+from services.recovery.charging import attempts_repository, budget, card_turns, retries
 from services.recovery.charging.charges import values_of
 from services.recovery.credit.settle import credit_anew
 from services.recovery.observe import observe
@@ -44,11 +44,10 @@ class Charge:
     ghost_id: str
     invoice_id: str
     subscription_id: str | None
-    customer_id: str | None
     payment_method_id: str
     idempotency_key: str
-    is_repeat_after_paying: bool = False
-    """A crash left it as started, and the invoice is paid by now: what is left is to ask whether by us."""
+    declined_cards: frozenset[str] = frozenset()
+    """What was declined for this ghost: a card that pays takes the place of these alone."""
     is_retry: bool = False
     """The card that failed, again: it stands where Stripe looks already."""
 
@@ -107,7 +106,7 @@ def intend(work: Work, ghost: GhostTarget, card: SavedCard, key: str, *, renewed
     if free > work.now:
         return Begun(None, LIMITS, free)
     start(work, ghost, card, key)
-    return Begun(charge_of(ghost, card.id, key))
+    return Begun(_with_new_card(work, ghost, card.id, key))
 
 
 def go_on(work: Work, ghost: GhostTarget, attempt: PaymentAttempt, *, is_paid: bool) -> Begun:
@@ -119,7 +118,7 @@ def go_on(work: Work, ghost: GhostTarget, attempt: PaymentAttempt, *, is_paid: b
     """
     forbidden = retries.why_untouchable(work.merchant.policy, retries.case_of(ghost))
     if work.now - attempt.attempted_at < KEY_MEMORY and (is_paid or not forbidden):
-        return Begun(charge_of(ghost, attempt.payment_method_id or "", attempt.idempotency_key, repeats_after=is_paid))
+        return Begun(_with_new_card(work, ghost, attempt.payment_method_id or "", attempt.idempotency_key))
     leave(attempt, ghost, work.now, is_paid=is_paid)
     work.plan(ghost)
     return Begun(None, UNKNOWN)
@@ -151,30 +150,28 @@ def start(work: Work, ghost: GhostTarget, card: SavedCard, key: str) -> None:
     )
 
 
-def charge_of(
-    ghost: GhostTarget, card_id: str, key: str, *, repeats_after: bool = False, is_retry: bool = False
-) -> Charge:
+def _with_new_card(work: Work, ghost: GhostTarget, card_id: str, key: str) -> Charge:
+    declined = attempts_repository.declined_cards(work.session, ghost)
+    return replace(charge_of(ghost, card_id, key), declined_cards=declined - {card_id})
+
+
+def charge_of(ghost: GhostTarget, card_id: str, key: str, *, is_retry: bool = False) -> Charge:
     """A committed attempt as what is to be called."""
     return Charge(
         ghost_id=ghost.id,
         invoice_id=ghost.invoice_id,
         subscription_id=ghost.subscription_id,
-        customer_id=ghost.customer_id,
         payment_method_id=card_id,
         idempotency_key=key,
-        is_repeat_after_paying=repeats_after,
         is_retry=is_retry,
     )
 
 
 def charge(stripe: ScopedStripe, planned: Charge) -> Outcome:
-    """Put the card where Stripe looks first, then pay the invoice. No transaction is open meanwhile.
+    """Pay the invoice with the card, and change nothing else. No transaction is open meanwhile.
 
-    A subscription with a default of its own is charged there first; a card put into the customer's default would
-    change nothing. Raises the client's typed errors for anything but a decline.
+    Raises the client's typed errors for anything but a decline.
     """
-    if not planned.is_repeat_after_paying and not planned.is_retry:
-        _prefer_card(stripe, planned)
     try:
         stripe.pay_invoice(
             planned.invoice_id, payment_method=planned.payment_method_id, idempotency_key=planned.idempotency_key
@@ -186,21 +183,6 @@ def charge(stripe: ScopedStripe, planned: Charge) -> Outcome:
     except StripeAlreadyPaidError:
         return Outcome(stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND), AttemptState.ALREADY_PAID)
     return Outcome(stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND))
-
-
-def _prefer_card(stripe: ScopedStripe, planned: Charge) -> None:
-    if planned.subscription_id:
-        subscription = stripe.retrieve_subscription(planned.subscription_id)
-        if subscription.get("default_payment_method"):
-            stripe.set_subscription_default_payment_method(
-                planned.subscription_id,
-                planned.payment_method_id,
-                idempotency_key=f"{planned.idempotency_key}:subscription",
-            )
-    if planned.customer_id:
-        stripe.set_customer_default_payment_method(
-            planned.customer_id, planned.payment_method_id, idempotency_key=f"{planned.idempotency_key}:customer"
-        )
 
 
 def settle(session: Session, merchant_id: str, planned: Charge, outcome: Outcome) -> str:

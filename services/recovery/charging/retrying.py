@@ -87,7 +87,7 @@ def _go_on(work: Work, ghost: GhostTarget, attempt: PaymentAttempt, verdict: Ver
     paid = verdict is Verdict.PAID
     forbidden = retries.why_untouchable(work.merchant.policy, retries.case_of(ghost))
     if work.now - attempt.attempted_at < KEY_MEMORY and (paid or (verdict is Verdict.GHOST and not forbidden)):
-        return Begun(_charge(ghost, attempt.payment_method_id or "", attempt.idempotency_key, repeats_after=paid))
+        return Begun(_charge(ghost, attempt.payment_method_id or "", attempt.idempotency_key))
     paying.leave(attempt, ghost, work.now, is_paid=paid)
     paying.count_retry(work, ghost, attempt)
     return Begun(None, paying.UNKNOWN)
@@ -178,8 +178,8 @@ def _not(ghost: GhostTarget, why: str, at: datetime | None = None) -> Begun:
     return Begun(None, why)
 
 
-def _charge(ghost: GhostTarget, card_id: str, key: str, *, repeats_after: bool = False) -> Charge:
-    return paying.charge_of(ghost, card_id, key, repeats_after=repeats_after, is_retry=True)
+def _charge(ghost: GhostTarget, card_id: str, key: str) -> Charge:
+    return paying.charge_of(ghost, card_id, key, is_retry=True)
 
 
 def _key(ghost: GhostTarget) -> str:
