@@ -70,8 +70,12 @@ def prune() -> dict[str, int]:
         "given_up": handshake.give_up,
         "sessions": upkeep.prune_sessions,
     }
-    with db.system_session() as session:  # most of the time there is little: all of it in one transaction
-        deleted = {name: job(session, BATCH) for name, job in jobs.items()}
+    with db.queue_session() as session:
+        old = upkeep.what_is_old(session) | handshake.what_is_old(session)
+    deleted = dict.fromkeys(jobs, 0)
+    if old:
+        with db.system_session() as session:  # most of the time there is little: all of it in one transaction
+            deleted |= {name: job(session, BATCH) for name, job in jobs.items() if name in old}
     for name, job in jobs.items():
         if deleted[name] >= BATCH:
             deleted[name] += _in_batches(job, MAX_BATCHES - 1)

@@ -16,6 +16,8 @@ from services.recovery.work import merchant_context
 from services.tasks import service as tasks
 from services.tasks.schemas import ClaimedTask
 
+Place = tuple[datetime, str]
+Round = tuple[int, Place | None]
 PAGES_A_PART = 100
 """Of a plan made anew: some 25,000 ghosts, which takes half a minute of the five that a pulse has."""
 
@@ -34,6 +36,8 @@ def run(task: ClaimedTask) -> dict[str, Any]:
     while True:
         with _page(task.tenant) as session:
             page = pulse.plan_due(session, task.tenant, now, after)
+            # Where there was nothing to plan, no shard is held yet, and what follows needs no transaction of its own.
+            retries = None if page.found else _retries(session, task.tenant, now)
         done.update(messages=page.messages, exhausted=page.exhausted, moved=page.moved)
         for part in pulse.slices(page.left):
             with _page(task.tenant) as session:
@@ -41,7 +45,7 @@ def run(task: ClaimedTask) -> dict[str, Any]:
             done.update(exhausted=exhausted, moved=moved)
         after = page.after
         if after is None:
-            return {**dict(done), "retries": _look_at_retries(task.tenant, now)}
+            return {**dict(done), "retries": _look_at_retries(task.tenant, now, retries)}
 
 
 def _replan(task: ClaimedTask, now: datetime) -> bool:
@@ -75,12 +79,17 @@ def _page(merchant_id: str) -> Iterator[Session]:
     crash_point("pulse.page_planned")
 
 
-def _look_at_retries(merchant_id: str, now: datetime) -> int:
-    """The charges of our own that are near; how many were looked at."""
-    number, after = 0, None
-    while True:
+def _look_at_retries(merchant_id: str, now: datetime, first: Round | None) -> int:
+    """The charges of our own that are near; how many were looked at. The `first` page may have been done before."""
+    number, after = first or (0, None)
+    while after is not None or first is None:
         with db.tenant_session(merchant_id) as session:
-            due, after = retry_plans.round_of(session, merchant_context(session, merchant_id), now, after)
-            number += len(due)
-        if after is None:
-            return number
+            first = _retries(session, merchant_id, now, after)
+        number, after = number + first[0], first[1]
+    return number
+
+
+def _retries(session: Session, merchant_id: str, now: datetime, after: Place | None = None) -> Round:
+    """One page of the charges that are near: how many were looked at, and where the next page goes on."""
+    due, then = retry_plans.round_of(session, merchant_context(session, merchant_id), now, after)
+    return len(due), then

@@ -83,6 +83,17 @@ delete from processed_events where id in (
     order by received_at limit :limit for update skip locked)
 """)
 
+_OLD = text("""
+select 'events' as name where exists (
+    select from processed_events
+    where received_at < :handled_before and handled_at is not null and outcome <> 'given_up'
+    order by received_at limit 1)
+union all
+select 'given_up' where exists (
+    select from processed_events where received_at < :unhandled_before and handled_at is null
+    order by received_at limit 1)
+""")
+
 _GIVE_UP = text("""
 update processed_events set payload = null, handled_at = :now, outcome = 'given_up' where id in (
     select id from processed_events where received_at < :before and handled_at is null
@@ -147,6 +158,11 @@ def sweep(session: Session, *, before: datetime, now: datetime, priority: int, l
 def prune(session: Session, *, before: datetime, limit: int) -> int:
     """Handled events deleted; not those that were given up."""
     return read(session, _PRUNE, before=before, limit=limit).rowcount
+
+
+def old(session: Session, *, handled_before: datetime, unhandled_before: datetime) -> list[str]:
+    """`events` where some can be pruned, `given_up` where some can be given up."""
+    return read(session, _OLD, handled_before=handled_before, unhandled_before=unhandled_before).scalars()
 
 
 def give_up(session: Session, *, before: datetime, now: datetime, limit: int) -> int:

@@ -197,6 +197,12 @@ def sweep_unhandled(session: Session, limit: int = 500) -> int:
     return repository.sweep(session, before=now - SWEEP_AFTER, now=now, priority=EVENT_PRIORITY, limit=limit)
 
 
+def what_is_old(session: Session) -> frozenset[str]:
+    """What is worth doing: `events` to be pruned, events to be `given_up`; one statement, as mostly nothing is."""
+    now = clock.now()
+    return frozenset(repository.old(session, handled_before=now - KEEP_HANDLED, unhandled_before=now - GIVE_UP_AFTER))
+
+
 def prune_handled(session: Session, limit: int) -> int:
     """Delete up to `limit` handled events older than 30 days; how many. The rest is kept for ever."""
     return repository.prune(session, before=clock.now() - KEEP_HANDLED, limit=limit)

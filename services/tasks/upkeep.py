@@ -95,6 +95,12 @@ def rescue(session: Session, leases: Sequence[ExpiredLease]) -> int:
     return repository.rescue(session, leases, max_deaths=MAX_DEATHS, now=clock.now()) if leases else 0
 
 
+def what_is_old(session: Session) -> frozenset[str]:
+    """What is worth pruning: `tasks`, `sessions`; one statement, because most of the time nothing is."""
+    now = clock.now()
+    return frozenset(repository.old(session, done_before=now - KEEP_DONE, now=now))
+
+
 def prune_done(session: Session, limit: int) -> int:
     """Delete up to `limit` tasks done more than seven days ago; how many. Dead ones wait for a person."""
     return repository.prune(session, "scheduled_tasks", before=clock.now() - KEEP_DONE, limit=limit)

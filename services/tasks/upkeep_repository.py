@@ -110,6 +110,15 @@ with old as materialized (
 delete from oauth_states using old where oauth_states.state_hash = old.state_hash
 """)
 
+# Ordered as the deletes are, which find nothing most of the time.
+_OLD = text("""
+select 'tasks' as name where exists (
+    select from scheduled_tasks where state = 'done' and finished_at < :done_before order by finished_at limit 1)
+union all
+select 'sessions' where exists (select from sessions where expires_at < :now order by expires_at limit 1)
+    or exists (select from oauth_states where expires_at < :now order by expires_at limit 1)
+""")
+
 # Of each state a bounded number, the longest waiting first, so that a week of done tasks costs no more than a day of
 # them. The state is written out in each part: partial indexes need that.
 _OF_STATE = """
@@ -208,6 +217,11 @@ def prune(session: Session, table: str, *, before: datetime, limit: int) -> int:
     """Delete at most `limit` rows of `table` that ended before `before`; how many."""
     statement = {"scheduled_tasks": _PRUNE_DONE, "sessions": _PRUNE_SESSIONS, "oauth_states": _PRUNE_STATES}[table]
     return _rowcount(session, statement, {"before": before, "limit": limit})
+
+
+def old(session: Session, *, done_before: datetime, now: datetime) -> list[str]:
+    """Of what is pruned here: `tasks` and `sessions`, where there are any that are old."""
+    return read(session, _OLD, done_before=done_before, now=now).scalars()
 
 
 def counts(session: Session, merchant_id: str | None, now: datetime, most: int) -> list[Row[Any]]:

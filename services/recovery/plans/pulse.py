@@ -7,7 +7,7 @@ key's work but the message slot's.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlmodel import Session
@@ -15,7 +15,7 @@ from sqlmodel import Session
 from services.analytics import shards
 from services.messaging.schedule import EXHAUST, SEND, Action
 from services.recovery.lifecycle import Trigger
-from services.recovery.plans import plan_repository, planning, upcoming
+from services.recovery.plans import lines, plan_repository, planning, upcoming
 from services.recovery.schemas import Planned, PlanRow
 from services.recovery.work import MerchantContext, Work, merchant_context
 
@@ -40,6 +40,8 @@ class Pulsed:
     moved: int
     after: tuple[datetime, str] | None
     left: tuple["Unsettled", ...] = ()
+    found: bool = field(default=True, compare=False)
+    """Whether anything was due at all."""
 
 
 def plan_due(session: Session, merchant_id: str, now: datetime, after: tuple[datetime, str] | None = None) -> Pulsed:
@@ -51,7 +53,7 @@ def plan_due(session: Session, merchant_id: str, now: datetime, after: tuple[dat
     merchant = merchant_context(session, merchant_id)
     due = plan_repository.list_due(session, merchant_id, now + upcoming.AHEAD, PAGE, after)
     if not due:
-        return Pulsed(0, 0, 0, None)
+        return Pulsed(0, 0, 0, None, found=False)
     others = plan_repository.list_chased_of_customers
     actions = {ghost.id: action for ghost, action in planning.plans(session, merchant, due, now, others)}
     standing, rest = [], []
@@ -110,7 +112,8 @@ def _settle(session: Session, merchant: MerchantContext, rest: Sequence[Unsettle
 
 def replan(session: Session, merchant_id: str, now: datetime, after: str) -> str | None:
     """Plan one page of all open ghosts anew, and of those apart to which something may be said once, in the caller's
-    transaction: those whose ids come after the given one.
+    transaction: those whose ids come after the given one. What is on the other side of the
+    high-value line by now first changes who decides about it.
 
     The id to go on after, None when none is left.
     """
@@ -118,7 +121,9 @@ def replan(session: Session, merchant_id: str, now: datetime, after: str) -> str
     rows = plan_repository.list_plannable_after(session, merchant_id, merchant.policy, now, after, REPLANNED)
     held = shards.of_customers(ghost.customer_id for ghost in rows)
     work = Work.begin(session, merchant, now, held)
-    for ghost in plan_repository.lock_ghosts(session, merchant_id, [ghost.id for ghost in rows]):
+    ghosts = plan_repository.lock_ghosts(session, merchant_id, [ghost.id for ghost in rows])
+    lines.draw_anew(work, ghosts)
+    for ghost in ghosts:
         work.plan(ghost)
     work.finish()
     return rows[-1].id if len(rows) == REPLANNED else None
