@@ -56,6 +56,7 @@ class Occasion:
     card_last4: str = ""
     day: date | None = None  # of the invoice, or of the charge to come
     is_about: bool = False  # the amount is not known to the cent
+    is_last: bool = False  # no message follows, though the count would allow one
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ class _Message:
             moment=wording.Moment.FIRST
             if template in SINGLE_TEMPLATES
             else wording.moment_of(about.step, about.last_step),
-            is_last=about.step >= about.last_step or template in SINGLE_TEMPLATES,
+            is_last=about.is_last or about.step >= about.last_step or template in SINGLE_TEMPLATES,
             language=language,
             frame=frame,
             known=_known(about, brand, frame, in_sms=in_sms),

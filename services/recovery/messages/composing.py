@@ -1,5 +1,6 @@
 """What a ghost's message says, from the ghost and its merchant; the same for sending and for looking ahead."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -9,6 +10,7 @@ from models.ghost import GhostState
 from models.messaging import Channel
 from services.messaging.own import NO_WORDS, OwnWords
 from services.messaging.render import Occasion, render_mail, render_sms
+from services.messaging.schedule import SEND, Action
 from services.recovery.protection.risk import group_of_risk
 from services.recovery.work import MerchantContext
 
@@ -62,8 +64,13 @@ def compose(
     unsubscribe_url: str,
     channel: Channel = Channel.EMAIL,
     own: OwnWords = NO_WORDS,
+    is_last: bool = False,
 ) -> Composed:
-    """The message of a ghost's step on a channel, in the merchant's `own` words where it has some."""
+    """The message of a ghost's step on a channel, in the merchant's `own` words where it has some.
+
+    `is_last` says that none follows although the number of messages would allow it: then words of the merchant's that
+    speak of another attempt are passed over. That it is the last is said by the count alone: plans change.
+    """
     about = Occasion(
         decline_group=_group_of(ghost),
         step=step,
@@ -76,12 +83,18 @@ def compose(
         strategy=ghost.strategy,
         card_last4=ghost.card_last4,
         day=ghost.original_invoice_date.date(),
+        is_last=is_last,
     )
     if channel is Channel.SMS:
         text = render_sms(about, brand=merchant.brand, pay_url=pay_url, own=own)
         return Composed(text.template, text.language, text.text)
     mail = render_mail(about, brand=merchant.brand, pay_url=pay_url, unsubscribe_url=unsubscribe_url, own=own)
     return Composed(mail.template, mail.language, mail.plain, mail.subject, mail.html)
+
+
+def ends_with(step: int, actions: Sequence[Action]) -> bool:
+    """Whether no message follows this one, of all that a ghost gets if nothing else happens."""
+    return not any(each.name == SEND and each.step > step for each in actions)
 
 
 def _group_of(ghost: About) -> str:

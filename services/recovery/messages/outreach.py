@@ -23,6 +23,7 @@ from models.messaging import Channel, LinkPurpose, Message, MessageState
 from services.audit import service as audit
 from services.messaging import links, provider_text, schedule
 from services.messaging import repository as messages
+from services.messaging.own import OwnWords
 from services.messaging.own_service import own_words
 from services.messaging.reach import address_of
 from services.messaging.senders import service as senders
@@ -31,8 +32,8 @@ from services.messaging.wording import SINGLE_TEMPLATES, Template, called
 from services.recovery import neighbours, repository
 from services.recovery.lifecycle import Trigger
 from services.recovery.messages import fresh
-from services.recovery.messages.composing import compose
-from services.recovery.plans import planning
+from services.recovery.messages.composing import compose, ends_with
+from services.recovery.plans import plan_repository, planning
 from services.recovery.work import Work, merchant_context
 
 QUIET = "Held for the customer's daytime."
@@ -143,6 +144,7 @@ def _fill_slot(work: Work, ghost: GhostTarget, action: schedule.Action) -> Messa
     origin = senders.origin_of(work.session, ghost.merchant_id, action.channel, work.merchant.name)
     pay_url = links.create(work.session, ghost.merchant_id, ghost.id, message_id, LinkPurpose.PAY)
     stop_url = links.create(work.session, ghost.merchant_id, ghost.id, message_id, LinkPurpose.UNSUBSCRIBE)
+    own = own_words(work.session, ghost.merchant_id)
     composed = compose(
         work.merchant,
         ghost,
@@ -150,7 +152,8 @@ def _fill_slot(work: Work, ghost: GhostTarget, action: schedule.Action) -> Messa
         pay_url=pay_url,
         unsubscribe_url=stop_url,
         channel=action.channel,
-        own=own_words(work.session, ghost.merchant_id),
+        own=own,
+        is_last=_is_last(work, ghost, action, own),
     )
     slot = Message(
         merchant_id=ghost.merchant_id,
@@ -176,6 +179,17 @@ def _fill_slot(work: Work, ghost: GhostTarget, action: schedule.Action) -> Messa
     )
     work.session.add(slot)
     return slot
+
+
+def _is_last(work: Work, ghost: GhostTarget, action: schedule.Action, own: OwnWords) -> bool:
+    """Whether the ghost's days or the customer's weeks leave no other message room. Ours are the same then."""
+    policy = work.merchant.policy
+    if not own.templates or action.step >= policy.messages_per_ghost:
+        return False
+    ends = policy.ends(ghost.found_at, ghost.reopened_at)
+    others = plan_repository.read_chased_of_customers
+    played = planning.ahead(work.session, work.merchant, [ghost], work.now, ends, others)
+    return ends_with(action.step, played[ghost.id])
 
 
 def _handed(work: Work, slot: Message, *, fresh: bool) -> Prepared:

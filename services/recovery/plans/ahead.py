@@ -23,7 +23,7 @@ from services.messaging.reach import address_of
 from services.messaging.schedule import SEND, Action
 from services.messaging.wording import called
 from services.recovery import repository
-from services.recovery.messages.composing import Composed, compose
+from services.recovery.messages.composing import Composed, compose, ends_with
 from services.recovery.plans import plan_repository, planning
 from services.recovery.work import MerchantContext, merchant_context
 
@@ -123,7 +123,7 @@ def preview(session: Session, merchant_id: str, ghost_id: str, step: int) -> Com
     found = next((each for each in _sends(actions, now) if each.step == step), None)
     if found is None:
         raise NothingComingError
-    return _composed(merchant, ghost, found, own_words(session, merchant_id))
+    return _composed(merchant, ghost, found, actions, own_words(session, merchant_id))
 
 
 def _play(
@@ -166,7 +166,7 @@ def _outlook(
         customer=ghost.customer_name or ghost.customer_email or ghost.customer_id or "",
         amount=ghost.amount_cents,
         currency=ghost.currency,
-        messages=tuple(_coming(merchant, ghost, each, own) for each in sends),
+        messages=tuple(_coming(merchant, ghost, each, actions, own) for each in sends),
         ending=_ending(ghost, actions[-1]),
         standing=_standing(ghost, actions, now),
     )
@@ -186,10 +186,12 @@ def _ending(ghost: GhostTarget, last: Action) -> str:
     return ghost.strategy_reason if by_hand else last.reason
 
 
-def _coming(merchant: MerchantContext, ghost: GhostTarget, action: Action, own: OwnWords) -> Coming:
+def _coming(
+    merchant: MerchantContext, ghost: GhostTarget, action: Action, actions: list[Action], own: OwnWords
+) -> Coming:
     assert action.at is not None  # noqa: S101  # what is sent has its moment
     zone = zones_for(planning.where(ghost, action.channel), merchant.timezone)[0]
-    composed = _composed(merchant, ghost, action, own)
+    composed = _composed(merchant, ghost, action, actions, own)
     return Coming(
         step=action.step,
         name=called(composed.template, action.step),
@@ -202,7 +204,9 @@ def _coming(merchant: MerchantContext, ghost: GhostTarget, action: Action, own: 
     )
 
 
-def _composed(merchant: MerchantContext, ghost: GhostTarget, action: Action, own: OwnWords) -> Composed:
+def _composed(
+    merchant: MerchantContext, ghost: GhostTarget, action: Action, actions: list[Action], own: OwnWords
+) -> Composed:
     """Its links lead nowhere: real ones are made when a message goes out."""
     return compose(
         merchant,
@@ -212,4 +216,5 @@ def _composed(merchant: MerchantContext, ghost: GhostTarget, action: Action, own
         unsubscribe_url=f"{settings().public_url}/u/preview",
         channel=action.channel,
         own=own,
+        is_last=ends_with(action.step, actions),
     )

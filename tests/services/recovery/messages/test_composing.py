@@ -7,7 +7,7 @@ import pytest
 from sqlmodel import select
 
 from core import db
-from core.clock import ManualClock
+from core.clock import ManualClock, now
 from models.ghost import FoundVia, GhostTarget
 from models.messaging import Channel, Message
 from services.integrations.stripe.facts import DeclineFacts
@@ -111,6 +111,49 @@ class TestSent:
             assert message is not None
             assert message.subject == "From Aurora"
             assert "$49.00, card 0341, March 1, 2026." in message.plain
+
+
+AGAIN = Source("{{ merchant }} tries again", "Hi", "We will try your card again in three days.", "Pay")
+
+
+def subject_of_the_first(policy: dict[str, Any], others: int = 0) -> str:
+    """Under which subject a customer with some other unpaid invoices gets a first message, in words that promise."""
+    merchant = make_merchant(policy=policy)
+    save(merchant, AGAIN)
+    ada = {"id": "cus_1", "email": "ada@example.com", "name": "Ada Example"}
+    seen = [parse_invoice(raw_invoice(number, customer=ada)) for number in range(1, others + 2)]
+    with db.tenant_session(merchant) as session:
+        observe(session, merchant_context(session, merchant), seen, FoundVia.WEBHOOK, now())
+    with db.tenant_session(merchant) as session:
+        ghost = session.exec(select(GhostTarget.id).where(GhostTarget.invoice_id == seen[0].id)).one()
+    with db.tenant_session(merchant) as session:
+        prepared = outreach.prepare(session, merchant, ghost, 1, seen[0])
+    assert prepared.message is not None
+    return prepared.message.subject
+
+
+@pytest.mark.usefixtures("database", "clock")
+class TestTheLastOne:
+    """What promises another attempt is passed over where no message follows, whatever the count would allow."""
+
+    def test_where_others_follow_the_merchants_promise_stands(self) -> None:
+        assert subject_of_the_first({}) == "Northwind Analytics tries again"
+        assert subject_of_the_first({"window_days": 6}) == "Northwind Analytics tries again"
+
+    @pytest.mark.parametrize(
+        "policy",
+        [
+            {"messages_per_ghost": 1},
+            {"window_days": 2},  # shorter than the usual pause between two messages
+            {"window_days": 6, "messages_per_customer_week": 1},
+        ],
+    )
+    def test_a_first_one_that_none_can_follow(self, policy: dict[str, Any]) -> None:
+        assert subject_of_the_first(policy) == "Your payment to Northwind Analytics did not go through"
+
+    def test_a_week_that_other_invoices_fill(self) -> None:
+        filled = subject_of_the_first({"window_days": 6}, others=1)
+        assert filled == "Your payment to Northwind Analytics did not go through"
 
 
 class TestWhereAPersonDecides:

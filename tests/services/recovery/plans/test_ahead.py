@@ -15,6 +15,8 @@ from models.work import ScheduledTask
 from services.integrations.stripe.parsing import parse_invoice
 from services.manual_tasks import service as manual_tasks
 from services.merchants import service as merchants
+from services.messaging import own_service
+from services.messaging.lint import Source
 from services.recovery import service
 from services.recovery.messages import outreach
 from services.recovery.observe import observe
@@ -93,6 +95,23 @@ class TestWhatIsShown:
         assert whole.subject == outlook.messages[1].subject
         assert "/r/preview" in whole.html
         assert whole.plain
+
+    @pytest.mark.parametrize(
+        ("days", "subject"), [(2, "Your payment to Northwind Analytics did not go through"), (28, "We try again")]
+    )
+    def test_a_promise_of_the_merchants_stands_only_where_another_message_follows(
+        self, database: object, clock: ManualClock, days: int, subject: str
+    ):
+        shop = Shop(clock, policy={"window_days": days})
+        target = own_service.target_of("*", "first", "email", "en")
+        promise = Source("We try again", "Hi", "We will try your card again in three days.", "Pay")
+        with db.tenant_session(shop.merchant) as session:
+            own_service.save(session, shop.merchant, target, promise, based_on=0, actor_id="usr_1")
+        shop.find(FAILED)
+        (outlook,) = shop.look().outlooks
+        assert outlook.messages[0].subject == subject
+        with db.tenant_session(shop.merchant) as session:
+            assert ahead.preview(session, shop.merchant, outlook.ghost_id, 1).subject == subject
 
     @pytest.mark.parametrize(("ghost", "step"), [("gh_unknown", 1), ("", 1), (None, 9)])
     def test_what_does_not_come_has_no_preview(self, shop: Shop, ghost: str | None, step: int):
