@@ -25,7 +25,9 @@ from services.tasks.schedules import slot_key, slot_of
 from services.vault.keys import Purpose, derive_key
 
 FUTURE = timedelta(minutes=5)  # clocks differ; nobody agrees tomorrow
-_CUSTOMER = re.compile(r"[A-Za-z0-9_]{0,64}", re.ASCII)
+CUSTOMER = "^[A-Za-z0-9_]{0,64}$"
+_CUSTOMER = re.compile(CUSTOMER[1:-1], re.ASCII)
+_ID = re.compile(r"[A-Za-z0-9_]{1,64}", re.ASCII)
 _CURSOR = re.compile(r"con_[0-9a-z]{20,40}", re.ASCII)
 MOST = 100
 MINUTE = timedelta(minutes=1)
@@ -103,7 +105,7 @@ def read(
         raise BadConsentError("the date lies in the future")
     if happened_at.year < 1990:
         raise BadConsentError("the date is too long ago")
-    if not _CUSTOMER.fullmatch(customer_id.strip()):
+    if not is_customer_id(customer_id.strip()):
         raise BadConsentError("this is no customer's id")
     known = Channel(channel.strip().lower())
     try:
@@ -119,6 +121,11 @@ def read(
         _note(source),
         _note(text_version),
     )
+
+
+def is_customer_id(text: str) -> bool:
+    """Whether this may be a customer's id at Stripe; so may nothing, where none has to be named."""
+    return _CUSTOMER.fullmatch(text) is not None
 
 
 def _note(text: str) -> str:
@@ -190,7 +197,7 @@ def page(
 
 def get(session: Session, merchant_id: str, consent_id: str) -> ConsentView:
     """One entry. Raises `ConsentNotFoundError`, also for another merchant's."""
-    found = repository.get_entry(session, merchant_id, consent_id[:64])
+    found = repository.get_entry(session, merchant_id, _checked(consent_id))
     if found is None:
         raise ConsentNotFoundError
     return _view(*found)
@@ -201,7 +208,7 @@ def withdraw(session: Session, merchant_id: str, consent_id: str, recorded_by: s
 
     Raises `ConsentNotFoundError`.
     """
-    found = repository.get_row(session, merchant_id, consent_id[:64])
+    found = repository.get_row(session, merchant_id, _checked(consent_id))
     if found is None:
         raise ConsentNotFoundError
     latest = repository.latest_of(session, merchant_id, found.channel, found.address_hash)
@@ -212,6 +219,12 @@ def withdraw(session: Session, merchant_id: str, consent_id: str, recorded_by: s
     else:
         consent_id = latest.id
     return get(session, merchant_id, consent_id)
+
+
+def _checked(consent_id: str) -> str:
+    if not _ID.fullmatch(consent_id):
+        raise ConsentNotFoundError
+    return consent_id
 
 
 def _withdrawal(of: Consent, latest: Consent, recorded_by: str) -> dict[str, object]:

@@ -42,7 +42,7 @@ def listing(
     who: Caller,
     limit: Annotated[int, Query(ge=1, le=consents.MOST)] = 50,
     cursor: Annotated[str, Query(max_length=100)] = "",
-    customer_id: Annotated[str, Query(max_length=64)] = "",
+    customer_id: Annotated[str, Query(max_length=64, pattern=consents.CUSTOMER)] = "",
 ) -> dict[str, Any]:
     """The history, newest first; `next_cursor` continues it and is null at its end."""
     who.require(ApiScope.CONSENTS_READ)

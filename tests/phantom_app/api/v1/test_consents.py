@@ -109,9 +109,30 @@ def test_bad_input_is_a_problem_and_records_nothing(program: Program, wrong: dic
     assert program.call("GET").json()["data"] == []
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "cursor=%00", "cursor=zzzz"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=101",
+        "limit=x",
+        "cursor=%00",
+        "cursor=zzzz",
+        "customer_id=%00",
+        "customer_id=cus_1%00",
+        "customer_id=a%0A",
+    ],
+)
 def test_bad_pages_are_problems(program: Program, query: str) -> None:
-    assert program.call("GET", f"?{query}").status_code == 400
+    answer = program.call("GET", f"?{query}")
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("consent_id", ["%00", "con_%00", "con_1%0A", "%C3%A9", "%FF", "x" * 65])
+def test_what_no_entry_is_called_is_not_there(program: Program, method: str, consent_id: str) -> None:
+    answer = program.call(method, f"/{consent_id}")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert answer.json()["code"] == "consent_not_found"
 
 
 def test_a_file_is_imported_and_its_bad_rows_named(program: Program) -> None:

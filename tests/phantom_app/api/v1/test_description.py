@@ -46,6 +46,15 @@ def test_each_needs_a_key_and_says_how_it_refuses(described: dict[str, Any]) -> 
     assert described["components"]["securitySchemes"]["API key"]["scheme"] == "bearer"
 
 
+def test_a_customer_that_is_asked_for_is_described_as_it_is_read(described: dict[str, Any]) -> None:
+    (asked,) = (
+        each["schema"]
+        for each in operations(described)["GET /api/v1/consents"]["parameters"]
+        if each["name"] == "customer_id"
+    )
+    assert (asked["maxLength"], asked["pattern"]) == (64, "^[A-Za-z0-9_]{0,64}$")
+
+
 def test_erasing_names_the_scope_that_it_needs(described: dict[str, Any]) -> None:
     erase = operations(described)["DELETE /api/v1/customers/{customer_id}"]
     assert ApiScope.CUSTOMERS_ERASE in erase["description"]
