@@ -57,6 +57,31 @@ def _email(text: str) -> str:
     return found.normalized.casefold()
 
 
+def spelled(channel: Channel, text: str) -> str:
+    """What stands for an address wherever one is compared, however somebody wrote it: each side goes through here.
+
+    `ada@xn--mnchen-3ya.de` is `ada@münchen.de`. What is no address, and what stands for a person, stays as it is.
+    """
+    return spellings(channel, text)[0]
+
+
+def spellings(channel: Channel, text: str) -> tuple[str, ...]:
+    """The address as `spelled`, then the other ways in which it may have been written down before there was one."""
+    plain = text.strip().casefold()
+    if channel is not Channel.EMAIL or (plain.isascii() and "xn--" not in plain):
+        return (plain,)
+    return _mails(text.strip()[:LONGEST], plain)
+
+
+@functools.lru_cache(maxsize=4096)
+def _mails(text: str, plain: str) -> tuple[str, ...]:
+    try:
+        found = validate_email(text, check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        return (plain,)
+    return tuple(dict.fromkeys((found.normalized.casefold(), plain, (found.ascii_email or plain).casefold())))
+
+
 def masked(address: str) -> str:
     """An address that a log may carry: enough to tell two apart, not enough to write to."""
     local, at, domain = address.rpartition("@")

@@ -10,8 +10,8 @@ from sqlmodel import Session
 from models.messaging import Channel
 from services.merchants import service as merchants
 from services.messaging.addresses import BadAddressError, normal
-from services.messaging.consents import BadConsentError
-from services.messaging.links import address_hash
+from services.messaging.consents import BadConsentError, is_customer_id
+from services.messaging.links import address_hashes
 from services.vault.hash_keys import lasting_keys
 from services.vault.keys import Purpose
 
@@ -33,6 +33,8 @@ def wanted(session: Session, merchant_id: str, text: str) -> Wanted:
     """
     text = text.strip()
     if not text or text.startswith(CUSTOMER):
+        if not is_customer_id(text):
+            raise BadConsentError("this is no customer's id")
         return Wanted(customer_id=text)
     channel = Channel.EMAIL if "@" in text else Channel.SMS
     try:
@@ -40,4 +42,4 @@ def wanted(session: Session, merchant_id: str, text: str) -> Wanted:
     except BadAddressError as error:
         raise BadConsentError(str(error)) from None
     keys = lasting_keys(session, Purpose.SUPPRESSIONS)
-    return Wanted(hashes=tuple(address_hash(key, merchant_id, channel, spelled) for key in keys))
+    return Wanted(hashes=address_hashes(keys, merchant_id, channel, spelled))

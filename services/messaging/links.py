@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,6 +21,7 @@ from core.config import settings
 from core.errors import NotFoundError
 from models.messaging import Channel, LinkPurpose
 from services.messaging import repository
+from services.messaging.addresses import spelled, spellings
 from services.vault.keys import Purpose, derive_key, derived_keys
 
 _ID_BYTES, _TAG_BYTES = 16, 16
@@ -88,8 +90,17 @@ def resolve(session: Session, token: str, purpose: LinkPurpose) -> Link:
 
 def address_hash(key: bytes, merchant_id: str, channel: Channel, address: str) -> str:
     """What stands for an address in suppressions and consents: keyed, and a merchant's and channel's own."""
-    message = f"{merchant_id}:{channel}:{address.strip().casefold()}".encode()
-    return hmac.digest(key, message, hashlib.sha256).hex()
+    return _hash(key, merchant_id, channel, spelled(channel, address))
+
+
+def address_hashes(keys: Sequence[bytes], merchant_id: str, channel: Channel, address: str) -> tuple[str, ...]:
+    """All that an address may stand under: the keys it may have been hashed with, and the spellings of before."""
+    known = spellings(channel, address)
+    return tuple(_hash(key, merchant_id, channel, each) for key in keys for each in known)
+
+
+def _hash(key: bytes, merchant_id: str, channel: Channel, address: str) -> str:
+    return hmac.digest(key, f"{merchant_id}:{channel}:{address}".encode(), hashlib.sha256).hex()
 
 
 def customer_line(customer_id: str) -> str:

@@ -12,7 +12,7 @@ from models.messaging import Channel
 from models.sending import ConsentState
 from services.messaging import repository
 from services.messaging.addresses import BadAddressError, country_of, number
-from services.messaging.links import address_hash, customer_line
+from services.messaging.links import address_hashes, customer_line
 from services.messaging.schedule import NO_EMAIL, SMS_IS_OFF
 from services.vault.hash_keys import lasting_keys
 from services.vault.keys import Purpose
@@ -169,11 +169,7 @@ def _shut(session: Session, merchant_id: str, channel: Channel, hashes: dict[str
 def _hashes(
     keys: Sequence[bytes], merchant_id: str, channel: Channel, addresses: Collection[str]
 ) -> dict[str, tuple[str, ...]]:
-    return {
-        address: tuple(address_hash(key, merchant_id, channel, address) for key in keys)
-        for address in addresses
-        if address
-    }
+    return {address: address_hashes(keys, merchant_id, channel, address) for address in addresses if address}
 
 
 def _all(hashes: dict[str, tuple[str, ...]]) -> list[str]:

@@ -23,7 +23,7 @@ def lift(session: Session, merchant_id: str, channel: Channel, address: str, rea
     False where it was not, or only after that: of two words the later one holds, whichever is handled first.
     """
     keys = lasting_keys(session, Purpose.SUPPRESSIONS)
-    hashes = [links.address_hash(key, merchant_id, channel, address) for key in keys]
+    hashes = links.address_hashes(keys, merchant_id, channel, address)
     reasons = (reason, repository.STOP_HEARD) if channel is Channel.SMS else (reason,)  # whichever came first
     return repository.delete_suppression(session, merchant_id, channel, hashes, reasons, at)
 

@@ -50,7 +50,7 @@ class TestFound:
     def test_by_what_is_typed(self, merchant: str, text: str, customers: list[str]) -> None:
         assert [each.customer_id for each in found(merchant, text)] == customers
 
-    @pytest.mark.parametrize("text", ["ada", "1", "+999 1", "@", "+1 202 555"])
+    @pytest.mark.parametrize("text", ["ada", "1", "+999 1", "@", "+1 202 555", "cus_\x00", "cus_a b"])
     def test_what_is_nobodys_is_said(self, merchant: str, text: str) -> None:
         with pytest.raises(BadConsentError):
             found(merchant, text)

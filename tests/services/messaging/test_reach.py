@@ -6,11 +6,13 @@ from datetime import timedelta
 import pytest
 from sqlmodel import select
 
+from core import clock as core_clock
 from core import db
 from core.clock import ManualClock
 from models.messaging import Channel
 from models.work import ScheduledTask
-from services.messaging import consents, links, reach
+from services.messaging import consents, links, reach, suppression
+from services.messaging.addresses import spellings
 from services.messaging.consents_csv import read_sheet
 from services.messaging.consents_import import record_sheet
 from services.messaging.reach import ASKED, NO_CONSENT, WHY_SILENT, WITHDRAWN, Closed
@@ -94,6 +96,51 @@ class TestTakenBack:
         with db.tenant_session(mine) as session:
             pulses = session.exec(select(ScheduledTask).where(ScheduledTask.kind == "pulse")).all()
         assert len(pulses) == planned
+
+
+WRITTEN = ["ada@xn--mnchen-3ya.de", "ada@münchen.de", "Ada@XN--Mnchen-3ya.de", " ADA@MÜNCHEN.DE"]
+
+
+class TestSpellings:
+    """Programs, customers and Stripe write one address in several ways; a word counts for it, not for its spelling."""
+
+    @pytest.mark.parametrize("at_stripe", WRITTEN)
+    @pytest.mark.parametrize("said", WRITTEN)
+    def test_a_word_is_heard_however_either_side_writes_the_address(
+        self, merchant: str, clock: ManualClock, at_stripe: str, said: str
+    ) -> None:
+        ada, other = Customer(customer_email=at_stripe), Customer("cus_2", "ada@munchen.de")
+
+        def after(state: str) -> list[str]:
+            clock.advance(timedelta(hours=1))
+            given = consents.read(channel="email", address=said, happened_at=clock.now(), state=state)
+            with db.tenant_session(merchant) as session:
+                consents.record(session, merchant, [given], "usr_1")
+                return [each.no_email for each in reach.closed(session, merchant, [ada, other], sms=False)]
+
+        assert after("withdrawn") == [WITHDRAWN, ""]
+        assert after("granted") == ["", ""]
+
+    @pytest.mark.parametrize("at_stripe", WRITTEN)
+    @pytest.mark.parametrize("bounced", WRITTEN)
+    def test_so_is_a_dead_address_also_one_that_was_written_down_as_it_came(
+        self, merchant: str, monkeypatch: pytest.MonkeyPatch, at_stripe: str, bounced: str
+    ) -> None:
+        with db.tenant_session(merchant) as session:
+            with monkeypatch.context() as before:
+                before.setattr(links, "spelled", lambda _, text: text.strip().casefold())
+                links.suppress(session, merchant, Channel.EMAIL, at_stripe, "bounced")
+            links.suppress(session, merchant, Channel.EMAIL, bounced, "bounced")
+            (found,) = reach.closed(session, merchant, [Customer(customer_email=at_stripe)], sms=False)
+            assert found.no_email == WHY_SILENT["bounced"]
+            assert suppression.lift(session, merchant, Channel.EMAIL, at_stripe, "bounced", core_clock.now())
+            (found,) = reach.closed(session, merchant, [Customer(customer_email=bounced)], sms=False)
+            assert found.no_email == ""
+
+    @pytest.mark.parametrize("text", ["customer:cus_1", "no address", "ada@xn--0.de", "ä" * 400, "", "Ada@Example.com"])
+    def test_what_is_no_such_address_stays_as_it_is(self, text: str) -> None:
+        assert spellings(Channel.EMAIL, text) == (text.casefold(),)
+        assert spellings(Channel.SMS, text) == (text.casefold(),)
 
 
 class TestNoMore:
