@@ -119,6 +119,22 @@ class TestEndings:
             clock.advance(timedelta(hours=1))
         assert (row(task_id)["state"], row(task_id)["put_off"]) == ("pending", 0)
 
+    def test_what_comes_back_at_once_has_its_turn_and_nothing_is_claimed_in_vain(self, clock, monkeypatch):
+        claims, tries, genuine = itertools.count(), itertools.count(), service.claim
+
+        def counted(*given, **named):
+            next(claims)
+            return genuine(*given, **named)
+
+        def again(task):
+            raise Retry(at=clock.now() + timedelta(hours=next(tries)), reason="in a moment, then in an hour")
+
+        monkeypatch.setattr(service, "claim", counted)
+        probe.hooks["again"] = again
+        do("hook", payload={"hook": "again"})
+        assert run_due() == 2
+        assert next(claims) == 2
+
     def test_discarded(self):
         task_id = do("discard")
         run_due()
