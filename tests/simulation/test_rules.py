@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from models.ghost import Mechanism
+from models.ghost import FunnelStep, GhostState, GhostTarget, Mechanism
 from models.messaging import Channel
 from models.sending import ConsentState
 from services.analytics import ledger
@@ -23,7 +23,7 @@ from services.messaging.senders import repository as senders
 from services.messaging.senders import service as sender_service
 from services.recovery import strategy
 from services.recovery.charging import retries
-from services.recovery.credit import settle
+from services.recovery.credit import funnel, settle
 from services.recovery.credit.attribution import Credit
 from services.recovery.messages import composing, outreach
 from services.recovery.messages.composing import Composed
@@ -62,6 +62,13 @@ _day = ledger.Changes.day
 
 def _no_losses(self: ledger.Changes, day: Any, currency: str, **figures: int) -> None:
     _day(self, day, currency, **{name: figure for name, figure in figures.items() if not name.startswith("lost_")})
+
+
+_step_of = funnel.step_of
+
+
+def _with_or_without_a_click(ghost: GhostTarget) -> FunnelStep:
+    return FunnelStep.RECOVERED if ghost.state == GhostState.RECOVERED else _step_of(ghost)
 
 
 def _nobodys(*_: Any) -> Credit:
@@ -187,6 +194,7 @@ BROKEN: dict[str, Broken] = {
     "promises": Broken(outreach, "compose", _promising, "the last message promises nothing"),
     "at risk for ever": Broken(outcomes, "protect", _nothing_said, "every risk ends", ends_soon, 4),
     "losses are not added up": Broken(ledger.Changes, "day", _no_losses, "daily_metrics equal a recount"),
+    "who paid had clicked": Broken(funnel, "step_of", _with_or_without_a_click, "daily_metrics equal a recount"),
     "texts at night": Broken(schedule, "by_law", _at_night, "quiet hours", texted),
     "every text twice": Broken(TwilioSender, "send", _text_twice, "no step goes out twice", texted),
     "deaf to who takes back": Broken(
