@@ -10,6 +10,7 @@ from typing import Any
 
 from core import clock, db
 from core.crash_points import crash_point
+from models.money import AttemptState
 from services.integrations.stripe.cards import CARDS_EXPAND, SavedCard, attached, cards_on_file
 from services.integrations.stripe.client import PAGE, MerchantNotConnectedError, ScopedStripe, client_for
 from services.integrations.stripe.errors import (
@@ -117,6 +118,8 @@ def _carry_out(merchant_id: str, planned: Charge, stripe: ScopedStripe) -> dict[
     with db.tenant_session(merchant_id) as session:
         attempt = paying.settle(session, merchant_id, planned, outcome)
     crash_point("charge.settled")
+    if attempt == AttemptState.PROCESSING:
+        raise Retry(at=clock.now() + paying.NEXT_LOOK, reason=paying.UNDER_WAY)
     return {"attempt": attempt}
 
 

@@ -59,11 +59,15 @@ class AttemptSource(StrEnum):
 
 class AttemptState(StrEnum):
     STARTED = "started"
+    PROCESSING = "processing"  # Stripe took it, and the bank takes days: a debit
     SUCCEEDED = "succeeded"
     DECLINED = "declined"
     ALREADY_PAID = "already_paid"  # somebody else was faster: no merit of ours
     GIVEN_UP = "given_up"  # Stripe did not know the card, the invoice or the account any more
     UNCERTAIN = "uncertain"  # begun, and Stripe no longer says whether it was made: counts as made
+
+
+UNSETTLED = frozenset({AttemptState.STARTED, AttemptState.PROCESSING})
 
 
 class PaymentAttempt(TenantTable, table=True):

@@ -7,7 +7,7 @@ would. Methods return the live object (treat it as read-only). Unknown ids raise
 
 from typing import Any
 
-from sandbox.stripe import billing, drafts, invoicing, lookups, reversals, standing, subscribing
+from sandbox.stripe import billing, cards, drafts, invoicing, lookups, reversals, standing, subscribing
 from sandbox.stripe.account_actions import AccountActions
 from sandbox.stripe.acting import Account
 from sandbox.stripe.card_actions import CardActions
@@ -130,6 +130,13 @@ class Actions(AccountActions, CardActions):
             space.save("payment_intent", intent)
             emit(self.world, space, "payment_intent.payment_failed", intent)
             return None
+
+    def settle_debit(self, account: Account, invoice: str, *, decline_code: str = "") -> None:
+        """The bank's word of a debit that is processing: the money came, or with a code it did not."""
+        with self.world.transaction():
+            space, found = self._get(account, "invoice", invoice)
+            outcome = cards.declined(decline_code) if decline_code else cards.APPROVED
+            invoicing.settle_debit(self.world, space, found, outcome)
 
     def create_invoice(self, account: Account, customer: str, amount: int, currency: str, **given: Any) -> Json:
         """A one-off invoice, finalised and open (manual, no subscription)."""

@@ -64,6 +64,11 @@ class CardActions(Acting):
                 billing_details=billing_details,
             )
 
+    def create_debit(self, account: Account, kind: str = "sepa_debit") -> Json:
+        """A bank account, not yet attached: what is charged to it is `processing` until `settle_debit`."""
+        with self.world.transaction():
+            return methods.new_other(self.world, self.world.space(account), kind)
+
     def set_card_behaviour(
         self, account: Account, payment_method: str, *, decline_code: str | None, requires_action: bool = False
     ) -> None:

@@ -100,14 +100,17 @@ class Outcome:
     advice_code: str | None = None
     network_decline_code: str | None = None
     requires_action: bool = False
+    processing: bool = False  # a bank debit: the word comes in days
 
     @property
     def approved(self) -> bool:
-        return self.decline_code is None and not self.requires_action
+        return self.decline_code is None and not self.requires_action and not self.processing
 
 
 APPROVED = Outcome()
 REQUIRES_ACTION = Outcome(requires_action=True)
+PROCESSING = Outcome(processing=True)
+DEBITS = frozenset({"acss_debit", "au_becs_debit", "bacs_debit", "sepa_debit", "us_bank_account"})
 
 
 def declined(decline_code: str, advice_code: str | None = None) -> Outcome:
@@ -139,7 +142,7 @@ def decide_by_card(attempt: Attempt) -> Outcome:
         return declined(code, behaviour.get("advice_code"))
     if card and _expired(card, attempt.now):
         return declined("expired_card")
-    return APPROVED
+    return PROCESSING if attempt.payment_method["type"] in DEBITS else APPROVED
 
 
 def _expired(card: Json, now: int) -> bool:

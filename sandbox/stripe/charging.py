@@ -107,8 +107,12 @@ def charge(
     outcome = world.decide(attempt)
     if outcome.requires_action:
         require_action(world, space, intent, payment_method)
+    elif outcome.processing:
+        change(intent, status="processing", payment_method=payment_method["id"], last_payment_error=None)
+        space.save("payment_intent", intent)
+        emit(world, space, "payment_intent.processing", intent)
     elif outcome.approved:
-        _approve(world, space, intent, payment_method, invoice)
+        approve(world, space, intent, payment_method, invoice)
     else:
         decline(world, space, intent, payment_method, invoice, outcome)
     return outcome
@@ -132,7 +136,8 @@ def require_action(world: "World", space: Space, intent: Json, payment_method: J
     emit(world, space, "payment_intent.requires_action", intent)
 
 
-def _approve(world: "World", space: Space, intent: Json, payment_method: Json, invoice: Json | None) -> None:
+def approve(world: "World", space: Space, intent: Json, payment_method: Json, invoice: Json | None) -> None:
+    """The money came."""
     manual = intent["capture_method"] == "manual"
     made = _new_charge(world, space, intent, payment_method, invoice, captured=not manual)
     intent.update(

@@ -124,6 +124,12 @@ def attempt(
     if outcome and outcome.approved:
         mark_paid(world, space, invoice, amount=invoice["amount_due"], previous=previous)
         return outcome
+    if outcome and outcome.processing:
+        world.clockwork.cancel(space, invoice["id"], "attempt")
+        previous |= change(invoice, next_payment_attempt=None)
+        space.save("invoice", invoice)
+        emit(world, space, "invoice.updated", invoice, previous)
+        return outcome
     if first or source == "automatic":
         previous |= _schedule_next(world, space, invoice, method)
     space.save("invoice", invoice)
@@ -137,6 +143,21 @@ def attempt(
     if ended and world.rule(space, "uncollectible_after_last") and invoice["status"] == "open":
         mark_uncollectible(world, space, invoice)
     return outcome
+
+
+def settle_debit(world: "World", space: Space, invoice: Json, outcome: Outcome) -> None:
+    """The bank's word of a debit that an invoice's PaymentIntent waits for. Its charge is made with it."""
+    intent = intent_of(space, invoice)
+    if intent is None or intent["status"] != "processing":
+        raise ValueError(f"invoice {invoice['id']} waits for no bank")
+    method = space.table("payment_method").objects[intent["payment_method"]]
+    if outcome.approved:
+        charging.approve(world, space, intent, method, invoice)
+        mark_paid(world, space, invoice, amount=invoice["amount_due"])
+        return
+    charging.decline(world, space, intent, method, invoice, outcome)
+    emit(world, space, "invoice.payment_failed", invoice)
+    standing.after_failure(world, space, invoice, last=False)
 
 
 def _schedule_next(world: "World", space: Space, invoice: Json, method: Json | None) -> Json:

@@ -20,7 +20,7 @@ from models.ghost import (
     ManualTask,
     ManualTaskState,
 )
-from models.money import AttemptSource, AttemptState, PaymentAttempt, Recovery
+from models.money import UNSETTLED, AttemptSource, AttemptState, PaymentAttempt, Recovery
 from services.recovery.lifecycle import Trigger
 from services.recovery.schemas import GhostQuery
 
@@ -247,7 +247,7 @@ def get_attempt(session: Session, merchant_id: str, idempotency_key: str) -> Pay
 
 
 def has_own_success(session: Session, ghost: GhostTarget, payment_method_id: str | None, paid_before: datetime) -> bool:
-    """Whether the payment is our own attempt's: known to have succeeded, or begun before and with the same card.
+    """Whether the payment is our own attempt's: made before it with its card, and known to have succeeded or begun.
 
     An attempt counts as begun until its outcome is written down, and the webhook of its success is often faster. What
     it paid may have been undone since: whoever pays what is owed again does so anew.
@@ -258,18 +258,17 @@ def has_own_success(session: Session, ghost: GhostTarget, payment_method_id: str
         col(GhostEvent.name) == Trigger.REOPENED,
         col(GhostEvent.occurred_at) > col(PaymentAttempt.attempted_at),
     )
-    begun = and_(
-        col(PaymentAttempt.state) == AttemptState.STARTED,
-        col(PaymentAttempt.payment_method_id) == payment_method_id,
-        col(PaymentAttempt.attempted_at) <= paid_before,
-    )
+    with_it = col(PaymentAttempt.payment_method_id) == payment_method_id
+    known = col(PaymentAttempt.state) == AttemptState.SUCCEEDED
     return (
         session.exec(
             select(PaymentAttempt.id).where(
                 PaymentAttempt.merchant_id == ghost.merchant_id,
                 PaymentAttempt.ghost_id == ghost.id,
                 PaymentAttempt.source == AttemptSource.PHANTOM,
-                or_(col(PaymentAttempt.state) == AttemptState.SUCCEEDED, begun),
+                or_(with_it, known) if payment_method_id is None else with_it,
+                col(PaymentAttempt.attempted_at) <= paid_before,
+                col(PaymentAttempt.state).in_(UNSETTLED | {AttemptState.SUCCEEDED}),
                 ~undone,
             )
         ).first()

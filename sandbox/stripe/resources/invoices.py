@@ -154,7 +154,7 @@ def pay_invoice(call: Call, invoice: Json, method: Json | None, *, out_of_band: 
             "`payment_method` parameter.",
             persists=True,
         )
-    if not outcome.approved:
+    if not outcome.approved and not outcome.processing:
         raise _refused(call, invoice, action=outcome.requires_action)
     return invoice
 

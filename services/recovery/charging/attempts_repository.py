@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 
 from core.rows import read
 from models.ghost import GhostTarget
-from models.money import AttemptSource, AttemptState, PaymentAttempt
+from models.money import UNSETTLED, AttemptSource, AttemptState, PaymentAttempt
 
 _DUE = (
     select(GhostTarget.id, GhostTarget.customer_id, GhostTarget.next_retry_at)
@@ -61,9 +61,7 @@ def is_known_or_ours(session: Session, ghost: GhostTarget) -> bool:
         PaymentAttempt.ghost_id == ghost.id,
         or_(
             col(PaymentAttempt.charge_id) == ghost.charge_id,
-            and_(
-                col(PaymentAttempt.source) == AttemptSource.PHANTOM, col(PaymentAttempt.state) == AttemptState.STARTED
-            ),
+            and_(col(PaymentAttempt.source) == AttemptSource.PHANTOM, col(PaymentAttempt.state).in_(UNSETTLED)),
         ),
     )
     return session.exec(statement.limit(1)).first() is not None
@@ -75,7 +73,7 @@ def begun(session: Session, ghost: GhostTarget) -> PaymentAttempt | None:
         PaymentAttempt.merchant_id == ghost.merchant_id,
         PaymentAttempt.ghost_id == ghost.id,
         PaymentAttempt.source == AttemptSource.PHANTOM,
-        PaymentAttempt.state == AttemptState.STARTED,
+        col(PaymentAttempt.state).in_(UNSETTLED),
     )
     latest = (col(PaymentAttempt.attempted_at).desc(), col(PaymentAttempt.id).desc())
     return session.exec(statement.order_by(*latest).limit(1)).first()

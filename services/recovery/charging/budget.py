@@ -13,7 +13,7 @@ from core.config import CardLimit
 from models.money import AttemptSource, AttemptState
 
 FALLBACK = "visa"  # a network without limits of its own is held to Visa's
-MADE = frozenset({AttemptState.DECLINED, AttemptState.STARTED, AttemptState.UNCERTAIN})
+MADE = frozenset({AttemptState.DECLINED, AttemptState.STARTED, AttemptState.PROCESSING, AttemptState.UNCERTAIN})
 
 
 @dataclass(frozen=True, slots=True)

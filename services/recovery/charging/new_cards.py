@@ -15,7 +15,7 @@ from sqlmodel import Session
 
 from core import clock
 from models.ghost import UNPAID_STATES, FoundVia, GhostState, GhostTarget
-from models.money import AttemptState
+from models.money import UNSETTLED
 from services.integrations.stripe.cards import SavedCard
 from services.integrations.stripe.facts import InvoiceFacts
 from services.recovery import neighbours, repository
@@ -136,7 +136,7 @@ def begin(
     attempt = repository.get_attempt(session, merchant_id, news.key(ghost_id))
     if attempt is None:
         begun = _decide(work, ghost, news, fresh, cards)
-    elif attempt.state == AttemptState.STARTED:
+    elif attempt.state in UNSETTLED:
         begun = paying.go_on(work, ghost, attempt, is_paid=fresh.status == "paid")
     else:
         begun = Begun(None, TRIED)

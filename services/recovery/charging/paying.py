@@ -14,7 +14,7 @@ from sqlmodel import Session
 from core import clock, ids
 from core.config import settings
 from models.ghost import COLLECTIBLE_STATES, FoundVia, GhostTarget, Mechanism
-from models.money import AttemptSource, AttemptState, PaymentAttempt
+from models.money import UNSETTLED, AttemptSource, AttemptState, PaymentAttempt
 from services.audit import service as audit
 from services.integrations.stripe.cards import SavedCard
 from services.integrations.stripe.client import ScopedStripe
@@ -35,6 +35,10 @@ SINCE = "This card was charged since it was renewed."
 TOO_SOON = "This card was charged within the last day."
 UNKNOWN = "it is not known any more whether this charge was made"
 KEY_MEMORY = timedelta(hours=23)  # Stripe keeps a key for 24; clocks differ
+BANKS_TIME = timedelta(days=30)  # a debit takes days, the slowest some two weeks
+NEXT_LOOK = timedelta(hours=6)
+UNDER_WAY = "The payment is still under way at the bank."
+_WITHOUT_MONEY = frozenset({"requires_payment_method", "requires_confirmation", "canceled"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class Charge:
     """What was declined for this ghost: a card that pays takes the place of these alone."""
     is_retry: bool = False
     """The card that failed, again: it stands where Stripe looks already."""
+    is_made: bool = False
+    """Stripe has taken it, and the bank takes days: what is left is to ask what came of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,7 @@ def invoice_of(session: Session, merchant_id: str, ghost_id: str, key: str) -> s
         return None
     open_still = ghost.state in COLLECTIBLE_STATES
     attempt = None if open_still else repository.get_attempt(session, merchant_id, key)
-    begun = attempt is not None and attempt.state == AttemptState.STARTED
+    begun = attempt is not None and attempt.state in UNSETTLED
     return ghost.invoice_id if open_still or begun else None
 
 
@@ -116,12 +122,20 @@ def go_on(work: Work, ghost: GhostTarget, attempt: PaymentAttempt, *, is_paid: b
     may never have been made: then the call would be the first, which a word said since may forbid. Of an invoice that
     Stripe says `is_paid` (what was paid may be owed again) there is none: what is left is to ask whether by us.
     """
+    if is_at_the_bank(attempt, work.now):
+        made = _with_new_card(work, ghost, attempt.payment_method_id or "", attempt.idempotency_key)
+        return Begun(replace(made, is_made=True))
     forbidden = retries.why_untouchable(work.merchant.policy, retries.case_of(ghost))
     if work.now - attempt.attempted_at < KEY_MEMORY and (is_paid or not forbidden):
         return Begun(_with_new_card(work, ghost, attempt.payment_method_id or "", attempt.idempotency_key))
     leave(attempt, ghost, work.now, is_paid=is_paid)
     work.plan(ghost)
     return Begun(None, UNKNOWN)
+
+
+def is_at_the_bank(attempt: PaymentAttempt, now: datetime) -> bool:
+    """Whether an attempt was taken by Stripe and the bank's word is still to come."""
+    return attempt.state == AttemptState.PROCESSING and now - attempt.attempted_at < BANKS_TIME
 
 
 def leave(attempt: PaymentAttempt, ghost: GhostTarget, now: datetime, *, is_paid: bool) -> None:
@@ -170,10 +184,13 @@ def charge_of(ghost: GhostTarget, card_id: str, key: str, *, is_retry: bool = Fa
 def charge(stripe: ScopedStripe, planned: Charge) -> Outcome:
     """Pay the invoice with the card, and change nothing else. No transaction is open meanwhile.
 
-    Raises the client's typed errors for anything but a decline.
+    That Stripe takes a payment says only of a card that it is made: a debit is under way for days. Raises the client's
+    typed errors for anything but a decline.
     """
+    if planned.is_made:
+        return _come_of(planned, stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND))
     try:
-        stripe.pay_invoice(
+        answered = stripe.pay_invoice(
             planned.invoice_id, payment_method=planned.payment_method_id, idempotency_key=planned.idempotency_key
         )
     except StripeCardDeclinedError as error:
@@ -182,7 +199,20 @@ def charge(stripe: ScopedStripe, planned: Charge) -> Outcome:
         return Outcome(invoice, AttemptState.DECLINED, code)
     except StripeAlreadyPaidError:
         return Outcome(stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND), AttemptState.ALREADY_PAID)
-    return Outcome(stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND))
+    invoice = stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND)
+    return Outcome(invoice) if answered.get("status") == "paid" else _come_of(planned, invoice)
+
+
+def _come_of(planned: Charge, invoice: dict[str, Any]) -> Outcome:
+    """What came of a payment that Stripe took without saying that it is made, by the invoice as it is now."""
+    facts = parse_invoice(invoice)
+    with_this = facts.card.payment_method_id == planned.payment_method_id
+    if facts.status == "paid":
+        ours = with_this and not facts.paid_out_of_band
+        return Outcome(invoice, AttemptState.SUCCEEDED if ours else AttemptState.ALREADY_PAID)
+    if facts.status == "open" and facts.payment_status not in _WITHOUT_MONEY:
+        return Outcome(invoice, AttemptState.PROCESSING)
+    return Outcome(invoice, AttemptState.DECLINED, facts.decline.decline_code if with_this else "")
 
 
 def settle(session: Session, merchant_id: str, planned: Charge, outcome: Outcome) -> str:
@@ -195,10 +225,11 @@ def settle(session: Session, merchant_id: str, planned: Charge, outcome: Outcome
     work = Work.begin(session, merchant, now, neighbours.of_ghosts(session, merchant_id, [planned.ghost_id]))
     attempt = repository.get_attempt(session, merchant_id, planned.idempotency_key)
     assert attempt is not None  # noqa: S101  # `begin` committed it
-    if attempt.state != AttemptState.STARTED:
+    if attempt.state not in UNSETTLED:
         return attempt.state
     attempt.state = outcome.state
-    attempt.decline_code, attempt.settled_at = outcome.decline_code, now
+    attempt.decline_code = outcome.decline_code
+    attempt.settled_at = None if outcome.state is AttemptState.PROCESSING else now
     facts = parse_invoice(outcome.invoice)
     _note_card(attempt, facts)
     ghost = repository.get_ghost(session, merchant_id, planned.ghost_id, lock=True)
@@ -226,7 +257,7 @@ def _note_card(attempt: PaymentAttempt, facts: InvoiceFacts) -> None:
 
 
 def _count(work: Work, ghost: GhostTarget, attempt: PaymentAttempt, planned: Charge) -> None:
-    if planned.is_retry:
+    if planned.is_retry and attempt.state != AttemptState.PROCESSING:
         count_retry(work, ghost, attempt)
         return
     if attempt.state == AttemptState.DECLINED:

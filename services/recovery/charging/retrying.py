@@ -14,7 +14,7 @@ from sqlmodel import Session
 from core import clock
 from core.config import settings
 from models.ghost import COLLECTIBLE_STATES, FoundVia, GhostTarget
-from models.money import AttemptSource, AttemptState, PaymentAttempt
+from models.money import UNSETTLED, AttemptSource, AttemptState, PaymentAttempt
 from services.integrations.stripe.cards import SavedCard
 from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
 from services.recovery import neighbours, repository
@@ -65,10 +65,11 @@ def begin(session: Session, merchant_id: str, ghost_id: str, fresh: InvoiceFacts
         return Begun(None, "there is no such ghost")
     verdict = classify(fresh, merchant.policy).verdict
     attempt = repository.get_attempt(session, merchant_id, _key(ghost))
-    if attempt is not None and attempt.state == AttemptState.STARTED:
+    of_new = attempts_repository.begun(session, ghost)
+    if attempt is not None and attempt.state in UNSETTLED:
         begun = _go_on(work, ghost, attempt, verdict)
-    elif verdict is Verdict.PAID and (of_spare := attempts_repository.begun(session, ghost)) is not None:
-        begun = paying.go_on(work, ghost, of_spare, is_paid=True)
+    elif of_new is not None and (verdict is Verdict.PAID or of_new.state == AttemptState.PROCESSING):
+        begun = paying.go_on(work, ghost, of_new, is_paid=verdict is Verdict.PAID)
     elif verdict is not Verdict.GHOST:
         begun = _not(ghost, classify(fresh, merchant.policy).reason)
     elif former != ghost.amount_cents:
@@ -85,6 +86,8 @@ def _go_on(work: Work, ghost: GhostTarget, attempt: PaymentAttempt, verdict: Ver
     Nor where a word said since forbids it: it may never have been made, and then the call would be the first.
     """
     paid = verdict is Verdict.PAID
+    if paying.is_at_the_bank(attempt, work.now):
+        return Begun(replace(_charge(ghost, attempt.payment_method_id or "", attempt.idempotency_key), is_made=True))
     forbidden = retries.why_untouchable(work.merchant.policy, retries.case_of(ghost))
     if work.now - attempt.attempted_at < KEY_MEMORY and (paid or (verdict is Verdict.GHOST and not forbidden)):
         return Begun(_charge(ghost, attempt.payment_method_id or "", attempt.idempotency_key))
@@ -118,7 +121,7 @@ def _charge_spare(work: Work, ghost: GhostTarget, spare: SavedCard) -> Begun:
     former = repository.get_attempt(work.session, ghost.merchant_id, key)
     if former is None:
         begun = paying.intend(work, ghost, spare, key)
-    elif former.state == AttemptState.STARTED:
+    elif former.state in UNSETTLED:
         begun = paying.go_on(work, ghost, former, is_paid=False)  # a ghost is none that is paid
     else:
         begun = Begun(None, "This card was tried before.")
