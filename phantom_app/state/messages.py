@@ -5,6 +5,7 @@ from typing import Any
 import reflex as rx
 
 from core import clock
+from core.errors import TooManyRequestsError
 from models.messaging import Channel
 from phantom_app import live, runtime
 from phantom_app.guard import allow, principal
@@ -12,11 +13,12 @@ from phantom_app.state.access import as_tenant, words_of
 from phantom_app.state.message_look import Look, drawn, tried
 from phantom_app.state.message_views import Edition, Flaw, Row, edition, flaws, rows, whose
 from services.identity.permissions import Permission
-from services.messaging import lint, own_service, trials
+from services.messaging import lint, own_service
 from services.messaging.addresses import BadAddressError, normal
 from services.messaging.lint import EMAIL, SMS, Source, Target
 from services.messaging.own import ANY_GROUP, ours_as_source
 from services.messaging.own_service import TemplateMovedError, TemplateRefusedError, UnknownVersionError
+from services.messaging.senders.trial import AskedToStopError
 from services.messaging.wording import Moment, frame, template_of
 
 FIELDS = ("subject", "heading", "body", "button")
@@ -227,7 +229,7 @@ class Messages(rx.State):
             target, source = self._target(), self._source()
         try:
             said = await tried(target, source, to)
-        except trials.TooManyTrialsError as error:
+        except (TooManyRequestsError, AskedToStopError) as error:
             said = f"{error.title}."
         finally:
             async with self:

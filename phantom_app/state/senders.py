@@ -161,6 +161,8 @@ class Senders(rx.State):
 
         def ready(session: Session, merchant: str) -> tuple[Any, str]:
             carrier = service.sender_for(session, merchant, channel)
+            if carrier is not None:
+                trial.admit(session, merchant, channel, carrier, recipient)
             return carrier, service.origin_of(session, merchant, channel, who.merchant_name).line
 
         try:

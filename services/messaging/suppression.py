@@ -15,6 +15,7 @@ from services.vault.hash_keys import lasting_keys
 from services.vault.keys import Purpose, derive_key
 
 _PLATFORM = "platform"
+STOPPED = "stopped"
 
 
 def lift(session: Session, merchant_id: str, channel: Channel, address: str, reason: str, at: datetime) -> bool:
@@ -54,6 +55,13 @@ def hear_stops(session: Session, merchant_id: str, numbers: Collection[str], at:
     key = derive_key(Purpose.SUPPRESSIONS)
     hashes = [links.address_hash(key, merchant_id, Channel.SMS, number) for number in numbers]
     repository.add_heard_stops(session, merchant_id, hashes, at or clock.now())
+
+
+def is_stopped(session: Session, merchant_id: str, number: str) -> bool:
+    """Whether somebody at this number said STOP to the merchant, and no START after it."""
+    hashes = links.address_hashes(lasting_keys(session, Purpose.SUPPRESSIONS), merchant_id, Channel.SMS, number)
+    reasons = repository.list_suppressed(session, merchant_id, Channel.SMS, hashes).values()
+    return not {STOPPED, repository.STOP_HEARD}.isdisjoint(reasons)
 
 
 def stop(session: Session, merchant_id: str, number: str, reason: str, at: datetime) -> bool:

@@ -19,11 +19,12 @@ from services.integrations.carriers import (
     MessageRefusedError,
     MessageUnknownError,
 )
-from services.messaging import repository, suppression, trials_repository
+from services.messaging import repository, trials_repository
 from services.messaging.preview import Preview
 from services.messaging.senders import service as senders
 from services.messaging.senders.carriers import Carrier
 from services.messaging.senders.schemas import OutgoingMessage
+from services.messaging.senders.trial import admit_text
 
 AN_HOUR, MOST_AN_HOUR, KEPT = timedelta(hours=1), 20, 20
 OF_NO_GHOST = "trial"
@@ -63,11 +64,14 @@ def begin(
 ) -> Trial:
     """Keep the intent to send what is shown to a member; `recipient` is an address of the channel, a number in E.164.
 
-    Raises `TooManyTrialsError` after twenty in an hour.
+    Raises `TooManyTrialsError` after twenty in an hour, and for texts what `senders.trial.admit_text` raises.
     """
     now = clock.now()
     if trials_repository.count_since(session, merchant_id, OF_NO_GHOST, now - AN_HOUR) >= MOST_AN_HOUR:
         raise TooManyTrialsError
+    carrier = senders.sender_for(session, merchant_id, channel)
+    if carrier is not None and channel is Channel.SMS:
+        admit_text(session, merchant_id, carrier, recipient)
     origin = senders.origin_of(session, merchant_id, channel, merchant_name)
     message_id = ids.new_id("msg")
     session.add(
@@ -103,9 +107,6 @@ def begin(
         html=shown.html,
         reply_to=reply_to,
     )
-    carrier = senders.sender_for(session, merchant_id, channel)
-    if carrier is not None and not carrier.own and channel is Channel.SMS:
-        suppression.remember_texted(session, merchant_id, recipient)  # their STOP is heard as anybody's
     return Trial(outgoing, carrier)
 
 

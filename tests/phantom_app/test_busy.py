@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 
+from core.errors import PhantomError
 from models.messaging import Channel
 from phantom_app import runtime
-from phantom_app.state import senders, sending
+from phantom_app.state import messages, senders, sending
+from phantom_app.state.messages import Messages
 from phantom_app.state.senders import Senders
 from phantom_app.state.sending import Sending
+from services.messaging.senders.trial import AskedToStopError, TooManyTestTextsError
+from services.messaging.trials import TooManyTrialsError
 
 
 class UnforeseenError(Exception):
@@ -70,3 +74,33 @@ async def test_a_sender_that_is_tried(monkeypatch: pytest.MonkeyPatch, tab: Any)
     with pytest.raises(UnforeseenError):
         await asyncio.wait_for(Senders._test(tab, Channel.EMAIL, "a@b.example"), timeout=10)
     assert tab.busy == ""
+
+
+@pytest.mark.parametrize("refused", [TooManyTrialsError, TooManyTestTextsError, AskedToStopError])
+async def test_a_test_message_that_may_not_be_sent_says_why(
+    monkeypatch: pytest.MonkeyPatch, refused: type[PhantomError]
+) -> None:
+    async def refuse(*_: object) -> str:
+        raise refused
+
+    async def look() -> bool:
+        return True
+
+    monkeypatch.setattr(messages, "tried", refuse)
+    tab: Any = Tab(busy=False, note="", _look=look, _target=lambda: None, _source=lambda: None)
+    await Messages._send_test(tab, "+12025550143")
+    assert (tab.busy, tab.note) == (False, f"{refused.title}.")
+
+
+async def test_nor_may_a_test_of_a_sender(monkeypatch: pytest.MonkeyPatch, tab: Any) -> None:
+    async def refuse(*_: object) -> None:
+        raise TooManyTestTextsError
+
+    async def settle(_channel: Channel, *, wrong: str) -> None:
+        tab.wrong = wrong
+
+    monkeypatch.setattr(senders, "as_tenant", refuse)
+    tab._settle = settle
+    await Senders._test(tab, Channel.SMS, "+12025550143")
+    assert tab.busy == ""
+    assert tab.wrong == f"The test was not sent. {TooManyTestTextsError.title}"

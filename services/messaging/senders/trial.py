@@ -1,29 +1,73 @@
-"""A test of a sender: one message to the person who asks, and what came of it in words."""
+"""A test of a sender: one message to the person who asks, and what came of it in words.
+
+Who tests texts types any number, and PHANTOM's own number would write to it, at our cost and in our name. So there are
+a few a day for each merchant and a bound for all of them, wherever the test is asked for.
+"""
+
+from sqlmodel import Session
 
 from core import allowance, ids
-from core.errors import TooManyRequestsError
+from core.errors import ConflictError, TooManyRequestsError
 from models.messaging import Channel
 from services.integrations.carriers import MessageLaterError, MessageRefusedError, MessageUnknownError
+from services.messaging import suppression
 from services.messaging.senders.carriers import Carrier
 from services.messaging.senders.errors import SenderRefusedError
 from services.messaging.senders.schemas import OutgoingMessage
 
 SUBJECT = "A test of your sender"
 TEXT = "This is a test message from PHANTOM. Your sender works, and your customers' messages can go out with it."
-_RATE, _AT_ONCE = 0.2, 5  # one in five seconds, a few at once
+AN_HOUR, AT_ONCE = 20, 5
+TEXTS_A_DAY, TEXTS_OF_ALL_A_DAY = 4, 100  # with PHANTOM's number
+_HOUR, _DAY = 3600, 86_400
 
 
 class TooManyTestsError(TooManyRequestsError):
-    code, title = "too_many_tests", "That were many tests; please wait a moment"
+    code, title = "too_many_tests", "That were many tests; please wait some minutes"
+
+
+class TooManyTestTextsError(TooManyTestsError):
+    code = "too_many_test_texts"
+    title = (
+        "A few test texts a day can be sent with PHANTOM’s number, and they are used up; "
+        "please try again tomorrow, or set up a sender of your own"
+    )
+
+
+class AskedToStopError(ConflictError):
+    code = "asked_to_stop"
+    title = "Whoever has this number answered STOP; they can answer START to get texts again"
+
+
+def admit(session: Session, merchant_id: str, channel: Channel, carrier: Carrier, recipient: str) -> None:
+    """Count a test of a sender before it is sent.
+
+    Raises `TooManyTestsError`, and what `admit_text` raises.
+    """
+    if allowance.wait(f"trial:{merchant_id}", AN_HOUR / _HOUR, AT_ONCE) > 0:
+        raise TooManyTestsError
+    if channel is Channel.SMS:
+        admit_text(session, merchant_id, carrier, recipient)
+
+
+def admit_text(session: Session, merchant_id: str, carrier: Carrier, recipient: str) -> None:
+    """Count a test text, of whatever it is a test, and remember whom PHANTOM's number writes to: their STOP is heard.
+
+    Raises `TooManyTestTextsError`, `AskedToStopError`.
+    """
+    if suppression.is_stopped(session, merchant_id, recipient):
+        raise AskedToStopError
+    if carrier.own:
+        return
+    # The merchant's first: who has used up theirs takes nothing of what all have together.
+    for name, a_day in ((f"test_texts:{merchant_id}", TEXTS_A_DAY), ("test_texts", TEXTS_OF_ALL_A_DAY)):
+        if allowance.wait(name, a_day / _DAY, a_day) > 0:
+            raise TooManyTestTextsError
+    suppression.remember_texted(session, merchant_id, recipient)
 
 
 def send(carrier: Carrier, line: str, merchant_id: str, channel: Channel, recipient: str) -> None:
-    """Send the test; outside of any transaction.
-
-    Raises `SenderRefusedError` with the provider's reason, `TooManyTestsError`.
-    """
-    if allowance.wait(f"trial:{merchant_id}", _RATE, _AT_ONCE) > 0:
-        raise TooManyTestsError
+    """Send a test that was admitted; outside of any transaction. Raises `SenderRefusedError` with the reason."""
     name = ids.new_id("trial")
     message = OutgoingMessage(
         channel=channel,

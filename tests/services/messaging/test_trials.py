@@ -16,6 +16,7 @@ from services.messaging.brands import Brand
 from services.messaging.lint import Source, Target
 from services.messaging.preview import in_scheme, preview
 from services.messaging.senders import service as senders
+from services.messaging.senders import trial
 from services.messaging.senders.schemas import OutgoingMessage
 from services.messaging.trials import Outcome, TooManyTrialsError, Trial
 from services.messaging.wording import Moment
@@ -112,6 +113,19 @@ class TestText:
         begin_text(merchant)
         with db.system_session() as session:
             assert suppression.texted_merchants(session, [NUMBER]) == {NUMBER: [merchant] if concerned else []}
+
+    def test_with_phantoms_number_it_counts_among_the_test_texts_of_the_day(
+        self, merchant: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(senders, "sender_for", lambda *_: Carrier(own=False))
+        with db.tenant_session(merchant) as session:
+            trial.admit(session, merchant, Channel.SMS, Carrier(own=False), NUMBER)
+        for _ in range(trial.TEXTS_A_DAY - 1):
+            begin_text(merchant)
+        with pytest.raises(trial.TooManyTestTextsError):
+            begin_text(merchant)
+        assert len(messages(merchant)) == trial.TEXTS_A_DAY - 1
+        begin(merchant)  # mail is another matter
 
 
 class TestTrial:
