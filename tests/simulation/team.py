@@ -126,12 +126,12 @@ class Team:
                 ledger.violated("every task is told of", told)
 
     def _weeks_are_told(self) -> None:
-        """In peace, with the account connected, every week in which something came back is told of."""
+        """With the account connected, every week in which something came back: no trouble is as long as a week."""
         play = self.play
         told = Counter(self.monday(one.at) for one in play.ledger.digests)
-        peace = datetime.fromtimestamp(max(play.ends, play.staff.connected_at), UTC)
-        monday, until = self.monday(peace), datetime.fromtimestamp(play.quiet_at, UTC)
+        since = datetime.fromtimestamp(max(play.scenario.begins, play.staff.connected_at), UTC)
+        monday, until = self.monday(since), datetime.fromtimestamp(play.quiet_at, UTC)
         while (monday := self.monday(monday + WEEK + DAY)) + _ALLOWED < until:
             missed = self.came_back(monday, known_by=monday)
-            if missed and not told[monday] and monday - _AHEAD > peace:
+            if missed and not told[monday] and monday - _AHEAD > since:
                 play.ledger.violated("a week's digest comes", f"none since {monday:%Y-%m-%d}, and {missed} came back")

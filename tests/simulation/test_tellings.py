@@ -2,15 +2,18 @@
 
 from collections.abc import Collection, Mapping
 from datetime import date, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from services.analytics import digest
+from services.manual_tasks import alerts
 from services.messaging import repository as messages
 from services.outbound import usage
 from services.recovery import purge, tombstones
-from tests.simulation.broken import Broken, is_found_out
+from services.tasks import service as tasks
+from tests.simulation.broken import Broken, is_found_out, needs_a_person
 from tests.simulation.place import Place
 from tests.simulation.scenario import Scenario
 
@@ -59,11 +62,21 @@ def _not_now(*_: Any, **__: Any) -> int:
 def _kept(*_: Any, **__: Any) -> None: ...
 
 
+def _scheduled_twice(session: Any, **task: Any) -> None:
+    tasks.schedule(session, **task)
+    tasks.schedule(session, **task | {"key": f"{task['key']}-again"})
+
+
 # -- seeds in which it matters ------------------------------------------------------------------------------------
 
 
 def _has_team(scenario: Scenario) -> bool:
     return scenario.has_team
+
+
+def _decides(scenario: Scenario) -> bool:
+    """A team, and something that waits for its decision."""
+    return scenario.has_team and needs_a_person(scenario)
 
 
 def _is_billed(scenario: Scenario) -> bool:
@@ -79,6 +92,11 @@ BROKEN: dict[str, Broken] = {
     "last week's digest": Broken(
         digest.Week, "until", property(_a_week_ago), "a digest's sums are the week's", _has_team
     ),
+    "no digest": Broken(digest, "address", _not_now, "a week's digest comes", _has_team),
+    "alerted twice": Broken(
+        alerts, "tasks", SimpleNamespace(schedule=_scheduled_twice), "a task is told of once", _decides, 9
+    ),
+    "nobody is alerted": Broken(alerts, "address", _not_now, "every task is told of", _decides, 9),
     "usage told anew": Broken(usage, "reports_due", _all_anew, TOLD_TOO_MUCH, _is_billed),
     "usage not told": Broken(usage, "_due", _nothing, "all usage is told", _is_billed),
     "nobody's time is over": Broken(purge, "purge_due", _not_now, "people are forgotten in time", _forgets),
