@@ -6,13 +6,14 @@ field: money is only ever entered on Stripe's own pages.
 """
 
 import logging
+import math
 from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Cookie, Header
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from core import clock, db, queue
+from core import allowance, clock, db, queue
 from core.config import settings
 from core.errors import ConfigurationError
 from core.money import Money, format_money
@@ -37,6 +38,7 @@ from services.vault.errors import VaultError
 router = APIRouter(include_in_schema=False, route_class=Guarded)
 log = logging.getLogger(__name__)
 
+PRESSES_AT_ONCE, PRESSES_A_SECOND = 5, 0.1
 LOOK_AGAIN_SECONDS = 4
 LOOKS_FOR = timedelta(seconds=60)
 # Nothing will change about these within minutes: the customer is better off asking the merchant.
@@ -108,6 +110,8 @@ def follow(token: str, by: str = "", languages: Languages = None) -> Response:
     confirmed_by = ConfirmedBy.PAGE if by == ConfirmedBy.PAGE else ConfirmedBy.BUTTON
     try:
         link = _resolve(token, LinkPurpose.PAY)
+        if (seconds := allowance.wait(_name(token), PRESSES_A_SECOND, PRESSES_AT_ONCE)) > 0:
+            return _often(_landing(link), seconds)
         with db.tenant_session(link.merchant_id) as session:
             click = clicks.confirm(session, link, confirmed_by)
     except links.LinkNotFoundError:
@@ -128,6 +132,19 @@ def follow(token: str, by: str = "", languages: Languages = None) -> Response:
         return _about(_landing(link), "elsewhere", status=503)
     answer = RedirectResponse(address or return_url, 303, headers={"Referrer-Policy": "no-referrer"})
     _remember(answer, token)
+    return answer
+
+
+def _name(token: str) -> str:
+    return f"link:{links.identity_of(token, LinkPurpose.PAY)}"
+
+
+def _often(view: clicks.Landing, seconds: float) -> HTMLResponse:
+    """Somebody presses again and again; each press asks Stripe and is a page made there."""
+    if not view.open:
+        return _closed(view)
+    answer = _about(view, "often", status=429)
+    answer.headers["Retry-After"] = str(math.ceil(seconds))
     return answer
 
 

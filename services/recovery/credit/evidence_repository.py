@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, DateTime, String, bindparam, or_, text
+from sqlalchemy import Boolean, DateTime, String, bindparam, func, or_, text
 from sqlmodel import Session, col, select
 
 from core.rows import read
@@ -66,6 +66,16 @@ def click_of_message(session: Session, merchant_id: str, ghost_id: str, message_
         .order_by(col(Click.confirmed_at).desc(), col(Click.id).desc())
         .limit(1)
     ).first()
+
+
+def clicks_since(session: Session, like: Click, since: datetime) -> int:
+    """How many clicks on the links of the same message were confirmed after `since`."""
+    same = (
+        Click.merchant_id == like.merchant_id,
+        Click.ghost_id == like.ghost_id,
+        Click.message_id == like.message_id,
+    )
+    return session.exec(select(func.count()).select_from(Click).where(*same, col(Click.confirmed_at) > since)).one()
 
 
 def last_message(session: Session, merchant_id: str, ghost_id: str, until: datetime) -> tuple[str, datetime] | None:

@@ -32,6 +32,8 @@ from services.recovery.work import Work, merchant_context
 
 SAME_PRESS = timedelta(seconds=10)
 """A second press within this time is the same person pressing again: one click."""
+MOST_A_DAY = 10
+"""Clicks of a message that are counted; who presses on is led on, and nothing is written any more that day."""
 
 _DEAD_CARD = frozenset({DeclineGroup.CARD_DATA, DeclineGroup.LOST_STOLEN_FRAUD})
 
@@ -137,7 +139,10 @@ def place_for(ghost: GhostTarget) -> Place:
 
 
 def confirm(session: Session, link: Link, by: ConfirmedBy = ConfirmedBy.BUTTON) -> ConfirmedClick:
-    """Record a person's click; a double press is one. Raises `LinkClosedError` when there is nothing to do any more."""
+    """Record a person's click; a double press is one, and a day has so many.
+
+    Raises `LinkClosedError` when there is nothing to do any more.
+    """
     now = clock.now()
     work = _work(session, link, now)
     ghost = _ghost(session, link, lock=True)
@@ -146,7 +151,7 @@ def confirm(session: Session, link: Link, by: ConfirmedBy = ConfirmedBy.BUTTON) 
     if standing not in (Standing.PAY, Standing.CARD):
         raise LinkClosedError("It was paid already." if standing is Standing.PAID else None)
     known = evidence_repository.click_of_message(session, link.merchant_id, ghost.id, link.message_id)
-    if known is not None and timedelta() <= now - known.confirmed_at < SAME_PRESS:
+    if known is not None and _is_counted(session, known, now):
         return _confirmed(ghost, known.id)
     click = Click(
         merchant_id=link.merchant_id,
@@ -160,6 +165,14 @@ def confirm(session: Session, link: Link, by: ConfirmedBy = ConfirmedBy.BUTTON) 
     _count(work, ghost, click, of_failure=message is None or message.step != PROTECTION_STEP)
     work.finish()
     return _confirmed(ghost, click.id)
+
+
+def _is_counted(session: Session, known: Click, now: datetime) -> bool:
+    """Whether another press on this message's links adds nothing to what is known of them."""
+    if timedelta() <= now - known.confirmed_at < SAME_PRESS:
+        return True
+    a_day = evidence_repository.clicks_since(session, known, now - timedelta(days=1))
+    return a_day >= MOST_A_DAY
 
 
 def _count(work: Work, ghost: GhostTarget, click: Click, *, of_failure: bool) -> None:

@@ -23,6 +23,7 @@ from sandbox.stripe.faults import Fault
 from sandbox.stripe.resources.portal import default_configuration
 from services.messaging import attribution_cookie, links
 from services.recovery import purge
+from services.recovery.messages import clicks
 from tests.support import environment
 from tests.support.shop import Shop
 
@@ -147,6 +148,53 @@ class TestFollowing:
         assert [answer.status_code for answer in answers] == [303, 303]
         assert answers[0].headers["location"] == answers[1].headers["location"]
         assert (len(customer.shop.rows(Click)), customer.ghost.click_count) == (1, 1)
+
+    def test_who_presses_on_and_on_is_told_to_wait_and_stripe_is_asked_no_more(
+        self, shop: Shop, browse: Browse, clock: ManualClock
+    ):
+        """Each press asks Stripe for the invoice and has a portal session made."""
+        customer = Customer(shop, browse(), "expired_card")
+        assert [customer.browser.post(customer.pay).status_code for _ in range(5)] == [303] * 5
+        before = customer.at_stripe()
+        answers = [customer.browser.post(customer.pay) for _ in range(7)]
+        assert [answer.status_code for answer in answers] == [429] * 7
+        assert customer.at_stripe() == before
+        assert (answers[-1].headers["retry-after"], customer.ghost.click_count) == ("10", 1)
+        assert page_words("often").heading in answers[-1].text
+        assert page_words("often").button in answers[-1].text
+        other = Customer(shop, customer.browser, "insufficient_funds", "msg_2")
+        assert other.browser.post(other.pay).status_code == 303  # another link has an allowance of its own
+        for _ in range(5):
+            customer.browser.post(customer.pay)
+        clock.advance(timedelta(seconds=10))
+        passed = [customer.browser.post(customer.pay).status_code for _ in range(2)]
+        assert passed == [303, 429]
+
+    def test_so_many_clicks_a_day_are_counted_and_all_lead_on(self, customer: Customer, clock: ManualClock):
+        def press(times: int) -> set[int]:
+            clock.advance(timedelta(minutes=1))
+            codes = set()
+            for _ in range(times):
+                codes.add(customer.browser.post(customer.pay).status_code)
+                clock.advance(timedelta(seconds=11))
+            return codes
+
+        def counted() -> tuple[int, int, int]:
+            return len(customer.shop.rows(Click)), customer.ghost.click_count, len(customer.events("clicked"))
+
+        assert press(clicks.MOST_A_DAY + 15) == {303}
+        assert counted() == (clicks.MOST_A_DAY,) * 3
+        clock.advance(timedelta(days=1))
+        assert press(1) == {303}
+        assert counted() == (clicks.MOST_A_DAY + 1,) * 3
+
+    def test_paid_in_the_meantime_who_pressed_too_often_reads_that(self, customer: Customer):
+        for _ in range(6):
+            customer.browser.post(customer.pay)
+        customer.pays()
+        customer.shop.deliver()
+        answer = customer.browser.post(customer.pay)
+        assert (answer.status_code, page_words("paid").heading in answer.text) == (200, True)
 
     def test_the_link_goes_on_working_until_it_is_paid(self, customer: Customer, clock: ManualClock):
         for _ in range(3):
