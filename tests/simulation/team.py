@@ -60,7 +60,7 @@ class Team:
         """What the seven days before brought, less what went back in them, by currency and as a person reads it."""
         until = monday.date() - DAY
         rows = self.play.place.owner.execute(
-            "select currency, sum(amount_cents) from recoveries where kind <> 'protected' and recorded_at < %s and"
+            "select currency, sum(amount_cents) from recoveries where kind <> 'protected' and recorded_at <= %s and"
             " (occurred_at at time zone 'UTC')::date between %s and %s group by currency",
             (known_by or clock.now(), until - WEEK + DAY, until),
         ).fetchall()
