@@ -15,7 +15,7 @@ from sqlmodel import Session
 from services.analytics import shards
 from services.messaging.schedule import EXHAUST, SEND, Action
 from services.recovery.lifecycle import Trigger
-from services.recovery.plans import plan_repository, planning, upcoming
+from services.recovery.plans import lines, plan_repository, planning, upcoming
 from services.recovery.schemas import Planned, PlanRow
 from services.recovery.work import MerchantContext, Work, merchant_context
 
@@ -112,7 +112,8 @@ def _settle(session: Session, merchant: MerchantContext, rest: Sequence[Unsettle
 
 def replan(session: Session, merchant_id: str, now: datetime, after: str) -> str | None:
     """Plan one page of all open ghosts anew, and of those apart to which something may be said once, in the caller's
-    transaction: those whose ids come after the given one.
+    transaction: those whose ids come after the given one. Of what is on the other side of the high-value line by now,
+    somebody else decides first.
 
     The id to go on after, None when none is left.
     """
@@ -120,7 +121,9 @@ def replan(session: Session, merchant_id: str, now: datetime, after: str) -> str
     rows = plan_repository.list_plannable_after(session, merchant_id, merchant.policy, now, after, REPLANNED)
     held = shards.of_customers(ghost.customer_id for ghost in rows)
     work = Work.begin(session, merchant, now, held)
-    for ghost in plan_repository.lock_ghosts(session, merchant_id, [ghost.id for ghost in rows]):
+    ghosts = plan_repository.lock_ghosts(session, merchant_id, [ghost.id for ghost in rows])
+    lines.draw_anew(work, ghosts)
+    for ghost in ghosts:
         work.plan(ghost)
     work.finish()
     return rows[-1].id if len(rows) == REPLANNED else None
