@@ -26,6 +26,8 @@ from tests.simulation.broken import (
 )
 from tests.simulation.place import Place
 
+pytestmark = pytest.mark.timeout(300)  # several seeds a test, on a machine that may be busy
+
 # -- what a broken PHANTOM does -----------------------------------------------------------------------------------
 
 _landing = clicks.landing

@@ -50,6 +50,8 @@ from tests.simulation.broken import (
 )
 from tests.simulation.place import Place
 
+pytestmark = pytest.mark.timeout(300)  # several seeds a test, on a machine that may be busy
+
 # Whichever of what one break breaks comes first.
 NO_MAIL_TO = ("no mail to a dead address", "nothing after a complaint", "nothing after an unsubscribe")
 NO_TEXT_TO = ("no text without consent", "nothing after an unsubscribe", "a text only where mail cannot")

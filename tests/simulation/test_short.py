@@ -23,6 +23,8 @@ from tests.simulation.__main__ import replay
 from tests.simulation.place import Place
 from tests.simulation.seeds import Outcome, play_seed
 
+pytestmark = pytest.mark.timeout(300)  # several seeds a test, on a machine that may be busy
+
 SEEDS = (1, 2, 3)
 
 

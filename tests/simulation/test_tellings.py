@@ -17,6 +17,8 @@ from tests.simulation.broken import Broken, is_found_out, needs_a_person
 from tests.simulation.place import Place
 from tests.simulation.scenario import Scenario
 
+pytestmark = pytest.mark.timeout(300)  # several seeds a test, on a machine that may be busy
+
 # Whichever of what one break breaks comes first.
 CAME_BACK = ("who asked to be forgotten stays away", "nothing to who asked to be forgotten")
 TOLD_TOO_MUCH = ("a day's usage is told once", "never more usage than there was")

@@ -30,6 +30,8 @@ from tests.simulation.broken import (
 from tests.simulation.place import Place
 from tests.simulation.scenario import DAY
 
+pytestmark = pytest.mark.timeout(300)  # several seeds a test, on a machine that may be busy
+
 # -- what a broken PHANTOM does -----------------------------------------------------------------------------------
 
 _suppressed, _no_email = messages.list_suppressed, reach._no_email
