@@ -25,7 +25,8 @@ from services.recovery.work import Work
 SETTLING = timedelta(days=1)
 """How long after a period's end its charge may still be under way: Stripe drafts the invoice for an hour first."""
 LATE = timedelta(days=5)
-"""How long after a charge was due its failed invoice is still taken for it."""
+"""How long after a charge was due its outcome is waited for."""
+RENEWAL = "subscription_cycle"  # Stripe, Invoice: `billing_reason`
 _OVER = frozenset({"canceled", "incomplete_expired"})
 
 
@@ -125,12 +126,17 @@ def lock_at_risk(session: Session, merchant_id: str, batch: Sequence[InvoiceFact
 
 
 def is_of(ghost: GhostTarget, facts: InvoiceFacts) -> bool:
-    """Whether an invoice is the charge that stood at risk: of the subscription, made when it was due."""
+    """Whether an invoice is the charge that stood at risk: a renewal of the subscription, made when it was due.
+
+    Stripe makes a renewal's invoice as its period ends; a plan's next one is a day later at the earliest. A change of
+    plan in between has an invoice of its own, which was never at risk.
+    """
     due = _charge_at(ghost)
     return (
         ghost.subscription_id == facts.subscription_id
         and ghost.currency == facts.currency
-        and due - timedelta(hours=1) <= facts.created <= due + LATE
+        and facts.billing_reason == RENEWAL
+        and due - timedelta(hours=1) <= facts.created < due + SETTLING
     )
 
 

@@ -1,5 +1,6 @@
 """Charges at risk: told of by webhooks or found by hunts, made safe, called off, or failed; each figure once."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,13 +20,16 @@ from services.hunter.pace import PacedLister
 from services.hunter.schemas import HuntProgress, HuntRequest
 from services.integrations.stripe.client import ScopedStripe
 from services.integrations.stripe.errors import StripeNotFoundError
+from services.integrations.stripe.parsing import parse_invoice
 from services.integrations.stripe.renewals import RENEWAL_EXPAND, RenewalFacts, parse_renewal
 from services.merchants import service as merchants
 from services.recovery import purge
 from services.recovery import service as recovery
+from services.recovery.observe import observe
 from services.recovery.protection import impending
 from services.recovery.work import merchant_context
 from services.vault.secret import Secret
+from tests.support.factories import raw_invoice, raw_subscription
 from tests.support.recount import assert_sums_agree
 from tests.support.shop import Shop
 
@@ -505,6 +509,34 @@ class TestFailing:
         self.assert_one_failed(shop, former)
         assert totals(shop) == (0, 0, 0)
         assert sorted(row.amount_cents for row in shop.rows(Recovery)) == [-4900, 4900]
+
+    @pytest.mark.parametrize(
+        ("reason", "after"), [("subscription_update", timedelta(hours=2)), ("subscription_cycle", timedelta(days=2))]
+    )
+    def test_another_invoice_of_those_days_takes_back_nothing(
+        self, shop: Shop, at_risk: Json, reason: str, after: timedelta
+    ):
+        """A plan changed in between, or the next cycle of a short one."""
+        give_card(shop, at_risk)
+        shop.pass_time(days=32)
+        (protected,) = shop.ghosts
+        assert protected.charge_at is not None
+        failed = raw_invoice(
+            9,
+            created=int((protected.charge_at + after).timestamp()),
+            billing_reason=reason,
+            customer={"id": protected.customer_id, "email": "ada@example.com"},
+            parent={"subscription_details": {"subscription": raw_subscription(id=at_risk["id"])}},
+        )
+        with db.tenant_session(shop.merchant) as session:
+            merchant = merchant_context(session, shop.merchant)
+            context = replace(merchant, policy=merchant.policy.model_copy(update={"billing_reasons": {reason}}))
+            observe(session, context, [parse_invoice(failed)], FoundVia.WEBHOOK, clock.now())
+        assert sorted((each.kind, each.state) for each in shop.ghosts) == [
+            ("failed", "open"),
+            ("impending", "protected"),
+        ]
+        assert totals(shop) == (0, 0, 4900)
 
     def test_a_failed_one_that_is_paid_is_recovered_once(self, shop: Shop, at_risk: Json):
         self.spoil(shop, at_risk)
