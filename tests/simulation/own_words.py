@@ -1,6 +1,7 @@
 """Words of the merchant's own for its mail: said in their languages, and no promise of another charge in a last one."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from core import db
 from sandbox.outbox.store import Message
@@ -58,10 +59,20 @@ def save(play: "Play") -> None:
                 own_service.save(session, play.merchant, target, words, based_on=0, actor_id="staff")
 
 
+def none_can_follow(policy: Mapping[str, Any]) -> bool:
+    """Whether the first message of every ghost is its last, whatever else happens."""
+    return bool(policy["messages_per_ghost"] == 1 or policy["cooldown_hours"] >= 24 * policy["window_days"])
+
+
 def are_said(play: "Play", mail: Mail, message: Message) -> None:
-    """Theirs where they have some; ours in other languages, for what is said once, and in place of a late promise."""
+    """Theirs where they have some; ours in other languages, for what is said once, and in place of a late promise.
+
+    A promise may be late before the count says so: where a ghost's days or its customer's weeks leave no room for
+    another message, which only the plan of that moment knows.
+    """
     scenario, customer = play.scenario, play.by_address[mail.recipient]
-    passed_over = scenario.promises and mail.step == 1 == scenario.policy["messages_per_ghost"]
+    promise = scenario.promises and mail.step == 1
     theirs = customer.reads in scenario.own_words and mail.channel == "email" and not mail.is_said_once
-    if (theirs and not passed_over) != (MARK in message.body["text"]):
+    said = MARK in message.body["text"]
+    if said > (theirs and not (promise and none_can_follow(scenario.policy))) or said < (theirs and not promise):
         play.ledger.violated("messages are in the merchant's own words", f"{mail.message_id} in {customer.reads}")
