@@ -6,7 +6,7 @@ import reflex as rx
 
 from phantom_app.components.parts import calling, debounced, panel, segments
 from phantom_app.state.message_look import Look
-from phantom_app.state.message_views import LANGUAGES, Edition, Flaw, Row, Slot
+from phantom_app.state.message_views import LANGUAGES, PASSED_OVER, Edition, Flaw, Row, Slot
 from phantom_app.state.messages import Messages
 
 _WAIT = 350  # milliseconds without a key: then what was typed is looked at
@@ -72,6 +72,7 @@ def overview() -> rx.Component:
             rx.el.tbody(rx.foreach(Messages.rows, row)),
             class_name="table slots",
         ),
+        rx.el.p(PASSED_OVER, class_name="faint tiny"),
         class_name="table-wrap",
         data_testid="overview",
     )

@@ -15,6 +15,9 @@ LANGUAGES = {"en": "English", "de": "Deutsch", "es": "Español", "fr": "Françai
 SHOWN = 60  # letters of a version that tell which it is
 FIELDS = {"subject": "Subject", "heading": "Heading", "body": "Text", "button": "Button"}  # as the editor has them
 MOST_FLAWS = 20
+PASSED_OVER = (
+    "Words for one kind of failure are not used where the bank advises against the card or refuses the amount."
+)
 MOMENTS = {Moment.FIRST: "First", Moment.REMINDER: "Reminder", Moment.LAST: "Last"}
 KINDS = {
     ANY_GROUP: "Every failed payment",

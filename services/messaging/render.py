@@ -21,7 +21,7 @@ from services.messaging.languages import language_of, locale_of
 from services.messaging.layout import html_layout, plain_layout
 from services.messaging.lint import EMAIL, SMS
 from services.messaging.markup import fill
-from services.messaging.own import NO_WORDS, Compiled, OwnWords, compiled
+from services.messaging.own import ANY_GROUP, NO_WORDS, Compiled, OwnWords, compiled
 from services.messaging.wording import AHEAD_TEMPLATES, SINGLE_TEMPLATES, Frame
 
 __all__ = [
@@ -133,6 +133,7 @@ class _Message:
     template: wording.Template
     moment: wording.Moment
     is_last: bool
+    by_strategy: bool
     language: str
     frame: Frame
     known: dict[str, str]
@@ -149,14 +150,20 @@ class _Message:
             if template in SINGLE_TEMPLATES
             else wording.moment_of(about.step, about.last_step),
             is_last=about.is_last or about.step >= about.last_step or template in SINGLE_TEMPLATES,
+            by_strategy=wording.is_by_strategy(about.decline_group, about.strategy),
             language=language,
             frame=frame,
             known=_known(about, brand, frame, in_sms=in_sms),
         )
 
     def own_of(self, own: OwnWords, channel: str) -> Compiled | None:
-        """The merchant's words for it, if any."""
-        found = own.choose(self.decline_group, self.template, self.moment, channel, self.language, is_last=self.is_last)
+        """The merchant's words for it, if any.
+
+        What it wrote for one group is passed over where the strategy asks for other words than that group's: for
+        passing reasons it may ask for the very card that the bank advises against.
+        """
+        group = ANY_GROUP if self.by_strategy else self.decline_group
+        found = own.choose(group, self.template, self.moment, channel, self.language, is_last=self.is_last)
         return compiled(found) if found else None
 
 

@@ -101,6 +101,11 @@ def template_of(decline_group: str, strategy: str = "") -> Template:
     return _OF_STRATEGY.get((decline_group, strategy)) or TEMPLATE_OF_GROUP.get(decline_group, Template.FUNDS)
 
 
+def is_by_strategy(decline_group: str, strategy: str) -> bool:
+    """Whether the strategy asks for other words than its decline group's: those would contradict it."""
+    return (decline_group, strategy) in _OF_STRATEGY
+
+
 def moments_of(template: Template) -> tuple[Moment, ...]:
     """The moments in which a template is sent."""
     return (Moment.FIRST,) if template in SINGLE_TEMPLATES else tuple(Moment)

@@ -19,7 +19,7 @@ from services.messaging.own_service import (
     target_of,
 )
 from services.messaging.render import Occasion, Rendered, render_mail, render_sms
-from services.messaging.wording import Moment
+from services.messaging.wording import _OF_STRATEGY, Moment
 from tests.support.factories import make_merchant
 
 MINE = Source(
@@ -84,6 +84,29 @@ class TestRendered:
         own = words((target(), Source("Hi", "Hi", "We will try again soon.", "Pay")))
         assert "try again" in mail(own, last=3).plain
         assert "try again" not in mail(own, last=1).plain
+
+    @pytest.mark.parametrize(("group", "strategy"), sorted(_OF_STRATEGY))
+    @pytest.mark.parametrize("channel", ["email", "sms"])
+    def test_words_for_a_group_are_passed_over_where_the_strategy_contradicts_them(
+        self, group: str, strategy: str, channel: str
+    ):
+        """Written for money that was short: that very card again. Here the bank advises against it."""
+
+        def source(said: str) -> Source:
+            body = f"{{{{ merchant }}}}: {said} {{{{ pay_link }}}} {{{{ opt_out }}}}"
+            return Source(body=body) if channel == "sms" else Source("Hi", "Hi", said, "Pay")
+
+        def said(own: OwnWords, by: str) -> str:
+            about = Occasion(group, 1, 3, Money(4900, "usd"), "Ada", strategy=by)
+            if channel == "sms":
+                return render_sms(about, brand=Brand("Acme"), pay_url=PAY, own=own).text
+            return render_mail(about, brand=Brand("Acme"), pay_url=PAY, unsubscribe_url=STOP, own=own).plain
+
+        theirs = (target(group, channel=channel), source("Take that very card."))
+        everyones = (target(channel=channel), source("Whatever failed."))
+        assert "Take that very card." in said(words(theirs, everyones), "smart_retry")
+        assert "Take that very card." not in said(words(theirs), strategy)
+        assert "Whatever failed." in said(words(theirs, everyones), strategy)
 
     def test_values_are_escaped_and_never_read_as_templates(self):
         rendered = mail(
