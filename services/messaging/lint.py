@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from services.messaging import lint_words, sms
 from services.messaging.languages import LANGUAGES
 from services.messaging.markup import Parsed, Place, Problem, fill, parse, problem_at
-from services.messaging.wording import SINGLE_TEMPLATES, Moment, template_of
+from services.messaging.wording import AHEAD_TEMPLATES, SINGLE_TEMPLATES, Moment, template_of
 
 EMAIL, SMS = "email", "sms"
 # Which variables there are, and whether a message may be without a value for each.
@@ -95,8 +95,16 @@ def check_beside(text: str, *, is_address: bool = False) -> tuple[Problem, ...]:
 
 def promises_again(source: Source, target: Target) -> bool:
     """Whether it speaks of another attempt: fine before the last message, never in it."""
-    pattern = lint_words.PROMISE[target.language]
-    return any(pattern.search(_fold(getattr(source, field))[0]) for field in FIELDS[target.channel])
+    texts = [getattr(source, field) for field in FIELDS[target.channel]]
+    said = [_fold(_without_places(text, parse(text, VARIABLES[target.channel])))[0] for text in texts]
+    return any(pattern.search(text) for pattern in _promises(target) for text in said)
+
+
+def _promises(target: Target) -> tuple[re.Pattern[str], ...]:
+    """What promises another attempt; that money will be taken does so only where it should have been taken already."""
+    is_ahead = template_of(target.decline_group) in AHEAD_TEMPLATES
+    again = lint_words.PROMISE[target.language]
+    return (again,) if is_ahead else (again, lint_words.CHARGE[target.language])
 
 
 def paragraphs(body: str) -> tuple[str, ...]:
@@ -150,13 +158,10 @@ def _said(masked: str, text: str, target: Target) -> Iterator[Problem]:
         ),
     ]
     if target.is_last:
-        rules.append(
-            (
-                lint_words.PROMISE[target.language],
-                "promise",
-                lambda said: f"“{said}”: the last message must not promise another attempt.",
-            )
-        )
+        rules += [
+            (pattern, "promise", lambda said: f"“{said}”: the last message must not promise another attempt.")
+            for pattern in _promises(target)
+        ]
     for pattern, code, why in rules:
         for found in pattern.finditer(folded):
             begins, ends = origin[found.start()], origin[max(found.start(), found.end() - 1)] + 1

@@ -144,6 +144,21 @@ class TestPrivateReasonsAreNeverNamedInAnyLanguage:
             "No tiene saldo suficiente",
             "Votre compte n'a pas assez d'argent",
             "Não tem dinheiro suficiente na conta",
+            "There isn't enough money in your account.",
+            "Your balance is too low.",
+            "Your account balance was not sufficient.",
+            "Your bank thinks the card was misused.",
+            "Your bank flagged this payment.",
+            "Your card was declined for lack of money.",
+            "Ihr Konto war nicht ausreichend gedeckt.",
+            "Ihr Saldo ist zu niedrig.",
+            "Ihr Kreditrahmen ist ausgeschöpft.",
+            "Su saldo es demasiado bajo.",
+            "Le falta dinero en la cuenta.",
+            "Il manque de l'argent sur votre compte.",
+            "Votre compte n'est pas assez approvisionné.",
+            "O seu saldo é muito baixo.",
+            "Falta dinheiro na conta.",
             "Code: insufficient_funds",
             "do_not_honor",
             "STOLEN",
@@ -160,7 +175,14 @@ class TestPrivateReasonsAreNeverNamedInAnyLanguage:
     def test_a_word_of_two_alphabets_is_no_way_around(self):
         assert found("fr\u0430ud")[0][0] == "mixed_letters"  # a Cyrillic a
 
-    @pytest.mark.parametrize("said", ["refunds", "la date limite", "la fecha límite", "a data limite", "frauen"])
+    @pytest.mark.parametrize(
+        "said",
+        [
+            "refunds", "la date limite", "la fecha límite", "a data limite", "frauen", "Tiene un saldo pendiente.",
+            "The balance of your invoice is {{ amount }}.", "One look is enough.", "Ihr Saldo: {{ amount }}",
+            "Le solde de votre facture est de {{ amount }}.", "O saldo da fatura é {{ amount }}.",
+        ],
+    )  # fmt: skip
     def test_what_only_looks_like_one(self, said: str):
         assert found(said) == []
 
@@ -174,6 +196,12 @@ class TestTheLastMessageNeverPromisesAnotherAttempt:
             "The charge will be repeated tomorrow",
             "We'll run your card once more",
             "A new attempt follows",
+            "Your card will be charged on Friday.",
+            "Stripe charges your card again on Monday.",
+            "We'll give it another go tomorrow.",
+            "The charge will go through on Monday.",
+            "Expect the payment to be taken on Friday.",
+            "The payment is scheduled again for Monday.",
         ],
         "de": [
             "Wir versuchen es erneut.",
@@ -181,6 +209,9 @@ class TestTheLastMessageNeverPromisesAnotherAttempt:
             "Der Betrag wird automatisch eingezogen",
             "Ein neuer Versuch folgt",
             "Eine weitere Abbuchung folgt am Freitag",
+            "Ihre Karte wird am Freitag belastet.",
+            "Der Betrag wird am Montag abgebucht.",
+            "Die Abbuchung erfolgt am Freitag.",
         ],
         "es": [
             "Volveremos a intentarlo.",
@@ -188,6 +219,9 @@ class TestTheLastMessageNeverPromisesAnotherAttempt:
             "Haremos otro intento",
             "Habrá un nuevo cobro",
             "Se repetirá",
+            "Su tarjeta se cargará el viernes.",
+            "El cargo se realizará el lunes.",
+            "Le cobrará Stripe el lunes.",
         ],
         "fr": [
             "Nous allons réessayer.",
@@ -195,6 +229,9 @@ class TestTheLastMessageNeverPromisesAnotherAttempt:
             "une nouvelle tentative",
             "Un autre essai suivra",
             "Le prélèvement sera répété",
+            "Votre carte sera débitée vendredi.",
+            "Le prélèvement aura lieu lundi.",
+            "Le paiement sera prélevé lundi.",
         ],
         "pt": [
             "Tentaremos novamente.",
@@ -202,6 +239,9 @@ class TestTheLastMessageNeverPromisesAnotherAttempt:
             "uma nova tentativa",
             "Haverá nova cobrança",
             "Será repetida",
+            "O seu cartão será cobrado na sexta-feira.",
+            "A cobrança será feita na segunda-feira.",
+            "O débito será feito amanhã.",
         ],
     }
 
@@ -219,6 +259,15 @@ class TestTheLastMessageNeverPromisesAnotherAttempt:
             ("es", "El próximo cobro vence {{ when }}."),
             ("fr", "Merci une fois de plus. Prochain prélèvement {{ when }}"),
             ("pt", "Obrigado mais uma vez. A próxima cobrança vence {{ when }}."),
+            ("en", "Nothing will be charged twice, and no fee will be charged."),
+            ("en", "You will not be charged twice."),
+            ("en", "The button takes you to a page where you will be taken through it."),
+            ("en", "Once you confirm, your payment will go through."),
+            ("de", "Ihre Karte wird nicht belastet."), ("de", "Es wird nichts abgebucht, und keine Gebühr."),
+            ("de", "Ihre Karte wird erst geprüft."), ("es", "No se cobrará nada."),
+            ("es", "No se le cobrará dos veces."),
+            ("fr", "Rien ne sera prélevé."), ("fr", "Votre carte ne sera pas débitée."),
+            ("pt", "Nada será cobrado."), ("pt", "Não será cobrado nada."),
         ],
     )  # fmt: skip
     def test_thanks_and_the_next_payment_promise_nothing(self, language: str, said: str):
@@ -226,6 +275,22 @@ class TestTheLastMessageNeverPromisesAnotherAttempt:
 
     def test_a_message_that_is_sent_once_is_a_last_one(self):
         assert "promise" in {code for code, *_ in found("We will try again.", mail(group="customer_stopped"))}
+
+    @pytest.mark.parametrize(
+        ("language", "said"),
+        [
+            ("en", "Your card will be charged {{ when }}."), ("de", "Ihre Karte wird {{ when }} belastet."),
+            ("es", "Su tarjeta se cargará {{ when }}."), ("fr", "Votre carte sera débitée {{ when }}."),
+            ("pt", "O seu cartão será cobrado {{ when }}."),
+        ],
+    )  # fmt: skip
+    def test_before_a_charge_that_it_comes_is_what_there_is_to_say(self, language: str, said: str):
+        ahead = mail(language, group="charge_ahead")
+        assert found(said, ahead) == []
+        assert not promises_again(Source("x", "x", said, "x"), ahead)
+        last = mail(language, Moment.LAST)
+        assert "promise" in {code for code, *_ in found(said, last)}
+        assert promises_again(Source("x", "x", said, "x"), last)
 
     def test_english_in_another_languages_slot_is_read_too(self):
         assert "promise" in {code for code, *_ in found("We will try again.", mail("de", Moment.LAST))}
@@ -238,6 +303,11 @@ class TestWhatElseIsRefused:
             ("en", "Your subscription was cancelled."), ("en", "Your plan has ended"), ("de", "Ihr Abo ist gekündigt"),
             ("es", "Su suscripción ha sido cancelada"), ("fr", "Votre abonnement est résilié"),
             ("pt", "A sua assinatura foi cancelada"), ("de", "Your subscription was canceled"),
+            ("en", "Your subscription is over."), ("en", "You no longer have access."),
+            ("de", "Ihr Abo ist abgelaufen."),
+            ("en", "Your subscription has been paused."), ("en", "Your account has been locked."),
+            ("es", "Su suscripción ha terminado."), ("es", "Ya no tiene acceso."), ("pt", "A sua assinatura terminou."),
+            ("fr", "Votre abonnement est terminé."), ("fr", "Vous n’avez plus accès."), ("pt", "Já não tem acesso."),
         ],
     )  # fmt: skip
     def test_mail_says_cancelled_while_past_due(self, language: str, said: str):
@@ -246,10 +316,31 @@ class TestWhatElseIsRefused:
     @pytest.mark.parametrize(
         ("language", "said"),
         [
+            ("en", "If nothing is paid, you will no longer have access."), ("de", "Ihre Karte ist abgelaufen."),
+            ("es", "Su tarjeta ha vencido."), ("fr", "Votre carte est arrivée au terme."),
+            ("pt", "O seu cartão venceu."),
+            ("en", "You depend on us, and we on you."), ("de", "Das Auge wird nicht nachlassen."),
+        ],
+    )  # fmt: skip
+    def test_a_card_that_ended_and_what_may_come_are_no_ending_and_no_sale(self, language: str, said: str):
+        assert found(said, mail(language)) == []
+
+    @pytest.mark.parametrize(
+        ("language", "said"),
+        [
             ("en", "Get 20% off"), ("en", "A discount for you"), ("en", "Upgrade to Pro"), ("de", "10 € Rabatt"),
             ("de", "Unser Sonderangebot"), ("es", "un descuento"), ("es", "Ahorre hoy"), ("fr", "une remise"),
             ("fr", "notre offre"), ("pt", "um desconto"), ("pt", "Economize já"), ("de", "Discount!"),
             ("en", "20 percent cheaper with the annual plan"), ("en", "20 percent off"), ("de", "Jährlich günstiger"),
+            ("en", "Your next month is half price."), ("en", "Switch to our yearly plan and pay less."),
+            ("en", "Try our new Pro plan."), ("en", "Pay today and get one month on us."),
+            ("de", "Sie erhalten 20 % Nachlass."), ("de", "Der nächste Monat geht auf uns."),
+            ("de", "Wechseln Sie in den Jahrestarif und zahlen Sie weniger."), ("de", "Testen Sie unseren Pro-Tarif."),
+            ("es", "20 % menos en su próximo mes."), ("es", "Pruebe nuestro plan Pro."),
+            ("es", "El próximo mes corre por nuestra cuenta."), ("fr", "20 % de rabais."),
+            ("fr", "Le mois prochain est offert."), ("fr", "Essayez notre formule Pro."),
+            ("pt", "20 % a menos no próximo mês."), ("pt", "Experimente o plano Pro."),
+            ("pt", "O próximo mês é por nossa conta."),
             ("es", "Más barato por año"), ("fr", "Moins cher à l’année"), ("pt", "Mais barato por ano"),
         ],
     )  # fmt: skip
