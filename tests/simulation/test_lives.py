@@ -86,7 +86,10 @@ BROKEN: dict[str, Broken] = {
         retries, "why_never", _for_money, "no card is charged again after such a decline", charged_after_stripe, 14
     ),
     "charged day and night": Broken(
-        retries, "clear_from", _at_once, "own retries keep a day from every other attempt", between_stripes, 9
+        # Too near to one that was, or to Stripe's next one: the day is kept from both.
+        retries, "clear_from", _at_once,
+        ("own retries keep a day from every other attempt", "own retries are what the merchant chose"),
+        between_stripes, 9,
     ),
     "nobody is seen": Broken(presence_repository, "mark_ghosts", _kept, "who owes and is active"),
     "who was seen before is not": Broken(presence, "take_over", _kept, "who owes and is active"),
