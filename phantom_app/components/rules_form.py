@@ -261,7 +261,7 @@ def _currency(row: LineRow) -> rx.Component:
 def _lines() -> rx.Component:
     return panel(
         "Large amounts",
-        "Used from the next hunt on",
+        "The first line holds at once, the second from the next hunt on",
         rx.el.div(
             rx.el.p(
                 "An invoice that is large waits for a person under Tasks; left empty, the line is the one shown in "

@@ -25,6 +25,7 @@ DISCONNECTED = "The Stripe account is disconnected: nothing goes out until it is
 HELD_OUT = "Held out: without messages, to learn what they are worth."
 UNDER_WAY = "It is being sent."
 A_PERSON_DECIDES = "A person decides: PHANTOM does nothing here by itself."
+ABOVE_THE_LINE = "No message: the charge is above your high-value line. It waits for a person only if it fails."
 
 
 def next_action(
@@ -46,7 +47,7 @@ def _protection(history: History, policy: RecoveryPolicy, now: datetime, default
     if now >= charge.at:
         return Action("", None, "The charge is due; PHANTOM waits for what comes of it.")
     nothing = history.no_email or ("" if charge.group else "No message fits what is wrong with this charge.")
-    if nothing := nothing or (A_PERSON_DECIDES if charge.is_high else "") or _not_now(history, policy):
+    if nothing := nothing or (ABOVE_THE_LINE if charge.is_high else "") or _not_now(history, policy):
         return Action("", None, nothing)
     early = charge.at - BEFORE
     when = "A word a week before the charge" if now <= early else "A word before the charge"

@@ -13,6 +13,7 @@ from models.messaging import Channel
 from services.merchants.policies import RecoveryPolicy
 from services.messaging.advice import Hour
 from services.messaging.history import PROTECTION_STEP
+from services.messaging.once import ABOVE_THE_LINE
 from services.messaging.schedule import NO_EMAIL, SEND, Action, Charge, History, forward, may_go, next_action, together
 
 NOW = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)  # 3:00 in Berlin
@@ -97,7 +98,7 @@ class TestOrderOfWhatDecides:
 
     def test_then_what_it_is(self):
         found = replace(self.EVERYTHING, no_email="")
-        assert after(found, paused=True).reason == "A person decides: PHANTOM does nothing here by itself."
+        assert after(found, paused=True).reason == ABOVE_THE_LINE
 
     def test_then_the_merchants_pause(self):
         found = replace(self.EVERYTHING, no_email="", charge=Charge(DUE, "card_expiring"))

@@ -11,7 +11,7 @@ from core.clock import ManualClock
 from jobs import pulse as pulse_job
 from jobs import send_message
 from jobs.hunt import hunt
-from models.ghost import GhostEvent, GhostState
+from models.ghost import GhostEvent, GhostState, ManualTask
 from models.messaging import Click, LinkPurpose, Message, MessageState
 from models.money import Recovery
 from models.work import ScheduledTask
@@ -23,6 +23,7 @@ from services.hunter.schemas import HuntRequest
 from services.integrations.stripe.client import client_for
 from services.merchants import service as merchants
 from services.messaging.links import Link
+from services.messaging.once import ABOVE_THE_LINE
 from services.recovery import service
 from services.recovery.messages import clicks, optout, outreach
 from services.recovery.plans import ahead
@@ -215,11 +216,16 @@ class TestSending:
         shop.deliver()
         assert [(row.kind, row.mechanism) for row in shop.rows(Recovery)] == [("protected", "click")]
 
-    def test_above_the_high_value_line_a_person_decides(self, shop: Shop):
+    def test_above_the_high_value_line_no_mail_goes_and_nobody_is_said_to_decide(self, shop: Shop):
+        """Nobody is asked before it fails: no task waits, and no screen says that somebody has it."""
         change_policy(shop, high_value_lines={"usd": 4899})
         at_risk(shop)
         assert shop.ghosts[0].next_action == ""
-        assert shop.ghosts[0].next_action_reason == "A person decides: PHANTOM does nothing here by itself."
+        assert shop.ghosts[0].next_action_reason == ABOVE_THE_LINE
+        assert shop.rows(ManualTask) == []
+        with db.tenant_session(shop.merchant) as session:
+            (outlook,) = ahead.dry_run(session, shop.merchant).outlooks
+        assert (outlook.standing, outlook.messages, outlook.ending) == (ahead.Standing.FREE, (), ABOVE_THE_LINE)
         shop.clock.current = A_WEEK_BEFORE
         assert send(shop)["sent"] is False
 
