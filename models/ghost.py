@@ -109,6 +109,7 @@ class GhostTarget(TenantTable, table=True):
     advice_code: str = Field(default="", max_length=64)
     decline_group: str = Field(default="", max_length=32)
     api_shape: str = Field(default="", max_length=16)
+    seen_at: datetime | None = optional_utc()  # when Stripe was asked for what stands here; what is older is no news
 
     original_invoice_date: datetime = utc_column()
     attempt_count: int = count()

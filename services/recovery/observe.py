@@ -226,6 +226,8 @@ def _take_facts(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
         if getattr(ghost, name, None) != value:
             setattr(ghost, name, value)
             changed = True
+    if (changed or facts.amount_remaining != ghost.amount_cents) and facts.read_at is not None:
+        ghost.seen_at = facts.read_at
     decision = decide(
         _last_decline(ghost, facts),
         attempts=ghost.attempt_count,
@@ -261,6 +263,8 @@ def _update(work: Work, ghost: GhostTarget, facts: InvoiceFacts, verdict: Classi
     reopened = _is_open_again(ghost, facts, verdict) and settle.reopen(work, ghost, facts)
     if GhostState(ghost.state) not in UNPAID_STATES:
         return False
+    if _is_older(ghost, facts):
+        return reopened
     if verdict.verdict in (Verdict.LOST, Verdict.STOPPED):
         trigger = Trigger.LOST if verdict.verdict is Verdict.LOST else Trigger.STOPPED
         if facts.subscription_status and facts.subscription_status != ghost.subscription_status:
@@ -270,6 +274,11 @@ def _update(work: Work, ghost: GhostTarget, facts: InvoiceFacts, verdict: Classi
     if facts.status != "open":
         return False
     return _refresh_open(work, ghost, facts) or reopened
+
+
+def _is_older(ghost: GhostTarget, facts: InvoiceFacts) -> bool:
+    """Whether Stripe was asked for these facts before it was asked for what is known: a list's page, stored late."""
+    return facts.read_at is not None and ghost.seen_at is not None and facts.read_at + CLOCKS < ghost.seen_at
 
 
 def _is_open_again(ghost: GhostTarget, facts: InvoiceFacts, verdict: Classification) -> bool:

@@ -272,6 +272,20 @@ class TestAmounts:
         look(paid(FAILED))
         assert (self._recovered(merchant), totals(merchant).leakage_cents) == (4900, 0)
 
+    @pytest.mark.parametrize(("late_by", "open_now"), [(timedelta(minutes=1), 1900), (timedelta(seconds=5), 4900)])
+    def test_a_page_that_was_read_before_and_is_stored_after_is_no_news(
+        self, merchant: str, look: Look, clock: ManualClock, late_by: timedelta, open_now: int
+    ):
+        """But for seconds, by which two hosts' clocks may be apart."""
+        look(replace(FAILED, read_at=clock.now()))
+        clock.advance(timedelta(hours=1))
+        look(replace(FAILED, amount_remaining=1900, amount_paid=3000, read_at=clock.now()))
+        look(replace(FAILED, read_at=clock.now() - late_by))
+        assert (rows(merchant, GhostTarget)[0].amount_cents, totals(merchant).leakage_cents) == (open_now, open_now)
+        clock.advance(timedelta(minutes=1))
+        look(replace(FAILED, amount_remaining=900, amount_paid=4000, read_at=clock.now()))
+        assert totals(merchant).leakage_cents == 900
+
     def test_what_was_paid_before_it_was_found_does_not(self, merchant: str, look: Look):
         part = replace(FAILED, amount_remaining=1900, amount_paid=3000)
         look(part)
