@@ -17,13 +17,14 @@ from services.integrations.stripe.errors import (
     StripeAuthenticationError,
     StripeInvoiceClosedError,
     StripeNotFoundError,
+    StripePaymentRefusedError,
     StripePermissionError,
     StripeRateLimitedError,
     StripeUnavailableError,
 )
 from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import UnreadableInvoiceError, parse_invoice
-from services.recovery.charging import defaults, new_cards, paying, retrying
+from services.recovery.charging import defaults, new_cards, paying, retrying, unsettled
 from services.recovery.charging.paying import Begun, Charge, Outcome
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
@@ -53,9 +54,6 @@ def run(task: ClaimedTask) -> dict[str, Any]:
     except _BUSY as error:
         raise Retry(after=BUSY_PAUSE, reason=error.code) from error
     except (*_OUT_OF_REACH, UnreadableInvoiceError) as error:
-        if news is not None:  # what a crash left as started
-            with db.tenant_session(task.tenant) as session:
-                new_cards.give_up(session, task.tenant, ghost_id, news)
         return {"attempt": "held", "reason": error.code}
     begun = _begin(task.tenant, ghost_id, news, look)
     if begun.charge is not None:
@@ -107,10 +105,12 @@ def _carry_out(merchant_id: str, planned: Charge, stripe: ScopedStripe) -> dict[
     crash_point("charge.intended")
     try:
         outcome = paying.charge(stripe, planned)
-    except _OUT_OF_REACH as error:
+    except paying.NotChargedError as error:
         with db.tenant_session(merchant_id) as session:
-            paying.give_up(session, merchant_id, planned)
+            unsettled.give_up(session, merchant_id, planned, error)
         return {"attempt": "given_up", "reason": error.code}
+    except (*_OUT_OF_REACH, StripePaymentRefusedError, UnreadableInvoiceError) as error:
+        return {"attempt": "held", "reason": error.code}  # it may have been made: it stays begun
     except _BUSY as error:
         raise Retry(after=BUSY_PAUSE, reason=error.code) from error
     crash_point("charge.made")

@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from core import clock, db
 from core.crash_points import crash_point
-from services.recovery.charging import retry_plans
+from services.recovery.charging import retry_plans, unsettled
 from services.recovery.plans import pulse
 from services.recovery.work import merchant_context
 from services.tasks import service as tasks
@@ -38,6 +38,7 @@ def run(task: ClaimedTask) -> dict[str, Any]:
             page = pulse.plan_due(session, task.tenant, now, after)
             # Where there was nothing to plan, no shard is held yet, and what follows needs no transaction of its own.
             retries = None if page.found else _retries(session, task.tenant, now)
+            old = unsettled.has_old(session, task.tenant)
         done.update(messages=page.messages, exhausted=page.exhausted, moved=page.moved)
         for part in pulse.slices(page.left):
             with _page(task.tenant) as session:
@@ -45,6 +46,8 @@ def run(task: ClaimedTask) -> dict[str, Any]:
             done.update(exhausted=exhausted, moved=moved)
         after = page.after
         if after is None:
+            if old:
+                _settle_old(task.tenant)
             return {**dict(done), "retries": _look_at_retries(task.tenant, now, retries)}
 
 
@@ -77,6 +80,14 @@ def _page(merchant_id: str) -> Iterator[Session]:
     with db.tenant_session(merchant_id) as session:
         yield session
     crash_point("pulse.page_planned")
+
+
+def _settle_old(merchant_id: str) -> None:
+    """Charges that were begun and of which nobody can ask any more."""
+    full = True
+    while full:
+        with db.tenant_session(merchant_id) as session:
+            full = unsettled.settle_old(session, merchant_id) == unsettled.PAGE
 
 
 def _look_at_retries(merchant_id: str, now: datetime, first: Round | None) -> int:

@@ -10,6 +10,7 @@ from services.integrations.stripe.errors import (
     StripeAuthenticationError,
     StripeCallError,
     StripeMeterError,
+    StripePaymentRefusedError,
     StripePermissionError,
     StripePortalError,
 )
@@ -91,6 +92,11 @@ def portal_error(error: stripe.InvalidRequestError) -> StripePortalError:
         reason = StripePortalError.REFUSED
     code = str(error.code or "")
     return StripePortalError(reason=reason, stripe_code=code, request_id=error.request_id or "")
+
+
+def payment_error(error: stripe.InvalidRequestError) -> StripePaymentRefusedError:
+    """A payment that Stripe refuses before any bank is asked. It has a hundred reasons, most without a code."""
+    return StripePaymentRefusedError(stripe_code=str(error.code or ""), request_id=error.request_id or "")
 
 
 def meter_error(error: stripe.InvalidRequestError) -> StripeMeterError:

@@ -4,6 +4,7 @@ All answers are plain dicts through `raw_request`: typed objects of SDK 16 are n
 to build.
 """
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from core.config import settings
 from core.errors import ConfigurationError, ConflictError, NotFoundError
 from models.merchant import CredentialMode, MerchantState
 from services.integrations.stripe import repository
-from services.integrations.stripe.access import expected, meter_error, portal_error
+from services.integrations.stripe.access import expected, meter_error, payment_error, portal_error
 from services.integrations.stripe.errors import StripeCallError, translated
 from services.integrations.stripe.refusals import Refusals
 from services.integrations.stripe.transport import (
@@ -35,8 +36,7 @@ Plain = dict[str, Any]
 PAGE = 100
 _PORTAL_SESSIONS = "/v1/billing_portal/sessions"
 _METER_EVENTS = "/v1/billing/meter_events"
-# where Stripe refuses without a code that the closed list could have
-_UNCODED = {_PORTAL_SESSIONS: portal_error, _METER_EVENTS: meter_error}
+_PAYING = re.compile("/v1/invoices/[^/]+/pay")
 
 
 class MerchantNotConnectedError(ConflictError):
@@ -121,8 +121,9 @@ class ScopedStripe:
     ) -> Plain:
         """Try to collect an open invoice now. The invoice after it.
 
-        Raises `StripeCardDeclinedError` (the attempt counted), `StripeAlreadyPaidError`, and
-        `StripeUnavailableError` when it is unknown whether the charge happened: repeat with the same key.
+        Raises `StripeCardDeclinedError` (the attempt counted), `StripeAlreadyPaidError`, `StripePaymentRefusedError`
+        (no bank was asked), and `StripeUnavailableError` when it is unknown whether the charge happened: repeat with
+        the same key.
         """
         params: Plain = {"payment_method": payment_method} if payment_method else {}
         if expand:
@@ -175,7 +176,7 @@ class ScopedStripe:
 
     def _call(self, method: str, path: str, params: Plain) -> Plain:
         def once() -> Plain:
-            with translated(_UNCODED.get(path)):
+            with translated(_uncoded(path)):
                 answered = self._client.raw_request(method, path, **params)
             plain = self._http.take_answer()
             return answered.data if plain is None else plain
@@ -189,6 +190,15 @@ class ScopedStripe:
         if self._refusals is not None:
             self._refusals.went_through(method, path)
         return answered
+
+
+def _uncoded(path: str) -> Callable[[stripe.InvalidRequestError], StripeCallError] | None:
+    """What a refusal means where Stripe gives it no code that the closed list could have."""
+    if path == _PORTAL_SESSIONS:
+        return portal_error
+    if path == _METER_EVENTS:
+        return meter_error
+    return payment_error if _PAYING.fullmatch(path) else None
 
 
 def client_for(session: Session, merchant_id: str, *, patience: Patience = TASK) -> ScopedStripe:

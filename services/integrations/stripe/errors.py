@@ -110,6 +110,12 @@ class StripeInvoiceClosedError(StripeCallError, ConflictError):
     status, code, title = 409, "stripe_invoice_closed", "The invoice can no longer be paid"
 
 
+class StripePaymentRefusedError(StripeCallError):
+    """Stripe did not try to charge at all: this way of paying, currency or invoice does not allow it, say."""
+
+    status, code, title = 409, "stripe_payment_refused", "Stripe does not make this payment"
+
+
 class StripeCardDeclinedError(StripeCallError):
     """A charge was refused. Codes are Stripe's, lower-case, empty when not given."""
 

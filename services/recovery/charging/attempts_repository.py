@@ -89,6 +89,18 @@ def declined_cards(session: Session, ghost: GhostTarget) -> frozenset[str]:
     return frozenset(card for card in (*session.exec(statement), ghost.payment_method_id) if card)
 
 
+def list_unsettled(
+    session: Session, merchant_id: str, begun_before: datetime, taken_before: datetime, limit: int
+) -> Sequence[tuple[str, str]]:
+    """Ghost and key of charges of ours that were begun, or taken by Stripe, so long ago; nothing is locked."""
+    begun = and_(col(PaymentAttempt.state) == AttemptState.STARTED, col(PaymentAttempt.attempted_at) < begun_before)
+    taken = and_(col(PaymentAttempt.state) == AttemptState.PROCESSING, col(PaymentAttempt.attempted_at) < taken_before)
+    statement = select(PaymentAttempt.ghost_id, PaymentAttempt.idempotency_key).where(
+        PaymentAttempt.merchant_id == merchant_id, PaymentAttempt.source == AttemptSource.PHANTOM, or_(begun, taken)
+    )
+    return session.exec(statement.order_by(col(PaymentAttempt.attempted_at)).limit(limit)).all()
+
+
 def list_due(
     session: Session, merchant_id: str, now: datetime, limit: int, after: tuple[datetime, str] | None
 ) -> list[Near]:

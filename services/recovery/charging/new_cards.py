@@ -180,10 +180,3 @@ def _not_yet(work: Work, ghost: GhostTarget, news: News, why: str) -> Begun:
         return Begun(None, why)
     waits = work.merchant.policy.paused or ghost.state == GhostState.PAUSED
     return Begun(None, why, work.now + retries.LOOK_AGAIN if waits else None)
-
-
-def give_up(session: Session, merchant_id: str, ghost_id: str, news: News) -> None:
-    """Stripe is out of reach for good: what a crash left as started stays without an outcome, and claims nothing."""
-    ghost = repository.get_ghost(session, merchant_id, ghost_id)
-    if ghost is not None:
-        paying.give_up(session, merchant_id, paying.charge_of(ghost, news.card_id, news.key(ghost_id)))

@@ -18,7 +18,16 @@ from models.money import UNSETTLED, AttemptSource, AttemptState, PaymentAttempt
 from services.audit import service as audit
 from services.integrations.stripe.cards import SavedCard
 from services.integrations.stripe.client import ScopedStripe
-from services.integrations.stripe.errors import StripeAlreadyPaidError, StripeCardDeclinedError
+from services.integrations.stripe.errors import (
+    StripeAlreadyPaidError,
+    StripeAuthenticationError,
+    StripeCallError,
+    StripeCardDeclinedError,
+    StripeInvoiceClosedError,
+    StripeNotFoundError,
+    StripePaymentRefusedError,
+    StripePermissionError,
+)
 from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import INVOICE_EXPAND, parse_invoice
 from services.recovery import neighbours, repository
@@ -41,6 +50,23 @@ UNDER_WAY = "The payment is still under way at the bank."
 _WITHOUT_MONEY = frozenset({"requires_payment_method", "requires_confirmation", "canceled"})
 
 
+_REFUSALS = (
+    StripeNotFoundError,
+    StripeAuthenticationError,
+    StripePermissionError,
+    StripeInvoiceClosedError,
+    StripePaymentRefusedError,
+)
+
+
+class NotChargedError(Exception):
+    """Stripe refused the call that was to charge: certainly nothing was charged. `why` is a sentence to show."""
+
+    def __init__(self, error: StripeCallError) -> None:
+        super().__init__(error.code)
+        self.code, self.stripe_code, self.why = error.code, error.stripe_code, f"{error.title}."
+
+
 @dataclass(frozen=True, slots=True)
 class Charge:
     """An attempt that is committed as started."""
@@ -54,6 +80,8 @@ class Charge:
     """What was declined for this ghost: a card that pays takes the place of these alone."""
     is_retry: bool = False
     """The card that failed, again: it stands where Stripe looks already."""
+    is_repeat: bool = False
+    """An earlier run has begun it, and may have made it."""
     is_made: bool = False
     """Stripe has taken it, and the bank takes days: what is left is to ask what came of it."""
 
@@ -127,7 +155,8 @@ def go_on(work: Work, ghost: GhostTarget, attempt: PaymentAttempt, *, is_paid: b
         return Begun(replace(made, is_made=True))
     forbidden = retries.why_untouchable(work.merchant.policy, retries.case_of(ghost))
     if work.now - attempt.attempted_at < KEY_MEMORY and (is_paid or not forbidden):
-        return Begun(_with_new_card(work, ghost, attempt.payment_method_id or "", attempt.idempotency_key))
+        planned = _with_new_card(work, ghost, attempt.payment_method_id or "", attempt.idempotency_key)
+        return Begun(replace(planned, is_repeat=True))
     leave(attempt, ghost, work.now, is_paid=is_paid)
     work.plan(ghost)
     return Begun(None, UNKNOWN)
@@ -184,22 +213,27 @@ def charge_of(ghost: GhostTarget, card_id: str, key: str, *, is_retry: bool = Fa
 def charge(stripe: ScopedStripe, planned: Charge) -> Outcome:
     """Pay the invoice with the card, and change nothing else. No transaction is open meanwhile.
 
-    That Stripe takes a payment says only of a card that it is made: a debit is under way for days. Raises the client's
-    typed errors for anything but a decline.
+    That Stripe takes a payment says only of a card that it is made: a debit is under way for days. Raises
+    `NotChargedError` where Stripe refuses the call, and the client's typed errors where it is not known what it did:
+    the call refused may be a repeat of one that went through, and what was charged may be refused to be read.
     """
     if planned.is_made:
-        return _come_of(planned, stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND))
+        return _come_of(planned, _read(stripe, planned))
     try:
         answered = stripe.pay_invoice(
             planned.invoice_id, payment_method=planned.payment_method_id, idempotency_key=planned.idempotency_key
         )
     except StripeCardDeclinedError as error:
-        invoice = stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND)
+        invoice = _read(stripe, planned)
         code = AUTHENTICATION_WANTED if error.requires_action else error.decline_code
         return Outcome(invoice, AttemptState.DECLINED, code)
     except StripeAlreadyPaidError:
-        return Outcome(stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND), AttemptState.ALREADY_PAID)
-    invoice = stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND)
+        return Outcome(_read(stripe, planned), AttemptState.ALREADY_PAID)
+    except _REFUSALS as error:
+        if planned.is_repeat:
+            raise
+        raise NotChargedError(error) from error
+    invoice = _read(stripe, planned)
     return Outcome(invoice) if answered.get("status") == "paid" else _come_of(planned, invoice)
 
 
@@ -213,6 +247,13 @@ def _come_of(planned: Charge, invoice: dict[str, Any]) -> Outcome:
     if facts.status == "open" and facts.payment_status not in _WITHOUT_MONEY:
         return Outcome(invoice, AttemptState.PROCESSING)
     return Outcome(invoice, AttemptState.DECLINED, facts.decline.decline_code if with_this else "")
+
+
+def _read(stripe: ScopedStripe, planned: Charge) -> dict[str, Any]:
+    """The invoice as it is now, which `settle` can read."""
+    invoice = stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND)
+    parse_invoice(invoice)
+    return invoice
 
 
 def settle(session: Session, merchant_id: str, planned: Charge, outcome: Outcome) -> str:
@@ -270,17 +311,3 @@ def count_retry(work: Work, ghost: GhostTarget, attempt: PaymentAttempt) -> None
     ghost.own_retries += 1
     ghost.last_charge_at = attempt.attempted_at
     work.plan(ghost)
-
-
-def give_up(session: Session, merchant_id: str, planned: Charge) -> None:
-    """Stripe does not know the card, the invoice or the account any more: nothing was charged, nothing is claimed."""
-    now = clock.now()
-    needed = neighbours.of_ghosts(session, merchant_id, [planned.ghost_id])
-    work = Work.begin(session, merchant_context(session, merchant_id), now, needed)
-    attempt = repository.get_attempt(session, merchant_id, planned.idempotency_key)
-    ghost = repository.get_ghost(session, merchant_id, planned.ghost_id, lock=True)
-    if ghost is not None and attempt is not None and attempt.state == AttemptState.STARTED:
-        attempt.state, attempt.settled_at = AttemptState.GIVEN_UP, now
-        if planned.is_retry:
-            count_retry(work, ghost, attempt)
-    work.finish()

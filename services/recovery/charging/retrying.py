@@ -90,7 +90,8 @@ def _go_on(work: Work, ghost: GhostTarget, attempt: PaymentAttempt, verdict: Ver
         return Begun(replace(_charge(ghost, attempt.payment_method_id or "", attempt.idempotency_key), is_made=True))
     forbidden = retries.why_untouchable(work.merchant.policy, retries.case_of(ghost))
     if work.now - attempt.attempted_at < KEY_MEMORY and (paid or (verdict is Verdict.GHOST and not forbidden)):
-        return Begun(_charge(ghost, attempt.payment_method_id or "", attempt.idempotency_key))
+        planned = _charge(ghost, attempt.payment_method_id or "", attempt.idempotency_key)
+        return Begun(replace(planned, is_repeat=True))
     paying.leave(attempt, ghost, work.now, is_paid=paid)
     paying.count_retry(work, ghost, attempt)
     return Begun(None, paying.UNKNOWN)
@@ -183,6 +184,11 @@ def _not(ghost: GhostTarget, why: str, at: datetime | None = None) -> Begun:
 
 def _charge(ghost: GhostTarget, card_id: str, key: str) -> Charge:
     return paying.charge_of(ghost, card_id, key, is_retry=True)
+
+
+def is_key(key: str) -> bool:
+    """Whether an attempt's key is an own retry's."""
+    return key.startswith("retry:")
 
 
 def _key(ghost: GhostTarget) -> str:
