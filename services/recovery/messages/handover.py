@@ -11,8 +11,8 @@ from services.recovery.messages import optout, outreach
 def take_back(session: Session, merchant_id: str, message_id: str) -> bool:
     """Undo an intent that nobody ever took: its slot is free again. False when it is settled already.
 
-    Only for a message that was handed over once and refused for the sender's sake: what a crash may have handed over
-    before is never taken back.
+    Only for a message that was handed over once and certainly not taken, for its sender's sake or because its provider
+    takes nothing for now: what a crash may have handed over before is never taken back.
     """
     slot = messages.get_message(session, merchant_id, message_id, lock=True)
     if slot is None or slot.state != MessageState.SENDING:
