@@ -63,7 +63,7 @@ class AttemptState(StrEnum):
     SUCCEEDED = "succeeded"
     DECLINED = "declined"
     ALREADY_PAID = "already_paid"  # somebody else was faster: no merit of ours
-    GIVEN_UP = "given_up"  # Stripe did not know the card, the invoice or the account any more
+    GIVEN_UP = "given_up"  # Stripe refused the call itself: nothing was charged
     UNCERTAIN = "uncertain"  # begun, and Stripe no longer says whether it was made: counts as made
 
 
