@@ -7,7 +7,7 @@ import pytest
 from core.clock import ManualClock
 from jobs import dunning_retry
 from models.ghost import GhostState, Strategy
-from models.money import DailyMetrics, Recovery
+from models.money import AttemptSource, DailyMetrics, PaymentAttempt, Recovery
 from models.work import ScheduledTask
 from sandbox.stripe.faults import Fault
 from services.handshake.handlers import handle
@@ -197,7 +197,9 @@ class TestNewCard:
         shop.deliver()
         assert run_payments(shop) == [{"attempt": "declined"}]
         shop.deliver()
-        assert len([task for task in shop.rows(ScheduledTask) if task.kind == "dunning_retry"]) == 1
+        outcomes = run_payments(shop)  # the word of it again, and a look at the card that is the default still
+        assert {str(each and each["attempt"]) for each in outcomes} == {"held"}
+        assert [row.source for row in shop.rows(PaymentAttempt)].count(AttemptSource.PHANTOM) == 1
         assert shop.ghosts[0].state == GhostState.OPEN
 
 
