@@ -167,10 +167,10 @@ def read_spool(session: Session, merchant_id: str, hunt_id: str, object_ids: lis
     return {object_id: orjson.loads(facts) for object_id, facts in rows}
 
 
-def add_seen(session: Session, merchant_id: str, hunt_id: str, invoice_ids: list[str]) -> None:
-    """Remember that the hunt saw these invoices open."""
+def add_seen(session: Session, merchant_id: str, hunt_id: str, object_ids: Sequence[str]) -> None:
+    """Remember that the hunt saw these invoices open, or these subscriptions renewing."""
     rows = [
-        {"merchant_id": merchant_id, "hunt_id": hunt_id, "object_id": _seen(each), "facts": {}} for each in invoice_ids
+        {"merchant_id": merchant_id, "hunt_id": hunt_id, "object_id": _seen(each), "facts": {}} for each in object_ids
     ]
     insert_rows(session, "hunt_spool", rows, conflict="do nothing")
 
@@ -192,6 +192,15 @@ def list_missing(session: Session, merchant_id: str, hunt_id: str, found_before:
         there = _present(session, merchant_id, hunt_id, list(keys)) if keys else set()
         missing += [invoice_id for key, invoice_id in keys.items() if key not in there]
     return missing[:limit]
+
+
+def unseen(session: Session, merchant_id: str, hunt_id: str, object_ids: Sequence[str]) -> list[str]:
+    """Those which no list of the hunt showed, neither to be remembered nor to be joined."""
+    if not object_ids:
+        return []
+    keys = [*object_ids, *(_seen(each) for each in object_ids)]
+    there = _present(session, merchant_id, hunt_id, keys)
+    return [each for each in object_ids if not {each, _seen(each)} & there]
 
 
 def _present(session: Session, merchant_id: str, hunt_id: str, keys: list[str]) -> set[str]:

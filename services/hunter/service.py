@@ -120,6 +120,8 @@ class HuntRun:
             self._wanted = repository.list_missing(session, self.merchant_id, self.hunt_id, self.now, _AT_ONCE)
         elif name == sweeps.OVERDUE:
             self._wanted = renewing.overdue(session, self.merchant_id, self.now, _AT_ONCE)
+            if not sweeps.RENEWALS & set(self._refused):
+                self._wanted += renewing.unlisted(session, self.merchant_id, self.hunt_id, self.now, _AT_ONCE)
 
     def goes_with(self, others: Sequence[Page], page: Page) -> bool:
         """Whether a page may be stored in one transaction with those before it.
@@ -153,7 +155,7 @@ class HuntRun:
             updated = self._take_back(session, page, odd)
         elif page.sweep.name in sweeps.RENEWALS:
             merchant = merchant_context(session, self.merchant_id)
-            updated = renewing.store(session, merchant, page.items, page.gone, clock.now(), odd)
+            updated = renewing.store(session, merchant, self.hunt_id, page.items, page.gone, clock.now(), odd)
         else:
             facts = self._read(session, page, odd)
             if page.sweep.name != "billed":

@@ -82,7 +82,7 @@ def plan(request: HuntRequest, now: datetime, look_back: LookBack) -> tuple[Swee
 
 
 def _renewals(now: datetime) -> list[Sweep]:
-    """Subscriptions whose next charge is near, with the cards it would be made from; then what was due and is not told.
+    """Subscriptions whose next charge is near, with the cards it would be made from; then what nobody told the end of.
 
     What failed was listed before: by now a charge that is still thought to come did not fail.
     """

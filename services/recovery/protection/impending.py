@@ -27,10 +27,11 @@ _PERSONAL = ("customer_email", "customer_name", "customer_phone", "customer_lang
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """How many charges were found at risk, and how many changed what they are."""
+    """How many charges were found at risk, how many changed what they are, and whose they were or are."""
 
     found: int = 0
     updated: int = 0
+    subscription_ids: tuple[str, ...] = ()
 
 
 def watch(
@@ -65,7 +66,7 @@ def watch(
     ]
     found = _create(work, _not_forgotten(work, fresh), via)
     work.finish()
-    return Watched(found, updated)
+    return Watched(found, updated, tuple(renewal.subscription_id for renewal, _ in wanted))
 
 
 def _is_free(open_ones: dict[str | None, GhostTarget], renewal: RenewalFacts) -> bool:

@@ -1,6 +1,6 @@
 """SQL about ghosts whose charge has not failed yet; every statement names the merchant."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import ARRAY, String, bindparam, func, text
@@ -21,6 +21,11 @@ where merchant_id = :merchant_id and customer_id = :customer_id and state = 'imp
 _OVERDUE = text("""
 select subscription_id from ghost_targets
 where merchant_id = :merchant_id and state = 'impending' and charge_at < :before order by id limit :limit
+""")
+_EXPECTED = text("""
+select id, subscription_id from ghost_targets
+where merchant_id = :merchant_id and id > :after and state = 'impending' and charge_at > :now and found_at < :now
+order by id limit :limit
 """)
 _IMPENDING = (
     select(GhostTarget)
@@ -82,6 +87,15 @@ def list_overdue(session: Session, merchant_id: str, charged_before: datetime, l
     """Subscriptions whose charge was due before and of whose outcome nobody told, the oldest ghost first."""
     found = read(session, _OVERDUE, merchant_id=merchant_id, before=charged_before, limit=limit).scalars()
     return [subscription_id for subscription_id in found if subscription_id]
+
+
+def expected(session: Session, merchant_id: str, now: datetime, limit: int) -> Iterator[list[str]]:
+    """Subscriptions whose charge was known at `now` to be at risk and to come; `limit` at a time."""
+    after: str | None = ""
+    while after is not None:
+        rows = read(session, _EXPECTED, merchant_id=merchant_id, now=now, limit=limit, after=after).all()
+        after = rows[-1].id if len(rows) == limit else None
+        yield [row.subscription_id for row in rows if row.subscription_id]
 
 
 def protected_amount(session: Session, ghost: GhostTarget) -> int:

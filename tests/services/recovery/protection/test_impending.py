@@ -389,6 +389,23 @@ class TestCalledOff:
         hunted(shop)
         self.assert_called_off(shop)
 
+    def test_the_next_hunt_sees_that_a_subscription_ended_though_nobody_told(self, shop: Shop, at_risk: Json):
+        """And not only the one after the day of the charge: for a month it would be said to be at risk."""
+        shop.actions.cancel_subscription(shop.account, at_risk["id"])
+        shop.take()
+        shop.pass_time(hours=12)
+        assert hunted(shop).updated == 1
+        self.assert_called_off(shop)
+
+    @pytest.mark.parametrize("status", ["active", "trialing", "past_due"])
+    def test_what_a_hunt_lists_is_not_read_once_more(self, shop: Shop, at_risk: Json, status: str):
+        shop.actions.edit_object(shop.account, "subscription", at_risk["id"], {"status": status})
+        shop.take()
+        shop.pass_time(hours=12)
+        progress = hunted(shop)
+        assert shop.ghosts[0].state == GhostState.IMPENDING
+        assert progress.requests == 6  # one a list
+
     def test_one_that_stripe_does_not_know_any_more_keeps_no_hunt_from_its_end(
         self, shop: Shop, at_risk: Json, monkeypatch: pytest.MonkeyPatch
     ):
