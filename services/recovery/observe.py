@@ -28,8 +28,9 @@ from services.recovery.charging import attempts, attempts_repository
 from services.recovery.classify import Classification, Verdict, classify
 from services.recovery.credit import settle
 from services.recovery.lifecycle import Trigger
+from services.recovery.plans import plan_repository
 from services.recovery.protection.outcomes import charge_failed, lock_at_risk
-from services.recovery.strategy import DeclineGroup, decide
+from services.recovery.strategy import Decision, DeclineGroup, decide
 from services.recovery.work import MerchantContext, Work
 
 COUNTED_ALONE = "Stripe counted another attempt and made none: it does not charge a card again after this decline."
@@ -234,7 +235,8 @@ def _take_facts(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
         amount=facts.amount_remaining,
         high_value_line=work.merchant.policy.high_value_line(facts.currency),
     )
-    if (ghost.strategy, ghost.decline_group) != (decision.strategy, decision.group) or not ghost.strategy_reason:
+    told_anew = (ghost.strategy, ghost.decline_group) != (decision.strategy, decision.group)
+    if (told_anew and not _left_as_it_is(work, ghost, decision)) or not ghost.strategy_reason:
         ghost.strategy, ghost.decline_group = decision.strategy, decision.group
         ghost.strategy_reason = decision.reason
         changed = True
@@ -247,6 +249,14 @@ def _take_facts(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
             level="warning",
         )
     return changed
+
+
+def _left_as_it_is(work: Work, ghost: GhostTarget, decision: Decision) -> bool:
+    """Whether a person is done with it: that it needs none any more, by another amount or line, hands nothing back."""
+    if ghost.strategy != Strategy.HIGH_VALUE_MANUAL or decision.strategy in (ghost.strategy, Strategy.STOPPED):
+        return False
+    _, is_done = plan_repository.list_by_people(work.session, work.merchant.id, [ghost.id]).get(ghost.id, (None, False))
+    return is_done
 
 
 def _last_decline(ghost: GhostTarget, facts: InvoiceFacts) -> DeclineFacts:

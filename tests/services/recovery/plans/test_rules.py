@@ -130,6 +130,21 @@ class TestHighValueLine:
         assert planned[first.ghost_id] == ("exhaust", DECIDED)
         assert planned[second.ghost_id][0] == "send_message"
 
+    def test_nor_does_a_look_at_stripe_hand_it_back(self, merchant: str, clock: ManualClock) -> None:
+        """A part was paid, and the rest is below the line."""
+        change(merchant, Edit(LINE, None, 4000))
+        first, second = tasks_of(merchant, ManualTaskState.OPEN)
+        with db.tenant_session(merchant) as session:
+            manual_tasks.close(session, merchant, first.id, "They pay by wire.", actor_id="usr_1")
+        created = int(clock.now().timestamp())
+        rest = [raw_invoice(number, created=created, amount_remaining=900, amount_paid=4000) for number in (1, 2)]
+        facts = [parse_invoice(each) for each in rest]
+        with db.tenant_session(merchant) as session:
+            observe(session, merchant_context(session, merchant), facts, FoundVia.HUNT, clock.now())
+        found = {ghost.id: (ghost.amount_cents, ghost.strategy, ghost.next_action) for ghost in ghosts(merchant)}
+        assert found[first.ghost_id] == (900, Strategy.HIGH_VALUE_MANUAL, "exhaust")
+        assert found[second.ghost_id] == (900, Strategy.SMART_RETRY, "send_message")
+
     def test_the_sums_by_reason_stay_what_the_open_ghosts_add_up_to(self, merchant: str) -> None:
         def sums() -> list[Any]:
             with db.tenant_session(merchant) as session:
