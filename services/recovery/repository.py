@@ -1,7 +1,7 @@
 """All SQL about ghosts, their events, the ledger and attempts; every statement names the merchant."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, String, and_, bindparam, exists, func, or_, text, update
@@ -62,6 +62,7 @@ select subscription_id from ghost_targets
 where merchant_id = :merchant_id and subscription_id = any(:ids) and state = any(:states) and shadow_cents > 0
 """)
 _UNPAID = sorted(UNPAID_STATES)
+REPEATED_FOR = timedelta(days=1)  # for longer no charge that was begun is called again: Stripe has forgotten its key
 
 _NEXT_CARRIER = (
     _GHOSTS.where(
@@ -260,6 +261,7 @@ def has_own_success(session: Session, ghost: GhostTarget, payment_method_id: str
     )
     with_it = col(PaymentAttempt.payment_method_id) == payment_method_id
     known = col(PaymentAttempt.state) == AttemptState.SUCCEEDED
+    in_time = col(PaymentAttempt.attempted_at) > paid_before - REPEATED_FOR
     return (
         session.exec(
             select(PaymentAttempt.id).where(
@@ -268,6 +270,7 @@ def has_own_success(session: Session, ghost: GhostTarget, payment_method_id: str
                 PaymentAttempt.source == AttemptSource.PHANTOM,
                 or_(with_it, known) if payment_method_id is None else with_it,
                 col(PaymentAttempt.attempted_at) <= paid_before,
+                or_(col(PaymentAttempt.state) != AttemptState.STARTED, in_time),
                 col(PaymentAttempt.state).in_(UNSETTLED | {AttemptState.SUCCEEDED}),
                 ~undone,
             )

@@ -113,6 +113,14 @@ class TestBegunForEver:
         shop.deliver()
         assert (shop.ghosts[0].state, shop.ghosts[0].mechanism) == (GhostState.RECOVERED, "organic")
 
+    def test_it_claims_no_payment_of_days_later(self, shop: Shop):
+        """Though no pulse has come by."""
+        card = self.left_over(shop, "charge.intended")
+        shop.clock.advance(timedelta(days=2))
+        shop.actions.pay_invoice(shop.account, shop.ghosts[0].invoice_id, card)
+        shop.deliver()
+        assert (shop.ghosts[0].state, shop.ghosts[0].mechanism) == (GhostState.RECOVERED, "organic")
+
     def test_what_it_is_known_to_have_paid_is_a_success(self, shop: Shop):
         self.left_over(shop, "charge.made")
         shop.deliver()
