@@ -75,19 +75,29 @@ def _invoice_failed(event: IncomingEvent) -> str:
 
 
 def _invoice_changed(event: IncomingEvent) -> str:
-    """Paid, voided, written off or updated: only a known ghost is worth a request; the rest is counted as billed."""
+    """Paid, voided, written off or updated: only what is known is worth a request; the rest is counted as billed."""
     invoice_id = identifier(event.object)
     if invoice_id is None:
         return "no_id"
     with db.tenant_session(event.merchant_id) as session:
         known = repository.has_ghost(session, event.merchant_id, invoice_id)
         client = client_for(session, event.merchant_id) if known else None
+        was_at_risk = False
         if client is None and event.type in ("invoice.paid", "invoice.payment_succeeded"):
             facts = parse_invoice(event.object)
             record_billed(session, event.merchant_id, [facts], clock.now().date())
-            if impending.paid(session, merchant_context(session, event.merchant_id), facts, clock.now()):
-                return "risk_changed"
+            was_at_risk = impending.is_watched(session, event.merchant_id, facts)
+    if was_at_risk:
+        return _charge_made(event.merchant_id, invoice_id)
     return _read_again(event.merchant_id, invoice_id, client) if client else "no_ghost"
+
+
+def _charge_made(merchant_id: str, invoice_id: str) -> str:
+    """A charge that may have stood at risk: read fresh, for an event does not tell which card it was made from."""
+    facts = looking.fresh(looking.client_of(merchant_id), invoice_id)
+    with db.tenant_session(merchant_id) as session:
+        done = impending.paid(session, merchant_context(session, merchant_id), facts, clock.now())
+    return "risk_changed" if done else "no_ghost"
 
 
 def _invoice_payment_paid(event: IncomingEvent) -> str:

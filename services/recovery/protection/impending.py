@@ -191,11 +191,16 @@ def end(session: Session, merchant: MerchantContext, subscription_ids: Sequence[
     return done
 
 
+def is_watched(session: Session, merchant_id: str, facts: InvoiceFacts) -> bool:
+    """Whether a charge of this invoice's subscription stands at risk."""
+    return facts.subscription_id is not None and bool(
+        impending_repository.watched(session, merchant_id, [facts.subscription_id])
+    )
+
+
 def paid(session: Session, merchant: MerchantContext, facts: InvoiceFacts, now: datetime) -> bool:
     """The charge of an invoice went through: whatever stood at risk for it is over. Whether anything did."""
-    if facts.subscription_id is None or facts.status != "paid":
-        return False
-    if not impending_repository.watched(session, merchant.id, [facts.subscription_id]):
+    if facts.subscription_id is None or facts.status != "paid" or not is_watched(session, merchant.id, facts):
         return False
     work = Work.begin(session, merchant, now, shards.of_customer(facts.customer.id))
     ghosts = impending_repository.lock_impending(session, merchant.id, [facts.subscription_id])

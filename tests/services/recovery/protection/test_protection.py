@@ -386,6 +386,16 @@ class TestWhoseMerit:
         shop.deliver()
         assert self.ledger(shop) == [("protected", 4900, "message", shop.rows(Message)[0].id)]
 
+    def test_another_card_that_is_heard_of_with_its_charge_is_the_messages_too(self, shop: Shop):
+        subscription = sent(shop)
+        shop.clock.advance(timedelta(days=1))
+        give_card(shop, subscription)
+        shop.take()
+        shop.world.clockwork.advance_to(shop.world.now() + 86_400 * 8)
+        told = [shop.handle(each) for each in shop.take() if each.type == "invoice.paid"]
+        assert told == ["risk_changed"]
+        assert self.ledger(shop) == [("protected", 4900, "message", shop.rows(Message)[0].id)]
+
     def test_a_click_outranks_it(self, shop: Shop):
         subscription = sent(shop)
         with db.tenant_session(shop.merchant) as session:
