@@ -15,9 +15,10 @@ from tests.phantom_app.served import Person, Served
 
 
 def put(merchant_id: str, number: int = 1, *, name: str = "Grace Hopper") -> list[str]:
-    """So many ghosts above the line, each with its task; the tasks' ids."""
+    """So many ghosts of a connected merchant above the line, each with its task; the tasks' ids."""
     now, made = clock.now(), []
     with db.tenant_session(merchant_id) as session:
+        session.execute(update(Merchant).values(stripe_user_id=f"acct_{merchant_id[-12:]}"))
         for index in range(number):
             ghost = GhostTarget(
                 merchant_id=merchant_id,
