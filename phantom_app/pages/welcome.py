@@ -69,7 +69,7 @@ def _result() -> rx.Component:
         Welcome.finished,
         rx.el.section(
             rx.el.dl(
-                _number("Leaking", Welcome.leaking, f"not recovered so far, {Welcome.currency}", "found-leaking", "leaking"),
+                _number("Leaking", Welcome.leaking, f"not recovered, {Welcome.currency}", "found-leaking", "leaking"),
                 _number("Shadow leakage", Welcome.shadow, f"a month, {Welcome.currency}", "found-shadow", "leaking"),
                 class_name="hero two",
             ),
