@@ -67,6 +67,22 @@ def nothing_missed(play: "Play", ghosts: list[dict[str, Any]]) -> None:
             continue
         if invoice["customer"] in play.ledger.erased:
             continue
-        status = play.space.table("subscription").objects[details["subscription"]]["status"]
-        if status in ("active", "past_due") and invoice["id"] not in known:
+        subscription = play.space.table("subscription").objects[details["subscription"]]
+        if subscription["status"] not in ("active", "past_due") or invoice["id"] in known:
+            continue
+        if not _had_left(play, invoice, subscription):
             play.ledger.violated("every open failed invoice is a ghost", f"{invoice['id']} is not")
+
+
+def _had_left(play: "Play", invoice: dict[str, Any], subscription: dict[str, Any]) -> bool:
+    """Whether its customer had cancelled for the period's end before any hunt could find it: nobody is chased then."""
+    if not subscription["cancel_at_period_end"]:
+        return False
+    if subscription["cancellation_details"]["reason"] != "cancellation_requested":
+        return False
+    looked = play.place.owner.execute(
+        """select exists (select from hunts where state = 'done' and since is null and until is null
+        and started_at > to_timestamp(%s) and finished_at < to_timestamp(%s))""",
+        (invoice["status_transitions"]["finalized_at"], subscription["canceled_at"]),
+    ).fetchone()
+    return not (looked and looked[0])
