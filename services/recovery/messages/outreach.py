@@ -102,7 +102,7 @@ def hold(session: Session, merchant_id: str, ghost_id: str, step: int, reason: s
 
 
 def _give_up(work: Work, ghost: GhostTarget, slot: Message, reason: str) -> None:
-    slot.state, slot.reason = MessageState.UNCERTAIN, reason
+    slot.state, slot.reason = MessageState.UNCERTAIN, provider_text.to_keep(slot, reason)
     _count_message(work, ghost, slot, slot.intent_at or work.now)
     name = called(slot.template, slot.step)
     work.event(ghost, "message_uncertain", f"It is not known whether {name} went out.", step=slot.step)

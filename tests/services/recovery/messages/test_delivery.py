@@ -158,6 +158,19 @@ def test_the_reason_is_kept_without_the_address_and_not_at_all_once_the_customer
     assert (mailed.message.state, mailed.message.reason) == (MessageState.COMPLAINED, "")
 
 
+def test_nor_why_one_that_was_under_way_when_they_were_forgotten_became_uncertain(
+    database: object, clock: ManualClock
+) -> None:
+    mailed = Mailed(settled=False)
+    customer = mailed.ghost.customer_id
+    assert customer is not None
+    with db.tenant_session(mailed.merchant) as session:
+        purge.erase_customer(session, mailed.merchant, customer, clock.now())
+    with db.tenant_session(mailed.merchant) as session:
+        outreach.hold(session, mailed.merchant, mailed.ghost.id, 1, "Stripe knows no email address of this customer.")
+    assert (mailed.message.state, mailed.message.reason) == (MessageState.UNCERTAIN, "")
+
+
 def test_an_intent_left_by_a_crash_is_settled_by_the_providers_word(database: object, clock: ManualClock) -> None:
     mailed = Mailed(settled=False)
     assert mailed.tell("delivered") == "delivered"
