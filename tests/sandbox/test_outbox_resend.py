@@ -17,7 +17,7 @@ from sandbox.outbox.store import Outbox, outbox_of
 from sandbox.stripe.api import Request, Response
 from sandbox.stripe.faults import Fault
 from tests.sandbox.conftest import Play
-from tests.sandbox.visiting import InProcess
+from tests.support.mailing import InProcess
 
 MAIL: dict[str, Any] = {
     "from": "Acme <billing@acme.test>",
@@ -44,12 +44,8 @@ def outbox(play: Play) -> Outbox:
 
 @pytest.fixture(autouse=True)
 def sdk(api: ResendApi, monkeypatch: pytest.MonkeyPatch) -> InProcess:
-    """The SDK keeps its settings in its module; they are put back afterwards."""
-    client = InProcess(api)
-    monkeypatch.setattr(resend, "api_key", "re_acme")
     monkeypatch.setattr(resend, "api_url", "http://sandbox")
-    monkeypatch.setattr(resend, "default_http_client", client)
-    return client
+    return InProcess.instead(api, monkeypatch)
 
 
 def send(key: str | None = None, **changes: Any) -> str:

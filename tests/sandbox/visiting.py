@@ -1,18 +1,14 @@
-"""A browser without a browser: pages of a world answered in process, and resend's SDK on its outbox."""
+"""A browser without a browser: pages of a world answered in process."""
 
 import asyncio
 import re
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import resend
 from starlette.applications import Starlette
 
-from sandbox.outbox.resend import ResendApi
 from sandbox.server import create_app
-from sandbox.stripe.api import Request, Response
 from sandbox.stripe.world import World
 
 BASE = "http://127.0.0.1:12111"
@@ -65,31 +61,3 @@ def query_of(url: str) -> dict[str, str]:
 def text_of(answer: httpx.Response) -> str:
     """What a page says, without its markup."""
     return " ".join(re.sub(r"<[^>]+>", " ", answer.text.partition("<body>")[2]).split())
-
-
-class InProcess(resend.HTTPClient):
-    """resend's SDK without a socket."""
-
-    def __init__(self, api: ResendApi) -> None:
-        self.api = api
-        self.last: Response | None = None
-
-    def request(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        json: Any = None,
-        files: Any = None,
-        data: Any = None,
-    ) -> tuple[bytes, int, Mapping[str, str]]:
-        import orjson
-
-        parts = urlsplit(url)
-        names = {name.lower(): value for name, value in headers.items()}
-        body = orjson.dumps(json) if json is not None else b""
-        answer = self.api.handle(Request(method.upper(), parts.path, parts.query, names, body))
-        self.last = answer
-        if answer.cut:
-            raise ConnectionError("cut")
-        return answer.body, answer.status, answer.headers

@@ -5,24 +5,21 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import resend
 from sqlmodel import select
 
 from core import db
 from core.clock import ManualClock, from_timestamp
-from jobs import send_message
 from models.ghost import FunnelStep, GhostKind, GhostState, GhostTarget
 from models.messaging import LinkPurpose, Message
 from models.money import DailyMetrics
-from sandbox.outbox.routes import resend_of
 from sandbox.stripe.store import Json
 from services.analytics import service
 from services.integrations.stripe.client import client_for
 from services.messaging.links import Link
 from services.recovery.credit import funnel
 from services.recovery.messages import clicks, fresh, outreach
-from services.tasks.schemas import ClaimedTask
-from tests.sandbox.visiting import InProcess
+from tests.support import mailing
+from tests.support.mailing import mailing_shop
 from tests.support.recount import assert_sums_agree
 from tests.support.shop import Shop
 
@@ -31,10 +28,8 @@ Counts = tuple[int, int, int, int]
 
 @pytest.fixture
 def shop(database: object, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    shop = Shop.open(clock, monkeypatch, paused=False, protection_mails=True)
+    shop = mailing_shop(clock, monkeypatch, protection_mails=True)
     shop.actions.set_rules(shop.account, retry_days=[])
-    monkeypatch.setattr(resend, "api_key", "re_acme")
-    monkeypatch.setattr(resend, "default_http_client", InProcess(resend_of(shop.world)))
     return shop
 
 
@@ -66,9 +61,7 @@ def counts(shop: Shop, days: int = 30) -> Counts:
 
 
 def send(shop: Shop, step: int = 1) -> None:
-    payload = {"ghost_id": shop.ghosts[0].id, "step": step}
-    task = ClaimedTask(1, "send_message", shop.merchant, payload, 1, 5, 0, "", "t", shop.clock.now())
-    assert send_message.run(task)["sent"] is True
+    assert mailing.send(shop, step)["sent"] is True
 
 
 def follow(shop: Shop, step: int = 1) -> None:

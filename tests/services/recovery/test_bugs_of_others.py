@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import resend
 import stripe
 from sqlalchemy import text
 from sqlmodel import select
@@ -16,14 +15,11 @@ from sqlmodel import select
 from core import db
 from core.clock import ManualClock
 from core.money import Money
-from jobs import send_message
 from jobs.hunt import hunt
 from models.ghost import FoundVia, GhostState, GhostTarget, Strategy
 from models.merchant import StripeMails
 from models.messaging import Message
 from models.money import PaymentAttempt, Recovery
-from sandbox.outbox.routes import resend_of
-from sandbox.outbox.store import outbox_of
 from services.hunter.schemas import HuntRequest
 from services.integrations.stripe.parsing import parse_invoice
 from services.merchants import service as merchants
@@ -38,9 +34,8 @@ from services.recovery.messages import outreach
 from services.recovery.observe import observe
 from services.recovery.strategy import DeclineGroup
 from services.recovery.work import merchant_context
-from services.tasks.schemas import ClaimedTask
-from tests.sandbox.visiting import InProcess
 from tests.support.factories import make_merchant, raw_intent, raw_invoice
+from tests.support.mailing import mailing_shop, mails, send
 from tests.support.recount import assert_sums_agree
 from tests.support.shop import Shop
 
@@ -56,10 +51,7 @@ CHASED = [group for group in DeclineGroup if group is not DeclineGroup.CUSTOMER_
 @pytest.fixture
 def shop(database: object, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """A merchant with one customer whose card is dead and whose renewal failed two hours ago."""
-    shop = Shop.open(clock, monkeypatch, paused=False)
-    monkeypatch.setattr(resend, "api_key", "re_acme")
-    monkeypatch.setattr(resend, "default_http_client", InProcess(resend_of(shop.world)))
-    return shop
+    return mailing_shop(clock, monkeypatch)
 
 
 def failing(shop: Shop) -> Any:
@@ -67,15 +59,6 @@ def failing(shop: Shop) -> Any:
     shop.pass_time(days=31, hours=2)
     assert [ghost.state for ghost in shop.ghosts] == [GhostState.OPEN]
     return subscription
-
-
-def send(shop: Shop, step: int = 1) -> dict[str, Any]:
-    payload = {"ghost_id": shop.ghosts[0].id, "step": step}
-    return send_message.run(ClaimedTask(1, "send_message", shop.merchant, payload, 1, 5, 0, "", "t", shop.clock.now()))
-
-
-def mails(shop: Shop) -> int:
-    return outbox_of(shop.world).count()
 
 
 def pay(shop: Shop, subscription: Any) -> None:

@@ -4,16 +4,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import resend
 
-from core import crash_points, db
+from core import db
 from core.clock import ManualClock
-from jobs import pulse as pulse_job
-from jobs import send_message
 from models.ghost import GhostState, Strategy
 from models.messaging import Channel, LinkPurpose, Message, MessageState
 from models.money import Recovery
-from sandbox.outbox.routes import resend_of
 from sandbox.outbox.store import outbox_of
 from sandbox.stripe.store import Json
 from services.merchants import service as merchants
@@ -22,22 +18,14 @@ from services.messaging.links import Link
 from services.recovery import service
 from services.recovery.messages import clicks
 from services.recovery.plans import ahead
-from services.tasks.schemas import ClaimedTask
-from tests.sandbox.visiting import InProcess
+from tests.support.mailing import die_while_sending, due, mailing_shop, mails, pulse, send
 from tests.support.recount import assert_sums_agree
 from tests.support.shop import Shop
 
 
-class Death(BaseException):
-    """The process is gone."""
-
-
 @pytest.fixture
 def shop(database: object, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    shop = Shop.open(clock, monkeypatch, paused=False)
-    monkeypatch.setattr(resend, "api_key", "re_acme")
-    monkeypatch.setattr(resend, "default_http_client", InProcess(resend_of(shop.world)))
-    return shop
+    return mailing_shop(clock, monkeypatch)
 
 
 @pytest.fixture(autouse=True)
@@ -54,25 +42,6 @@ def stopping(shop: Shop, decline_code: str = "stop_payment_order") -> Json:
     (ghost,) = shop.ghosts
     assert (ghost.state, ghost.strategy) == (GhostState.STOPPED, Strategy.STOPPED)
     return subscription
-
-
-def send(shop: Shop, step: int = 1) -> dict[str, Any]:
-    payload = {"ghost_id": shop.ghosts[0].id, "step": step}
-    return send_message.run(ClaimedTask(1, "send_message", shop.merchant, payload, 1, 5, 0, "", "t", shop.clock.now()))
-
-
-def pulse(shop: Shop, **payload: Any) -> None:
-    pulse_job.run(ClaimedTask(1, "pulse", shop.merchant, payload, 1, 5, 0, "", "t", shop.clock.now()))
-
-
-def due(shop: Shop) -> None:
-    at = shop.ghosts[0].next_action_at
-    assert at is not None
-    shop.clock.current = max(at, shop.clock.now())
-
-
-def mails(shop: Shop) -> int:
-    return outbox_of(shop.world).count()
 
 
 def nothing_follows(shop: Shop) -> None:
@@ -138,13 +107,7 @@ class TestTheNote:
     def test_a_death_makes_no_second_one(self, shop: Shop, point: str):
         stopping(shop)
         due(shop)
-
-        def die(name: str) -> None:
-            if name == point:
-                raise Death
-
-        with crash_points.reached(die), pytest.raises(Death):
-            send(shop)
+        die_while_sending(shop, point)
         assert send(shop)["sent"] is True
         assert mails(shop) == 1
 
@@ -205,13 +168,7 @@ class TestNobodyElse:
     def test_a_message_begun_before_the_bank_was_told_is_not_repeated_as_a_note(self, shop: Shop):
         subscription = shop.subscriber(decline_code="insufficient_funds")
         shop.pass_time(days=31, hours=2)
-
-        def die(name: str) -> None:
-            if name == "message.intended":
-                raise Death
-
-        with crash_points.reached(die), pytest.raises(Death):
-            send(shop)
+        die_while_sending(shop, "message.intended")
         customer = shop.world.space(shop.account).table("customer").objects[subscription["customer"]]
         card = customer["invoice_settings"]["default_payment_method"]
         shop.actions.set_card_behaviour(shop.account, card, decline_code="stop_payment_order")

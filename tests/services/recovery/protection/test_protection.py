@@ -4,18 +4,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import resend
 
-from core import crash_points, db
+from core import db
 from core.clock import ManualClock
-from jobs import pulse as pulse_job
-from jobs import send_message
 from jobs.hunt import hunt
 from models.ghost import GhostEvent, GhostState, ManualTask
 from models.messaging import Click, LinkPurpose, Message, MessageState
 from models.money import Recovery
 from models.work import ScheduledTask
-from sandbox.outbox.routes import resend_of
 from sandbox.outbox.store import outbox_of
 from sandbox.stripe.store import Json
 from services.handshake import renewals
@@ -27,8 +23,8 @@ from services.messaging.once import ABOVE_THE_LINE
 from services.recovery import service
 from services.recovery.messages import clicks, optout, outreach
 from services.recovery.plans import ahead
-from services.tasks.schemas import ClaimedTask
-from tests.sandbox.visiting import InProcess
+from tests.support import mailing
+from tests.support.mailing import due, mailing_shop, mails, pulse
 from tests.support.recount import assert_sums_agree
 from tests.support.shop import Shop
 
@@ -36,17 +32,10 @@ ENDS_BEFORE = {"exp_month": 3, "exp_year": 2026}  # the clock stands on 2 March,
 A_WEEK_BEFORE = datetime(2026, 3, 26, 18, 0, tzinfo=UTC)  # when it is day from New York to Honolulu
 
 
-class Death(BaseException):
-    """The process is gone."""
-
-
 @pytest.fixture
 def shop(database: object, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Shop:
     policy = getattr(request, "param", {"protection_mails": True})
-    shop = Shop.open(clock, monkeypatch, paused=False, **policy)
-    monkeypatch.setattr(resend, "api_key", "re_acme")
-    monkeypatch.setattr(resend, "default_http_client", InProcess(resend_of(shop.world)))
-    return shop
+    return mailing_shop(clock, monkeypatch, **policy)
 
 
 @pytest.fixture(autouse=True)
@@ -66,28 +55,11 @@ def at_risk(shop: Shop, **card: Any) -> Json:
 
 
 def send(shop: Shop, step: int = 0) -> dict[str, Any]:
-    payload = {"ghost_id": shop.ghosts[0].id, "step": step}
-    return send_message.run(ClaimedTask(1, "send_message", shop.merchant, payload, 1, 5, 0, "", "t", shop.clock.now()))
-
-
-def pulse(shop: Shop, **payload: Any) -> dict[str, Any]:
-    return pulse_job.run(ClaimedTask(1, "pulse", shop.merchant, payload, 1, 5, 0, "", "t", shop.clock.now()))
+    return mailing.send(shop, step)
 
 
 def die_while_sending(shop: Shop, point: str) -> None:
-    def die(name: str) -> None:
-        if name == point:
-            raise Death
-
-    with crash_points.reached(die), pytest.raises(Death):
-        send(shop)
-
-
-def due(shop: Shop) -> None:
-    """The moment of the message has come."""
-    at = shop.ghosts[0].next_action_at
-    assert at is not None
-    shop.clock.current = max(at, shop.clock.now())
+    mailing.die_while_sending(shop, point, step=0)
 
 
 def sent(shop: Shop) -> Json:
@@ -96,10 +68,6 @@ def sent(shop: Shop) -> Json:
     due(shop)
     assert send(shop)["sent"] is True
     return subscription
-
-
-def mails(shop: Shop) -> int:
-    return outbox_of(shop.world).count()
 
 
 def give_card(shop: Shop, subscription: Json, **card: Any) -> None:
