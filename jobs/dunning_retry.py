@@ -24,8 +24,9 @@ from services.integrations.stripe.errors import (
 )
 from services.integrations.stripe.facts import InvoiceFacts
 from services.integrations.stripe.parsing import UnreadableInvoiceError, parse_invoice
-from services.recovery.charging import defaults, new_cards, paying, retrying, unsettled
-from services.recovery.charging.paying import Begun, Charge, Outcome
+from services.recovery.charging import defaults, intents, new_cards, paying, retrying, unsettled
+from services.recovery.charging.intents import Begun
+from services.recovery.charging.paying import Charge, Outcome
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
 
@@ -78,7 +79,7 @@ def _look(merchant_id: str, ghost_id: str, news: new_cards.News | None) -> _Look
         if news is None:
             invoice_id = retrying.invoice_of(session, merchant_id, ghost_id)
         else:
-            invoice_id = paying.invoice_of(session, merchant_id, ghost_id, news.key(ghost_id))
+            invoice_id = intents.invoice_of(session, merchant_id, ghost_id, news.key(ghost_id))
         stripe = client_for(session, merchant_id) if invoice_id else None
     if invoice_id is None or stripe is None:
         raise Discard("there is nothing to charge for any more")

@@ -19,8 +19,8 @@ from models.money import UNSETTLED
 from services.integrations.stripe.cards import SavedCard
 from services.integrations.stripe.facts import InvoiceFacts
 from services.recovery import neighbours, repository
-from services.recovery.charging import choosing, paying, retries
-from services.recovery.charging.paying import Begun
+from services.recovery.charging import choosing, intents, retries
+from services.recovery.charging.intents import Begun
 from services.recovery.classify import why_not_payable
 from services.recovery.messages.clicks import Place, place_for
 from services.recovery.observe import observe
@@ -71,7 +71,7 @@ class News:
 
     def key(self, ghost_id: str) -> str:
         """One charge a ghost and card, and one more for each renewal of that card."""
-        return paying.key_of(ghost_id, self.card_id) + (f":{self.renewal}" if self.renewal else "")
+        return intents.key_of(ghost_id, self.card_id) + (f":{self.renewal}" if self.renewal else "")
 
     def task_key(self, ghost_id: str) -> str:
         """A look for each choice: the card may have been saved before, and another one been the newer then."""
@@ -137,7 +137,7 @@ def begin(
     if attempt is None:
         begun = _decide(work, ghost, news, fresh, cards)
     elif attempt.state in UNSETTLED:
-        begun = paying.go_on(work, ghost, attempt, is_paid=fresh.status == "paid")
+        begun = intents.go_on(work, ghost, attempt, is_paid=fresh.status == "paid")
     else:
         begun = Begun(None, TRIED)
     work.finish()
@@ -155,7 +155,7 @@ def _decide(work: Work, ghost: GhostTarget, news: News, fresh: InvoiceFacts, car
         return Begun(None, PERSON, until)
     card = next(each for each in cards if each.id == news.card_id)
     renewed_at = (news.told_at or work.now) if news.renewal else None
-    return paying.intend(work, ghost, card, news.key(ghost.id), renewed_at=renewed_at)
+    return intents.intend(work, ghost, card, news.key(ghost.id), renewed_at=renewed_at)
 
 
 def _pays_until(ghost: GhostTarget, fresh: InvoiceFacts, news: News, now: datetime) -> datetime:

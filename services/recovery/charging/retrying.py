@@ -18,9 +18,10 @@ from models.money import UNSETTLED, AttemptSource, AttemptState, PaymentAttempt
 from services.integrations.stripe.cards import SavedCard
 from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
 from services.recovery import neighbours, repository
-from services.recovery.charging import attempts_repository, budget, card_turns, choosing, paying, retries
+from services.recovery.charging import attempts_repository, budget, card_turns, choosing, intents, paying, retries
 from services.recovery.charging.charges import values_of
-from services.recovery.charging.paying import KEY_MEMORY, LIMITS, Begun, Charge
+from services.recovery.charging.intents import LIMITS, Begun
+from services.recovery.charging.paying import KEY_MEMORY, Charge
 from services.recovery.classify import Verdict, classify
 from services.recovery.observe import observe
 from services.recovery.strategy import group_of
@@ -69,7 +70,7 @@ def begin(session: Session, merchant_id: str, ghost_id: str, fresh: InvoiceFacts
     if attempt is not None and attempt.state in UNSETTLED:
         begun = _go_on(work, ghost, attempt, verdict)
     elif of_new is not None and (verdict is Verdict.PAID or of_new.state == AttemptState.PROCESSING):
-        begun = paying.go_on(work, ghost, of_new, is_paid=verdict is Verdict.PAID)
+        begun = intents.go_on(work, ghost, of_new, is_paid=verdict is Verdict.PAID)
     elif verdict is not Verdict.GHOST:
         begun = _not(ghost, classify(fresh, merchant.policy).reason)
     elif former != ghost.amount_cents:
@@ -118,12 +119,12 @@ def _charge_spare(work: Work, ghost: GhostTarget, spare: SavedCard) -> Begun:
     due = retries.next_retry(work.merchant.policy, retries.case_of(ghost), work.now)
     if due.at is None or due.at > work.now:
         return _not(ghost, due.reason, due.look_at)
-    key = paying.key_of(ghost.id, spare.id)
+    key = intents.key_of(ghost.id, spare.id)
     former = repository.get_attempt(work.session, ghost.merchant_id, key)
     if former is None:
-        begun = paying.intend(work, ghost, spare, key)
+        begun = intents.intend(work, ghost, spare, key)
     elif former.state in UNSETTLED:
-        begun = paying.go_on(work, ghost, former, is_paid=False)  # a ghost is none that is paid
+        begun = intents.go_on(work, ghost, former, is_paid=False)  # a ghost is none that is paid
     else:
         begun = Begun(None, "This card was tried before.")
     if begun.charge is not None:
@@ -142,7 +143,7 @@ def _within_limits(
     free = budget.free_from(card.brand, values_of(made), work.now, settings().card_limits, reserved=reserved)
     if free > work.now:
         return _not(ghost, LIMITS, free)
-    paying.start(work, ghost, card, _key(ghost))
+    intents.start(work, ghost, card, _key(ghost))
     return Begun(_charge(ghost, card.id, _key(ghost)))
 
 
@@ -183,7 +184,7 @@ def _not(ghost: GhostTarget, why: str, at: datetime | None = None) -> Begun:
 
 
 def _charge(ghost: GhostTarget, card_id: str, key: str) -> Charge:
-    return paying.charge_of(ghost, card_id, key, is_retry=True)
+    return intents.charge_of(ghost, card_id, key, is_retry=True)
 
 
 def is_key(key: str) -> bool:
