@@ -20,7 +20,7 @@ from services.messaging import repository as messages
 from services.messaging.reach import WHY_SILENT
 from services.messaging.wording import called
 from services.recovery import neighbours, repository
-from services.recovery.messages import optout, outreach
+from services.recovery.messages import optout, settlement
 from services.recovery.work import Work, merchant_context
 
 MESSAGE_TAG, MERCHANT_TAG = "phantom_message", "phantom_merchant"
@@ -77,7 +77,7 @@ def handle(merchant_id: str, kind: str, data: dict[str, Any]) -> str:
         if message is None:  # of another installation that shares the provider's account
             return "unknown_message"
         if message.state == MessageState.SENDING:  # whatever became of it, the provider had taken it
-            outreach.settle_sent(session, merchant_id, message_id, "resend", provider_id)
+            settlement.settle_sent(session, merchant_id, message_id, "resend", provider_id)
         state = _STATE_OF.get(kind, MessageState.SENT)
         if state is MessageState.BOUNCED and not _for_good(data):
             return "passing_bounce"
@@ -107,10 +107,13 @@ def note(session: Session, merchant_id: str, message_id: str, told: Report) -> s
     text = _SAID[state].format(it=called(message.template, message.step), who=who)
     text = text[:1].upper() + text[1:]
     if was_uncertain and state is not MessageState.FAILED:
-        outreach.find_out(work, ghost, message)
+        settlement.find_out(work, ghost, message)
     work.event(ghost, f"message_{state.value}", text, message_id=message.id)
     if told.ends:
         _suppress(work, ghost, message, told.ends)
+    if told.ends or state is MessageState.FAILED:  # what never went leaves its place of the week to the next
+        for each in optout.all_of_customer(session, ghost):
+            work.plan(each)
     work.finish()
     return state.value
 
@@ -149,8 +152,6 @@ def _suppress(work: Work, ghost: GhostTarget, message: Message, why: str) -> Non
     links.suppress(work.session, ghost.merchant_id, Channel(message.channel), message.recipient, why)
     if why in messages.A_PERSONS_NO and ghost.customer_id:
         links.suppress_customer(work.session, ghost.merchant_id, ghost.customer_id, why)
-    for each in optout.all_of_customer(work.session, ghost):
-        work.plan(each)
     audit.log_event(
         work.session,
         ghost.merchant_id,

@@ -16,7 +16,7 @@ from models.money import DailyMetrics
 from services.integrations.stripe.parsing import parse_invoice
 from services.messaging.links import Link
 from services.recovery import purge, service
-from services.recovery.messages import clicks, delivery, outreach
+from services.recovery.messages import clicks, delivery, outreach, settlement
 from services.recovery.observe import FoundVia, observe
 from services.recovery.work import merchant_context
 from tests.support.factories import make_merchant, raw_invoice
@@ -28,8 +28,8 @@ PERMANENT = {"bounce": {"type": "Permanent", "subType": "General", "message": "N
 class Mailed:
     """A ghost whose first message was handed over; `settled` or not yet."""
 
-    def __init__(self, *, settled: bool = True) -> None:
-        self.merchant = make_merchant()
+    def __init__(self, *, settled: bool = True, **policy: Any) -> None:
+        self.merchant = make_merchant(policy=policy)
         with db.tenant_session(self.merchant) as session:
             observe(session, merchant_context(session, self.merchant), [FAILED], FoundVia.WEBHOOK, clock.now())
         prepared = self.prepare(1)
@@ -38,7 +38,7 @@ class Mailed:
         self.tags = prepared.message.tags
         if settled:
             with db.tenant_session(self.merchant) as session:
-                outreach.settle_sent(session, self.merchant, self.message_id, "resend", "re_1")
+                settlement.settle_sent(session, self.merchant, self.message_id, "resend", "re_1")
 
     def prepare(self, step: int) -> outreach.Prepared:
         with db.tenant_session(self.merchant) as session:
@@ -118,6 +118,16 @@ def test_a_failure_of_the_account_ends_no_address(mailed: Mailed, clock: ManualC
     assert mailed.rows(Suppression) == []
     clock.current = mailed.ghost.next_action_at
     assert mailed.prepare(2).message is not None
+
+
+def test_what_never_went_leaves_its_place_of_the_week_to_the_next(database: object, clock: ManualClock) -> None:
+    mailed = Mailed(messages_per_customer_week=1, cooldown_hours=48)
+    sent_at = mailed.message.sent_at
+    assert mailed.ghost.next_action_at >= sent_at + timedelta(days=7)
+
+    mailed.tell("failed", failed={"reason": "reached_daily_quota"})
+
+    assert sent_at + timedelta(days=2) <= mailed.ghost.next_action_at < sent_at + timedelta(days=4)
 
 
 @pytest.mark.parametrize(("kind", "details", "writes"), [("bounced", PERMANENT, True), ("complained", {}, False)])
