@@ -185,13 +185,17 @@ def mark_paid(
     previous: Json | None = None,
     out_of_band: bool = False,
 ) -> None:
-    """The invoice is settled: payment, subscription and customer follow."""
+    """The invoice is settled, `amount` is what was paid of it: payment, subscription and customer follow.
+
+    What was paid outside Stripe is among it since 2025-03-31 (`shapes` takes it off for older versions), and the
+    invoice's own payment is cancelled then.
+    """
     now = world.now()
     before = previous or {}
     before |= change(
         invoice,
         status="paid",
-        amount_paid=0 if out_of_band else amount,
+        amount_paid=amount,
         amount_paid_off_stripe=amount if out_of_band else 0,
         amount_remaining=0,
         attempted=True,

@@ -40,12 +40,15 @@ def _invoice(space: Space, invoice: Json) -> Json:
     for name in ("confirmation_secret", "amount_overpaid", "status_details", "total_taxes", "amount_paid_off_stripe"):
         old.pop(name, None)
     intent = space.get("payment_intent", payment_intent_of(space, invoice.get("id")))
+    outside = invoice.get("amount_paid_off_stripe") or 0  # no part of what these versions call paid
     old.update(
+        amount_paid=invoice["amount_paid"] - outside,
+        amount_remaining=invoice["amount_remaining"] + outside,
         application_fee_amount=None,
         charge=intent["latest_charge"] if intent else None,
         discount=None,
         paid=invoice["status"] == "paid",
-        paid_out_of_band=bool(invoice.get("amount_paid_off_stripe")),
+        paid_out_of_band=invoice["status"] == "paid" and outside > 0,
         payment_intent=intent["id"] if intent else None,
         quote=None,
         subscription=details.get("subscription"),

@@ -39,6 +39,17 @@ class TestShapes:
         assert "current_period_end" not in new
         assert "current_period_end" not in old["items"]["data"][0]
 
+    def test_what_was_paid_outside_stripe_is_paid_in_the_newer_one_alone(self, play: Play) -> None:
+        """Changelog of 2025-03-31: `amount_paid` now reflects out of band payments; `paid_out_of_band` is gone."""
+        _, _, invoice = play.failed_invoice()
+        play.client().v1.invoices.pay(invoice["id"], {"paid_out_of_band": True})
+        path = f"/v1/invoices/{invoice['id']}?expand[]=payments.data.payment.payment_intent"
+        old, new = only(play, f"/v1/invoices/{invoice['id']}", stripe_version=ACACIA), only(play, path)
+        assert (new["status"], new["amount_paid"], new["amount_remaining"]) == ("paid", 4900, 0)
+        assert "paid_out_of_band" not in new
+        assert new["payments"]["data"][0]["payment"]["payment_intent"]["status"] == "canceled"
+        assert (old["amount_paid"], old["amount_remaining"], old["paid_out_of_band"]) == (0, 4900, True)
+
     def test_an_account_can_force_its_shape_on_any_client(self, play: Play) -> None:
         _, _, invoice = play.failed_invoice()
         play.actions.set_rules(play.account, force_shape="acacia")

@@ -38,7 +38,10 @@ class CustomerFacts:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceFacts:
-    """One invoice as both API shapes say it. `amount_remaining` is in minor units of `currency`."""
+    """One invoice as both API shapes say it; amounts in minor units of `currency`.
+
+    `amount_paid` is all that was paid of it, outside Stripe too. `paid_out_of_band`: not by a charge of Stripe's.
+    """
 
     id: str
     status: str

@@ -34,7 +34,8 @@ def of_payment(session: Session, ghost: GhostTarget, facts: InvoiceFacts, paid_a
     message = evidence_repository.last_message(session, merchant_id, ghost.id, paid_at)
     context = PaymentContext(
         paid_at=paid_at,
-        own_attempt_succeeded=repository.has_own_success(session, ghost, facts.card.payment_method_id, last_second),
+        own_attempt_succeeded=not facts.paid_out_of_band
+        and repository.has_own_success(session, ghost, facts.card.payment_method_id, last_second),
         last_click_at=click.confirmed_at if click else None,
         last_message_at=message[1] if message else None,
         stripe_retry_due_at=_retry_due_at(ghost),

@@ -94,14 +94,10 @@ def credit_anew(work: Work, ghost: GhostTarget, facts: InvoiceFacts, attempt_id:
 def _came_back(ghost: GhostTarget, facts: InvoiceFacts) -> int:
     """The money that came in since the ghost was found, minor units.
 
-    An invoice settled by a credit note or balance is paid with nothing paid since; only an out-of-band payment is
-    money that Stripe has not seen.
+    An invoice settled by a credit note or balance is paid with nothing paid since.
     """
-    open_when_found = ghost.found_cents or ghost.amount_cents
     paid_since = max(facts.amount_paid - ghost.paid_before_cents, 0)
-    if facts.paid_out_of_band and paid_since == 0:
-        return open_when_found
-    return min(open_when_found, paid_since)
+    return min(ghost.found_cents or ghost.amount_cents, paid_since)
 
 
 def lose(work: Work, ghost: GhostTarget, reason: str, trigger: Trigger, *, still_open: bool = False) -> bool:

@@ -101,7 +101,7 @@ def take_payment(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     """What was protected is what was paid, whatever was expected: a credit may have left less, or nothing, to pay."""
     if ghost.state != GhostState.IMPENDING:
         return False
-    amount = facts.amount_due if facts.paid_out_of_band else facts.amount_paid
+    amount = facts.amount_paid
     if amount <= 0:
         return dismiss(work, ghost, "The invoice cost nothing.")
     work.changes.total(ghost.currency, impending_leakage_cents=amount - ghost.amount_cents)

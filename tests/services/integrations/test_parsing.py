@@ -7,6 +7,8 @@ import pytest
 from services.integrations.stripe.parsing import UnreadableInvoiceError, monthly_value, parse_invoice
 from tests.support.factories import raw_acacia_invoice, raw_intent, raw_invoice, raw_subscription
 
+PAID: dict[str, Any] = {"status": "paid", "amount_paid": 4900, "amount_remaining": 0}
+
 
 class TestShapes:
     def test_both_shapes_tell_the_same(self):
@@ -99,6 +101,35 @@ class TestAbsence:
         with pytest.raises(UnreadableInvoiceError) as raised:
             parse_invoice(raw_invoice(**changes))
         assert raised.value.reason == reason
+
+    @pytest.mark.parametrize(
+        ("invoice", "outside"),
+        [
+            (raw_invoice(intent=raw_intent(status="succeeded"), **PAID), False),
+            (raw_invoice(intent=raw_intent(status="canceled"), **PAID), True),
+            (raw_invoice(intent=raw_intent(status="canceled"), **(PAID | {"amount_paid": 0})), False),
+            (raw_invoice(intent=raw_intent(status="canceled")), False),
+            (raw_invoice(**(PAID | {"payments": {"data": []}})), False),
+            (raw_acacia_invoice(**PAID, paid_out_of_band=False), False),
+            (raw_acacia_invoice(**(PAID | {"amount_paid": 0, "amount_remaining": 4900}), paid_out_of_band=True), True),
+        ],
+        ids=["a charge", "marked as paid", "a credit", "still open", "payments unread", "older", "older, marked"],
+    )
+    def test_money_outside_stripe(self, invoice: dict[str, Any], outside: bool):
+        facts = parse_invoice(invoice)
+        assert facts.paid_out_of_band is outside
+        assert facts.amount_paid == (4900 if invoice["amount_paid"] or outside else 0)
+
+    def test_of_a_paid_invoice_the_payment_that_paid_it_speaks(self):
+        """A payment put to an invoice by hand leaves its own one cancelled, which still speaks for an open one."""
+        paid, left = raw_intent(id="pi_paid", status="succeeded"), raw_intent(id="pi_left", status="canceled")
+        payments = [
+            {"is_default": True, "status": "canceled", "payment": {"type": "payment_intent", "payment_intent": left}},
+            {"is_default": False, "status": "paid", "payment": {"type": "payment_intent", "payment_intent": paid}},
+        ]
+        facts = parse_invoice(raw_invoice(**PAID, payments={"data": payments}))
+        assert (facts.payment_intent_id, facts.paid_out_of_band) == ("pi_paid", False)
+        assert parse_invoice(raw_invoice(payments={"data": payments})).payment_intent_id == "pi_left"
 
     def test_a_nul_in_a_name_does_not_reach_the_database(self):
         facts = parse_invoice(raw_invoice(customer={"id": "cus_1", "name": "A\x00da"}))

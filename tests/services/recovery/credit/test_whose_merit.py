@@ -15,8 +15,9 @@ from models.audit import UsageLog
 from models.ghost import FoundVia, GhostEvent, GhostState
 from models.merchant import MerchantTotals
 from models.messaging import LinkPurpose, Message, MessageState
-from models.money import Recovery
+from models.money import AttemptSource, AttemptState, PaymentAttempt, Recovery
 from services.hunter.schemas import HuntRequest
+from services.integrations.stripe.client import client_for
 from services.integrations.stripe.parsing import parse_invoice
 from services.messaging.links import Link
 from services.recovery.credit import evidence
@@ -43,6 +44,13 @@ def invoice_of(shop: Shop) -> str:
 def pay(shop: Shop) -> None:
     card = shop.actions.create_card(shop.account, "visa")
     shop.actions.pay_invoice(shop.account, invoice_of(shop), card["id"])
+
+
+def pay_outside(shop: Shop) -> None:
+    """What a merchant does in Stripe's dashboard when the money came by bank."""
+    with db.tenant_session(shop.merchant) as session:
+        client = client_for(session, shop.merchant)
+    client.raw_post(f"/v1/invoices/{invoice_of(shop)}/pay", {"paid_out_of_band": "true"}, idempotency_key="outside")
 
 
 def charge_of(shop: Shop) -> str:
@@ -366,12 +374,11 @@ class TestOddPayments:
     @pytest.mark.parametrize(
         ("fields", "amount"),
         [
-            ({"paid_out_of_band": True, "amount_paid": 0}, 4900),
             ({"amount_paid": 2900}, 2900),
             ({"amount_paid": 0}, 0),
             ({"amount_paid": 9900}, 4900),
         ],
-        ids=["out of band", "the rest was credited", "all of it was credited", "more than was open"],
+        ids=["the rest was credited", "all of it was credited", "more than was open"],
     )
     def test_what_came_back_is_what_was_paid_since(self, shop: Shop, fields: dict[str, object], amount: int):
         raw = shop.world.space(shop.account).table("invoice").objects[invoice_of(shop)]
@@ -383,6 +390,29 @@ class TestOddPayments:
             (row,) = session.exec(select(Recovery)).all()
         assert row.amount_cents == amount
         assert_sums_agree(shop.merchant)
+
+    def test_money_outside_stripe_is_all_that_was_open(self, shop: Shop, clock: ManualClock):
+        """Whoever marks an invoice as paid has the money; what brought it is told by what was sent before."""
+        wrote(shop, "msg_1")
+        clock.advance(timedelta(days=1))
+        pay_outside(shop)
+        shop.deliver()
+        assert ledger(shop) == [("recovered", 4900, "message", "msg_1")]
+
+    def test_a_charge_of_ours_that_was_begun_claims_none_of_it(self, shop: Shop):
+        """The invoice's own payment, which is cancelled then, still names the card that we were about to charge."""
+        (ghost,) = shop.ghosts
+        with db.tenant_session(shop.merchant) as session:
+            session.add(
+                PaymentAttempt(
+                    merchant_id=shop.merchant, id="pa_1", ghost_id=ghost.id, invoice_id=ghost.invoice_id,
+                    source=AttemptSource.PHANTOM, state=AttemptState.STARTED, idempotency_key="retry:1",
+                    payment_method_id=ghost.payment_method_id, attempted_at=shop.clock.now(),
+                )
+            )  # fmt: skip
+        pay_outside(shop)
+        shop.deliver()
+        assert ledger(shop) == [("recovered", 4900, "organic", None)]
 
 
 @pytest.mark.parametrize(("code", "merit"), [("insufficient_funds", "stripe_retry"), ("lost_card", "organic")])
