@@ -22,8 +22,8 @@ from services.operations import health
 from services.operations.health_findings import findings
 from services.tasks.errors import Retry
 from services.tasks.schemas import ClaimedTask
-from tests.jobs.test_send_message import Death
 from tests.support import environment
+from tests.support.mailing import Death
 from tests.support.post_office import PostOffice
 from tests.support.shop import Shop
 

@@ -28,9 +28,9 @@ from services.recovery.plans import pulse
 from services.recovery.work import merchant_context
 from services.tasks.errors import Retry
 from services.tasks.schemas import ClaimedTask
-from tests.jobs.test_send_message import Death
 from tests.support import environment
 from tests.support.factories import raw_invoice
+from tests.support.mailing import Death
 from tests.support.post_office import PostOffice
 from tests.support.shop import Shop
 
