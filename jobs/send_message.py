@@ -35,7 +35,7 @@ from services.messaging.senders import pace, refusals
 from services.messaging.senders import service as senders
 from services.messaging.senders.carriers import Carrier
 from services.messaging.senders.schemas import OutgoingMessage
-from services.recovery.messages import fresh, handover, outreach
+from services.recovery.messages import fresh, handover, outreach, settlement
 from services.tasks.errors import Retry
 from services.tasks.schemas import ClaimedTask
 
@@ -154,7 +154,7 @@ def _hand_over(prepared: outreach.Prepared, message: OutgoingMessage, carrier: C
         name = carrier.name
         crash_point("message.handed_over")
     with db.tenant_session(message.merchant_id) as session:
-        outreach.settle_sent(session, message.merchant_id, message.message_id, name, provider_id)
+        settlement.settle_sent(session, message.merchant_id, message.message_id, name, provider_id)
     crash_point("message.settled")
     metrics.MESSAGES.add("accepted" if name else "outbox")
     return {"sent": True, "message_id": message.message_id}
@@ -213,5 +213,5 @@ def _refused(message: OutgoingMessage, error: MessageRefusedError) -> dict[str, 
         if isinstance(error, OptedOutError):
             handover.opted_out(session, merchant_id, message_id, message.recipient, error.detail)
         else:
-            outreach.settle_failed(session, merchant_id, message_id, error.detail)
+            settlement.settle_failed(session, merchant_id, message_id, error.detail)
     return {"sent": False, "reason": error.code}

@@ -32,7 +32,7 @@ from services.integrations.stripe.errors import (
 )
 from services.integrations.stripe.transport import INTERACTIVE
 from services.messaging import attribution_cookie, links
-from services.recovery.messages import clicks, optout
+from services.recovery.messages import clicks, destinations, optout
 from services.vault.errors import VaultError
 
 router = APIRouter(include_in_schema=False, route_class=Guarded)
@@ -121,7 +121,7 @@ def follow(token: str, by: str = "", languages: Languages = None) -> Response:
     queue.announce_change(link.merchant_id)
     return_url = f"{settings().public_url}/r/{token}/done"
     try:
-        address = clicks.address_of(_stripe(link), click, return_url)
+        address = destinations.address_of(_stripe(link), click, return_url)
     except _LASTING as error:
         log.warning("links.no_page", extra={"facts": {"code": error.code}})
         return _about(_landing(link), "elsewhere", status=503)

@@ -22,7 +22,7 @@ from services.recovery import neighbours, repository
 from services.recovery.charging import choosing, intents, retries
 from services.recovery.charging.intents import Begun
 from services.recovery.classify import why_not_payable
-from services.recovery.messages.clicks import Place, place_for
+from services.recovery.messages.destinations import Place, place_for
 from services.recovery.observe import observe
 from services.recovery.work import Work, merchant_context
 from services.tasks import service as tasks

@@ -1,7 +1,6 @@
 """What happens when a customer opens a link: nothing that counts until a person confirms, then the right place.
 
-A mail scanner's GET or HEAD only reads. The places at Stripe are made at the click, because both hosted invoice
-pages and portal sessions are short-lived.
+A mail scanner's GET or HEAD only reads.
 """
 
 from dataclasses import dataclass
@@ -15,8 +14,6 @@ from core import clock, ids
 from core.errors import GoneError
 from models.ghost import UNPAID_STATES, GhostState, GhostTarget, Strategy
 from models.messaging import Click, ConfirmedBy, Message
-from services.integrations.stripe.client import ScopedStripe
-from services.integrations.stripe.errors import StripeCallError, StripeNotFoundError
 from services.merchants import service as merchants
 from services.messaging import repository as messages
 from services.messaging.brands import brand_of
@@ -27,22 +24,13 @@ from services.messaging.wording import Template
 from services.recovery import neighbours, repository
 from services.recovery.credit import entries, evidence_repository
 from services.recovery.lifecycle import Trigger
-from services.recovery.strategy import DeclineGroup
+from services.recovery.messages.destinations import ConfirmedClick, Place, place_for
 from services.recovery.work import Work, merchant_context
 
 SAME_PRESS = timedelta(seconds=10)
 """A second press within this time is the same person pressing again: one click."""
 MOST_A_DAY = 10
 """Clicks of a message that are counted; who presses on is led on, and nothing is written any more that day."""
-
-_DEAD_CARD = frozenset({DeclineGroup.CARD_DATA, DeclineGroup.LOST_STOLEN_FRAUD})
-
-
-class Place(StrEnum):
-    """Where a click leads."""
-
-    HOSTED_INVOICE = "hosted_invoice"
-    PORTAL = "portal"
 
 
 class Standing(StrEnum):
@@ -83,17 +71,6 @@ class Landing:
         return self.standing in (Standing.PAY, Standing.CARD)
 
 
-@dataclass(frozen=True, slots=True)
-class ConfirmedClick:
-    """A recorded click and where it leads; a charge that has not failed has no open invoice yet."""
-
-    click_id: str
-    place: Place
-    invoice_id: str
-    customer_id: str | None
-    is_charged: bool = True
-
-
 def landing(session: Session, link: Link) -> Landing:
     """What a link's page shows. Reads only; raises `LinkNotFoundError` when the ghost is gone."""
     ghost = _ghost(session, link)
@@ -127,15 +104,6 @@ def standing_of(ghost: GhostTarget, *, by_note: bool = False) -> Standing:
     if ghost.state not in UNPAID_STATES - {GhostState.LOST} | {GhostState.IMPENDING}:
         return Standing.CLOSED
     return Standing.CARD if place_for(ghost) is Place.PORTAL else Standing.PAY
-
-
-def place_for(ghost: GhostTarget) -> Place:
-    """A new card goes through the Customer Portal, everything else is paid on the hosted invoice."""
-    # Above the merchant's line the words still ask for another card where this one is dead: paid once with another on
-    # the hosted page, the next renewal would fail again.
-    is_dead = ghost.strategy == Strategy.HIGH_VALUE_MANUAL and ghost.decline_group in _DEAD_CARD
-    wants_card = is_dead or ghost.strategy == Strategy.CARD_REFRESH or ghost.state == GhostState.IMPENDING
-    return Place.PORTAL if wants_card and ghost.customer_id is not None else Place.HOSTED_INVOICE
 
 
 def confirm(session: Session, link: Link, by: ConfirmedBy = ConfirmedBy.BUTTON) -> ConfirmedClick:
@@ -214,39 +182,6 @@ def returned_at(session: Session, link: Link) -> datetime | None:
     """When the browser of the latest click on this link first came back; None when it has not."""
     click = evidence_repository.click_of_message(session, link.merchant_id, link.ghost_id, link.message_id)
     return click.returned_at if click else None
-
-
-def address_of(stripe: ScopedStripe, click: ConfirmedClick, return_url: str) -> str | None:
-    """The address at Stripe for a click, made now; None when the invoice turns out to be paid or gone.
-
-    Empty where Stripe has no page for it. A portal that the merchant never configured falls back to the hosted invoice,
-    where a card can be entered too. Raises the client's typed errors when Stripe is away.
-    """
-    hosted = _hosted_invoice(stripe, click.invoice_id) if click.is_charged else None
-    if click.is_charged and hosted is None:
-        return None
-    if click.place is Place.PORTAL and click.customer_id:
-        try:
-            return stripe.create_portal_session(
-                click.customer_id,
-                return_url=return_url,
-                # One a press, never one a click: the answer kept under an older key names a session that has expired.
-                idempotency_key=f"portal:{click.click_id}:{ids.new_id('try')}",
-                flow="payment_method_update",
-            )
-        except StripeCallError:
-            if not hosted:
-                raise
-    return hosted or ""
-
-
-def _hosted_invoice(stripe: ScopedStripe, invoice_id: str) -> str | None:
-    """The page of an open invoice (empty where Stripe has made none); None when it is open no longer, or deleted."""
-    try:
-        invoice = stripe.retrieve_invoice(invoice_id)
-    except StripeNotFoundError:
-        return None
-    return str(invoice.get("hosted_invoice_url") or "") if invoice.get("status") == "open" else None
 
 
 def _work(session: Session, link: Link, now: datetime) -> Work:

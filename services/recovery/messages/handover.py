@@ -5,7 +5,7 @@ from sqlmodel import Session
 from core import clock
 from models.messaging import MessageState
 from services.messaging import repository as messages
-from services.recovery.messages import optout, outreach
+from services.recovery.messages import optout, settlement
 
 
 def take_back(session: Session, merchant_id: str, message_id: str) -> bool:
@@ -24,5 +24,5 @@ def take_back(session: Session, merchant_id: str, message_id: str) -> bool:
 def opted_out(session: Session, merchant_id: str, message_id: str, number: str, reason: str) -> None:
     """The provider lets nothing through to this number any more: the message failed, and none follows."""
     optout.hold_texted(session, merchant_id, message_id, number)
-    outreach.settle_failed(session, merchant_id, message_id, reason)
+    settlement.settle_failed(session, merchant_id, message_id, reason)
     optout.stop_texts(session, merchant_id, number, clock.now())

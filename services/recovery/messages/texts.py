@@ -11,7 +11,7 @@ from core import db
 from models.messaging import Channel, MessageState
 from services.integrations.twilio import UNSUBSCRIBED
 from services.messaging import repository as messages
-from services.recovery.messages import delivery, optout, outreach
+from services.recovery.messages import delivery, optout, settlement
 from services.recovery.messages.replies import STOP
 
 STATUS, REPLY = "sms.status", "sms.reply"
@@ -54,7 +54,7 @@ def _status(merchant_id: str, data: dict[str, Any], at: datetime) -> str:
         if code == str(UNSUBSCRIBED) and message.recipient:
             optout.hold_texted(session, merchant_id, message_id, message.recipient)
         if message.state == MessageState.SENDING:  # whatever became of it, the provider had taken it
-            outreach.settle_sent(session, merchant_id, message_id, "twilio", sid[:128])
+            settlement.settle_sent(session, merchant_id, message_id, "twilio", sid[:128])
         reason = f"Twilio's error {code}." if code.isdecimal() else ""
         ends = "undelivered" if state is MessageState.FAILED and code in _NO_NUMBER else ""
         told = delivery.Report(state, "twilio", sid[:128], reason, ends)

@@ -17,7 +17,7 @@ from services.analytics import service
 from services.integrations.stripe.client import client_for
 from services.messaging.links import Link
 from services.recovery.credit import funnel
-from services.recovery.messages import clicks, fresh, outreach
+from services.recovery.messages import clicks, fresh, outreach, settlement
 from tests.support import mailing
 from tests.support.mailing import mailing_shop
 from tests.support.recount import assert_sums_agree
@@ -179,7 +179,7 @@ class TestWhileAMessageIsUnderWay:
         follow(shop)
         assert counts(shop) == (1, 0, 0, 0)
         with db.tenant_session(shop.merchant) as session:
-            assert outreach.settle_sent(session, shop.merchant, message_id, provider, "re_1")
+            assert settlement.settle_sent(session, shop.merchant, message_id, provider, "re_1")
         assert counts(shop) == (1, 1, 1, 0)
 
     def test_all_that_followed_counts_with_it(self, shop: Shop, subscription: Json, message_id: str):
@@ -189,13 +189,13 @@ class TestWhileAMessageIsUnderWay:
         shop.deliver()
         assert counts(shop) == (1, 0, 0, 0)
         with db.tenant_session(shop.merchant) as session:
-            outreach.settle_sent(session, shop.merchant, message_id, "resend", "re_1")
+            settlement.settle_sent(session, shop.merchant, message_id, "resend", "re_1")
         assert counts(shop) == (1, 1, 1, 1)
 
     def test_of_one_that_was_refused_nothing_counts(self, shop: Shop, subscription: Json, message_id: str):
         follow(shop)
         with db.tenant_session(shop.merchant) as session:
-            outreach.settle_failed(session, shop.merchant, message_id, "The provider refused it.")
+            settlement.settle_failed(session, shop.merchant, message_id, "The provider refused it.")
         assert counts(shop) == (1, 0, 0, 0)
 
 

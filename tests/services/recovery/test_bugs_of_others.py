@@ -30,7 +30,7 @@ from services.messaging.render import Occasion, render_mail, render_sms
 from services.messaging.wording import Moment
 from services.operations import health
 from services.recovery.charging import charges
-from services.recovery.messages import outreach
+from services.recovery.messages import outreach, settlement
 from services.recovery.observe import observe
 from services.recovery.strategy import DeclineGroup
 from services.recovery.work import merchant_context
@@ -181,7 +181,7 @@ class TestOffByOneAttempt:
             if prepared.message is None:
                 break
             with db.tenant_session(merchant) as session:
-                outreach.settle_sent(session, merchant, prepared.message_id, "resend", "re")
+                settlement.settle_sent(session, merchant, prepared.message_id, "resend", "re")
             (ghost,) = rows(merchant, GhostTarget)
             clock.current = ghost.next_action_at
         messages = sorted(rows(merchant, Message), key=lambda message: message.step)

@@ -26,7 +26,7 @@ from services.messaging import own_service
 from services.messaging.lint import Source
 from services.recovery import manual, presence, purge
 from services.recovery.errors import GhostNotFoundError, NobodyToForgetError
-from services.recovery.messages import outreach
+from services.recovery.messages import outreach, settlement
 from services.recovery.observe import Observed, observe
 from services.recovery.purge import Erasable
 from services.recovery.work import merchant_context
@@ -71,7 +71,7 @@ class Files:
     def write_to(self, ghost: GhostTarget) -> None:
         with db.tenant_session(self.merchant) as session:
             prepared = outreach.prepare(session, self.merchant, ghost.id, 1, facts())
-            outreach.settle_sent(session, self.merchant, prepared.message_id, "resend", "re_1")
+            settlement.settle_sent(session, self.merchant, prepared.message_id, "resend", "re_1")
 
     def purge(self) -> int:
         with db.tenant_session(self.merchant) as session:

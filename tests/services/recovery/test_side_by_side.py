@@ -28,7 +28,7 @@ from services.recovery import neighbours, repository, service
 from services.recovery.charging import retry_plans
 from services.recovery.credit import settle
 from services.recovery.errors import GhostMovedError
-from services.recovery.messages import clicks, optout, outreach
+from services.recovery.messages import clicks, optout, outreach, settlement
 from services.recovery.messages.clicks import LinkClosedError
 from services.recovery.observe import observe, write_off
 from services.recovery.plans import pulse
@@ -284,7 +284,7 @@ class Crowd:
         if prepared.message is not None:
             session.commit()  # the intent; `tenant_session` begins the next transaction
             with db.tenant_session(self.merchant) as after:
-                outreach.settle_sent(after, self.merchant, prepared.message_id, "resend", "re_1")
+                settlement.settle_sent(after, self.merchant, prepared.message_id, "resend", "re_1")
 
     def reverse(self, session: Session) -> None:
         facts = self.invoice()

@@ -17,7 +17,7 @@ from models.work import ScheduledTask
 from services.integrations.stripe.parsing import parse_invoice
 from services.messaging import links
 from services.recovery import service
-from services.recovery.messages import clicks, optout, outreach
+from services.recovery.messages import clicks, optout, outreach, settlement
 from services.recovery.observe import observe
 from services.recovery.plans import pulse
 from services.recovery.work import merchant_context
@@ -44,7 +44,7 @@ class Story:
 
     def sent(self, prepared: outreach.Prepared) -> bool:
         with db.tenant_session(self.merchant) as session:
-            return outreach.settle_sent(session, self.merchant, prepared.message_id, "resend", "re_1")
+            return settlement.settle_sent(session, self.merchant, prepared.message_id, "resend", "re_1")
 
     def pulse(self) -> pulse.Pulsed:
         with db.tenant_session(self.merchant) as session:
@@ -140,7 +140,7 @@ class TestSending:
     def test_what_the_provider_refuses_ends_with_the_window(self, story: Story):
         prepared = story.prepare()
         with db.tenant_session(story.merchant) as session:
-            outreach.settle_failed(session, story.merchant, prepared.message_id, "invalid address ada@example.com")
+            settlement.settle_failed(session, story.merchant, prepared.message_id, "invalid address ada@example.com")
         assert [message.reason for message in story.messages] == ["invalid address [email]"]
         assert story.prepare().message is None
         story.see(replace(FAILED, attempt_count=2))
@@ -152,7 +152,7 @@ class TestSending:
     def test_another_address_than_the_one_refused_is_written_to(self, story: Story):
         prepared = story.prepare()
         with db.tenant_session(story.merchant) as session:
-            outreach.settle_failed(session, story.merchant, prepared.message_id, "invalid address")
+            settlement.settle_failed(session, story.merchant, prepared.message_id, "invalid address")
         moved = replace(FAILED, customer=replace(FAILED.customer, email="ada@new.example"))
         assert story.prepare(moved, step=2).message is None  # it is night there
         assert story.ghost.next_action_at is not None

@@ -7,7 +7,7 @@ import pytest
 from models.ghost import GhostState, Strategy
 from services.integrations.stripe.facts import DeclineFacts
 from services.messaging.wording import Template, template_of
-from services.recovery.messages.clicks import Place, place_for
+from services.recovery.messages.destinations import Place, place_for
 from services.recovery.strategy import GROUP_OF_CODE, decide
 
 LINE = 100_000

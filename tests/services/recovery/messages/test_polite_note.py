@@ -17,6 +17,7 @@ from services.messaging import links
 from services.messaging.links import Link
 from services.recovery import service
 from services.recovery.messages import clicks
+from services.recovery.messages.destinations import Place
 from services.recovery.plans import ahead
 from tests.support.mailing import die_while_sending, due, mailing_shop, mails, pulse, send
 from tests.support.recount import assert_sums_agree
@@ -79,7 +80,7 @@ class TestTheNote:
         with db.tenant_session(shop.merchant) as session:
             assert clicks.landing(session, link).standing is clicks.Standing.PAY
             click = clicks.confirm(session, link)
-        assert (click.place, click.is_charged) == (clicks.Place.HOSTED_INVOICE, True)
+        assert (click.place, click.is_charged) == (Place.HOSTED_INVOICE, True)
         card = shop.actions.create_card(shop.account, "visa")
         shop.actions.pay_invoice(shop.account, shop.invoice(subscription)["id"], card["id"])
         shop.deliver()

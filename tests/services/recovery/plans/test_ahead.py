@@ -18,7 +18,7 @@ from services.merchants import service as merchants
 from services.messaging import own_service
 from services.messaging.lint import Source
 from services.recovery import service
-from services.recovery.messages import outreach
+from services.recovery.messages import outreach, settlement
 from services.recovery.observe import observe
 from services.recovery.plans import ahead
 from services.recovery.plans.ahead import Standing
@@ -84,7 +84,7 @@ class TestWhatIsShown:
             outlook.messages[0].subject, outlook.messages[0].recipient,
         )  # fmt: skip
         with db.tenant_session(shop.merchant) as session:
-            outreach.settle_sent(session, shop.merchant, prepared.message_id, "resend", "re_1")
+            settlement.settle_sent(session, shop.merchant, prepared.message_id, "resend", "re_1")
         assert shop.rows(GhostTarget)[0].next_action_at == outlook.messages[1].at
 
     def test_the_whole_of_a_message_on_demand(self, shop: Shop):

@@ -23,7 +23,7 @@ from services.merchants.joining import Joining, _attach
 from services.messaging import consents, links
 from services.messaging.once import DISCONNECTED
 from services.recovery import service
-from services.recovery.messages import outreach
+from services.recovery.messages import outreach, settlement
 from services.recovery.observe import observe
 from services.recovery.plans import plan_repository, pulse
 from services.recovery.work import merchant_context
@@ -72,7 +72,9 @@ class Story:
             prepared = outreach.prepare(session, self.merchant, ghost_id, step, self.invoices[ghost.invoice_id])
         if prepared.message is not None:
             with db.tenant_session(self.merchant) as session:
-                outreach.settle_sent(session, self.merchant, prepared.message_id, "resend", f"re_{prepared.message_id}")
+                settlement.settle_sent(
+                    session, self.merchant, prepared.message_id, "resend", f"re_{prepared.message_id}"
+                )
         return prepared
 
     def pulse(self, **payload: Any) -> dict[str, Any]:
@@ -224,7 +226,7 @@ class TestWaysToACustomer:
         with db.tenant_session(texting.merchant) as session:
             prepared = outreach.prepare(session, texting.merchant, texting.ghost.id, 1, german())
         with db.tenant_session(texting.merchant) as session:
-            outreach.settle_failed(session, texting.merchant, prepared.message_id, "no such domain")
+            settlement.settle_failed(session, texting.merchant, prepared.message_id, "no such domain")
         assert texting.ghost.next_action == "send_message"
         assert texting.send(texting.ghost.id, 1).message is None  # its slot is taken
         text = texting.send(texting.ghost.id, 2)

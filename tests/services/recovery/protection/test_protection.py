@@ -21,7 +21,8 @@ from services.merchants import service as merchants
 from services.messaging.links import Link
 from services.messaging.once import ABOVE_THE_LINE
 from services.recovery import service
-from services.recovery.messages import clicks, optout, outreach
+from services.recovery.messages import clicks, optout, settlement
+from services.recovery.messages.destinations import Place
 from services.recovery.plans import ahead
 from tests.support import mailing
 from tests.support.mailing import due, mailing_shop, mails, pulse
@@ -137,7 +138,7 @@ class TestSending:
         assert (message.step, message.template, message.state) == (0, "card_expires_soon", MessageState.SENT)
         with db.tenant_session(shop.merchant) as session:
             click = clicks.confirm(session, link(shop))
-        assert (click.place, click.is_charged) == (clicks.Place.PORTAL, False)
+        assert (click.place, click.is_charged) == (Place.PORTAL, False)
 
     def test_a_pulse_gives_it_its_task_and_the_task_is_made_once(self, shop: Shop):
         at_risk(shop)
@@ -178,7 +179,7 @@ class TestSending:
         assert "$49.00 for your subscription is due on April 2, 2026, and there is no card on file" in mail.body["text"]
         assert "a payment for your subscription is coming up" in mail.body["text"]
         with db.tenant_session(shop.merchant) as session:
-            assert clicks.confirm(session, link(shop)).place is clicks.Place.PORTAL
+            assert clicks.confirm(session, link(shop)).place is Place.PORTAL
         shop.clock.advance(timedelta(hours=1))
         give_card(shop, subscription)
         shop.deliver()
@@ -334,7 +335,7 @@ class TestNeverTwice:
         die_while_sending(shop, "message.intended")
         (message,) = shop.rows(Message)
         with db.tenant_session(shop.merchant) as session:
-            outreach.settle_failed(session, shop.merchant, message.id, "no such domain")
+            settlement.settle_failed(session, shop.merchant, message.id, "no such domain")
         (ghost,) = shop.ghosts
         assert (ghost.state, ghost.next_action) == (GhostState.IMPENDING, "")
         assert "The provider refused the message" in ghost.next_action_reason
