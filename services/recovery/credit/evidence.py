@@ -38,7 +38,7 @@ def of_payment(session: Session, ghost: GhostTarget, facts: InvoiceFacts, paid_a
         and repository.has_own_success(session, ghost, facts.card.payment_method_id, last_second),
         last_click_at=click.confirmed_at if click else None,
         last_message_at=message[1] if message else None,
-        stripe_retry_due_at=_retry_due_at(ghost),
+        stripe_retry_due_at=_retry_due_at(ghost, facts),
         clicked_message_id=click.message_id if click else None,
         last_message_id=message[0] if message else None,
     )
@@ -66,7 +66,13 @@ def _last_click(session: Session, ghost: GhostTarget, until: datetime) -> Click 
     return evidence_repository.last_click(session, ghost.merchant_id, ghost.id, until, also_from_outbox=counts)
 
 
-def _retry_due_at(ghost: GhostTarget) -> datetime | None:
-    """When Stripe was to charge again; a schedule that makes no charge deserves no merit."""
+def _retry_due_at(ghost: GhostTarget, facts: InvoiceFacts) -> datetime | None:
+    """When Stripe was to charge again, if it did: a charge that Stripe did not make is no merit of its schedule.
+
+    Stripe counts its own retries, the one that succeeds too, and what a person or PHANTOM pays never (Stripe docs,
+    `invoice.attempt_count`); money outside Stripe is nobody's charge. After some declines it counts and charges nothing.
+    """
+    if facts.paid_out_of_band or facts.attempt_count <= ghost.attempt_count:
+        return None
     decline = DeclineFacts(decline_code=ghost.decline_code)
     return ghost.next_payment_attempt if retried_by_stripe(decline) else None

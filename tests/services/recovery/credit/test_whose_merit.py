@@ -415,17 +415,26 @@ class TestOddPayments:
         assert ledger(shop) == [("recovered", 4900, "organic", None)]
 
 
-@pytest.mark.parametrize(("code", "merit"), [("insufficient_funds", "stripe_retry"), ("lost_card", "organic")])
+@pytest.mark.parametrize(
+    ("code", "counted", "outside", "merit"),
+    [
+        ("insufficient_funds", 1, False, "stripe_retry"),
+        ("insufficient_funds", 0, False, "organic"),
+        ("insufficient_funds", 1, True, "organic"),
+        ("lost_card", 1, False, "organic"),
+    ],
+    ids=["Stripe's charge", "a person was faster", "by bank", "a card that Stripe does not charge"],
+)
 def test_a_schedule_that_makes_no_charge_earns_no_merit(
-    database: object, clock: ManualClock, code: str, merit: str
+    database: object, clock: ManualClock, code: str, counted: int, outside: bool, merit: str
 ) -> None:
-    """After a lost card Stripe names a date and charges nothing then: who pays on that day did it themselves."""
+    """Stripe names a date and charges nothing then: who pays on that day, or for whom, did it themselves."""
     merchant = make_merchant()
     failed = parse_invoice(raw_invoice(intent=raw_intent(code)))
     assert failed.next_payment_attempt is not None
     paid = replace(
-        failed, status="paid", amount_remaining=0, amount_paid=4900,
-        paid_at=failed.next_payment_attempt + timedelta(minutes=5),
+        failed, status="paid", amount_remaining=0, amount_paid=4900, paid_out_of_band=outside,
+        attempt_count=failed.attempt_count + counted, paid_at=failed.next_payment_attempt + timedelta(minutes=5),
     )  # fmt: skip
     for facts in (failed, paid):
         with db.tenant_session(merchant) as session:
