@@ -70,7 +70,7 @@ def _retry_due_at(ghost: GhostTarget, facts: InvoiceFacts) -> datetime | None:
     """When Stripe was to charge again, if it did: a charge that Stripe did not make is no merit of its schedule.
 
     Stripe counts its own retries, the one that succeeds too, and what a person or PHANTOM pays never (Stripe docs,
-    `invoice.attempt_count`); money outside Stripe is nobody's charge. After some declines it counts and charges nothing.
+    `invoice.attempt_count`); money outside Stripe is nobody's charge. After some declines it only counts.
     """
     if facts.paid_out_of_band or facts.attempt_count <= ghost.attempt_count:
         return None
