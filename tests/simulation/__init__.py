@@ -4,6 +4,7 @@ Everything follows from one number, the seed: customers, cards, what people do, 
 
 - `scenario` draws a merchant and its customers; `people` lets them act, `visits` follow links, `presence` go on using
   the product, and `staff` the merchant's own: pausing, releasing drafts, voiding, recording consents, disconnecting.
+  `rules` changes the merchant's rules in the middle, and `settling` settles invoices without a charge.
 - `wire` carries Stripe's webhooks, and loses, repeats, shuffles and delays them; `callbacks` does so with what the
   providers of mail and texts post back. `vendors` are Stripe and those providers, with time-outs, 429 and 5xx before
   and after the effect; `providers` the merchant's accounts there: keys that are revoked, dead boxes, complaints, STOP.
@@ -15,7 +16,8 @@ Everything follows from one number, the seed: customers, cards, what people do, 
 - `ledger` writes down what really happened; `judge` compares PHANTOM with it: `letters`, `words` and `own_words` each
   message as its provider takes it, `rates` how fast they come, `team` what its people are told; at the end `money`,
   `merit`, `charging`, `lives` (strategies and moves), `protection`, `forgetting` (erasure and purge) and `billing`
-  (usage reports). docs/simulation.md has each rule with its invariant, and the broken engine that proves it is seen.
+  (usage reports); `ahead` holds the dry run against the plans. docs/simulation.md has each rule with its invariant, and
+  the broken engine that proves it is seen.
 
 What not every merchant has, a team, a bill, words of its own, customers who are held out, a short memory, is drawn for
 some seeds. Left out: the intake's group commit and back-pressure, heartbeats and partitions (real time), payments under

@@ -23,6 +23,8 @@ def drain(play: "Play") -> None:
     _no_more_renewals(play)
     judge.sums_agree(play, billed=True)
     play.staff.tidy_up()
+    if play.ledger.kept:  # nobody may have told of it, and what is owed again has its days from now on
+        _begin(play, "hunt", {"trigger": "peace"})
     until = play.now() + LONGEST * DAY
     play.engine.look_again()
     while (moment := play.next_moment()) <= until and (play.now() < play.ends + 2 * DAY or not judge.all_ended(play)):
@@ -65,8 +67,7 @@ def _no_more_renewals(play: "Play") -> None:
 
 def _last(play: "Play", kind: str, payload: dict[str, Any] | None = None) -> None:
     """One more task of this kind, everything that follows from it, and what waits for its own hour."""
-    with db.tenant_session(play.merchant) as session:
-        tasks.schedule(session, kind=kind, merchant_id=play.merchant, payload=payload or {})
+    _begin(play, kind, payload or {})
     play.staff.tidy_up()
     play.sleep(7)
     play.machine.wake()
@@ -76,3 +77,8 @@ def _last(play: "Play", kind: str, payload: dict[str, Any] | None = None) -> Non
         play.engine.look_again()
         play.step(play.next_moment())
         play.check()
+
+
+def _begin(play: "Play", kind: str, payload: dict[str, Any]) -> None:
+    with db.tenant_session(play.merchant) as session:
+        tasks.schedule(session, kind=kind, merchant_id=play.merchant, payload=payload)

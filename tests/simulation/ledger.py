@@ -26,6 +26,7 @@ class Mail:
     template: str
     channel: str = "email"
     arrives: bool = True  # its provider did not give it up at once
+    begun: datetime | None = None  # when its words and its moment were decided; a crash may have kept it since
 
     @property
     def is_ahead(self) -> bool:
@@ -104,6 +105,18 @@ class Charge:
 
 
 @dataclass(frozen=True)
+class Outside:
+    """An invoice, or a part of it, was settled without a charge: outside Stripe, or by a credit note (`brought` 0)."""
+
+    at: datetime
+    invoice: str
+    customer: str
+    brought: int
+    left: int  # what is still open of it
+    foreseen: bool = False  # PHANTOM knew then that Stripe would charge just now
+
+
+@dataclass(frozen=True)
 class Erasure:
     """A customer was forgotten at their wish. Not `sure`: the process died meanwhile, before or after its commit."""
 
@@ -148,6 +161,9 @@ class Ledger:
     erased: dict[str, Erasure] = field(default_factory=dict)  # customers who asked to be forgotten
     disconnected_at: int | None = None  # since which step Stripe lets PHANTOM do nothing
     released: list[str] = field(default_factory=list)  # ghosts about which a person let one message go, once for each
+    let_go: Counter[str] = field(default_factory=Counter)  # ... and how many went that needed it
+    outside: list[Outside] = field(default_factory=list)  # what was settled without a charge
+    kept: set[str] = field(default_factory=set)  # subscriptions whose cancellation was taken back
     renewed: set[str] = field(default_factory=set)  # cards that got new data, each worth one more charge at once
     unsubscribed: dict[str, int] = field(default_factory=dict)  # address: at which step
     stopped_at: int | None = None  # since which step the merchant wants no messages

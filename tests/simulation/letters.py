@@ -11,6 +11,7 @@ from sandbox.stripe.api import Request
 from tests.simulation import own_words, words
 from tests.simulation.ledger import POLITE, Mail
 from tests.simulation.process import Look
+from tests.simulation.rules import is_above
 
 if TYPE_CHECKING:
     from tests.simulation.play import Play
@@ -27,7 +28,7 @@ def accepted(play: "Play", message: Message, key: str) -> None:
     """The provider took a message it had not taken before."""
     ledger, name = play.ledger, _name_of(message)
     row = play.place.owner.execute(
-        "select m.ghost_id, m.step, g.invoice_id, m.template from messages m join ghost_targets g"
+        "select m.ghost_id, m.step, g.invoice_id, m.template, m.intent_at from messages m join ghost_targets g"
         " on g.merchant_id = m.merchant_id and g.id = m.ghost_id where m.id = %s",
         (name,),
     ).fetchone()
@@ -45,6 +46,7 @@ def accepted(play: "Play", message: Message, key: str) -> None:
         row[3],
         message.channel,
         _arrives(play, message),
+        row[4],
     )
     ledger.trace.say(f"{mail.channel} {mail.step} of {mail.ghost_id} accepted under {key or name}")
     for rule in RULES_AHEAD if mail.is_ahead else (*RULES, *(TEXT_RULES if mail.channel == "sms" else ())):
@@ -96,7 +98,7 @@ def _wanted(play: "Play", mail: Mail) -> None:
 
 
 def _not_too_often(play: "Play", mail: Mail) -> None:
-    policy, before = play.scenario.policy, play.ledger.mails
+    policy, before = play.rules.of(mail), play.ledger.mails
     of_ghost = 1 + len(_said(play, mail))
     if not mail.is_ahead and of_ghost > policy["messages_per_ghost"]:
         play.ledger.violated("at most the policy's messages a ghost", f"{of_ghost} to {mail.ghost_id}")
@@ -108,7 +110,7 @@ def _not_too_often(play: "Play", mail: Mail) -> None:
 
 def _not_too_soon(play: "Play", mail: Mail) -> None:
     last = max((one.at for one in _said(play, mail)), default=None)
-    if last is not None and mail.at - last < timedelta(hours=play.scenario.policy["cooldown_hours"]):
+    if last is not None and mail.at - last < timedelta(hours=play.rules.of(mail)["cooldown_hours"]):
         play.ledger.violated("the cooldown", f"{mail.ghost_id} had a message {mail.at - last} before")
 
 
@@ -137,12 +139,13 @@ def _in_daytime(play: "Play", mail: Mail) -> None:
 
 def _a_person_decides(play: "Play", mail: Mail) -> None:
     """Above the merchant's line, or where the bank refuses the amount itself: a message for each that was let go."""
-    declined, customer = _seen(play, mail).declined, play.by_address[mail.recipient]
-    if declined == "stop_payment_order" or not (customer.high or declined == "invalid_amount"):
+    seen, customer, ledger = _seen(play, mail), play.by_address[mail.recipient], play.ledger
+    above = all(is_above(policy, customer, seen.remaining) for policy in play.rules.in_the_task())
+    if seen.declined == "stop_payment_order" or not (above or seen.declined == "invalid_amount"):
         return
-    went = 1 + len(_said(play, mail))
-    if went > play.ledger.released.count(mail.ghost_id):
-        play.ledger.violated("no message before a person lets it go", f"message {went} of {mail.ghost_id}")
+    ledger.let_go[mail.ghost_id] += 1
+    if (went := ledger.let_go[mail.ghost_id]) > ledger.released.count(mail.ghost_id):
+        ledger.violated("no message before a person lets it go", f"message {went} of {mail.ghost_id}")
 
 
 def _nothing_to_ask(play: "Play", mail: Mail) -> None:
@@ -222,7 +225,8 @@ def _before_the_charge(play: "Play", mail: Mail) -> None:
     ledger, seen = play.ledger, _seen(play, mail)
     if not play.scenario.policy["protection_mails"] or mail.channel != "email":
         ledger.violated("a word before a charge only where the merchant wants it", mail.invoice)
-    if play.by_address[mail.recipient].high:
+    customer = play.by_address[mail.recipient]
+    if all(is_above(policy, customer, customer.amount) for policy in play.rules.in_the_task()):
         ledger.violated("no message before a person lets it go", f"{mail.invoice} ahead")
     if mail.at.timestamp() >= int(mail.invoice.split(":")[2]):
         ledger.violated("a word before a charge comes before it", mail.invoice)

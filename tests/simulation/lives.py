@@ -6,6 +6,8 @@ The tables here are those of the specification, written down a second time on pu
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation.rules import is_above
+
 if TYPE_CHECKING:
     from tests.simulation.play import Play
 
@@ -19,7 +21,7 @@ MOVES: dict[str, set[str]] = {
     # Closed to messages, open to money. A link that was sent still works, and moves nothing.
     "exhausted": {"exhausted", "stopped", "lost", "recovered"},
     "stopped": {"stopped", "lost", "recovered", "open"},  # open: the cancellation was taken back
-    "lost": {"lost", "recovered"},
+    "lost": {"lost", "recovered", "open"},  # open: a charge was called off, came all the same, and failed
     "recovered": {"reversed", "open"},  # open: the payment was undone
     "reversed": {"recovered"},  # the refund failed
     "impending": {"protected", "open", "lost"},
@@ -74,9 +76,17 @@ def _strategy_fits(play: "Play", ghost: dict[str, Any]) -> None:
     """To one of the bank's words on this invoice, for PHANTOM may not have heard the last one; and it says why."""
     said = {one.code for one in play.ledger.charges if one.invoice == ghost["invoice_id"] and not one.approved}
     fitting = set().union(*(STRATEGIES[code] for code in said))
-    if play.by_id[ghost["customer_id"]].high and said - {"stop_payment_order", "duplicate_transaction"}:
-        fitting = ABOVE_THE_LINE | (fitting & {"stopped", "none"})
+    above = _above(play, ghost) if said - {"stop_payment_order", "duplicate_transaction"} else {False}
+    if True in above:
+        fitting = ABOVE_THE_LINE | (fitting if False in above else fitting & {"stopped", "none"})
     if ghost["strategy"] not in fitting:
         play.ledger.violated("the strategy fits the bank's word", f"{ghost['id']}: {ghost['strategy']} after {said}")
     if not ghost["strategy_reason"]:
         play.ledger.violated("every strategy has its reason", ghost["id"])
+
+
+def _above(play: "Play", ghost: dict[str, Any]) -> set[bool]:
+    """Whether it was above the merchant's line, for as long as line and amount were what they were."""
+    customer = play.by_id[ghost["customer_id"]]
+    amounts = [customer.amount, *(one.left for one in play.ledger.outside if one.invoice == ghost["invoice_id"])]
+    return {is_above(policy, customer, amount) for policy in play.rules.ever() for amount in amounts if amount}

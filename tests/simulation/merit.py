@@ -30,14 +30,23 @@ def is_due(play: "Play", ghosts: list[dict[str, Any]], rows: list[dict[str, Any]
     for row in rows:
         if row["kind"] == "protected" and row["amount_cents"] > 0:
             _of_safety(play, by_id[row["ghost_id"]], row)
-        charge = approved.get(invoices[row["ghost_id"]]) if row["kind"] == "recovered" else None
+        name = invoices[row["ghost_id"]]
+        charge = approved.get(name) or _outside(play, name) if row["kind"] == "recovered" else None
         if charge is None:
             continue
         last = moved.get(row["ghost_id"], row)  # PHANTOM may have learned later whose it is
-        given, due = (last["mechanism"], last["message_id"]), list(_credits(play, row["ghost_id"], charge))
+        given = last["mechanism"], last["message_id"]
+        due = list(_credits(play, row["ghost_id"], charge)) if charge.amount else [("organic", None)]
         play.ledger.came_of_it[f"by {last['mechanism']}"] += 1
         if given not in due:
             play.ledger.violated("whose merit", f"{row['ghost_id']} has {given} and is due {due} ({charge.source})")
+
+
+def _outside(play: "Play", invoice: str) -> Charge | None:
+    """What was settled without a charge, as if its customer had paid it; of no amount where no money came in."""
+    for one in (one for one in play.ledger.outside if one.invoice == invoice and not one.left):
+        return Charge(one.at, invoice, one.customer, "", "customer", True, one.brought, foreseen=one.foreseen)
+    return None
 
 
 def _of_safety(play: "Play", ghost: dict[str, Any], row: dict[str, Any]) -> None:
@@ -80,7 +89,7 @@ def _credits(play: "Play", ghost: str, charge: Charge) -> Iterator[Credit]:
         if not charge.foreseen:
             yield from _messages(play, ghost, paid_at)
         return
-    if _stripe_has_just_tried(play, charge):
+    if charge.foreseen or _stripe_has_just_tried(play, charge):
         yield "stripe_retry", None
     yield from _messages(play, ghost, paid_at)
 

@@ -18,7 +18,7 @@ from services.recovery.charging import retries
 from services.recovery.plans import planning
 from services.tasks import service as tasks
 from services.tasks.schedules import DIGEST, PURGE, USAGE, Schedule
-from tests.simulation import billing, judge, own_words, presence, protection
+from tests.simulation import ahead, billing, judge, own_words, presence, protection, settling
 from tests.simulation.engine import Engine
 from tests.simulation.inplace import in_place
 from tests.simulation.people import People
@@ -127,6 +127,9 @@ def _beset(play: "Play") -> None:
     play.people.plan_lives()
     play.staff.plan(scenario.begins, play.ends)
     presence.plan(play)
+    play.rules.plan(scenario.begins, play.ends)
+    settling.plan(play)
+    ahead.plan(play)
     for day in LOOKED_AT:
         waits = functools.partial(judge.nothing_waits, play, PATIENCE)
         play.plan(scenario.begins + day * DAY, "what is due by now", waits)

@@ -74,5 +74,5 @@ def are_said(play: "Play", mail: Mail, message: Message) -> None:
     promise = scenario.promises and mail.step == 1
     theirs = customer.reads in scenario.own_words and mail.channel == "email" and not mail.is_said_once
     said = MARK in message.body["text"]
-    if said > (theirs and not (promise and none_can_follow(scenario.policy))) or said < (theirs and not promise):
+    if said > (theirs and not (promise and none_can_follow(play.rules.of(mail)))) or said < (theirs and not promise):
         play.ledger.violated("messages are in the merchant's own words", f"{mail.message_id} in {customer.reads}")

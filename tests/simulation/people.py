@@ -25,6 +25,7 @@ ANSWERS = (
 REPLIES = (("ignore", 42), ("follow", 25), ("card", 8), ("stop", 18), ("withdraw", 7))
 BY_THEMSELVES = (("nothing", 60), ("alone", 14), ("card", 12), ("leave", 8), ("delete", 2), ("renew_card", 4))
 BEFORE_IT_ENDS = (("nothing", 45), ("card", 20), ("renew_card", 25), ("leave", 10))
+STAYS = 0.6  # of those who leave with their period's end
 REGRETS = (("", 66), ("refund", 12), ("partial", 5), ("dispute", 8), ("refund_twice", 3), ("refund_fails", 6))
 
 
@@ -159,6 +160,21 @@ class People:
                 "incomplete_expired",
             ):
                 play.actions.cancel_subscription(play.account, subscription, at_period_end=at_end)
+                play.ledger.kept.discard(subscription)
+        chance = play.streams("second thoughts")
+        if at_end and not play.draining and chance.random() < STAYS:
+            later = min(play.now() + chance.uniform(HOUR, 8 * DAY), play.ends - HOUR)
+            play.plan(later, f"{customer.name}: stay", lambda: self.stay(customer))
+
+    def stay(self, customer: Customer) -> None:
+        """They take their cancellation back, where it has not taken effect."""
+        play, subscriptions = self.play, self.play.space.table("subscription").objects
+        for name in customer.subscription_ids:
+            found = subscriptions[name]
+            if found["cancel_at_period_end"] and found["status"] not in ("canceled", "incomplete_expired"):
+                play.actions.keep_subscription(play.account, name)
+                play.ledger.kept.add(name)
+                play.ledger.came_of_it["cancellations taken back"] += 1
 
     def regret(self, what: str, invoice: str) -> None:
         play, account = self.play, self.play.account

@@ -22,6 +22,7 @@ from tests.simulation.people import People
 from tests.simulation.place import Place
 from tests.simulation.process import Machine
 from tests.simulation.providers import Providers
+from tests.simulation.rules import Rules
 from tests.simulation.scenario import DAY, Customer, Scenario
 from tests.simulation.shop import Shop, platform_key
 from tests.simulation.staff import Staff
@@ -65,6 +66,7 @@ class Play:
     shop: Shop = field(init=False)
     people: People = field(init=False)
     staff: Staff = field(init=False)
+    rules: Rules = field(init=False)
     team: Team = field(init=False)
     providers: Providers = field(init=False)
     _still: int = 0
@@ -76,6 +78,7 @@ class Play:
         self.scenario = Scenario.draw(self.streams("scenario"), self.days)
         self.clock = ManualClock(from_timestamp(self.scenario.begins))
         self.shop = Shop(self)
+        self.rules = Rules(self)
         self.ends = self.scenario.begins + self.days * DAY
 
     # -- time -----------------------------------------------------------------------------------------------------
@@ -115,7 +118,7 @@ class Play:
 
     def forget(self) -> None:
         """The seed is over: everybody lets go of everybody, which is quicker than to have the circles found."""
-        mine = (self.world, self.shop, self.people, self.staff, self.team, self.providers, self.engine)
+        mine = (self.world, self.shop, self.people, self.staff, self.rules, self.team, self.providers, self.engine)
         for one in (*vars(self.world).values(), *mine, self):
             if hasattr(one, "__dict__"):
                 vars(one).clear()

@@ -51,6 +51,7 @@ class Look:
     subscription: str
     declined: str = ""
     at_risk: bool = False  # of a subscription: its next charge
+    remaining: int = 0  # of an invoice: what is open of it
 
 
 @dataclass

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from models.ghost import GhostState
+from models.ghost import GhostState, GhostTarget
 from phantom_app.api import links
+from services.integrations.stripe.facts import InvoiceFacts
 from services.merchants.policies import RecoveryPolicy
 from services.recovery import lifecycle, presence, presence_repository, strategy
 from services.recovery.charging import retries
@@ -15,7 +16,7 @@ from services.recovery.credit import settle
 from services.recovery.lifecycle import Trigger
 from services.recovery.messages import clicks
 from services.recovery.strategy import DeclineGroup
-from tests.simulation import people
+from tests.simulation import opening, people, settling, wire
 from tests.simulation.broken import (
     Broken,
     between_stripes,
@@ -25,6 +26,7 @@ from tests.simulation.broken import (
     written_to_twice,
 )
 from tests.simulation.place import Place
+from tests.simulation.scenario import DAY
 
 pytestmark = pytest.mark.timeout(300)  # several seeds a test, on a machine that may be busy
 
@@ -52,6 +54,18 @@ def _nothing(*_: Any, **__: Any) -> bool:
 def _kept(*_: Any, **__: Any) -> None: ...
 
 
+def _hears_nothing(self: wire.Wire) -> None:
+    self.world.deliveries.take_deliveries()
+
+
+def _all_that_was_paid(_: GhostTarget, facts: InvoiceFacts) -> int:
+    return facts.amount_paid
+
+
+def _all_of_it(ghost: GhostTarget, _: InvoiceFacts) -> int:
+    return ghost.found_cents or ghost.amount_cents
+
+
 def _at_once(_: retries.Case, now: datetime) -> datetime:
     return now
 
@@ -76,6 +90,21 @@ BROKEN: dict[str, Broken] = {
         more=((people, "REGRETS", (("refund_fails", 1),)),),
     ),
     "what is lost is not": Broken(settle, "lose", _nothing, "a ghost is what its invoice is", staff="void"),
+    "what is credited came in": Broken(
+        settle, "_came_back", _all_of_it, "recoveries are what Stripe collected",
+        more=((settling, "SHARE", 1.0), (settling, "WAYS", ("credit",))),
+    ),
+    "a part paid before is paid twice": Broken(
+        settle, "_came_back", _all_that_was_paid, "recoveries are what Stripe collected",
+        more=(
+            (settling, "SHARE", 1.0), (settling, "WAYS", ("part outside",)), (wire.Wire, "collect", _hears_nothing),
+            (opening, "HUNTS_EVERY", (8 * DAY,)),
+        ),
+    ),
+    "who stays is let go": Broken(
+        settle, "reopen", _nothing, "who stays is asked again",
+        more=((people, "STAYS", 1.0), (people, "BY_THEMSELVES", (("leave", 1),))),
+    ),
     "a scanner unsubscribes": Broken(links, "ask_unsubscribe", _obeys, "reading a link changes nothing"),
     "dead links": Broken(clicks, "landing", _closed, "a link works until its ghost closes"),
     "links that never end": Broken(

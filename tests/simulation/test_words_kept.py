@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from services.messaging import repository as messages
 from services.recovery import strategy
 from services.recovery.messages import composing, fresh, outreach
 from services.recovery.messages.composing import Composed
-from tests.simulation import opening, people, providers, staff, wire
+from tests.simulation import ahead, opening, people, providers, rules, staff, wire
 from tests.simulation.broken import (
     Broken,
     a_word_ahead,
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.timeout(300)  # several seeds a test, on a machine that
 
 _suppressed, _no_email = messages.list_suppressed, reach._no_email
 _take, _against = fresh.take, fresh.against
-_next, _compose = schedule.next_action, composing.compose
+_next, _forward, _compose = schedule.next_action, schedule.forward, composing.compose
 
 
 def _deaf_to(reason: str) -> Any:
@@ -53,6 +54,10 @@ def _once_agreed(address: str, known: Any) -> str:
 
 def _going_on(history: schedule.History, policy: RecoveryPolicy, *more: Any) -> schedule.Action:
     return _next(history, policy.model_copy(update={"paused": False}), *more)
+
+
+def _of_tomorrow(histories: Any, policy: Any, now: datetime, *more: Any) -> Any:
+    return _forward(histories, policy, now + timedelta(days=4), *more)
 
 
 def _unasked(text: str) -> RecoveryPolicy:
@@ -98,6 +103,7 @@ _no_debts = {code: group for code, group in strategy.GROUP_OF_CODE.items() if co
 
 _UNSEEN = (fresh, "against", _nothing_against_it)
 _COMPLAIN = (providers, "FATES", (("complained", 0.6),))
+_CHANGED = (rules, "SHARE", 1.0)
 _STOP = (staff, "ACTS", ("stop",))
 _PAY_UNHEARD = ((people, "BY_THEMSELVES", (("alone", 1),)), (wire.Wire, "collect", _hears_nothing))
 _MEND_UNHEARD = (
@@ -137,6 +143,19 @@ BROKEN: dict[str, Broken] = {
     "words ahead of what is safe": Broken(
         fresh, "take", _blind_ahead, "no word about a charge that is safe", a_word_ahead, 10,
         more=((fresh, "against", _rash_ahead), *_MEND_UNHEARD),
+    ),
+    "new rules are not kept": Broken(
+        merchants, "edit_policy", _kept, ("at most the policy's messages a ghost", "the last message promises nothing"),
+        written_to_twice,
+        more=(_CHANGED, (rules, "CHANGES", (("messages_per_ghost", (1,)),))),
+    ),
+    "a new line is not kept": Broken(
+        merchants, "edit_policy", _kept, "no message before a person lets it go", written_to_twice,
+        more=(_CHANGED, (rules, "CHANGES", ((rules.LINE, ()),))),
+    ),
+    "a dry run of tomorrow": Broken(
+        schedule, "forward", _of_tomorrow, "the dry run is what is planned", written_to_twice,
+        more=((ahead, "TIMES", 20),),
     ),
     "texts first": Broken(schedule, "channel_of", _text_first, "a text only where mail cannot", texted),
     "the afternoon": Broken(advice, "MORNING", 15, "the preferred hour", written_to_twice, 3),

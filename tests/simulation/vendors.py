@@ -145,7 +145,9 @@ class StripeWire:
             subscription = space.get("subscription", details.get("subscription") or "") or {"status": ""}
             charges = self._line.ledger.charges
             declined = next((one.code for one in reversed(charges) if one.invoice == parts[3]), "")
-            process.looks[parts[3]] = Look(steps, invoice["status"], subscription["status"], declined)
+            process.looks[parts[3]] = Look(
+                steps, invoice["status"], subscription["status"], declined, remaining=invoice["amount_remaining"]
+            )
 
 
 class SenderWire(BaseAdapter):

@@ -40,7 +40,7 @@ def fit(play: "Play", mail: Mail, message: Message) -> None:
     scores = {tongue: len(pattern.findall(text)) for tongue, pattern in TONGUES.items()}
     if max(scores, key=lambda tongue: scores[tongue]) != customer.reads:
         ledger.violated("messages are in the customer's language", f"{mail.message_id} to {customer.reads}: {scores}")
-    last = mail.step == play.scenario.policy["messages_per_ghost"]
+    last = mail.step == play.rules.of(mail)["messages_per_ghost"]
     if last and (found := PROMISES.search(text)):
         ledger.violated("the last message promises nothing", f"{mail.message_id}: {found[0]}")
     if found := SECRETS.search(text):
