@@ -20,8 +20,8 @@ from services.hunter import service as hunter
 from services.hunter.errors import HuntOverError, HuntTakenOverError
 from services.hunter.pace import Lister, Pace, PacedLister
 from services.hunter.pages import Page
+from services.hunter.run import HuntRun
 from services.hunter.schemas import HuntProgress, HuntRequest
-from services.hunter.service import HuntRun
 from services.integrations.stripe import transport
 from services.integrations.stripe.client import MerchantNotConnectedError, client_for
 from services.integrations.stripe.errors import (

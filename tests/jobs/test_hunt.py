@@ -25,8 +25,9 @@ from jobs.runner import run_due
 from models.merchant import BilledInvoice, CredentialMode, Merchant
 from models.work import Hunt, HuntState, TaskLane
 from services.hunter import service as hunter
+from services.hunter.pages import Page
+from services.hunter.run import HuntRun
 from services.hunter.schemas import HuntProgress, HuntRequest
-from services.hunter.service import HuntRun, Page
 from services.integrations.stripe.errors import (
     StripeAuthenticationError,
     StripeCallError,

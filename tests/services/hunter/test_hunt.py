@@ -17,8 +17,8 @@ from models.work import Hunt, HuntSpool
 from services.hunter import repository
 from services.hunter import service as hunter
 from services.hunter.errors import HuntOverError, HuntTakenOverError
+from services.hunter.run import HuntRun
 from services.hunter.schemas import HuntProgress, HuntRequest
-from services.hunter.service import HuntRun
 from services.recovery import service as recovery
 from tests.support.factories import make_merchant, raw_invoice, raw_subscription
 
