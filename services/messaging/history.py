@@ -67,6 +67,8 @@ class History:
     """The next step was handed over, and what came of it is not written down yet."""
     planned_at: datetime | None = None
     """When the message that is next stood planned before."""
+    planned_why: str = ""
+    """The reason that was given for that."""
     charge: Charge | None = None
     """Of a ghost whose charge has not failed: that charge."""
     disconnected: bool = False

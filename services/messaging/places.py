@@ -9,6 +9,8 @@ from services.messaging.history import HOLD, History
 from services.messaging.hours import Country, at_hour, within_hours, zones_for
 
 WEEK = timedelta(days=7)
+LIMIT = "This customer gets at most "
+"""How the reason of a plan begins that had to wait for a place."""
 
 
 def free(at: datetime, taken: Sequence[datetime], most: int) -> datetime:
@@ -55,17 +57,31 @@ def in_words(at: datetime, country: Country, default_zone: str, hour: Hour | Non
 def within_limits(
     at: datetime, why: str, history: History, policy: RecoveryPolicy, now: datetime
 ) -> tuple[datetime, str, bool]:
-    """`at` put off while a fresh look holds it, and until the week has a place; why, and whether it had none."""
+    """`at` put off while a fresh look holds it, and until the week has a place; why, and whether it had none.
+
+    What is held already stands planned for its next look.
+    """
     if history.held:
-        at, why = max(at, now + HOLD), f"Held: {history.held}."
+        planned = history.planned_at
+        again = planned if planned is not None and planned > now else now + HOLD
+        at, why = max(at, again), f"Held: {history.held}."
     place = free(at, history.week, policy.messages_per_customer_week)
     limited = place > at
     if limited and not history.held:
-        most = policy.messages_per_customer_week
-        why = (
-            f"This customer gets at most {most} {'message' if most == 1 else 'messages'} a week: it waits for a place."
-        )
+        why = f"{limit_of(policy)}: it waits for a place."
     return place, why, limited
+
+
+def limit_of(policy: RecoveryPolicy) -> str:
+    """The week's limit in words."""
+    most = policy.messages_per_customer_week
+    return f"{LIMIT}{most} {'message' if most == 1 else 'messages'} a week"
+
+
+def waited(history: History, now: datetime) -> bool:
+    """Whether the next message was last planned for when it would have a place, and that is still to come, or never."""
+    planned = history.planned_at
+    return (planned is None or planned > now) and history.planned_why.startswith(LIMIT)
 
 
 def by_day(

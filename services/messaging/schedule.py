@@ -8,7 +8,7 @@ fail and to who told their bank to stop, is in `once`.
 """
 
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ from models.ghost import CHASED_STATES, GhostState, Strategy
 from models.messaging import Channel
 from services.merchants.policies import RecoveryPolicy
 from services.messaging import once, places
-from services.messaging.advice import Hour, Oracle, morning
+from services.messaging.advice import Oracle, morning
 from services.messaging.history import (
     EXHAUST,
     HOLD,
@@ -92,15 +92,74 @@ def together(
     """The next actions of one customer's ghosts, in their order: they share the places of each week.
 
     Who would go first has the first place; at the same moment whose customer heard least of it, so that each invoice
-    is written about once before any is a second time, then who was found first. `week` is the same in all.
+    is written about once before any is a second time, then who was found first. `week` is the same in all. What one
+    of them gets before another's turn takes its place too: a plan moves when something happens, and not before.
     """
+    found: dict[int, Action] = {}
+    for actions, turn in _played(histories, policy, now, default_zone, oracle):
+        if not found and sum(each.name == SEND for each in actions) < 2:
+            return actions
+        found = {index: each for index, each in enumerate(actions) if each.name != SEND} | found
+        if turn is not None:
+            found.setdefault(turn, actions[turn])
+        if len(found) == len(histories):
+            break
+    return [found[index] for index in range(len(histories))]
+
+
+def forward(
+    histories: Sequence[History], policy: RecoveryPolicy, now: datetime, until: datetime, default_zone: str = "UTC",
+    oracle: Oracle = morning,
+) -> list[list[Action]]:  # fmt: skip
+    """What one customer's ghosts get until then if nothing else happens: each one's messages, and last what follows.
+
+    The last action of each is the one that comes after `until`, or says why there is none.
+    """
+    sent: list[list[Action]] = [[] for _ in histories]
+    following: list[Action] = []
+    for following, turn in _played(histories, policy, now, default_zone, oracle):
+        at = following[turn].at if turn is not None else None
+        if turn is None or at is None or at > until:
+            break
+        sent[turn].append(following[turn])
+    return [[*mine, last] for mine, last in zip(sent, following, strict=True)]
+
+
+def _played(
+    histories: Sequence[History], policy: RecoveryPolicy, now: datetime, default_zone: str, oracle: Oracle
+) -> Iterator[tuple[list[Action], int | None]]:
+    """One customer's ghosts, message by message: what each would get next, and which goes first; None at the end."""
+    present = list(histories)
+    while True:
+        actions = _sharing(present, policy, now, default_zone, oracle)
+        due = [
+            (each.at, _turn(present[index]), index)
+            for index, each in enumerate(actions)
+            if each.name == SEND and each.at is not None
+        ]
+        if not due:
+            yield actions, None
+            return
+        at, _, turn = min(due)
+        yield actions, turn
+        now, was_counted = at, present[turn].under_way
+        # All plans are kept when a message goes out, and what comes next is decided with them.
+        present = [_planned(each, action) for each, action in zip(present, actions, strict=True)]
+        if not was_counted:
+            week = tuple(sorted((*present[turn].week, now)))
+            present = [replace(each, week=week) for each in present]
+        present[turn] = _written(present[turn], actions[turn].step, now)
+
+
+def _sharing(
+    histories: Sequence[History], policy: RecoveryPolicy, now: datetime, default_zone: str, oracle: Oracle
+) -> list[Action]:
+    """What each would get next, as the week's places go round."""
     actions = [next_action(each, policy, now, default_zone, oracle) for each in histories]
-    if len(actions) == 1:
-        return actions
-    taken = list(histories[0].week) if histories else []
     waiting = [index for index, action in enumerate(actions) if action.name == SEND and not histories[index].under_way]
     if len(waiting) < 2:
         return actions
+    taken = list(histories[0].week)
     waiting.sort(key=lambda index: (actions[index].at, *_turn(histories[index])))
     for index in waiting:
         mine = replace(histories[index], week=tuple(taken))
@@ -114,30 +173,8 @@ def _turn(history: History) -> tuple[int, datetime, str]:
     return history.messages_sent, history.found_at, history.ghost_id
 
 
-def forward(
-    histories: Sequence[History], policy: RecoveryPolicy, now: datetime, until: datetime, default_zone: str = "UTC",
-    oracle: Oracle = morning,
-) -> list[list[Action]]:  # fmt: skip
-    """What one customer's ghosts get until then if nothing else happens: each one's messages, and last what follows.
-
-    The last action of each is the one that comes after `until`, or says why there is none.
-    """
-    present = list(histories)
-    played: list[list[Action]] = [[] for _ in histories]
-    while True:
-        actions = together(present, policy, now, default_zone, oracle)
-        due = [
-            (each.at, _turn(present[index]), index)
-            for index, each in enumerate(actions)
-            if each.name == SEND and each.at is not None
-        ]
-        if not due or min(due)[0] > until:
-            return [[*sent, following] for sent, following in zip(played, actions, strict=True)]
-        now, _, index = min(due)
-        played[index].append(actions[index])
-        week = tuple(sorted((*present[index].week, now)))
-        present = [replace(each, week=week) for each in present]
-        present[index] = _written(present[index], actions[index].step, now)
+def _planned(history: History, action: Action) -> History:
+    return replace(history, planned_at=action.at if action.name == SEND else None, planned_why=action.reason)
 
 
 def _written(history: History, step: int, at: datetime) -> History:
@@ -203,24 +240,28 @@ def _is_released(history: History) -> bool:
 
 def _message(history: History, policy: RecoveryPolicy, now: datetime, default_zone: str, oracle: Oracle) -> Action:
     channel, step = channel_of(history), history.step
-    last = history.last_message_at
-    first = last is None
-    if last is None:
-        wait = policy.grace(history.decline_group)
-        begins, why = history.failed_at + wait, _GOLDEN
-        if wait:
-            why = f"Held {_hours(wait)}: this kind of fault often passes by itself."
-    else:
-        begins = last + policy.cooldown
-        why = f"Message {step} of {policy.messages_per_ghost}, {_hours(policy.cooldown)} after the last one"
+    begins, why = _begins(history, policy)
     at, why, limited = places.within_limits(max(begins, now), why, history, policy, now)
-    if first and not limited and not _obeys_hours(channel, step, policy):
-        return Action(SEND, at, why + _by(channel, history), step, channel)
-    hour: Hour | None = None if first and not limited else oracle(history.decline_group, history.country)
-    country = history.where(channel)
+    if history.last_message_at is None and not limited:
+        if begins <= now and places.waited(history, now):  # it has the hour of what waits, or two would go for a place
+            limited, why = True, f"{places.limit_of(policy)}: it waited for a place."
+        elif not _obeys_hours(channel, step, policy):
+            return Action(SEND, at, why + _by(channel, history), step, channel)
+    country, golden = history.where(channel), history.last_message_at is None and not limited
+    hour = None if golden else oracle(history.decline_group, history.country)
     hours = by_law(policy, country, default_zone, at) if channel is Channel.SMS else policy
     at, why = places.by_day(at, why, history, country, hours, now, default_zone, hour)
     return Action(SEND, at, why + _by(channel, history), step, channel)
+
+
+def _begins(history: History, policy: RecoveryPolicy) -> tuple[datetime, str]:
+    """From when on the next message may go if nothing else decides, and why then."""
+    if history.last_message_at is not None:
+        why = f"Message {history.step} of {policy.messages_per_ghost}, {_hours(policy.cooldown)} after the last one"
+        return history.last_message_at + policy.cooldown, why
+    wait = policy.grace(history.decline_group)
+    why = f"Held {_hours(wait)}: this kind of fault often passes by itself." if wait else _GOLDEN
+    return history.failed_at + wait, why
 
 
 def _obeys_hours(channel: Channel, step: int, policy: RecoveryPolicy) -> bool:

@@ -170,6 +170,7 @@ def read_histories(
                 refused_step=last_refused.get(ghost.id, 0),
                 under_way=ghost.id in under_way,
                 planned_at=ghost.next_action_at if ghost.next_action == schedule.SEND else None,
+                planned_why=ghost.next_action_reason,
                 charge=charges.get(ghost.id),
                 wants_none=wants_none.get(ghost.id, ""),
             )

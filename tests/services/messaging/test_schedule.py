@@ -69,6 +69,22 @@ class TestFirstMessage:
         assert action.at == datetime(2026, 3, 6, 9, 0, tzinfo=UTC)  # free at 3:00 in Berlin, ten is the preferred hour
         assert "at most 2 messages a week" in action.reason
 
+    def test_that_waited_for_a_place_keeps_its_hour_once_there_is_one(self):
+        full = replace(NEW, week=(FOUND - 3 * DAY, FOUND - DAY))
+        planned = next_action(full, POLICY, FOUND)
+        since_half_an_hour = datetime(2026, 3, 6, 2, 30, tzinfo=UTC)
+        kept = replace(full, planned_at=planned.at, planned_why=planned.reason)
+        action = next_action(kept, POLICY, since_half_an_hour)
+        assert action.at == planned.at
+        assert action.reason == (
+            "This customer gets at most 2 messages a week: it waited for a place. Then in the customer's morning."
+        )
+
+    def test_that_waited_for_anything_else_goes_as_soon_as_it_may(self):
+        at = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
+        no_longer = replace(NEW, planned_at=at, planned_why="Held 24 hours: this kind of fault often passes by itself.")
+        assert next_action(no_longer, POLICY, FOUND + HOUR).at == FOUND + HOUR
+
 
 class TestWindow:
     """28 days from when there was something to do: found, said go, or owed again; whichever was last."""
@@ -305,8 +321,44 @@ class TestOneCustomersGhosts:
         actions = together([*paused, *self.FORTY[38:]], POLICY, FOUND)
         assert [action.at for action in actions[38:]] == [FOUND, FOUND]
 
+    def test_a_second_message_about_one_takes_the_place_that_another_would_have(self):
+        """Else the plan of the other would say a day at which it never goes."""
+        heard = replace(SENT, ghost_id="gh_1", messages_sent=2, last_message_at=FOUND - 2 * DAY)
+        week = (FOUND - 5 * DAY, FOUND - 2 * DAY)
+        new = replace(NEW, ghost_id="gh_2", week=week)
+        actions = together([replace(heard, week=week), new], POLICY.model_copy(update={"cooldown_hours": 48}), FOUND)
+        assert [action.at for action in actions] == [
+            datetime(2026, 3, 11, 9, 0, tzinfo=UTC),  # not the 7th, when what follows about the new one goes
+            datetime(2026, 3, 4, 9, 0, tzinfo=UTC),
+        ]
+
+    def test_held_it_is_looked_at_again_whatever_the_others_get(self):
+        held = replace(NEW, ghost_id="gh_0", held="a payment is under way")
+        actions = together([held, *self.FORTY[:1], replace(SENT, ghost_id="gh_z", week=())], POLICY, FOUND)
+        assert actions[0].at == FOUND + 6 * HOUR
+
 
 class TestForward:
+    @pytest.mark.parametrize("hours", range(0, 7 * 24, 5))
+    def test_what_it_says_first_is_what_is_planned_whenever_it_is_asked(self, hours: int):
+        """Each message goes as it was planned, and nothing else happens: no plan moves meanwhile."""
+        week = (FOUND - 3 * DAY, FOUND - DAY)
+        present = [
+            replace(each, week=week)
+            for each in (replace(SENT, ghost_id="gh_0", last_message_at=FOUND - DAY), *TestOneCustomersGhosts.FORTY[:3])
+        ]
+        planned = together(present, POLICY, FOUND)
+        asked = FOUND + hours * HOUR
+        kept = [
+            replace(each, planned_at=plan.at, planned_why=plan.reason)
+            for each, plan in zip(present, planned, strict=True)
+        ]
+        due = [plan.at for plan in planned if plan.at is not None]
+        if asked >= min(due):
+            return
+        assert [plan.at for plan in together(kept, POLICY, asked)] == due
+        assert [actions[0].at for actions in forward(kept, POLICY, asked, asked + 60 * DAY)] == due
+
     def test_plays_a_ghost_to_its_end(self):
         (actions,) = forward([NEW], POLICY, FOUND, FOUND + 14 * DAY)
         assert [(action.name, action.step) for action in actions] == [(SEND, 1), (SEND, 2), (SEND, 3), (EXHAUST, 0)]
