@@ -39,6 +39,7 @@ class Standing(StrEnum):
     PAY = "pay"
     CARD = "card"
     PAID = "paid"
+    SETTLED = "settled"  # by a credit note or the customer's balance: no money came in, and none is owed
     SAFE = "safe"  # the card of a charge to come is in order
     STOPPED = "stopped"  # the customer told their bank to stop, or cancelled: nothing is asked of them
     CLOSED = "closed"
@@ -85,7 +86,7 @@ def landing(session: Session, link: Link) -> Landing:
         amount=entries.paid_amount(session, ghost) if standing is Standing.PAID else ghost.amount_cents,
         currency=ghost.currency,
         standing=standing,
-        paid_at=ghost.closed_at if standing is Standing.PAID else None,
+        paid_at=ghost.closed_at if standing in (Standing.PAID, Standing.SETTLED) else None,
     )
 
 
@@ -95,8 +96,8 @@ def _is_note(message: Message | None) -> bool:
 
 def standing_of(ghost: GhostTarget, *, by_note: bool = False) -> Standing:
     """What can be done about a ghost by who follows its link; the polite note's leads on, if it was an oversight."""
-    if ghost.state == GhostState.RECOVERED:
-        return Standing.PAID
+    if ghost.state == GhostState.RECOVERED:  # of which nothing is left only where nothing came in
+        return Standing.PAID if ghost.recovered_cents else Standing.SETTLED
     if ghost.state == GhostState.PROTECTED:
         return Standing.SAFE
     if ghost.state == GhostState.STOPPED or (ghost.state in UNPAID_STATES and ghost.strategy == Strategy.STOPPED):

@@ -1,5 +1,6 @@
 """The customer's side: safe to prefetch, one press to pay, one press to hear no more; nonsense gets a calm page."""
 
+import html
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -52,6 +53,15 @@ class Customer:
         """At Stripe, on its own page; PHANTOM has not heard of it."""
         card = self.shop.actions.create_card(self.shop.account, "visa")
         self.shop.actions.pay_invoice(self.shop.account, self.shop.invoice(self.subscription)["id"], card["id"], **how)
+
+    def is_credited(self) -> None:
+        """The merchant issues a credit note for all of it: the invoice is paid, with nothing."""
+        shop = self.shop
+        owed = shop.invoice(self.subscription)
+        paid = {"status": "paid", "amount_due": 0, "amount_remaining": 0}
+        shop.actions.edit_object(shop.account, "invoice", owed["id"], paid)
+        shop.actions.send_event(shop.account, "invoice.paid", shop.invoice(self.subscription))
+        shop.deliver()
 
     def of_merchant(self, **fields: Any) -> None:
         with db.tenant_session(self.shop.merchant) as session:
@@ -237,6 +247,22 @@ class TestFollowing:
         page = customer.browser.get(customer.pay).text
         assert "$49.00 arrived on " in page
         assert "$39.00" not in page
+
+    @pytest.mark.parametrize("language", ["en", "de", "es", "fr", "pt"])
+    def test_where_a_credit_note_settled_it_nothing_arrived_and_nothing_is_owed(
+        self, customer: Customer, language: str
+    ):
+        customer.is_credited()
+        customer.change(customer_language=language)
+        assert (customer.ghost.state, customer.ghost.recovered_cents) == (GhostState.RECOVERED, 0)
+        said = page_words("settled", language, at=customer.ghost.closed_at)
+        for page in (customer.browser.get(customer.pay), customer.browser.post(customer.pay)):
+            assert page.status_code == 200
+            assert said.heading in html.unescape(page.text)
+            assert said.lines[0] in html.unescape(page.text)
+            assert "<form" not in page.text
+            assert "0.00" not in page.text
+            assert "0,00" not in page.text
 
     def test_a_payment_that_nobody_told_of_is_found_by_the_press_itself(self, customer: Customer):
         customer.pays()
