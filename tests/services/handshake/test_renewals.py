@@ -7,7 +7,7 @@ from core.clock import ManualClock
 from jobs.hunt import hunt
 from models.ghost import GhostState
 from sandbox.stripe.store import Json
-from services.handshake import handlers, looking, renewals
+from services.handshake import invoices, looking, renewals
 from services.hunter.schemas import HuntRequest
 from services.integrations.stripe.parsing import UnreadableInvoiceError
 from services.integrations.stripe.reading import identifier
@@ -63,7 +63,7 @@ class TestRisks:
 
 
 def test_an_invoice_that_is_gone_hides_no_charge_to_come(shop: Shop, at_risk: Json, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(handlers.repository, "unpaid_invoices_of_subscription", lambda *_: ["in_gone"])
+    monkeypatch.setattr(invoices.repository, "unpaid_invoices_of_subscription", lambda *_: ["in_gone"])
     shop.actions.cancel_subscription(shop.account, at_risk["id"])
     (ended,) = [each for each in shop.take() if each.type == "customer.subscription.deleted"]
     assert shop.handle(ended) == "object_missing"
@@ -103,7 +103,7 @@ def test_an_invoice_that_is_gone(shop: Shop, monkeypatch: pytest.MonkeyPatch):
     subscription = shop.subscriber(decline_code="insufficient_funds")
     shop.pass_time(days=31, hours=2)
     invoice = shop.invoice(subscription)["id"]
-    monkeypatch.setattr(handlers.repository, "unpaid_invoices_of_subscription", lambda *_: ["in_gone", invoice])
+    monkeypatch.setattr(invoices.repository, "unpaid_invoices_of_subscription", lambda *_: ["in_gone", invoice])
     shop.actions.cancel_subscription(shop.account, subscription["id"])
     (ended,) = [each for each in shop.take() if each.type == "customer.subscription.deleted"]
     assert shop.handle(ended) == "object_missing"
