@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from core.errors import ConflictError
-from models.ghost import CHASED_STATES, COLLECTIBLE_STATES, OPEN_STATES, UNPAID_STATES, GhostState
+from models.ghost import CHASED_STATES, COLLECTIBLE_STATES, OPEN_STATES, UNPAID_STATES, GhostKind, GhostState
 
 
 class Trigger(StrEnum):
@@ -50,11 +50,14 @@ TRANSITIONS: dict[tuple[GhostState, Trigger], GhostState] = {
     (S.IMPENDING, T.MADE_SAFE): S.PROTECTED,
     (S.IMPENDING, T.LOST): S.LOST,
     (S.PROTECTED, T.CHARGE_FAILED): S.OPEN,
+    (S.LOST, T.CHARGE_FAILED): S.OPEN,  # called off, which is no loss, and it came all the same
 }
 
 
-def can(state: GhostState, trigger: Trigger) -> bool:
-    """Whether `trigger` may happen in `state`."""
+def can(state: GhostState, trigger: Trigger, kind: GhostKind | None = None) -> bool:
+    """Whether `trigger` may happen in `state`, to a ghost of that kind: what has failed does not begin to fail."""
+    if kind is GhostKind.FAILED and trigger is T.CHARGE_FAILED:
+        return False
     return (trigger is T.RESUMED and state is S.PAUSED) or (state, trigger) in TRANSITIONS
 
 

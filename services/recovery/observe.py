@@ -159,8 +159,6 @@ def _new_ghost(
     work: Work, facts: InvoiceFacts, verdict: Classification, via: FoundVia, former: GhostTarget | None
 ) -> GhostTarget:
     values: dict[str, Any] = {
-        "kind": GhostKind.FAILED,
-        "state": GhostState.OPEN,
         "found_via": via,
         "invoice_id": facts.id,
         "subscription_id": facts.subscription_id,
@@ -176,7 +174,8 @@ def _new_ghost(
         "updated_at": work.now,
     }
     if former is None:
-        ghost = GhostTarget.fresh(merchant_id=work.merchant.id, id=ids.new_id("gh"), **values)
+        begins = {"kind": GhostKind.FAILED, "state": GhostState.OPEN}
+        ghost = GhostTarget.fresh(merchant_id=work.merchant.id, id=ids.new_id("gh"), **begins, **values)
     else:
         ghost = former
         charge_failed(work, ghost, verdict.reason)

@@ -13,7 +13,7 @@ from typing import Any
 from sqlmodel import Session
 
 from core import db, ids, metrics
-from models.ghost import OPEN_STATES, UNPAID_STATES, GhostState, GhostTarget, Strategy
+from models.ghost import OPEN_STATES, UNPAID_STATES, GhostKind, GhostState, GhostTarget, Strategy
 from services.analytics import ledger, shards
 from services.merchants import service as merchants
 from services.merchants.policies import RecoveryPolicy
@@ -136,7 +136,7 @@ class Work:
         former = GhostState(ghost.state)
         if former is GhostState.PAUSED and trigger in _WHILE_PAUSED:
             return self._go_on_later(ghost, trigger, reason, at=at, **facts)
-        if not can(former, trigger):
+        if not can(former, trigger, GhostKind(ghost.kind)):
             return False
         ghost.state = after(former, trigger, GhostState(ghost.paused_from) if ghost.paused_from else None)
         ghost.paused_from = former if trigger is Trigger.PAUSED else None

@@ -17,7 +17,7 @@ from services.integrations.stripe.renewals import RenewalFacts
 from services.recovery.credit import evidence
 from services.recovery.credit.attribution import Credit, credit_of
 from services.recovery.credit.entries import enter
-from services.recovery.lifecycle import Trigger, can
+from services.recovery.lifecycle import Trigger, after, can
 from services.recovery.protection import impending_repository
 from services.recovery.protection.risk import RiskKind
 from services.recovery.work import Work
@@ -143,15 +143,17 @@ def is_of(ghost: GhostTarget, facts: InvoiceFacts) -> bool:
 def charge_failed(work: Work, ghost: GhostTarget, reason: str) -> None:
     """The charge failed after all: what it counted as impending or protected is taken back, and it begins anew.
 
-    The caller fills in what the invoice says, and counts it as found now.
+    The caller fills in what the invoice says, and counts it as found now. Raises `TransitionNotAllowedError` for what
+    is no charge at risk, made safe or called off.
     """
     former = GhostState(ghost.state)
+    state = after(former, Trigger.CHARGE_FAILED)
     if former is GhostState.IMPENDING:
         count_at_risk(work, ghost, -1)
     elif former is GhostState.PROTECTED:
         protected = impending_repository.protected_amount(work.session, ghost)
         _enter(work, ghost, -protected, f"failed:{ghost.invoice_id}"[:64], work.now)
-    ghost.kind, ghost.state = GhostKind.FAILED, GhostState.OPEN
+    ghost.kind, ghost.state = GhostKind.FAILED, state
     ghost.closed_at, ghost.close_reason, ghost.mechanism = None, "", ""
     ghost.amount_is_about, ghost.priced_cents = False, None
     # What was said before the failure, and clicked, is no part of the failed one's funnel.

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.ghost import CHASED_STATES, COLLECTIBLE_STATES, OPEN_STATES, UNPAID_STATES, GhostState, GhostTarget
+from models.ghost import (
+    CHASED_STATES,
+    COLLECTIBLE_STATES,
+    OPEN_STATES,
+    UNPAID_STATES,
+    GhostKind,
+    GhostState,
+    GhostTarget,
+)
 from services.recovery.lifecycle import TRANSITIONS, TransitionNotAllowedError, Trigger, after, can
 
 S, T = GhostState, Trigger
@@ -43,6 +51,20 @@ class TestTable:
             S.STOPPED: S.OPEN,
             S.RECOVERED: S.OPEN,
         }
+
+    def test_a_charge_fails_that_was_at_risk_made_safe_or_called_off(self):
+        fails = {
+            state: after(state, T.CHARGE_FAILED) for state in S if can(state, T.CHARGE_FAILED, GhostKind.IMPENDING)
+        }
+        assert {state: after(state, T.CHARGE_FAILED) for state in may} == {
+            S.IMPENDING: S.OPEN,
+            S.PROTECTED: S.OPEN,
+            S.LOST: S.OPEN,
+        }
+
+    @pytest.mark.parametrize("state", S)
+    def test_what_has_failed_does_not_begin_to_fail(self, state: GhostState):
+        assert not can(state, T.CHARGE_FAILED, GhostKind.FAILED)
 
     def test_a_refund_that_failed_alone_leads_out_of_reversed(self):
         assert [trigger for trigger in T if can(S.REVERSED, trigger)] == [T.GIVEN_BACK]

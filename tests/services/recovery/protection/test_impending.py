@@ -16,6 +16,7 @@ from models.money import Recovery
 from models.work import HuntState
 from sandbox.stripe import accounts
 from sandbox.stripe.store import Json
+from services.analytics import shards
 from services.hunter.pace import PacedLister
 from services.hunter.schemas import HuntProgress, HuntRequest
 from services.integrations.stripe.client import ScopedStripe
@@ -25,9 +26,10 @@ from services.integrations.stripe.renewals import RENEWAL_EXPAND, RenewalFacts, 
 from services.merchants import service as merchants
 from services.recovery import purge
 from services.recovery import service as recovery
+from services.recovery.lifecycle import TRANSITIONS, TransitionNotAllowedError, Trigger
 from services.recovery.observe import observe
-from services.recovery.protection import impending
-from services.recovery.work import merchant_context
+from services.recovery.protection import impending, outcomes
+from services.recovery.work import Work, merchant_context
 from services.vault.secret import Secret
 from tests.support.factories import raw_invoice, raw_subscription
 from tests.support.recount import assert_sums_agree
@@ -526,6 +528,28 @@ class TestFailing:
         self.assert_one_failed(shop, former)
         assert totals(shop) == (0, 0, 0)
         assert sorted(row.amount_cents for row in shop.rows(Recovery)) == [-4900, 4900]
+
+    def test_what_was_called_off_and_came_all_the_same_is_a_move_that_may_be(self, shop: Shop, at_risk: Json):
+        former = shop.ghosts[0].id
+        shop.actions.cancel_subscription(shop.account, at_risk["id"], at_period_end=True)
+        shop.deliver()
+        assert shop.ghosts[0].state == GhostState.LOST
+        shop.actions.keep_subscription(shop.account, at_risk["id"])
+        self.spoil(shop, at_risk)
+        shop.pass_time(days=31)
+        self.assert_one_failed(shop, former)
+        (failed,) = [each for each in self._story(shop, former) if each.name == Trigger.CHARGE_FAILED]
+        move = GhostState(failed.from_state), Trigger(failed.name)
+        assert (failed.from_state, TRANSITIONS[move]) == (GhostState.LOST, failed.to_state)
+
+    def test_what_has_failed_cannot_fail_for_the_first_time(self, shop: Shop, at_risk: Json):
+        self.spoil(shop, at_risk)
+        shop.pass_time(days=31)
+        with db.tenant_session(shop.merchant) as session:
+            work = Work.begin(session, merchant_context(session, shop.merchant), clock.now(), shards.ALL)
+            (ghost,) = session.exec(select(GhostTarget))
+            with pytest.raises(TransitionNotAllowedError):
+                outcomes.charge_failed(work, ghost, "again")
 
     @pytest.mark.parametrize(
         ("reason", "after"), [("subscription_update", timedelta(hours=2)), ("subscription_cycle", timedelta(days=2))]
