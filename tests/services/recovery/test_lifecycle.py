@@ -53,9 +53,7 @@ class TestTable:
         }
 
     def test_a_charge_fails_that_was_at_risk_made_safe_or_called_off(self):
-        fails = {
-            state: after(state, T.CHARGE_FAILED) for state in S if can(state, T.CHARGE_FAILED, GhostKind.IMPENDING)
-        }
+        may = [state for state in S if can(state, T.CHARGE_FAILED, GhostKind.IMPENDING)]
         assert {state: after(state, T.CHARGE_FAILED) for state in may} == {
             S.IMPENDING: S.OPEN,
             S.PROTECTED: S.OPEN,
