@@ -99,6 +99,13 @@ class PaymentAttempt(TenantTable, table=True):
             "attempted_at",
             postgresql_where=text("card_fingerprint <> ''"),
         ),
+        # What was begun and nobody has heard of: none most of the time, and asked for with each pulse.
+        Index(
+            "ix_payment_attempts_unsettled",
+            "merchant_id",
+            "attempted_at",
+            postgresql_where=text("state in ('started', 'processing')"),
+        ),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import DateTime, Integer, String, and_, bindparam, or_, tuple_
+from sqlalchemy import DateTime, Integer, String, and_, bindparam, literal, or_, tuple_
 from sqlmodel import Session, col, select
 
 from core.rows import read
@@ -93,8 +93,12 @@ def list_unsettled(
     session: Session, merchant_id: str, begun_before: datetime, taken_before: datetime, limit: int
 ) -> Sequence[tuple[str, str]]:
     """Ghost and key of charges of ours that were begun, or taken by Stripe, so long ago; nothing is locked."""
-    begun = and_(col(PaymentAttempt.state) == AttemptState.STARTED, col(PaymentAttempt.attempted_at) < begun_before)
-    taken = and_(col(PaymentAttempt.state) == AttemptState.PROCESSING, col(PaymentAttempt.attempted_at) < taken_before)
+    # no parameters: the index is a partial one
+    started, processing = (
+        literal(state.value, literal_execute=True) for state in (AttemptState.STARTED, AttemptState.PROCESSING)
+    )
+    begun = and_(col(PaymentAttempt.state) == started, col(PaymentAttempt.attempted_at) < begun_before)
+    taken = and_(col(PaymentAttempt.state) == processing, col(PaymentAttempt.attempted_at) < taken_before)
     statement = select(PaymentAttempt.ghost_id, PaymentAttempt.idempotency_key).where(
         PaymentAttempt.merchant_id == merchant_id, PaymentAttempt.source == AttemptSource.PHANTOM, or_(begun, taken)
     )

@@ -3,20 +3,33 @@
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 import stripe
+from sqlalchemy import text
 
+from core import db
 from core.clock import ManualClock
 from jobs import pulse
 from models.ghost import GhostEvent, GhostState
 from models.money import AttemptSource, AttemptState, PaymentAttempt
 from services.integrations.stripe.client import ScopedStripe
 from services.integrations.stripe.errors import StripeAuthenticationError, StripePermissionError
-from services.recovery.charging import paying
+from services.recovery.charging import paying, unsettled
 from tests.services.recovery.charging.test_new_cards import add, dies_at, failed, run
 from tests.services.recovery.charging.test_retrying import Day, claimed, own
 from tests.services.recovery.charging.test_retrying import failed as failed_for_funds
+from tests.support.database import WorkerDatabase
+from tests.support.plans import reads_of
 from tests.support.shop import Shop
+
+SETTLED_THOUSANDS = """
+insert into payment_attempts (merchant_id, id, ghost_id, invoice_id, source, state, idempotency_key, card_brand,
+    card_fingerprint, decline_code, attempted_at, settled_at)
+select merchant_id, 'pa_' || number, ghost_id, invoice_id, source, (array['declined', 'succeeded'])[1 + number % 2],
+    'pay:' || number, '', '', '', attempted_at - number * interval '1 minute', attempted_at
+from payment_attempts, generate_series(1, 5000) number where idempotency_key = 'pay:begun'
+"""
 
 
 @pytest.fixture
@@ -188,3 +201,31 @@ class TestCharged:
         assert (shop.ghosts[0].state, shop.ghosts[0].mechanism) == (GhostState.RECOVERED, "own_attempt")
         assert run(shop) == [{"attempt": "succeeded"}]
         assert states(shop) == [AttemptState.SUCCEEDED]
+
+
+class TestLookingForThem:
+    def test_it_reads_those_alone_of_a_merchant_with_many_charges(self, shop: Shop, database: WorkerDatabase):
+        """With each pulse of each merchant: what was settled is not read again and again."""
+        failed(shop)
+        (ghost,) = shop.ghosts
+        begun = PaymentAttempt(
+            merchant_id=shop.merchant,
+            id="pa_begun",
+            ghost_id=ghost.id,
+            invoice_id=ghost.invoice_id,
+            source=AttemptSource.PHANTOM,
+            state=AttemptState.STARTED,
+            idempotency_key="pay:begun",
+            attempted_at=shop.clock.now() - timedelta(days=2),
+        )
+        with db.tenant_session(shop.merchant) as session:
+            session.add(begun)
+            session.flush()
+            session.connection().execute(text(SETTLED_THOUSANDS))
+        with psycopg.connect(database.admin_url, autocommit=True) as owner:
+            owner.execute("vacuum analyze payment_attempts")
+        with db.tenant_session(shop.merchant) as session:
+            (read,) = reads_of(session, lambda: unsettled.has_old(session, shop.merchant))
+            assert unsettled.has_old(session, shop.merchant)
+        assert (read.table, read.index) == ("payment_attempts", "ix_payment_attempts_unsettled")
+        assert (read.rows, read.removed) == (1, 0)
