@@ -37,6 +37,11 @@ def merits() -> rx.Component:
     return _shares(Dashboard.merits, "merits")
 
 
+def made_safe() -> rx.Component:
+    """What was protected, by what came before it, and what of it failed after all."""
+    return _shares(Dashboard.made_safe, "made-safe")
+
+
 def _shares(views: Any, test_id: str) -> rx.Component:
     def part(view: SliceView) -> rx.Component:
         return rx.el.li(

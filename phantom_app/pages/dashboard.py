@@ -88,6 +88,27 @@ def _merits() -> rx.Component:
     )
 
 
+def _made_safe() -> rx.Component:
+    """Only where something was: most merchants watch no charge before it fails."""
+    return rx.cond(
+        Dashboard.made_safe,
+        panel(
+            "How it was made safe",
+            f"Protected, {Dashboard.period}, {Dashboard.currency.upper()}",
+            rx.fragment(
+                charts.made_safe(),
+                rx.el.p(
+                    "This is what came before each charge was made safe, not what caused it. What is refunded of it "
+                    "later stays in the sum: the charge went through.",
+                    class_name="soft tiny",
+                    data_testid="made-safe-said",
+                ),
+            ),
+            test_id="made-safe-panel",
+        ),
+    )
+
+
 def _funnel() -> rx.Component:
     """With what its last step leaves out, so that nobody looks there for the figure Recovered."""
     said = rx.el.p(
@@ -102,6 +123,7 @@ def _funnel() -> rx.Component:
 def _charts() -> rx.Component:
     return rx.fragment(
         _merits(),
+        _made_safe(),
         rx.el.div(next_hour_panel(), _presence(), class_name="columns stretch"),
         panel(
             "Found and guarded",

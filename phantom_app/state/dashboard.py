@@ -15,7 +15,17 @@ from phantom_app.state.charts import Column
 from phantom_app.state.next_hour import NextHour
 from phantom_app.theme import Tone
 from services.analytics import service as analytics
-from services.analytics.schemas import GIVEN_BACK, MERIT_WORDS, WENT_BACK, Figure, Funnel, Hero, Merit
+from services.analytics.schemas import (
+    FAILED_AFTER_ALL,
+    GIVEN_BACK,
+    MERIT_WORDS,
+    WENT_BACK,
+    Figure,
+    Funnel,
+    Hero,
+    MadeSafe,
+    Merit,
+)
 from services.analytics.schemas import Dashboard as Figures
 from services.identity.permissions import Permission
 from services.recovery import presence
@@ -87,20 +97,22 @@ class Dashboard(rx.State):
     axis: list[str] = []
     slices: list[SliceView] = []
     merits: list[SliceView] = []
+    made_safe: list[SliceView] = []
     trend_summary: str = ""
     presence: PresenceView = PresenceView(False, "", "")
 
     async def _fill(self) -> None:
         currency, days = self.currency or None, self.days
 
-        def read(session: Session, merchant: str) -> tuple[Figures, Active, tuple[Merit, ...]]:
+        def read(session: Session, merchant: str) -> tuple[Figures, Active, tuple[Merit, ...], MadeSafe]:
             shown = analytics.dashboard(session, merchant, currency=currency, days=days)
             came_by = analytics.merits(session, merchant, shown.currency, shown.since, shown.until)
-            return shown, presence.active(session, merchant, shown.currency, clock.now()), came_by
+            made_safe = analytics.made_safe(session, merchant, shown.currency, shown.since, shown.until)
+            return shown, presence.active(session, merchant, shown.currency, clock.now()), came_by, made_safe
 
         self._show(*await as_tenant(read))
 
-    def _show(self, shown: Figures, active: Active, came_by: tuple[Merit, ...]) -> None:
+    def _show(self, shown: Figures, active: Active, came_by: tuple[Merit, ...], made_safe: MadeSafe) -> None:
         now = clock.now()
         self.currency = shown.currency
         self.currencies, self.several_currencies = list(shown.currencies), len(shown.currencies) > 1
@@ -129,6 +141,7 @@ class Dashboard(rx.State):
             for each in sorted(shown.categories, key=lambda each: -each.amount)
         ]
         self.merits = merit_views(came_by, shown.hero, shown.currency)
+        self.made_safe = made_safe_views(made_safe, shown.currency)
         self.presence = presence_view(active, shown.currency)
         self.loaded = True
 
@@ -209,22 +222,40 @@ def merit_views(came_by: Sequence[Merit], hero: Hero, currency: str) -> list[Sli
     """By what money came back, as shares of it, and what went back: together the figure Recovered."""
     gone = hero.reversed.value
     whole = max(sum(each.amount for each in came_by), abs(gone))
-    views = [
-        SliceView(
-            MERIT_WORDS[each.mechanism],
-            formats.money(each.amount, currency),
-            formats.plural(each.count, "payment"),
-            formats.width(each.amount, whole),
-            Tone.RECOVERED.value,
-        )
-        for each in came_by
-    ]
+    views = [_by(each, currency, "payment", whole, Tone.RECOVERED) for each in came_by]
     if gone:
         label, tone = (WENT_BACK, Tone.LEAKING) if gone > 0 else (GIVEN_BACK, Tone.RECOVERED)
         times = formats.times(abs(hero.reversed_count)) if hero.reversed_count else ""
         share = formats.width(abs(gone), whole)
         views.append(SliceView(label, formats.money(-gone, currency), times, share, tone.value))
     return views
+
+
+def made_safe_views(found: MadeSafe, currency: str) -> list[SliceView]:
+    """By what charges were made safe, and what of them failed after all: together the figure Protected."""
+    whole = max(sum(each.amount for each in found.merits), found.failed)
+    views = [_by(each, currency, "charge", whole, Tone.PROTECTED) for each in found.merits]
+    if found.failed_count:
+        views.append(
+            SliceView(
+                FAILED_AFTER_ALL,
+                formats.money(-found.failed, currency),
+                formats.plural(found.failed_count, "charge"),
+                formats.width(found.failed, whole),
+                Tone.LEAKING.value,
+            )
+        )
+    return views
+
+
+def _by(merit: Merit, currency: str, what: str, whole: int, tone: Tone) -> SliceView:
+    return SliceView(
+        MERIT_WORDS[merit.mechanism],
+        formats.money(merit.amount, currency),
+        formats.plural(merit.count, what),
+        formats.width(merit.amount, whole),
+        tone.value,
+    )
 
 
 def presence_view(active: Active, currency: str) -> PresenceView:

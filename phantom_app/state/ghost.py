@@ -215,13 +215,18 @@ def outcome(found: GhostDetail) -> str:
     ended = formats.moment(row.closed_at)
     gone = went_back(found.timeline)
     if row.recovered or gone:
-        merit = words.MECHANISMS.get(found.mechanism, words.plain(found.mechanism))
-        came = f"{formats.money(row.recovered + gone, row.currency)} came back on {ended}. Merit: {merit}."
+        came = f"{formats.money(row.recovered + gone, row.currency)} came back on {ended}. {_merit(found)}"
         back = formats.money(gone, row.currency) if row.recovered else "All of it"
         return f"{came} {back} went back again." if gone else came
+    if row.state is GhostState.PROTECTED:
+        return f"{formats.money(row.amount, row.currency)} made safe on {ended}. {_merit(found)}"
     word = words.state_of(row.kind.value, row.state.value)[0]
     why = "" if found.close_reason == row.state else words.CLOSE_REASONS.get(found.close_reason, found.close_reason)
     return f"{word} on {ended}: {why.replace('_', ' ')}." if why else f"{word} on {ended}."
+
+
+def _merit(found: GhostDetail) -> str:
+    return f"Merit: {words.MECHANISMS.get(found.mechanism, words.plain(found.mechanism))}."
 
 
 def went_back(timeline: Sequence[TimelineEntry]) -> int:

@@ -111,6 +111,25 @@ def list_merits(
     return [(mechanism, amount, times) for mechanism, amount, times in session.exec(statement)]
 
 
+def list_made_safe(
+    session: Session, merchant_id: str, currency: str, since: datetime, before: datetime
+) -> list[tuple[str, bool, int, int]]:
+    """(mechanism, whether it failed after all, amount, count) of what the ledger says was protected in a time."""
+    failed = col(Recovery.amount_cents) < 0
+    statement = (
+        select(Recovery.mechanism, failed, _sum(Recovery.amount_cents), func.count())
+        .where(
+            Recovery.merchant_id == merchant_id,
+            Recovery.currency == currency,
+            Recovery.kind == RecoveryKind.PROTECTED,
+            col(Recovery.occurred_at) >= since,
+            col(Recovery.occurred_at) < before,
+        )
+        .group_by(col(Recovery.mechanism), failed)
+    )
+    return [(mechanism, gone, amount, times) for mechanism, gone, amount, times in session.exec(statement)]
+
+
 def last_hunt_at(session: Session, merchant_id: str) -> datetime | None:
     done = literal(HuntState.DONE.value, literal_execute=True)  # the index is a partial one: no parameter
     return session.exec(

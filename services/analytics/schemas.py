@@ -113,6 +113,7 @@ MERIT_WORDS = {
 
 
 WENT_BACK = "Refunded or disputed"
+FAILED_AFTER_ALL = "Failed after all"
 GIVEN_BACK = "Refunds that failed"  # where more of what went back came again than went
 
 
@@ -123,6 +124,15 @@ class Merit:
     mechanism: Mechanism
     amount: int
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class MadeSafe:
+    """What was protected in a period by mechanism, and what of it failed after all: less that, the figure Protected."""
+
+    merits: tuple[Merit, ...]
+    failed: int  # minor units
+    failed_count: int
 
 
 @dataclass(frozen=True, slots=True)

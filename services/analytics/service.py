@@ -7,7 +7,7 @@ sum is over a few rows a day, read from indexes alone, so a dashboard costs the 
 years, and for one open ghost or a hundred thousand.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 from sqlmodel import Session
@@ -16,7 +16,17 @@ from core import clock
 from core.errors import BadRequestError, NotFoundError
 from models.ghost import Mechanism
 from services.analytics import repository
-from services.analytics.schemas import CategorySlice, Dashboard, DayPoint, DaySums, Figure, Funnel, Hero, Merit
+from services.analytics.schemas import (
+    CategorySlice,
+    Dashboard,
+    DayPoint,
+    DaySums,
+    Figure,
+    Funnel,
+    Hero,
+    MadeSafe,
+    Merit,
+)
 
 PERIODS = (7, 30, 90)
 HEALTH_DAYS = 30
@@ -91,10 +101,29 @@ def merits(session: Session, merchant_id: str, currency: str, since: date, until
     came back by. Which one it was says what came before a payment, not what caused it. Reads the rows of the period
     from an index alone.
     """
+    found = repository.list_merits(session, merchant_id, currency, *_moments(since, until))
+    return _in_order(Merit(Mechanism(name), amount, number) for name, amount, number in found)
+
+
+def made_safe(session: Session, merchant_id: str, currency: str, since: date, until: date) -> MadeSafe:
+    """What was protected in these days by mechanism, as `merits` says it of what came back; from the same index."""
+    found = repository.list_made_safe(session, merchant_id, currency, *_moments(since, until))
+    gone = [(-amount, number) for _, failed, amount, number in found if failed]
+    return MadeSafe(
+        _in_order(Merit(Mechanism(name), amount, number) for name, failed, amount, number in found if not failed),
+        sum(amount for amount, _ in gone),
+        sum(number for _, number in gone),
+    )
+
+
+def _moments(since: date, until: date) -> tuple[datetime, datetime]:
+    """When these days (UTC, both included) begin, and when they are over."""
     first, last = (datetime.combine(day, time(), UTC) for day in (since, until))
-    found = repository.list_merits(session, merchant_id, currency, first, last + timedelta(days=1))
-    by_name = {name: Merit(Mechanism(name), amount, number) for name, amount, number in found}
-    return tuple(by_name[mechanism] for mechanism in Mechanism if mechanism in by_name)
+    return first, last + timedelta(days=1)
+
+
+def _in_order(merits: Iterable[Merit]) -> tuple[Merit, ...]:
+    return tuple(sorted(merits, key=lambda each: list(Mechanism).index(each.mechanism)))
 
 
 def currencies_of(session: Session, merchant_id: str) -> tuple[str, ...]:

@@ -116,11 +116,18 @@ class TestOutcome:
             (GhostState.STOPPED, "stopped", "Stopped on 2 Mar 2026, 09:00 UTC."),
             (GhostState.LOST, "given_up", "Lost on 2 Mar 2026, 09:00 UTC: nobody asks any more, and a payment still"
              " counts."),
-            (GhostState.PROTECTED, "", "Protected on 2 Mar 2026, 09:00 UTC."),
+            (GhostState.LOST, "went_through", "Lost on 2 Mar 2026, 09:00 UTC: the charge went through."),
         ],
     )  # fmt: skip
     def test_an_end_without_money_is_one_sentence(self, state: GhostState, reason: str, said: str) -> None:
         assert self.of(state=state, close_reason=reason) == said
+
+    @pytest.mark.parametrize(
+        ("by", "said"), [("click", "A click on our link"), ("message", "After our message"), ("organic", "On its own")]
+    )
+    def test_what_was_made_safe_says_how_much_and_whose_merit_that_is(self, by: str, said: str) -> None:
+        ended = self.of(state=GhostState.PROTECTED, kind=GhostKind.IMPENDING, amount=4900, mechanism=by)
+        assert ended == f"$49.00 made safe on 2 Mar 2026, 09:00 UTC. Merit: {said}."
 
     def test_what_is_open_has_none(self) -> None:
         assert self.of(closed_at=None, state=GhostState.OPEN) == ""

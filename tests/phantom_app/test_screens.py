@@ -17,6 +17,7 @@ from services.recovery.observe import observe
 from services.recovery.work import merchant_context
 from tests.phantom_app.served import Person, Served
 from tests.support.factories import raw_invoice
+from tests.support.risks import made_safe
 
 pytestmark = pytest.mark.browser
 
@@ -159,6 +160,25 @@ class TestMember:
             expect(page.get_by_test_id("merits").get_by_role("listitem")).to_contain_text(["On its own$49.001 payment"])
             expect(page.get_by_test_id("merits-caveat")).to_contain_text("not what caused it")
             assert fits(page)
+
+    def test_what_was_made_safe_says_by_what_on_the_dashboard_and_on_its_own_page(
+        self, page: Page, served: Served, signed_in: Person
+    ) -> None:
+        page.goto(served.url + "/dashboard")
+        expect(page.get_by_test_id("merits-panel")).to_be_visible()
+        expect(page.get_by_test_id("made-safe-panel")).to_have_count(0)
+        ghost_id = made_safe(signed_in.merchant_id)
+        for width in (390, 1440):
+            page.set_viewport_size({"width": width, "height": 844})
+            page.goto(served.url + "/dashboard")
+            expect(page.get_by_test_id("made-safe").get_by_role("listitem")).to_contain_text(
+                ["On its own$49.001 charge"]
+            )
+            expect(page.get_by_test_id("made-safe-said")).to_contain_text("not what caused it")
+            assert fits(page)
+        page.goto(f"{served.url}/recoveries/{ghost_id}")
+        expect(page.get_by_test_id("ghost-outcome")).to_contain_text("$49.00 made safe on ")
+        expect(page.get_by_test_id("ghost-outcome")).to_contain_text("Merit: On its own.")
 
     def test_light_and_dark(self, page: Page, served: Served, signed_in: Person) -> None:
         page.emulate_media(color_scheme="dark")

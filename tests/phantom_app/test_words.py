@@ -11,9 +11,9 @@ from models.messaging import MessageState
 from models.work import HuntState, TaskState
 from phantom_app.state import charts, formats, words
 from phantom_app.state.access import identifier, words_of
-from phantom_app.state.dashboard import figures_of, merit_views, steps_of
+from phantom_app.state.dashboard import figures_of, made_safe_views, merit_views, steps_of
 from phantom_app.state.sign_in import local
-from services.analytics.schemas import Dashboard, DayPoint, Figure, Funnel, Hero, Merit
+from services.analytics.schemas import Dashboard, DayPoint, Figure, Funnel, Hero, MadeSafe, Merit
 from services.recovery.strategy import DeclineGroup
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -177,6 +177,16 @@ class TestFigures:
         assert figures_of(shown)[1].note == "1 invoice and €50.00 given back, 50% of what was found"
         (alone,) = merit_views((), shown.hero, "eur")
         assert (alone.label, alone.amount, alone.count) == ("Refunds that failed", "€50.00", "twice")
+
+    def test_what_was_made_safe_stands_beside_what_failed_after_all(self) -> None:
+        made = (Merit(Mechanism.CLICK, 7500, 3), Merit(Mechanism.ORGANIC, 2500, 1))
+        views = made_safe_views(MadeSafe(made, 2500, 1), "eur")
+        assert [(each.label, each.amount, each.count, each.width, each.tone) for each in views] == [
+            ("A click on our link", "€75.00", "3 charges", "75.00%", "protected"),
+            ("On its own", "€25.00", "1 charge", "25.00%", "protected"),
+            ("Failed after all", "-€25.00", "1 charge", "25.00%", "leaking"),
+        ]
+        assert made_safe_views(MadeSafe((), 0, 0), "eur") == []
 
     def test_health_without_billing_is_no_number(self) -> None:
         assert figures_of(self.shown(health=None))[-1].value == formats.NONE
