@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlmodel import Session, select
+from sqlmodel import Session, SQLModel, col, select
 
 from core import db
 from models.ghost import OPEN_STATES, UNPAID_STATES, GhostEvent, GhostKind, GhostState, GhostTarget
@@ -16,7 +16,11 @@ from models.money import DailyMetrics, Recovery, RecoveryKind
 
 _CARRYING = UNPAID_STATES - {GhostState.LOST, GhostState.STOPPED}
 _NO_SUM = {"merchant_id", "shard", "updated_at"}
-_KEYS = {DailyMetrics: ("day", "currency"), MerchantTotals: ("currency",), OpenLeakage: ("currency", "decline_group")}
+_KEYS: dict[type[SQLModel], tuple[str, ...]] = {
+    DailyMetrics: ("day", "currency"),
+    MerchantTotals: ("currency",),
+    OpenLeakage: ("currency", "decline_group"),
+}
 
 
 class Sums:
@@ -103,15 +107,24 @@ def _counted(session: Session) -> dict[Hashable, int]:
             sums.add(DailyMetrics, (at.date(), ghosts[message.ghost_id].currency), messages_count=1)
     for click in session.exec(select(Click)):
         sums.add(DailyMetrics, (click.confirmed_at.date(), ghosts[click.ghost_id].currency), clicks_count=1)
-    never_failed = GhostState.IMPENDING  # what is called off before it failed was no loss
-    lost = select(GhostEvent).where(GhostEvent.name == "lost", GhostEvent.from_state != never_failed)
-    for event in session.exec(lost):
-        ghost = ghosts[event.ghost_id]
-        sums.add(DailyMetrics, (event.occurred_at.date(), ghost.currency), lost_count=1, lost_cents=ghost.amount_cents)
+    _count_lost(sums, session, ghosts)
     for invoice in session.exec(select(BilledInvoice)):
         key = (invoice.billed_on, invoice.currency)
         sums.add(DailyMetrics, key, billed_count=1, billed_cents=invoice.amount_cents)
     return sums.figures
+
+
+def _count_lost(sums: Sums, session: Session, ghosts: dict[str, GhostTarget]) -> None:
+    """What was lost is as much as was open then, whatever is open of it by now."""
+    told = select(GhostEvent).where(col(GhostEvent.name).in_(("lost", "amount_changed")))
+    open_then = {ghost.id: ghost.found_cents for ghost in ghosts.values()}
+    for event in session.exec(told.order_by(col(GhostEvent.id))):
+        ghost = ghosts[event.ghost_id]
+        if event.name == "amount_changed":
+            open_then[ghost.id] = event.facts["amount"]
+        elif event.from_state != GhostState.IMPENDING:  # what is called off before it failed was no loss
+            day = event.occurred_at.date(), ghost.currency
+            sums.add(DailyMetrics, day, lost_count=1, lost_cents=open_then[ghost.id])
 
 
 class _Funnel:

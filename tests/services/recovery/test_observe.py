@@ -23,6 +23,7 @@ from services.recovery.observe import Observed, observe
 from services.recovery.service import mark_lost
 from services.recovery.work import merchant_context
 from tests.support.factories import make_merchant, raw_intent, raw_invoice, raw_subscription
+from tests.support.recount import assert_sums_agree
 
 Look = Callable[..., Observed]
 
@@ -160,6 +161,16 @@ class TestFinding:
         (ghost,) = rows(merchant, GhostTarget)
         assert (ghost.state, ghost.strategy) == (GhostState.LOST, Strategy.HIGH_VALUE_MANUAL)
         assert rows(merchant, ManualTask) == []
+
+    def test_what_was_lost_stays_in_its_day_as_it_was_then(self, merchant: str, look: Look):
+        look(FAILED)
+        look(replace(FAILED, amount_remaining=4000))
+        with db.tenant_session(merchant) as session:
+            mark_lost(session, merchant, [rows(merchant, GhostTarget)[0].id], "usr_1")
+        look(replace(FAILED, amount_remaining=1500))
+        assert rows(merchant, GhostTarget)[0].amount_cents == 1500
+        assert [day.lost_cents for day in rows(merchant, DailyMetrics)] == [4000]
+        assert_sums_agree(merchant)
 
     def test_a_customer_who_told_the_bank_to_stop_is_not_chased(self, merchant: str, look: Look):
         look(parse_invoice(raw_invoice(intent=raw_intent("stop_payment_order"))))
