@@ -4,90 +4,10 @@ from typing import Any
 
 import reflex as rx
 
+from phantom_app.components import rule_fields as fields
 from phantom_app.components.parts import calling, panel
 from phantom_app.state.formats import CURRENCIES
-from phantom_app.state.rules import GROUPS, LABELS, REASONS_FOUND, RETRIES, LineRow, Rules
-
-_HOURS = {hour: f"{hour:02}:00" for hour in range(25)}
-
-
-def _wrong(name: str) -> rx.Component:
-    problem = Rules.problems[name]
-    return rx.cond(
-        problem != "",
-        rx.el.p(problem, role="alert", class_name="small wrong", id=_id(name, "wrong"), data_testid=f"wrong-{name}"),
-    )
-
-
-def _id(name: str, part: str = "") -> str:
-    return f"rule-{name.replace('.', '-').replace('_', '-')}{'-' + part if part else ''}"
-
-
-def _common(name: str) -> dict[str, Any]:
-    """Uncontrolled, and drawn anew when the rules are loaded."""
-    return {
-        "id": _id(name),
-        "name": name,
-        "key": f"{name}-{Rules.edited}",
-        "disabled": ~Rules.may_edit,
-        "data_testid": f"rule-{name}",
-    }
-
-
-def _field(name: str, control: rx.Component, under: str = "") -> rx.Component:
-    return rx.el.div(
-        rx.el.label(LABELS[name], html_for=_id(name)),
-        control,
-        rx.el.p(under, class_name="faint tiny", id=_id(name, "help")) if under else rx.fragment(),
-        _wrong(name),
-        class_name="field",
-    )
-
-
-def _number(name: str, under: str = "") -> rx.Component:
-    control = rx.el.input(
-        **_common(name),
-        default_value=Rules.fields[name],
-        input_mode="numeric",
-        auto_complete="off",
-        aria_describedby=f"{_id(name, 'help')} {_id(name, 'wrong')}",
-        aria_invalid=rx.cond(Rules.problems[name] != "", "true", "false"),
-        class_name="input short number",
-    )
-    return _field(name, control, under)
-
-
-def _hour(name: str, first: int, last: int) -> rx.Component:
-    options = [rx.el.option(_HOURS[hour], value=str(hour)) for hour in range(first, last + 1)]
-    control = rx.el.select(
-        *options,
-        **_common(name),
-        default_value=Rules.fields[name],
-        aria_describedby=_id(name, "wrong"),
-        class_name="select number",
-    )
-    return _field(name, control)
-
-
-def _switch(name: str, under: str = "") -> rx.Component:
-    return rx.el.div(
-        rx.el.label(
-            rx.el.input(
-                **_common(name),
-                type="checkbox",
-                default_checked=Rules.fields[name] == "on",
-                aria_describedby=f"{_id(name, 'help')} {_id(name, 'wrong')}",
-            ),
-            rx.el.span(LABELS[name]),
-            class_name="tick small",
-        ),
-        rx.el.p(under, class_name="faint tiny tick-help", id=_id(name, "help")) if under else rx.fragment(),
-        _wrong(name),
-    )
-
-
-def _group(label: str, *children: rx.Component) -> rx.Component:
-    return rx.el.fieldset(rx.el.legend(label, class_name="field-label"), *children, class_name="rule-group")
+from phantom_app.state.rules import GROUPS, REASONS_FOUND, RETRIES, LineRow, Rules
 
 
 def _first() -> rx.Component:
@@ -100,7 +20,7 @@ def _first() -> rx.Component:
                 "itself within a day.",
                 class_name="soft small",
             ),
-            rx.el.div(*[_number(f"grace_hours.{group}") for group in GROUPS], class_name="rule-grid"),
+            rx.el.div(*[fields.number(f"grace_hours.{group}") for group in GROUPS], class_name="rule-grid"),
             class_name="stack",
         ),
         test_id="first-panel",
@@ -112,10 +32,10 @@ def _pace() -> rx.Component:
         "How often",
         "And when PHANTOM leaves people alone",
         rx.el.div(
-            _number("cooldown_hours", "72 are three days."),
-            _number("messages_per_ghost", "Never more than 3."),
-            _number("messages_per_customer_week", "About all of a customer's invoices together."),
-            _number("window_days", "After that nobody is asked any more. A payment still counts."),
+            fields.number("cooldown_hours", "72 are three days."),
+            fields.number("messages_per_ghost", "Never more than 3."),
+            fields.number("messages_per_customer_week", "About all of a customer's invoices together."),
+            fields.number("window_days", "After that nobody is asked any more. A payment still counts."),
             class_name="rule-grid",
         ),
         test_id="pace-panel",
@@ -132,8 +52,10 @@ def _day() -> rx.Component:
                 "once, unless you say otherwise; text messages always keep to these hours, and to 8 to 21 o'clock.",
                 class_name="soft small",
             ),
-            rx.el.div(_hour("quiet_until_hour", 0, 23), _hour("quiet_from_hour", 1, 24), class_name="rule-grid"),
-            _switch("quiet_first_message"),
+            rx.el.div(
+                fields.hour("quiet_until_hour", 0, 23), fields.hour("quiet_from_hour", 1, 24), class_name="rule-grid"
+            ),
+            fields.switch("quiet_first_message"),
             class_name="stack",
         ),
         test_id="day-panel",
@@ -145,12 +67,16 @@ def _reach() -> rx.Component:
         "What counts, and who hears of it",
         "Which charges are found, and which messages exist at all",
         rx.el.div(
-            _group("Failed charges for", *[_switch(f"billing_reasons.{reason}") for reason in REASONS_FOUND]),
+            fields.group(
+                "Failed charges for", *[fields.switch(f"billing_reasons.{reason}") for reason in REASONS_FOUND]
+            ),
             rx.el.div(
-                _switch("unpaid_has_access", "Off: where Stripe calls it unpaid, there is no access left to lose."),
-                _switch("sms", "Where a mail cannot go, to customers who agreed to texts."),
-                _switch("protection_mails", "Off: banks and card networks renew most cards by themselves."),
-                _switch("polite_note", "Nothing follows it, whatever they do."),
+                fields.switch(
+                    "unpaid_has_access", "Off: where Stripe calls it unpaid, there is no access left to lose."
+                ),
+                fields.switch("sms", "Where a mail cannot go, to customers who agreed to texts."),
+                fields.switch("protection_mails", "Off: banks and card networks renew most cards by themselves."),
+                fields.switch("polite_note", "Nothing follows it, whatever they do."),
                 class_name="rule-switches",
             ),
             class_name="stack",
@@ -185,7 +111,7 @@ def _retries() -> rx.Component:
                 *[choice(code, *words) for code, words in RETRIES.items()],
                 class_name="rule-group",
             ),
-            _wrong("own_retries"),
+            fields.wrong("own_retries"),
             rx.el.p(
                 "Never a lost, stolen or blocked card, never against the bank's advice, never while the customer is "
                 "paying, and never beyond what the card networks allow.",
