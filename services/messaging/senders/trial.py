@@ -61,7 +61,7 @@ def admit_text(session: Session, merchant_id: str, carrier: Carrier, recipient: 
         return
     # The merchant's first: who has used up theirs takes nothing of what all have together.
     for name, a_day in ((f"test_texts:{merchant_id}", TEXTS_A_DAY), ("test_texts", TEXTS_OF_ALL_A_DAY)):
-        if allowance.wait(name, a_day / _DAY, a_day) > 0:
+        if allowance.wait_within(name, a_day, _DAY) > 0:
             raise TooManyTestTextsError
     suppression.remember_texted(session, merchant_id, recipient)
 
