@@ -6,7 +6,7 @@ from models.ghost import GIVEN_UP, GhostKind, GhostState, GhostTarget, Mechanism
 from models.money import Recovery, RecoveryKind
 from services.audit import service as audit
 from services.integrations.stripe.facts import InvoiceFacts
-from services.recovery import manual, repository
+from services.recovery import manual, presence, repository
 from services.recovery.credit import evidence
 from services.recovery.credit.attribution import STRIPE_GRANULARITY, Credit, credit_of
 from services.recovery.credit.entries import enter
@@ -185,6 +185,7 @@ def reopen(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
         _unpay(work, ghost)
     ghost.closed_at, ghost.close_reason, ghost.mechanism = None, "", ""
     ghost.reopened_at = work.now
+    presence.take_over(work.session, work.merchant.id, [ghost])  # its end had emptied it
     why = UNDONE if was_paid else TAKEN_BACK
     work.move(ghost, Trigger.REOPENED, why)
     wanted = [ghost.subscription_id] if ghost.subscription_id else []

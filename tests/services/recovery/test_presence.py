@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -16,6 +17,7 @@ from models.ghost import FoundVia, GhostState, GhostTarget
 from models.presence import Presence
 from services.integrations.stripe.parsing import parse_invoice
 from services.recovery import presence, purge, service
+from services.recovery.classify import ASKED_FOR
 from services.recovery.observe import observe
 from services.recovery.schemas import GhostQuery
 from services.recovery.work import merchant_context
@@ -32,8 +34,8 @@ class House:
     def __init__(self, clock: ManualClock) -> None:
         self.clock, self.merchant = clock, make_merchant()
 
-    def owes(self, *numbers: int, paid: bool = False, currency: str = "usd") -> None:
-        facts = [parse_invoice(raw_invoice(number, currency=currency)) for number in numbers]
+    def owes(self, *numbers: int, paid: bool = False, currency: str = "usd", **changes: Any) -> None:
+        facts = [replace(parse_invoice(raw_invoice(number, currency=currency)), **changes) for number in numbers]
         if paid:
             facts = [replace(each, status="paid", amount_remaining=0, amount_paid=4900) for each in facts]
         with db.tenant_session(self.merchant) as session:
@@ -114,6 +116,28 @@ class TestRecording:
         house.clock.advance(2 * DAY)
         house.owes(1)
         assert house.ghosts["cus_1"].last_presence_at == seen
+
+    @pytest.mark.parametrize(
+        "ends",
+        [
+            {"status": "paid", "amount_remaining": 0, "amount_paid": 4900},
+            {"subscription_status": "canceled", "subscription_end": ASKED_FOR},
+        ],
+        ids=["paid", "cancelled"],
+    )
+    def test_who_owes_again_is_known_by_what_was_seen_before_and_meanwhile(self, house: House, ends: dict[str, Any]):
+        house.owes(1)
+        house.sees(1)
+        house.owes(1, **ends)
+        assert house.ghosts["cus_1"].last_presence_at is None
+        house.clock.advance(DAY)
+        house.sees(1)
+        seen = house.clock.now()
+        house.clock.advance(DAY)
+        house.owes(1, read_at=house.clock.now())
+        assert house.ghosts["cus_1"].state == GhostState.OPEN
+        assert house.ghosts["cus_1"].last_presence_at == seen
+        assert house.active().customers == 1
 
     def test_who_does_not_owe_costs_one_row_and_no_lock(self, house: House):
         house.owes(1)
