@@ -57,16 +57,13 @@ def _can_be_settled(play: "Play", invoice: Json) -> bool:
 
 def _paid_outside(play: "Play", invoice: Json, amount: int) -> None:
     """All that is open, or a part. In the version that PHANTOM asks for, all of it is among what was paid."""
-    world, space = play.world, play.space
     if amount < invoice["amount_remaining"]:
         left = invoice["amount_remaining"] - amount
         _still_open(play, invoice, change(
             invoice, amount_paid=amount, amount_paid_off_stripe=amount, amount_remaining=left,
         ))  # fmt: skip
         return
-    invoicing.mark_paid(world, space, invoice, amount=invoice["amount_due"], out_of_band=True)
-    change(invoice, amount_paid=invoice["amount_paid_off_stripe"])
-    space.save("invoice", invoice)
+    invoicing.mark_paid(play.world, play.space, invoice, amount=invoice["amount_due"], out_of_band=True)
 
 
 def _credited(play: "Play", invoice: Json, amount: int) -> None:
