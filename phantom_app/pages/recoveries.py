@@ -78,13 +78,14 @@ def _row(ghost: GhostView) -> rx.Component:
         rx.el.td(
             rx.el.span(ghost.reason, class_name="cell-line"),
             rx.el.span(ghost.card, class_name="cell-sub number nowrap"),
+            class_name="roomy-only",
             custom_attrs={"data-label": "Decline"},
         ),
-        rx.el.td(ghost.strategy, class_name="wide-only"),
+        rx.el.td(ghost.strategy, class_name="wide-only wider-only"),
         rx.el.td(
             rx.el.span(ghost.last, class_name="cell-line"),
             rx.el.span(ghost.last_when, class_name="cell-sub number"),
-            class_name="wide-only",
+            class_name="wide-only wider-only",
         ),
         rx.el.td(
             rx.el.span(ghost.next, class_name="cell-line"),
@@ -109,9 +110,9 @@ def _list() -> rx.Component:
                     _sortable("Customer, last active first", "active"),
                     _sortable("Amount", "amount", "right"),
                     rx.el.th("State", scope="col"),
-                    rx.el.th("Decline", scope="col"),
-                    rx.el.th("Strategy", scope="col"),
-                    rx.el.th("Last action", scope="col"),
+                    rx.el.th("Decline", scope="col", class_name="roomy-only"),
+                    rx.el.th("Strategy", scope="col", class_name="wider-only"),
+                    rx.el.th("Last action", scope="col", class_name="wider-only"),
                     _sortable("Next action", "next"),
                     _sortable("Found", "found", "widest-only"),
                 )

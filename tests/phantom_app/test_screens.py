@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
+from sqlmodel import select
 
 from core import clock, db
 from core.config import settings
 from core.queue import announce_change
-from models.ghost import FoundVia
+from models.ghost import FoundVia, GhostState, GhostTarget, Strategy
 from services.audit import service as audit
 from services.integrations.stripe.parsing import parse_invoice
 from services.recovery.observe import observe
@@ -179,6 +180,26 @@ class TestMember:
         page.goto(f"{served.url}/recoveries/{ghost_id}")
         expect(page.get_by_test_id("ghost-outcome")).to_contain_text("$49.00 made safe on ")
         expect(page.get_by_test_id("ghost-outcome")).to_contain_text("Merit: On its own.")
+
+    @pytest.mark.parametrize("width", [390, 880, 1024, 1200, 1440])
+    def test_the_list_of_ghosts_has_no_scrollbar_of_its_own(
+        self, page: Page, served: Served, signed_in: Person, width: int
+    ) -> None:
+        """What must be narrow drops columns, which the ghost's own page has, too; with the longest of everything."""
+        facts = [parse_invoice(raw_invoice(number)) for number in (1, 2)]
+        with db.tenant_session(signed_in.merchant_id) as session:
+            merchant = merchant_context(session, signed_in.merchant_id)
+            observe(session, merchant, facts, FoundVia.HUNT, clock.now())
+            for ghost in session.exec(select(GhostTarget)).all():
+                ghost.customer_name, ghost.customer_email = "Bartholomew Featherstonehaugh", f"{'b' * 40}@example.com"
+                ghost.amount_cents, ghost.currency, ghost.state = 12_345_678_999, "cad", GhostState.EXHAUSTED
+                ghost.last_action, ghost.last_action_at = "text message 2 of 3 sent", clock.now()
+                ghost.last_presence_at, ghost.strategy = clock.now(), Strategy.HIGH_VALUE_MANUAL
+                session.add(ghost)
+        page.set_viewport_size({"width": width, "height": 844})
+        page.goto(served.url + "/recoveries")
+        expect(page.get_by_test_id("ghost-row")).to_have_count(2)
+        assert page.get_by_test_id("ghosts").evaluate("list => list.scrollWidth <= list.clientWidth")
 
     def test_light_and_dark(self, page: Page, served: Served, signed_in: Person) -> None:
         page.emulate_media(color_scheme="dark")
