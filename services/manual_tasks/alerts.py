@@ -1,10 +1,11 @@
 """Telling people that a task waits for them: once a task, several in one mail, each person's under a key of its own."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlmodel import Session
 
@@ -123,3 +124,31 @@ def _amount(line: TaskLine) -> str:
 def is_too_late(give_up_at: str) -> bool:
     """Whether the provider may have forgotten by now that it sent this one."""
     return clock.now() >= datetime.fromisoformat(give_up_at)
+
+
+def tell_anew(session: Session, merchant_id: str, key: str, payload: Mapping[str, Any]) -> None:
+    """Another task under another name for a mail that certainly nobody got, in the caller's transaction.
+
+    `key` and `payload` are those of the task that is given up; made again it is the same one.
+    """
+    name = str(payload.get("name", key))
+    given_up, ends = datetime.fromisoformat(str(payload["give_up_at"])), clock.now() + manual.LONGEST_TRY
+    tasks.schedule(
+        session,
+        kind=KIND,
+        merchant_id=merchant_id,
+        key=f"{name}:{int(given_up.timestamp())}",
+        payload={
+            "user_id": payload["user_id"],
+            "task_ids": payload["task_ids"],
+            "give_up_at": ends.isoformat(),
+            "name": name,
+        },
+        priority=5,
+    )
+
+
+def note_doubt(session: Session, merchant_id: str) -> None:
+    """Nobody can say whether the provider sent a mail: it is not sent again, and the merchant can read why."""
+    said = "A task waits for a person. It is not known whether the mail about it went out, so no other one does."
+    audit.log_event(session, merchant_id, "manual_task.alert_uncertain", said, level="warning")

@@ -94,6 +94,13 @@ from {_MINE}
 where task.id = mine.id and {_HELD}
 """)  # noqa: S608  # parts above, no input
 
+_NOTE = text(f"""
+update scheduled_tasks task set payload = task.payload || cast(:facts as jsonb)
+from {_MINE}
+where task.id = mine.id and {_HELD}
+returning task.id
+""")  # noqa: S608  # parts above, no input
+
 _EXTEND = text(f"""
 update scheduled_tasks task set leased_until = :until
 from {_MINE}
@@ -159,6 +166,11 @@ def begin(session: Session, held: dict[str, Any]) -> None:
 
 def clear(session: Session, held: dict[str, Any]) -> None:
     read(session, _CLEAR, **held)
+
+
+def note(session: Session, held: dict[str, Any], facts: str) -> bool:
+    """Whether it was written: not where the lease was lost."""
+    return read(session, _NOTE, **held, facts=facts).first() is not None
 
 
 def extend(session: Session, held: dict[str, Any], until: datetime) -> list[int]:

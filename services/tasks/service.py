@@ -225,6 +225,14 @@ def release(session: Session, tasks: Sequence[ClaimedTask]) -> int:
     return len(repository.give_back(session, _held(tasks), run_at=None, reason=None, now=clock.now()))
 
 
+def note(session: Session, task: ClaimedTask, **facts: Any) -> bool:
+    """Add to the payload of a task what its next run must know, whatever becomes of this one.
+
+    False when the lease was lost meanwhile: somebody else runs the task.
+    """
+    return repository.note(session, _held([task]), encode(facts))
+
+
 def extend_lease(session: Session, tasks: Sequence[ClaimedTask], lease: timedelta = LEASE) -> frozenset[int]:
     """Hold on to `tasks` for another `lease`; the ids still held. What is missing belongs to somebody else now."""
     return frozenset(repository.extend(session, _held(tasks), clock.now() + lease)) if tasks else frozenset()

@@ -12,12 +12,12 @@ from core import clock as core_clock
 from core import crash_points, db
 from core.clock import ManualClock
 from jobs import notify_action_required, send_message
-from models.audit import AuditLog
+from models.audit import AuditLog, SystemLog
 from models.ghost import GhostState, GhostTarget, ManualTask, ManualTaskState
 from models.identity import Role
 from models.merchant import Merchant
 from models.messaging import Channel, Message, MessageState
-from models.work import ScheduledTask
+from models.work import ScheduledTask, TaskState
 from services.analytics import shards
 from services.identity import people
 from services.identity import repository as identity_repository
@@ -118,7 +118,12 @@ def listed(shop: Shop, state: ManualTaskState = ManualTaskState.OPEN) -> Any:
 
 
 def claimed(shop: Shop, task: ScheduledTask) -> ClaimedTask:
-    return ClaimedTask(task.id or 0, task.kind, shop.merchant, task.payload, 1, 5, 0, "", "test", task.run_at, task.key)
+    """The task as it is by now, in the hands of a worker."""
+    with db.system_session() as session:
+        row = session.exec(select(ScheduledTask).where(ScheduledTask.id == task.id)).one()
+        row.state, row.lease_owner, row.attempts = TaskState.RUNNING, "test", 1
+        payload = dict(row.payload)
+    return ClaimedTask(task.id or 0, task.kind, shop.merchant, payload, 1, 5, 0, "", "test", task.run_at, task.key)
 
 
 def run_alerts(shop: Shop) -> list[Any]:
@@ -539,16 +544,61 @@ class TestAlerts:
         run_alerts(shop)
         assert post.taken == {}
 
-    def test_past_the_providers_memory_nothing_is_sent_twice(self, shop: Shop, post: Post, clock: ManualClock):
+    @pytest.mark.parametrize("doubt", ["no_answer", "death"])
+    def test_past_the_providers_memory_nothing_is_sent_twice(
+        self, shop: Shop, post: Post, clock: ManualClock, redis_url: str, doubt: str
+    ):
+        def die(name: str) -> None:
+            if name == "team_mail.handed_over":
+                raise Death
+
         join(shop, "olga", Role.OWNER)
-        waiting(shop)
-        first = next(task for task in shop.rows(ScheduledTask) if task.kind == "notify_action_required")
-        notify_action_required.run(claimed(shop, first))
-        mail = next(task for task in shop.rows(ScheduledTask) if "user_id" in task.payload)
+        (mail,) = self.mails(shop)
+        post.silent = doubt == "no_answer"
+        with crash_points.reached(die), pytest.raises((Retry, Death)):
+            notify_action_required.run(claimed(shop, mail))
+        post.silent, post.locked = False, True
+        with pytest.raises(Retry):  # which says nothing of the first one
+            notify_action_required.run(claimed(shop, mail))
         clock.current += timedelta(hours=24)
+        post.locked = False
+        assert run_alerts(shop)[-1] == ("it is too late: the provider may no longer know whether it has sent this one")
+        assert len(post.taken) == 1
+        assert [row.event for row in shop.rows(SystemLog)].count("manual_task.alert_uncertain") == 1
+
+    def test_what_certainly_nobody_got_in_a_day_is_told_once_sending_works_again(
+        self, shop: Shop, post: Post, clock: ManualClock, redis_url: str
+    ):
+        join(shop, "olga", Role.OWNER)
+        (mail,) = self.mails(shop)
+        post.locked = True
+        for _ in range(3):
+            for task in self.unsent(shop):
+                with pytest.raises((Retry, Discard)):
+                    notify_action_required.run(claimed(shop, task))
+            clock.current += timedelta(hours=24)
+        post.locked = False
+        for _ in range(2):  # the second time as after a death before the task was settled
+            with pytest.raises(Discard):
+                notify_action_required.run(claimed(shop, mail))
+        run_alerts(shop)
+        (sent,) = post.taken.values()
+        assert (sent.recipient, "$2,500.00" in sent.subject) == ("olga@example.com", True)
+
+    def test_what_was_settled_meanwhile_is_not_told_anew(self, shop: Shop, post: Post, clock: ManualClock):
+        join(shop, "olga", Role.OWNER)
+        (mail,) = self.mails(shop)
+        clock.current += timedelta(hours=24)
+        (task,) = shop.rows(ManualTask)
+        act(shop, "close", task.id, "done", actor_id="usr_a")
         with pytest.raises(Discard):
             notify_action_required.run(claimed(shop, mail))
+        run_alerts(shop)
         assert post.taken == {}
+
+    def unsent(self, shop: Shop) -> list[ScheduledTask]:
+        """The last of each person's."""
+        return [task for task in shop.rows(ScheduledTask) if "user_id" in task.payload][-1:]
 
     def test_alerted_once_though_it_closes_and_opens_again(self, shop: Shop, post: Post):
         join(shop, "olga", Role.OWNER)

@@ -256,6 +256,15 @@ class TestGivingBack:
             assert service.release(session, tasks) == 0
         assert [task.attempts for task in claim()] == [1, 1]
 
+    def test_what_the_next_run_must_know_is_noted_by_who_holds_it_alone(self, clock):
+        put()
+        [task] = claim()
+        with db.system_session() as session:
+            assert service.note(session, task, handed_over=True)
+            assert service.release(session, [task]) == 1
+            assert not service.note(session, task, handed_over=False)
+        assert [each.payload for each in claim()] == [{**task.payload, "handed_over": True}]
+
     def test_extending_says_what_is_still_held(self, clock):
         kept_id, lost_id = put(), put()
         tasks = claim(lease=timedelta(seconds=10))
