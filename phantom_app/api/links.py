@@ -39,6 +39,7 @@ router = APIRouter(include_in_schema=False, route_class=Guarded)
 log = logging.getLogger(__name__)
 
 PRESSES_AT_ONCE, PRESSES_A_SECOND = 5, 0.1
+LOOKS_AT_ONCE, LOOKS_A_SECOND = 20, 0.1  # whom our page sends for a minute comes about 15 times
 LOOK_AGAIN_SECONDS = 4
 LOOKS_FOR = timedelta(seconds=60)
 # Nothing will change about these within minutes: the customer is better off asking the merchant.
@@ -169,7 +170,8 @@ def _remember(answer: Response, token: str) -> None:
 @router.api_route("/r/{token}/done", methods=["GET", "HEAD"])
 def done(token: str, languages: Languages = None, cookie: Attribution = None) -> Response:
     """Where Stripe's pages lead back to. Whoever comes with our cookie is the customer who clicked: their return is
-    kept and Stripe is asked whether it is paid. Everybody else sees what is known, and changes nothing.
+    kept and Stripe is asked whether it is paid. Everybody else sees what is known, and changes nothing; so does who
+    comes again and again, because what each look asks for is the merchant's share of Stripe's attention.
     """
     try:
         link = _resolve(token, LinkPurpose.PAY)
@@ -181,13 +183,15 @@ def done(token: str, languages: Languages = None, cookie: Attribution = None) ->
     now = clock.now()
     if attribution_cookie.clicked_at(cookie, token, now) is None:
         return _about(view, "thanks")
-    looked = returning.look(link, now)
+    may_ask = allowance.wait(f"looks:{_name(token)}", LOOKS_A_SECOND, LOOKS_AT_ONCE) == 0
+    looked = returning.look(link, now) if may_ask else returning.remembered(link, now)
     view = _landing(link)
     if not view.open:
         return _closed(view)
-    if looked.is_charged and now - looked.first_at <= LOOKS_FOR:
+    is_charged = looked.invoice_id is not None
+    if is_charged and now - looked.first_at <= LOOKS_FOR:
         return _about(view, "waiting", refresh=LOOK_AGAIN_SECONDS)
-    return _about(view, "not_yet" if looked.is_charged else "thanks", back=f"/r/{token}")
+    return _about(view, "not_yet" if is_charged else "thanks", back=f"/r/{token}")
 
 
 @router.api_route("/u/{token}", methods=["GET", "HEAD"])
@@ -208,6 +212,7 @@ def unsubscribe(token: str, languages: Languages = None) -> Response:
     except links.LinkNotFoundError:
         return _not_found(languages)
     with db.tenant_session(link.merchant_id) as session:
-        optout.unsubscribe(session, link)
-    queue.announce_change(link.merchant_id)
+        is_new = optout.unsubscribe(session, link)
+    if is_new:
+        queue.announce_change(link.merchant_id)
     return _about(_landing(link), "unsubscribed")

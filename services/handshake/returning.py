@@ -5,7 +5,6 @@ recorded at once and the webhook, whenever it comes, finds nothing left to do.
 """
 
 import logging
-from dataclasses import dataclass
 from datetime import datetime
 
 from core import db, queue
@@ -19,6 +18,7 @@ from services.integrations.stripe.transport import INTERACTIVE
 from services.messaging.links import Link
 from services.recovery import neighbours
 from services.recovery.messages import clicks
+from services.recovery.messages.clicks import Return
 from services.recovery.observe import observe
 from services.recovery.work import merchant_context
 from services.vault.errors import VaultError
@@ -26,26 +26,25 @@ from services.vault.errors import VaultError
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """Since when this browser has been coming back, and whether there is an invoice whose payment to wait for."""
-
-    first_at: datetime
-    is_charged: bool
-
-
-def look(link: Link, now: datetime) -> Looked:
+def look(link: Link, now: datetime) -> Return:
     """Keep the return and bring the ghost up to date with what Stripe says now. `now` is aware UTC.
 
     Opens its own sessions. Where Stripe cannot be asked the page shows what was known. Raises `LinkNotFoundError` when
     the ghost is gone.
     """
     with db.tenant_session(link.merchant_id) as session:
-        invoice_id = clicks.record_return(session, link, now)
-        first_at = clicks.returned_at(session, link) or now
-    if invoice_id is not None:
-        _look_again(link.merchant_id, invoice_id, now)
-    return Looked(first_at, invoice_id is not None)
+        came = clicks.record_return(session, link, now)
+    if came.is_new:  # who comes again is no news to open pages
+        queue.announce_change(link.merchant_id)
+    if came.invoice_id is not None:
+        _look_again(link.merchant_id, came.invoice_id, now)
+    return came
+
+
+def remembered(link: Link, now: datetime) -> Return:
+    """What is known of a return, with nothing kept and Stripe not asked. Raises `LinkNotFoundError`."""
+    with db.tenant_session(link.merchant_id) as session:
+        return clicks.known_return(session, link, now)
 
 
 def _look_again(merchant_id: str, invoice_id: str, now: datetime) -> None:
@@ -65,6 +64,7 @@ def _look_again(merchant_id: str, invoice_id: str, now: datetime) -> None:
     with db.tenant_session(merchant_id) as session:
         neighbours.take(session, merchant_id, [facts])
         record_billed(session, merchant_id, [facts], now.date())
-        observe(session, merchant_context(session, merchant_id), [facts], FoundVia.WEBHOOK, now)
-    queue.announce_change(merchant_id)
-    queue.announce_work()
+        seen = observe(session, merchant_context(session, merchant_id), [facts], FoundVia.WEBHOOK, now)
+    if seen.found or seen.updated:
+        queue.announce_change(merchant_id)
+        queue.announce_work()

@@ -72,6 +72,15 @@ class Landing:
         return self.standing in (Standing.PAY, Standing.CARD)
 
 
+@dataclass(frozen=True, slots=True)
+class Return:
+    """A browser's way back from Stripe's page. `invoice_id`: whose payment to wait for, None where there is none."""
+
+    invoice_id: str | None
+    first_at: datetime  # since when that of the latest click has been coming
+    is_new: bool
+
+
 def landing(session: Session, link: Link) -> Landing:
     """What a link's page shows. Reads only; raises `LinkNotFoundError` when the ghost is gone."""
     ghost = _ghost(session, link)
@@ -162,27 +171,34 @@ def _confirmed(ghost: GhostTarget, click_id: str) -> ConfirmedClick:
     return ConfirmedClick(click_id, place_for(ghost), ghost.invoice_id, ghost.customer_id, is_charged)
 
 
-def record_return(session: Session, link: Link, now: datetime) -> str | None:
+def record_return(session: Session, link: Link, now: datetime) -> Return:
     """A browser that followed this link came back from Stripe's page: kept once a click, as evidence of whose merit
-    the payment is. The invoice to ask Stripe about, None when the ghost is closed or there is none yet.
+    the payment is.
 
     The caller knows by the attribution cookie that it is that browser. `now` is aware UTC; the caller commits.
     """
     work = _work(session, link, now)
     ghost = _ghost(session, link, lock=True)
     click = evidence_repository.click_of_message(session, link.merchant_id, ghost.id, link.message_id)
-    if click is not None and click.returned_at is None:
+    is_new = click is not None and click.returned_at is None
+    if click is not None and is_new:
         click.returned_at = now
         said = "The customer came back from Stripe's page."
         work.event(ghost, "customer_returned", said, message_id=link.message_id)
     work.finish()
-    return ghost.invoice_id if ghost.state in UNPAID_STATES else None
+    return _return(ghost, click, now, is_new=is_new)
 
 
-def returned_at(session: Session, link: Link) -> datetime | None:
-    """When the browser of the latest click on this link first came back; None when it has not."""
-    click = evidence_repository.click_of_message(session, link.merchant_id, link.ghost_id, link.message_id)
-    return click.returned_at if click else None
+def known_return(session: Session, link: Link, now: datetime) -> Return:
+    """What is known of a return, with nothing kept. Reads only; raises `LinkNotFoundError`."""
+    ghost = _ghost(session, link)
+    click = evidence_repository.click_of_message(session, link.merchant_id, ghost.id, link.message_id)
+    return _return(ghost, click, now, is_new=False)
+
+
+def _return(ghost: GhostTarget, click: Click | None, now: datetime, *, is_new: bool) -> Return:
+    first_at = (click.returned_at if click else None) or now
+    return Return(ghost.invoice_id if ghost.state in UNPAID_STATES else None, first_at, is_new)
 
 
 def _work(session: Session, link: Link, now: datetime) -> Work:

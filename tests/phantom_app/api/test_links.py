@@ -12,7 +12,7 @@ import pytest
 from sqlmodel import select
 from starlette.testclient import TestClient
 
-from core import db
+from core import db, queue
 from core.clock import ManualClock
 from models.ghost import GhostEvent, GhostState, GhostTarget
 from models.merchant import Merchant
@@ -22,6 +22,7 @@ from phantom_app.api import guessing
 from phantom_app.api.customer_words import page_words
 from sandbox.stripe.faults import Fault
 from sandbox.stripe.resources.portal import default_configuration
+from services.integrations.stripe.client import ScopedStripe
 from services.messaging import attribution_cookie, links
 from services.recovery import purge
 from services.recovery.messages import clicks
@@ -413,6 +414,55 @@ class TestReturning:
         assert 'http-equiv="refresh"' not in page
         assert f'href="{customer.pay}"' in page
 
+    def test_who_comes_again_and_again_uses_up_nobodys_share_of_stripe(
+        self, customer: Customer, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ):
+        """With the cookie of one press: each look asks Stripe, whose rate the merchant's mails and hunts share."""
+        asked, told = self.heard(monkeypatch)
+        self.cookie_of(customer)
+        asked.clear()
+        told.clear()
+        pages = [customer.browser.get(customer.pay + "/done") for _ in range(60)]
+        assert len(asked) == 20
+        assert len(told) == 1  # of the return; who owes as before is no news
+        assert {page.status_code for page in pages} == {200}
+        assert all("One moment" in page.text for page in pages)  # nor does the page know less than before
+        clock.advance(timedelta(days=1))
+        customer.pays()
+        assert "This is paid" in customer.browser.get(customer.pay + "/done").text
+        assert len(told) == 2
+
+    def test_a_minute_of_our_own_pages_looks_asks_each_time(
+        self, customer: Customer, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ):
+        asked, _ = self.heard(monkeypatch)
+        self.cookie_of(customer)
+        asked.clear()
+        looks = 0
+        while 'http-equiv="refresh"' in customer.browser.get(customer.pay + "/done").text:
+            looks += 1
+            assert len(asked) == looks
+            clock.advance(timedelta(seconds=4))
+
+    @staticmethod
+    def heard(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], list[str]]:
+        """The invoices that Stripe is asked for from now on, and the merchants whose open pages are told."""
+        asked: list[str] = []
+        told: list[str] = []
+        ask, tell = ScopedStripe.retrieve_invoice, queue.announce_change
+
+        def asking(self: ScopedStripe, invoice_id: str, *rest: Any) -> Any:
+            asked.append(invoice_id)
+            return ask(self, invoice_id, *rest)
+
+        def telling(merchant_id: str) -> bool:
+            told.append(merchant_id)
+            return tell(merchant_id)
+
+        monkeypatch.setattr(ScopedStripe, "retrieve_invoice", asking)
+        monkeypatch.setattr(queue, "announce_change", telling)
+        return asked, told
+
     def test_with_stripe_away_it_says_what_is_known(self, customer: Customer, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr("services.integrations.stripe.transport.wait_before", lambda *_args: 0.0)
         self.cookie_of(customer)
@@ -489,8 +539,10 @@ class TestUnsubscribing:
         assert len(customer.shop.rows(Suppression)) == 2  # the address, and the person at any other
         assert customer.ghost.next_action == "exhaust"
 
-    def test_twice_is_once(self, customer: Customer):
+    def test_twice_is_once(self, customer: Customer, monkeypatch: pytest.MonkeyPatch):
+        _, told = TestReturning.heard(monkeypatch)
         assert [customer.browser.post(customer.stop).status_code for _ in range(2)] == [200, 200]
+        assert told == [customer.shop.merchant]
         assert len(customer.shop.rows(Suppression)) == 2  # the address, and the person at any other
 
 
