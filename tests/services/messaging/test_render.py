@@ -107,6 +107,8 @@ class TestLook:
         assert "prefers-color-scheme: dark" in html
         assert "<mj-" not in html
         assert re.search(r'<p style="[^"]*margin: 0 0 12px', html)
+        # What MJML leaves in its sheet alone, which some mail programs throw away: only the inliner puts it here.
+        assert re.search(r'<body style="[^"]*margin: 0', html)
 
     def test_a_logo_is_a_picture_with_the_name_for_whom_it_is_blocked(self):
         html = render_mail(

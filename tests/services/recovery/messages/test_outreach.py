@@ -17,7 +17,7 @@ from models.work import ScheduledTask
 from services.integrations.stripe.parsing import parse_invoice
 from services.messaging import links
 from services.recovery import service
-from services.recovery.messages import clicks, optout, outreach, settlement
+from services.recovery.messages import clicks, delivery, optout, outreach, settlement
 from services.recovery.observe import observe
 from services.recovery.plans import pulse
 from services.recovery.work import merchant_context
@@ -80,6 +80,11 @@ class TestSending:
             "customer1@example.com",
             prepared.message_id,
         )
+        # Nothing else tells whose mail a webhook of the provider speaks of, and which.
+        assert prepared.message.tags == {
+            delivery.MESSAGE_TAG: prepared.message_id,
+            delivery.MERCHANT_TAG: story.merchant,
+        }
         assert story.sent(prepared)
         assert not story.sent(prepared)
         ghost = story.ghost
