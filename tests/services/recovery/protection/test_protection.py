@@ -13,6 +13,7 @@ from models.messaging import Click, LinkPurpose, Message, MessageState
 from models.money import Recovery
 from models.work import ScheduledTask
 from sandbox.outbox.store import outbox_of
+from sandbox.stripe.cards import APPROVED
 from sandbox.stripe.store import Json
 from services.handshake import renewals
 from services.hunter.schemas import HuntRequest
@@ -381,6 +382,17 @@ class TestWhoseMerit:
         card = default_card(shop, subscription)
         shop.actions.automatically_update_card(shop.account, card, exp_month=3, exp_year=2030)
         shop.deliver()
+        assert self.ledger(shop) == [("protected", 4900, "organic", None)]
+
+    def test_what_goes_through_from_the_same_card_is_nobodys_either(self, shop: Shop):
+        """Written to, and nothing touched: a bank may take an old card's number for as long as it likes."""
+        sent(shop)
+        shop.take()
+        shop.world.decide = lambda _attempt: APPROVED
+        shop.world.clockwork.advance_to(shop.world.now() + 86_400 * 8)
+        told = [shop.handle(each) for each in shop.take() if each.type == "invoice.paid"]
+        assert told == ["risk_changed"]
+        assert shop.ghosts[0].state == GhostState.PROTECTED
         assert self.ledger(shop) == [("protected", 4900, "organic", None)]
 
     def test_an_amount_above_the_line_that_simply_pays_is_no_money_guarded(self, shop: Shop):
