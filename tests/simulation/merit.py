@@ -43,9 +43,9 @@ def is_due(play: "Play", ghosts: list[dict[str, Any]], rows: list[dict[str, Any]
 
 
 def _outside(play: "Play", invoice: str) -> Charge | None:
-    """What was settled without a charge, as if its customer had paid it; of no amount where no money came in."""
+    """What was settled without a charge, and so by none of Stripe's; of no amount where no money came in."""
     for one in (one for one in play.ledger.outside if one.invoice == invoice and not one.left):
-        return Charge(one.at, invoice, one.customer, "", "customer", True, one.brought, foreseen=one.foreseen)
+        return Charge(one.at, invoice, one.customer, "", "outside", True, one.brought)
     return None
 
 
@@ -89,7 +89,7 @@ def _credits(play: "Play", ghost: str, charge: Charge) -> Iterator[Credit]:
         if not charge.foreseen:
             yield from _messages(play, ghost, paid_at)
         return
-    if charge.foreseen or _stripe_has_just_tried(play, charge):
+    if charge.source == "customer" and (charge.foreseen or _stripe_has_just_tried(play, charge)):
         yield "stripe_retry", None
     yield from _messages(play, ghost, paid_at)
 

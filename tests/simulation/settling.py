@@ -7,7 +7,6 @@ from core import clock
 from sandbox.stripe import invoicing, lookups
 from sandbox.stripe.events import change, emit
 from sandbox.stripe.store import Json
-from tests.simulation import merit
 from tests.simulation.ledger import Outside
 
 if TYPE_CHECKING:
@@ -40,8 +39,7 @@ def settle(play: "Play", way: str) -> None:
     play.ledger.trace.say(f"{way} of {invoice['id']}: {amount}")
     play.ledger.came_of_it[f"settled, {way}"] += 1
     left = invoice["amount_remaining"] - amount
-    foreseen = merit.foreseen(play, invoice["id"], clock.now())
-    done = Outside(clock.now(), invoice["id"], invoice["customer"], amount if brings else 0, left, foreseen)
+    done = Outside(clock.now(), invoice["id"], invoice["customer"], amount if brings else 0, left)
     play.ledger.outside.append(done)
     with play.world.transaction():
         if brings:
