@@ -18,7 +18,7 @@ from services.messaging.addresses import BadAddressError, normal
 from services.messaging.lint import EMAIL, SMS, Source, Target
 from services.messaging.own import ANY_GROUP, ours_as_source
 from services.messaging.own_service import TemplateMovedError, TemplateRefusedError, UnknownVersionError
-from services.messaging.senders.trial import AskedToStopError
+from services.messaging.senders.trial import AskedToStopError, NotConfirmedError
 from services.messaging.wording import Moment, frame, template_of
 
 FIELDS = ("subject", "heading", "body", "button")
@@ -229,7 +229,7 @@ class Messages(rx.State):
             target, source = self._target(), self._source()
         try:
             said = await tried(target, source, to)
-        except (TooManyRequestsError, AskedToStopError) as error:
+        except (TooManyRequestsError, AskedToStopError, NotConfirmedError) as error:
             said = f"{error.title}."
         finally:
             async with self:

@@ -100,10 +100,11 @@ def render_mail(
         "pay_url": pay_url,
         "unsubscribe_url": unsubscribe_url,
     }
+    mark = f"{message.frame.test_mark} " if is_test else ""  # a list of mails shows no more than the subject
     return Rendered(
         template=message.template,
         language=message.language,
-        subject=values["subject"][:200],  # one line: what fills it is, and the lint holds it for words
+        subject=f"{mark}{values['subject']}"[:200],  # one line: what fills it is, and the lint holds it for words
         html=html_layout(_TEMPLATES / "message.mjml.j2").render(values),
         plain=plain_layout(_TEMPLATES / "message.txt.j2").render(values),
     )

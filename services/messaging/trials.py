@@ -24,7 +24,7 @@ from services.messaging.preview import Preview
 from services.messaging.senders import service as senders
 from services.messaging.senders.carriers import Carrier
 from services.messaging.senders.schemas import OutgoingMessage
-from services.messaging.senders.trial import admit_text
+from services.messaging.senders.trial import admit_mail, admit_text
 
 AN_HOUR, MOST_AN_HOUR, KEPT = timedelta(hours=1), 20, 20
 OF_NO_GHOST = "trial"
@@ -64,14 +64,15 @@ def begin(
 ) -> Trial:
     """Keep the intent to send what is shown to a member; `recipient` is an address of the channel, a number in E.164.
 
-    Raises `TooManyTrialsError` after twenty in an hour, and for texts what `senders.trial.admit_text` raises.
+    Raises `TooManyTrialsError` after twenty in an hour, and what `senders.trial` says against the recipient.
     """
     now = clock.now()
     if trials_repository.count_since(session, merchant_id, OF_NO_GHOST, now - AN_HOUR) >= MOST_AN_HOUR:
         raise TooManyTrialsError
     carrier = senders.sender_for(session, merchant_id, channel)
-    if carrier is not None and channel is Channel.SMS:
-        admit_text(session, merchant_id, carrier, recipient)
+    if carrier is not None:
+        admit_one = admit_text if channel is Channel.SMS else admit_mail
+        admit_one(session, merchant_id, carrier, recipient)
     origin = senders.origin_of(session, merchant_id, channel, merchant_name)
     message_id = ids.new_id("msg")
     session.add(

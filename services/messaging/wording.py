@@ -91,6 +91,7 @@ class Frame:
     unsubscribe: str
     opt_out: str
     test_banner: str
+    test_mark: str
     on_date: str
     soon: str  # where no date is known
     about: str  # an amount that is not known to the cent

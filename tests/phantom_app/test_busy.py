@@ -13,7 +13,7 @@ from phantom_app.state import messages, senders, sending
 from phantom_app.state.messages import Messages
 from phantom_app.state.senders import Senders
 from phantom_app.state.sending import Sending
-from services.messaging.senders.trial import AskedToStopError, TooManyTestTextsError
+from services.messaging.senders.trial import AskedToStopError, NotConfirmedError, TooManyTestTextsError
 from services.messaging.trials import TooManyTrialsError
 
 
@@ -76,7 +76,7 @@ async def test_a_sender_that_is_tried(monkeypatch: pytest.MonkeyPatch, tab: Any)
     assert tab.busy == ""
 
 
-@pytest.mark.parametrize("refused", [TooManyTrialsError, TooManyTestTextsError, AskedToStopError])
+@pytest.mark.parametrize("refused", [TooManyTrialsError, TooManyTestTextsError, AskedToStopError, NotConfirmedError])
 async def test_a_test_message_that_may_not_be_sent_says_why(
     monkeypatch: pytest.MonkeyPatch, refused: type[PhantomError]
 ) -> None:

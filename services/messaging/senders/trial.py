@@ -1,7 +1,9 @@
 """A test of a sender: one message to the person who asks, and what came of it in words.
 
 Who tests texts types any number, and PHANTOM's own number would write to it, at our cost and in our name. So there are
-a few a day for each merchant and a bound for all of them, wherever the test is asked for.
+a few a day for each merchant and a bound for all of them, wherever the test is asked for. Who tests mail gets it at the
+address that Stripe named as theirs, and anybody can name anybody's there: from PHANTOM's own domain it goes only where
+somebody has shown that the address is theirs.
 """
 
 from sqlmodel import Session
@@ -9,6 +11,7 @@ from sqlmodel import Session
 from core import allowance, ids
 from core.errors import ConflictError, TooManyRequestsError
 from models.messaging import Channel
+from services.identity import service as identity
 from services.integrations.carriers import MessageLaterError, MessageRefusedError, MessageUnknownError
 from services.messaging import suppression
 from services.messaging.senders.carriers import Carrier
@@ -39,15 +42,31 @@ class AskedToStopError(ConflictError):
     title = "Whoever has this number answered STOP; they can answer START to get texts again"
 
 
+class NotConfirmedError(ConflictError):
+    code = "not_confirmed"
+    title = (
+        "Your email address is not confirmed yet, and PHANTOM’s own sender writes to confirmed ones only; "
+        "please set up a sender of your own, or ask whoever runs PHANTOM for a sign-in link"
+    )
+
+
 def admit(session: Session, merchant_id: str, channel: Channel, carrier: Carrier, recipient: str) -> None:
     """Count a test of a sender before it is sent.
 
-    Raises `TooManyTestsError`, and what `admit_text` raises.
+    Raises `TooManyTestsError`, and what `admit_mail` or `admit_text` raises.
     """
+    if channel is Channel.EMAIL:
+        admit_mail(session, merchant_id, carrier, recipient)
     if allowance.wait(f"trial:{merchant_id}", AN_HOUR / _HOUR, AT_ONCE) > 0:
         raise TooManyTestsError
     if channel is Channel.SMS:
         admit_text(session, merchant_id, carrier, recipient)
+
+
+def admit_mail(session: Session, merchant_id: str, carrier: Carrier, recipient: str) -> None:
+    """Whether a test mail, of whatever it is a test, may go to a member. Raises `NotConfirmedError`."""
+    if not carrier.own and recipient not in identity.member_addresses(session, merchant_id).values():
+        raise NotConfirmedError
 
 
 def admit_text(session: Session, merchant_id: str, carrier: Carrier, recipient: str) -> None:

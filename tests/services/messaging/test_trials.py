@@ -10,6 +10,7 @@ from core import clock as core_clock
 from core import db
 from core.clock import ManualClock
 from models.messaging import Channel, Message, MessageState
+from services.identity import people
 from services.integrations.carriers import MessageLaterError, MessageRefusedError, MessageUnknownError
 from services.messaging import suppression, trials
 from services.messaging.brands import Brand
@@ -59,7 +60,14 @@ class Carrier:
 
 @pytest.fixture
 def merchant(database: object, clock: ManualClock) -> str:
-    return make_merchant()
+    merchant_id = make_merchant()
+    member(merchant_id, "ada@example.com", verified=True)
+    return merchant_id
+
+
+def member(merchant: str, email: str, *, verified: bool) -> None:
+    with db.tenant_session(merchant) as session:
+        people.provision_owner(session, merchant, email=email, verified=verified)
 
 
 def begin_text(merchant: str) -> Trial:
@@ -73,11 +81,9 @@ def begin_text(merchant: str) -> Trial:
         )
 
 
-def begin(merchant: str) -> Trial:
+def begin(merchant: str, to: str = "ada@example.com") -> Trial:
     with db.tenant_session(merchant) as session:
-        return trials.begin(
-            session, merchant, MAIL, recipient="ada@example.com", merchant_name="Acme", reply_to="help@acme.example"
-        )
+        return trials.begin(session, merchant, MAIL, recipient=to, merchant_name="Acme", reply_to="help@acme.example")
 
 
 def messages(merchant: str) -> list[Message]:
@@ -178,11 +184,37 @@ class TestTrial:
         assert kept[-1].id == newest
 
 
+class TestMailFromPhantomsDomain:
+    """Who connects an account of Stripe's has the address that it names, which may be anybody's."""
+
+    @pytest.fixture(autouse=True)
+    def _phantoms_sender(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(senders, "sender_for", lambda *_: Carrier(own=False))
+
+    def test_nobody_is_written_to_who_never_confirmed_the_address(self, merchant: str):
+        member(merchant, "bob@example.com", verified=False)
+        with pytest.raises(trial.NotConfirmedError):
+            begin(merchant, "bob@example.com")
+        assert messages(merchant) == []
+
+    def test_nor_who_confirmed_it_and_is_no_member(self, merchant: str):
+        member(make_merchant(), "bob@example.com", verified=True)
+        with pytest.raises(trial.NotConfirmedError):
+            begin(merchant, "bob@example.com")
+
+    def test_who_confirmed_it_is(self, merchant: str):
+        assert begin(merchant).carrier is not None
+
+    def test_with_a_sender_of_their_own_they_answer_for_it(self, merchant: str, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(senders, "sender_for", lambda *_: Carrier(own=True))
+        assert begin(merchant, "bob@example.com").carrier is not None
+
+
 class TestPreview:
     def test_values_are_made_up_and_in_the_merchants_currency(self):
         assert "49\u00a0¥" in MAIL.plain
         assert "Ada Example" in MAIL.plain
-        assert MAIL.subject == "Ihre Zahlung an Acme kam nicht zustande"
+        assert MAIL.subject == "[Probe] Ihre Zahlung an Acme kam nicht zustande"
 
     def test_what_is_typed_is_drawn_before_it_is_saved(self):
         source = Source("S {{ merchant }}", "H", "B {{ card | default('x') }}", "Go")

@@ -10,10 +10,16 @@ from core import allowance, db
 from core import clock as core_clock
 from core.clock import ManualClock
 from models.messaging import Channel
+from services.identity import people
 from services.messaging import suppression
 from services.messaging.senders import trial
 from services.messaging.senders.schemas import OutgoingMessage
-from services.messaging.senders.trial import AskedToStopError, TooManyTestsError, TooManyTestTextsError
+from services.messaging.senders.trial import (
+    AskedToStopError,
+    NotConfirmedError,
+    TooManyTestsError,
+    TooManyTestTextsError,
+)
 from tests.support.factories import make_merchant
 
 NUMBER = "+12025550143"
@@ -91,10 +97,23 @@ def test_with_an_own_number_there_is_room_to_try(merchant: str, clock: ManualClo
     assert 200 < texts_in_a_day(merchant, clock, own=True) <= 24 * trial.AN_HOUR + trial.AT_ONCE
 
 
+@pytest.mark.parametrize("verified", [True, False])
+def test_a_test_of_phantoms_sender_of_mail_goes_to_a_confirmed_address_only(merchant: str, verified: bool) -> None:
+    with db.tenant_session(merchant) as session:
+        people.provision_owner(session, merchant, email="ada@example.com", verified=verified)
+    with db.tenant_session(merchant) as session:
+        trial.admit(session, merchant, Channel.EMAIL, Carrier(own=True), "ada@example.com")
+        if verified:
+            trial.admit(session, merchant, Channel.EMAIL, Carrier(), "ada@example.com")
+        else:
+            with pytest.raises(NotConfirmedError, match="not confirmed yet"):
+                trial.admit(session, merchant, Channel.EMAIL, Carrier(), "ada@example.com")
+
+
 def test_mail_to_oneself_takes_no_texts(merchant: str) -> None:
     with db.tenant_session(merchant) as session:
         for _ in range(trial.AT_ONCE):
-            trial.admit(session, merchant, Channel.EMAIL, Carrier(), "ada@example.com")
+            trial.admit(session, merchant, Channel.EMAIL, Carrier(own=True), "ada@example.com")
         trial.admit_text(session, merchant, Carrier(), NUMBER)
 
 
