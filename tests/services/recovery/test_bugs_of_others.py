@@ -16,10 +16,12 @@ from core import db
 from core.clock import ManualClock
 from core.money import Money
 from jobs.hunt import hunt
+from jobs.runner import run_due
 from models.ghost import FoundVia, GhostState, GhostTarget, Strategy
 from models.merchant import StripeMails
-from models.messaging import Message
+from models.messaging import Message, MessageState
 from models.money import PaymentAttempt, Recovery
+from models.work import ScheduledTask, TaskState
 from services.hunter.schemas import HuntRequest
 from services.integrations.stripe.parsing import parse_invoice
 from services.merchants import service as merchants
@@ -35,7 +37,7 @@ from services.recovery.observe import observe
 from services.recovery.strategy import DeclineGroup
 from services.recovery.work import merchant_context
 from tests.support.factories import make_merchant, raw_intent, raw_invoice
-from tests.support.mailing import mailing_shop, mails, send
+from tests.support.mailing import due, mailing_shop, mails, pulse, send
 from tests.support.recount import assert_sums_agree
 from tests.support.shop import Shop
 
@@ -203,21 +205,40 @@ class TestOffByOneAttempt:
 class TestLockNeverReleased:
     """A worker that failed in the middle kept its lock, and that customer was never looked at again."""
 
-    def test_what_fails_in_the_middle_leaves_no_lock_and_the_next_one_goes_on(
-        self, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        ("where", "broken", "left", "gone"),
+        [(outreach, "compose", [], 0), (settlement, "settle_sent", [MessageState.SENDING], 1)],
+    )
+    def test_what_fails_in_the_middle_is_begun_again_and_goes_once(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch, where: Any, broken: str, left: list[str], gone: int
     ):
+        """What could stay taken: the task by its lease, the message by its slot, the customer by a lock."""
         failing(shop)
+        due(shop)
+        pulse(shop)
 
         def break_down(*_: Any, **__: Any) -> None:
             raise ZeroDivisionError
 
         with monkeypatch.context() as patched:
-            patched.setattr(outreach, "compose", break_down)
-            with pytest.raises(ZeroDivisionError):
-                send(shop)
+            patched.setattr(where, broken, break_down)
+            assert run_due(kinds=["send_message"]) == 1
+        (task,) = self.tasks()
+        assert (task.state, task.attempts, task.lease_owner, task.leased_until) == (TaskState.PENDING, 1, None, None)
+        assert [slot.state for slot in rows(shop.merchant, Message)] == left
+        assert mails(shop) == gone
         with db.system_session() as session:
             assert session.connection().execute(HELD).scalar() == 0
-        assert send(shop)["sent"] is True
+        shop.clock.current = task.run_at
+        assert run_due(kinds=["send_message"]) == 1
+        assert [task.state for task in self.tasks()] == [TaskState.DONE]
+        assert [slot.state for slot in rows(shop.merchant, Message)] == [MessageState.SENT]
+        assert mails(shop) == 1
+
+    @staticmethod
+    def tasks() -> list[ScheduledTask]:
+        with db.system_session() as session:
+            return list(session.exec(select(ScheduledTask).where(ScheduledTask.kind == "send_message")).all())
 
 
 class TestDunningAfterCancelling:
