@@ -201,6 +201,19 @@ class TestMember:
         expect(page.get_by_test_id("ghost-row")).to_have_count(2)
         assert page.get_by_test_id("ghosts").evaluate("list => list.scrollWidth <= list.clientWidth")
 
+    @pytest.mark.parametrize("width", [390, 1440])
+    def test_what_is_said_of_the_funnel_stands_within_its_panel(
+        self, page: Page, served: Served, signed_in: Person, width: int
+    ) -> None:
+        made_safe(signed_in.merchant_id)
+        page.set_viewport_size({"width": width, "height": 844})
+        page.goto(served.url + "/dashboard")
+        expect(page.get_by_test_id("funnel-said")).to_be_visible()
+        said, panel = (page.get_by_test_id(name).bounding_box() for name in ("funnel-said", "funnel-panel"))
+        assert said is not None
+        assert panel is not None
+        assert said["y"] + said["height"] <= panel["y"] + panel["height"]
+
     def test_light_and_dark(self, page: Page, served: Served, signed_in: Person) -> None:
         page.emulate_media(color_scheme="dark")
         page.goto(served.url + "/dashboard")
