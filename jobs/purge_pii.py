@@ -28,7 +28,8 @@ def run(task: ClaimedTask) -> dict[str, Any]:
 
 
 def _purge(task: ClaimedTask) -> dict[str, Any]:
-    return {"purged": _all_pages(task, purge.purge_due), "unseen": _all_pages(task, purge.forget_unseen)}
+    steps = {"purged": purge.purge_due, "unseen": purge.forget_unseen, "links": purge.forget_links}
+    return {name: _all_pages(task, forget) for name, forget in steps.items()}
 
 
 def _all_pages(task: ClaimedTask, forget: Callable[[Session, str, datetime], int]) -> int:

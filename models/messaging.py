@@ -85,7 +85,7 @@ class LinkPurpose(StrEnum):
 
 
 class LinkToken(Table, table=True):
-    """What a link's opaque id stands for; two rows a message. Kept until purging removes them with their ghost."""
+    """What a link's opaque id stands for; two rows a message. Purging removes those of forgotten ghosts."""
 
     __tablename__ = "link_tokens"
     scope = Scope.SHARED

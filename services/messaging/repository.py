@@ -135,13 +135,19 @@ def delete_message(session: Session, merchant_id: str, message_id: str) -> None:
     session.connection().execute(delete(Message).where(*mine))
 
 
-def empty_of_ghosts(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> None:
-    """Forget to whom and what these ghosts' messages said, what came of them in words, and their links."""
+def empty_of_ghosts(
+    session: Session, merchant_id: str, ghost_ids: Sequence[str], *, links_since: datetime | None = None
+) -> None:
+    """Forget to whom and what these ghosts' messages said, what came of them in words, and their links.
+
+    Links made from `links_since` on go on working; they name nobody.
+    """
     theirs = (col(Message.merchant_id) == merchant_id, col(Message.ghost_id).in_(ghost_ids))
     of_them = select(Message.id).where(*theirs)
-    session.connection().execute(
-        delete(LinkToken).where(col(LinkToken.merchant_id) == merchant_id, col(LinkToken.message_id).in_(of_them))
-    )
+    links = [col(LinkToken.merchant_id) == merchant_id, col(LinkToken.message_id).in_(of_them)]
+    if links_since is not None:
+        links.append(col(LinkToken.created_at) < links_since)
+    session.connection().execute(delete(LinkToken).where(*links))
     session.connection().execute(
         update(Message)
         .where(*theirs)

@@ -16,16 +16,19 @@ from models.privacy import TombstoneKind
 from services.analytics import shards
 from services.audit import service as audit
 from services.messaging import repository as messages
-from services.recovery import presence, repository, tombstones
+from services.recovery import presence, purge_repository, repository, tombstones
 from services.recovery.errors import CustomerNotFoundError, GhostNotFoundError, NobodyToForgetError
 from services.recovery.lifecycle import Trigger, can
-from services.recovery.work import Work, merchant_context
+from services.recovery.work import MerchantContext, Work, merchant_context
 from services.tasks import service as tasks
 from services.tasks.schedules import PURGE
 
 REMOVED = "The customer's personal data was removed."
 ON_REQUEST = "The customer's personal data was removed on request."
 KEEP = timedelta(days=90)
+KEEP_LINKS = timedelta(days=60)
+"""For how long the links of a message work, whatever became of its ghost's person: a ghost's days may begin long after
+it was found, and who got its mail yesterday can still pay, and still say that they want no more (RFC 8058)."""
 PAGE = 200
 
 
@@ -40,8 +43,20 @@ def purge_due(session: Session, merchant_id: str, now: datetime) -> int:
     for ghost in ghosts:
         forget(work, ghost, "Its personal data was removed 90 days after it was found.")
     work.finish()
-    finish(work, ghosts)
+    finish(work, ghosts, links_since=_links_since(work.merchant, now))
     return len(ghosts)
+
+
+def forget_links(session: Session, merchant_id: str, now: datetime) -> int:
+    """Forget one page of links whose time is over, of ghosts that are forgotten; how many. As `purge_due` otherwise."""
+    true_time.require(session, now)
+    before = _links_since(merchant_context(session, merchant_id), now)
+    return purge_repository.delete_links(session, merchant_id, before=before, limit=PAGE)
+
+
+def _links_since(merchant: MerchantContext, now: datetime) -> datetime:
+    """From when on links are kept; none of a merchant who left, because nobody can pay there through PHANTOM."""
+    return now - KEEP_LINKS if merchant.active else now
 
 
 def forget_unseen(session: Session, merchant_id: str, now: datetime) -> int:
@@ -145,9 +160,12 @@ def forget(work: Work, ghost: GhostTarget, why: str) -> None:
     work.event(ghost, "purged", why)
 
 
-def finish(work: Work, ghosts: Sequence[GhostTarget]) -> None:
-    """Forget what was written to the people of these ghosts and about them, and keep their invoices away."""
+def finish(work: Work, ghosts: Sequence[GhostTarget], *, links_since: datetime | None = None) -> None:
+    """Forget what was written to the people of these ghosts and about them, and keep their invoices away.
+
+    With it go their links, but for those made from `links_since` on.
+    """
     merchant_id, ghost_ids = work.merchant.id, [ghost.id for ghost in ghosts]
-    messages.empty_of_ghosts(work.session, merchant_id, ghost_ids)
+    messages.empty_of_ghosts(work.session, merchant_id, ghost_ids, links_since=links_since)
     repository.empty_manual_tasks(work.session, merchant_id, ghost_ids, REMOVED, work.now)
     tombstones.bury(work.session, merchant_id, TombstoneKind.INVOICE, [ghost.invoice_id for ghost in ghosts], work.now)

@@ -9,14 +9,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlmodel import select
+from sqlmodel import select, update
 from starlette.testclient import TestClient
 
 from core import db, queue
 from core.clock import ManualClock
 from models.ghost import GhostEvent, GhostState, GhostTarget
 from models.merchant import Merchant
-from models.messaging import Click, LinkPurpose, LinkToken, Suppression
+from models.messaging import Click, LinkPurpose, LinkToken, Message, MessageState, Suppression
 from models.money import Recovery
 from phantom_app.api import guessing
 from phantom_app.api.customer_words import page_words
@@ -49,6 +49,16 @@ class Customer:
     @property
     def ghost(self) -> GhostTarget:
         return next(ghost for ghost in self.shop.ghosts if ghost.id == self.ghost_id)
+
+    def was_written_to(self, clock: ManualClock) -> None:
+        """The message that the links stand in is kept."""
+        now = clock.now()
+        with db.tenant_session(self.shop.merchant) as session:
+            session.add(Message(
+                merchant_id=self.shop.merchant, id="msg_1", ghost_id=self.ghost_id, customer_id=self.ghost.customer_id,
+                step=1, state=MessageState.SENT, idempotency_key="key", recipient="msg_1@example.com", due_at=now,
+                intent_at=now, sent_at=now, created_at=now,
+            ))  # fmt: skip
 
     def pays(self, **how: Any) -> None:
         """At Stripe, on its own page; PHANTOM has not heard of it."""
@@ -585,11 +595,30 @@ class TestNonsense:
         assert len({answer.text for answer in answers}) == 1
         assert len({tuple(sorted(answer.headers)) for answer in answers}) == 1
 
-    def test_after_a_purge_the_link_is_as_unknown_as_any(self, customer: Customer, clock: ManualClock):
+    def test_who_asked_to_be_forgotten_has_links_as_unknown_as_any(self, customer: Customer, clock: ManualClock):
+        customer.was_written_to(clock)
         with db.tenant_session(customer.shop.merchant) as session:
             assert customer.ghost.customer_id is not None
             purge.erase_customer(session, customer.shop.merchant, customer.ghost.customer_id, clock.now())
-        assert customer.browser.get(customer.pay).status_code in (200, 404)
+        for path in (customer.pay, customer.stop):
+            assert [customer.browser.request(way, path).status_code for way in ("GET", "POST")] == [404, 404]
+
+    def test_after_the_90_days_the_mail_of_yesterday_still_leads_to_paying_and_to_no_more(
+        self, customer: Customer, clock: ManualClock
+    ):
+        """The merchant said go late, or it was owed again: a ghost's days begin then, and its person's end earlier."""
+        clock.advance(timedelta(days=89))
+        with db.tenant_session(customer.shop.merchant) as session:
+            session.exec(update(LinkToken).values(created_at=clock.now()))
+        customer.was_written_to(clock)
+        clock.advance(timedelta(days=1, hours=1))
+        with db.tenant_session(customer.shop.merchant) as session:
+            assert purge.purge_due(session, customer.shop.merchant, clock.now()) == 1
+        assert customer.ghost.customer_email is None
+        assert "$49.00" in customer.browser.get(customer.pay).text
+        assert customer.browser.post(customer.pay).status_code == 303
+        assert customer.browser.post(customer.stop).status_code == 200
+        assert [row.reason for row in customer.shop.rows(Suppression)] == ["unsubscribed"]  # the person, at any address
 
     def test_made_with_a_key_that_is_gone_it_is_unknown(self, customer: Customer):
         with environment.changed(ENCRYPTION_KEY="cd" * 32):

@@ -77,6 +77,10 @@ class Files:
         with db.tenant_session(self.merchant) as session:
             return purge.purge_due(session, self.merchant, self.clock.now())
 
+    def forget_links(self) -> int:
+        with db.tenant_session(self.merchant) as session:
+            return purge.forget_links(session, self.merchant, self.clock.now())
+
     def erase(self, customer: str) -> int:
         with db.tenant_session(self.merchant) as session:
             return purge.erase_customer(session, self.merchant, customer, self.clock.now())
@@ -119,6 +123,41 @@ class TestAfterNinetyDays:
         assert not any(word in files.everything() for word in person if word)
         assert files.rows(LinkToken) == []
         assert files.purge() == 0
+
+    def test_links_of_a_late_mail_are_kept_until_they_are_sixty_days_old(
+        self, files: Files, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.is_forgotten_ten_days_after_a_mail(files, monkeypatch)
+        assert files.rows(Message)[0].recipient is None
+        assert len(files.rows(LinkToken)) == 2
+        files.clock.advance(50 * DAY)
+        assert files.forget_links() == 0
+        files.clock.advance(timedelta(seconds=1))
+        assert files.forget_links() == 2
+        assert files.rows(LinkToken) == []
+
+    @staticmethod
+    def is_forgotten_ten_days_after_a_mail(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As with one whose days began late, because the merchant said go then or it was owed again."""
+        monkeypatch.setattr(purge, "KEEP", 9 * DAY)
+        files.see(facts())
+        files.write_to(files.ghost)
+        files.clock.advance(10 * DAY)
+        assert files.purge() == 1
+
+    def test_links_of_who_is_not_forgotten_stay_however_old(self, files: Files) -> None:
+        files.see(facts())
+        files.write_to(files.ghost)
+        files.clock.advance(80 * DAY)
+        assert files.forget_links() == 0
+        assert len(files.rows(LinkToken)) == 2
+
+    def test_the_job_takes_them_too_page_by_page(self, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(purge, "PAGE", 1)
+        self.is_forgotten_ten_days_after_a_mail(files, monkeypatch)
+        files.clock.advance(51 * DAY)
+        task = ClaimedTask(1, "purge_pii", files.merchant, {}, 1, 5, 0, "c", "me", files.clock.now())
+        assert purge_pii.run(task) == {"purged": 0, "unseen": 0, "links": 2}
 
     def test_what_still_waits_for_a_person_is_closed_for_good(self, files: Files) -> None:
         files.see(facts())
@@ -171,7 +210,7 @@ class TestAfterNinetyDays:
         files.clock.advance(91 * DAY)
         task = ClaimedTask(1, "purge_pii", files.merchant, {}, 1, 5, 0, "c", "me", files.clock.now())
 
-        assert purge_pii.run(task) == {"purged": 5, "unseen": 0}
+        assert purge_pii.run(task) == {"purged": 5, "unseen": 0, "links": 0}
 
     def test_so_it_does_with_customers_whom_nobody_saw_again(
         self, files: Files, monkeypatch: pytest.MonkeyPatch
@@ -184,7 +223,7 @@ class TestAfterNinetyDays:
         files.clock.advance(91 * DAY)
         task = ClaimedTask(1, "purge_pii", files.merchant, {}, 1, 5, 0, "c", "me", files.clock.now())
 
-        assert purge_pii.run(task) == {"purged": 0, "unseen": 5}
+        assert purge_pii.run(task) == {"purged": 0, "unseen": 5, "links": 0}
         assert [row.customer_id for row in files.rows(Presence)] == ["cus_late"]
 
     def test_a_clock_that_is_ahead_of_the_databases_erases_nobody(
@@ -244,6 +283,12 @@ class TestDisconnected:
 
 
 class TestOnRequest:
+    def test_their_links_go_at_once(self, files: Files) -> None:
+        files.see(facts())
+        files.write_to(files.ghost)
+        files.erase(str(files.ghost.customer_id))
+        assert files.rows(LinkToken) == []
+
     def test_a_customer_is_forgotten_at_once_and_never_imported_again(self, files: Files) -> None:
         files.see(facts(id="in_1"), facts(id="in_2"), facts(id="in_3", customer="cus_other"))
         customer = next(ghost.customer_id for ghost in files.rows(GhostTarget) if ghost.invoice_id == "in_1")
