@@ -100,8 +100,9 @@ def draft(session: Session, merchant_id: str, task_id: str) -> Draft:
     history = _history_of(session, merchant, ghost)
     channel, step = schedule.channel_of(history), history.step
     own = own_words(session, merchant_id)
+    number = history.messages_got + 1
     composed = compose(
-        merchant, ghost, step, pay_url=NOWHERE, unsubscribe_url=NOWHERE, channel=channel, own=own, is_last=True
+        merchant, ghost, number, pay_url=NOWHERE, unsubscribe_url=NOWHERE, channel=channel, own=own, is_last=True
     )  # none follows unless a person releases it
     return Draft(address_of(channel, ghost), composed.subject, composed.html, composed.plain, step, channel)
 

@@ -61,8 +61,8 @@ class History:
     """When it was owed again after it had ended."""
     ended: str = ""
     """Of one that was given up: why."""
-    refused_step: int = 0
-    """The last step that the provider refused for good: nobody got it, and its slot stays taken."""
+    never_got: frozenset[int] = frozenset()
+    """The steps that nobody got, refused or come back: their slots stay taken, and they count as no message."""
     under_way: bool = False
     """The next step was handed over, and what came of it is not written down yet."""
     planned_at: datetime | None = None
@@ -84,10 +84,19 @@ class History:
 
     @property
     def step(self) -> int:
-        """The number of the next message."""
+        """The slot of the next message."""
         if self.state is GhostState.IMPENDING:
             return PROTECTION_STEP
-        return max(self.messages_sent, self.refused_step) + 1
+        return self._taken + 1
+
+    @property
+    def messages_got(self) -> int:
+        """How many messages the customer may have got; whatever else took a slot never reached them."""
+        return self._taken - len(self.never_got)
+
+    @property
+    def _taken(self) -> int:
+        return max((self.messages_sent, *self.never_got))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +108,10 @@ class Action:
     reason: str
     step: int = 0
     channel: Channel = Channel.EMAIL
+    never_got: int = 0
+    """How many of the slots before it hold what nobody got."""
+
+    @property
+    def number(self) -> int:
+        """Which of the messages that the customer gets it is: its words go by this, and not by its slot."""
+        return self.step - self.never_got

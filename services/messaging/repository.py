@@ -20,7 +20,7 @@ UNREACHABLE, A_PERSONS_NO = ("bounced", "suppressed", "undelivered"), ("unsubscr
 
 
 class Unsettled(NamedTuple):
-    """A slot that is on its way, or that a provider refused. `taken`: the provider had accepted it before it failed."""
+    """A slot that is on its way, or that nobody got. `taken`: the provider had accepted it before it failed."""
 
     ghost_id: str
     step: int
@@ -30,7 +30,9 @@ class Unsettled(NamedTuple):
     taken: bool
 
 
-_NEVER_WENT = [state.value for state in (MessageState.PLANNED, MessageState.SKIPPED, MessageState.FAILED)]
+NEVER_GOT = (MessageState.FAILED, MessageState.BOUNCED)
+"""What a provider refused, could not deliver, or had back for good: it counts against nobody's limits."""
+_NEVER_WENT = [state.value for state in (MessageState.PLANNED, MessageState.SKIPPED, *NEVER_GOT)]
 
 
 # Thousands of hashes go as one text: quoting each as an array's element takes longer than to look them up.
@@ -53,7 +55,7 @@ where moment > :since order by moment
 """)
 _UNSETTLED = text("""
 select ghost_id, step, state, channel, recipient, provider_message_id <> '' as taken from messages
-where merchant_id = :merchant_id and ghost_id = any(:ghosts) and state in ('failed', 'sending')
+where merchant_id = :merchant_id and ghost_id = any(:ghosts) and state in ('failed', 'bounced', 'sending')
 """)
 _MESSAGE = select(Message).where(Message.merchant_id == bindparam("merchant_id", type_=String))
 _LOCKED = {"populate_existing": True}
@@ -208,7 +210,7 @@ def list_written(
 
 
 def list_unsettled(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> Sequence[Unsettled]:
-    """These ghosts' messages that are on their way, or that a provider refused."""
+    """These ghosts' messages that are on their way, or that nobody got."""
     if not ghost_ids:
         return []
     rows = read(session, _UNSETTLED, merchant_id=merchant_id, ghosts=list(ghost_ids))

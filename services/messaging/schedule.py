@@ -73,8 +73,9 @@ def next_action(
     if history.held_out:
         return Action(EXHAUST, max(ends, now), once.HELD_OUT)
     if history.under_way and not history.held:
-        return Action(SEND, max(history.planned_at or now, now), once.UNDER_WAY, history.step, channel_of(history))
-    if history.messages_sent >= policy.messages_per_ghost:
+        at = max(history.planned_at or now, now)
+        return _send(at, once.UNDER_WAY, history, channel_of(history))
+    if history.messages_got >= policy.messages_per_ghost:
         after = (history.last_message_at or history.found_at) + policy.cooldown
         return Action(EXHAUST, max(min(after, ends), now), ASKED_ENOUGH)
     if now >= ends:
@@ -170,7 +171,7 @@ def _sharing(
 
 
 def _turn(history: History) -> tuple[int, datetime, str]:
-    return history.messages_sent, history.found_at, history.ghost_id
+    return history.messages_got, history.found_at, history.ghost_id
 
 
 def _planned(history: History, action: Action) -> History:
@@ -246,18 +247,24 @@ def _message(history: History, policy: RecoveryPolicy, now: datetime, default_zo
         if begins <= now and places.waited(history, now):  # it has the hour of what waits, or two would go for a place
             limited, why = True, f"{places.limit_of(policy)}: it waited for a place."
         elif not _obeys_hours(channel, step, policy):
-            return Action(SEND, at, why + _by(channel, history), step, channel)
+            return _send(at, why + _by(channel, history), history, channel)
     country, golden = history.where(channel), history.last_message_at is None and not limited
     hour = None if golden else oracle(history.decline_group, history.country)
     hours = by_law(policy, country, default_zone, at) if channel is Channel.SMS else policy
     at, why = places.by_day(at, why, history, country, hours, now, default_zone, hour)
-    return Action(SEND, at, why + _by(channel, history), step, channel)
+    return _send(at, why + _by(channel, history), history, channel)
+
+
+def _send(at: datetime, why: str, history: History, channel: Channel) -> Action:
+    return Action(SEND, at, why, history.step, channel, len(history.never_got))
 
 
 def _begins(history: History, policy: RecoveryPolicy) -> tuple[datetime, str]:
     """From when on the next message may go if nothing else decides, and why then."""
     if history.last_message_at is not None:
-        why = f"Message {history.step} of {policy.messages_per_ghost}, {_hours(policy.cooldown)} after the last one"
+        last = "the last one" if history.messages_got else "one that did not arrive"
+        number = f"Message {history.messages_got + 1} of {policy.messages_per_ghost}"
+        why = f"{number}, {_hours(policy.cooldown)} after {last}"
         return history.last_message_at + policy.cooldown, why
     wait = policy.grace(history.decline_group)
     why = f"Held {_hours(wait)}: this kind of fault often passes by itself." if wait else _GOLDEN

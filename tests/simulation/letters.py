@@ -99,7 +99,7 @@ def _wanted(play: "Play", mail: Mail) -> None:
 
 def _not_too_often(play: "Play", mail: Mail) -> None:
     policy, before = play.rules.of(mail), play.ledger.mails
-    of_ghost = 1 + len(_said(play, mail))
+    of_ghost = 1 + words.got_before(play, mail)
     if not mail.is_ahead and of_ghost > policy["messages_per_ghost"]:
         play.ledger.violated("at most the policy's messages a ghost", f"{of_ghost} to {mail.ghost_id}")
     mine = (customer := play.by_address[mail.recipient]).email, customer.phone

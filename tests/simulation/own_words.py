@@ -10,6 +10,7 @@ from services.messaging.lint import Source
 from services.messaging.own import ANY_GROUP
 from services.messaging.wording import Moment
 from tests.simulation.ledger import Mail
+from tests.simulation.words import got_before
 
 if TYPE_CHECKING:
     from tests.simulation.play import Play
@@ -71,7 +72,7 @@ def are_said(play: "Play", mail: Mail, message: Message) -> None:
     another message, which only the plan of that moment knows.
     """
     scenario, customer = play.scenario, play.by_address[mail.recipient]
-    promise = scenario.promises and mail.step == 1
+    promise = scenario.promises and not got_before(play, mail)
     theirs = customer.reads in scenario.own_words and mail.channel == "email" and not mail.is_said_once
     said = MARK in message.body["text"]
     if said > (theirs and not (promise and none_can_follow(play.rules.of(mail)))) or said < (theirs and not promise):

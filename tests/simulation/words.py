@@ -33,6 +33,11 @@ SECRETS = re.compile(
 )
 
 
+def got_before(play: "Play", mail: Mail) -> int:
+    """How many messages about the same failed invoice its customer got before; what came back they did not get."""
+    return sum(one.ghost_id == mail.ghost_id and one.arrives and not one.is_ahead for one in play.ledger.mails)
+
+
 def fit(play: "Play", mail: Mail, message: Message) -> None:
     """What the customer reads, as it was rendered."""
     ledger, customer = play.ledger, play.by_address[mail.recipient]
@@ -40,7 +45,7 @@ def fit(play: "Play", mail: Mail, message: Message) -> None:
     scores = {tongue: len(pattern.findall(text)) for tongue, pattern in TONGUES.items()}
     if max(scores, key=lambda tongue: scores[tongue]) != customer.reads:
         ledger.violated("messages are in the customer's language", f"{mail.message_id} to {customer.reads}: {scores}")
-    last = mail.step == play.rules.of(mail)["messages_per_ghost"]
+    last = not mail.is_ahead and got_before(play, mail) + 1 >= play.rules.of(mail)["messages_per_ghost"]
     if last and (found := PROMISES.search(text)):
         ledger.violated("the last message promises nothing", f"{mail.message_id}: {found[0]}")
     if found := SECRETS.search(text):

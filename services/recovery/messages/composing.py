@@ -58,7 +58,7 @@ class Composed:
 def compose(
     merchant: MerchantContext,
     ghost: About,
-    step: int,
+    number: int,
     *,
     pay_url: str,
     unsubscribe_url: str,
@@ -66,14 +66,16 @@ def compose(
     own: OwnWords = NO_WORDS,
     is_last: bool = False,
 ) -> Composed:
-    """The message of a ghost's step on a channel, in the merchant's `own` words where it has some.
+    """The message of a ghost on a channel, in the merchant's `own` words where it has some.
+
+    `number` says which of those that the customer gets it is: the first one that arrives is nobody's reminder.
 
     `is_last` says that none follows although the number of messages would allow it: then words of the merchant's that
     speak of another attempt are passed over. That it is the last is said by the count alone: plans change.
     """
     about = Occasion(
         decline_group=_group_of(ghost),
-        step=step,
+        step=number,
         last_step=merchant.policy.messages_per_ghost,
         amount=Money(ghost.amount_cents, ghost.currency),
         is_about=ghost.amount_is_about,

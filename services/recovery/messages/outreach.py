@@ -138,7 +138,7 @@ def _fill_slot(work: Work, ghost: GhostTarget, action: schedule.Action) -> Messa
     composed = compose(
         work.merchant,
         ghost,
-        action.step,
+        action.number,
         pay_url=pay_url,
         unsubscribe_url=stop_url,
         channel=action.channel,
@@ -174,7 +174,7 @@ def _fill_slot(work: Work, ghost: GhostTarget, action: schedule.Action) -> Messa
 def _is_last(work: Work, ghost: GhostTarget, action: schedule.Action, own: OwnWords) -> bool:
     """Whether the ghost's days or the customer's weeks leave no other message room. Ours are the same then."""
     policy = work.merchant.policy
-    if not own.templates or action.step >= policy.messages_per_ghost:
+    if not own.templates or action.number >= policy.messages_per_ghost:
         return False
     ends = policy.ends(ghost.found_at, ghost.reopened_at)
     others = plan_repository.read_chased_of_customers

@@ -211,7 +211,7 @@ def _composed(
     return compose(
         merchant,
         ghost,
-        action.step,
+        action.number,
         pay_url=f"{settings().public_url}/r/preview",
         unsubscribe_url=f"{settings().public_url}/u/preview",
         channel=action.channel,

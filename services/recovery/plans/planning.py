@@ -138,7 +138,7 @@ def read_histories(
     """What the schedule must know of each ghost, a family (the ghosts of one customer) at a time."""
     spoken = [ghost for family in families for ghost in family if _may_be_spoken_to(ghost, merchant.policy)]
     ways = dict(zip([ghost.id for ghost in spoken], _ways(session, merchant, spoken), strict=True))
-    refused, last_refused, under_way = _slots(session, merchant.id, spoken)
+    refused, never_got, under_way = _slots(session, merchant.id, spoken)
     written = _weeks(session, merchant.id, spoken, now)
     charges, wants_none = _apart(session, merchant, spoken)
     by_people = repository.list_by_people(session, merchant.id, [
@@ -167,7 +167,7 @@ def read_histories(
                 released_at=by_people.get(ghost.id, _UNDECIDED)[0],
                 decided=by_people.get(ghost.id, _UNDECIDED)[1],
                 week=written.get(ghost.customer_id or "", ()),
-                refused_step=last_refused.get(ghost.id, 0),
+                never_got=frozenset(never_got.get(ghost.id, ())),
                 under_way=ghost.id in under_way,
                 planned_at=ghost.next_action_at if ghost.next_action == schedule.SEND else None,
                 planned_why=ghost.next_action_reason,
@@ -227,8 +227,8 @@ def _ways(session: Session, merchant: Merchant, ghosts: Sequence[Planned]) -> li
 
 def _slots(
     session: Session, merchant_id: str, ghosts: Iterable[Planned]
-) -> tuple[dict[tuple[str, str], str], dict[str, int], set[str]]:
-    """The channels that a provider refused for good, the last step it did so at, and whose next step is on its way.
+) -> tuple[dict[tuple[str, str], str], dict[str, set[int]], set[str]]:
+    """The channels that a provider refused for good, the steps that nobody got, and whose next step is on its way.
 
     What it took at first and could not deliver is no refusal, unless that is all that is known of the step. Another
     address opens the channel again.
@@ -238,15 +238,16 @@ def _slots(
     slots = messages.list_unsettled(session, merchant_id, list(sent))
     failed = [each for each in slots if each.state == MessageState.FAILED]
     refused = [each for each in failed if not each.taken or each.step > sent[each.ghost_id]]
-    last: dict[str, int] = {}
-    for each in refused:
-        last[each.ghost_id] = max(each.step, last.get(each.ghost_id, 0))
+    never_got: dict[str, set[int]] = defaultdict(set)
+    for each in slots:
+        if each.state in messages.NEVER_GOT and each.step != PROTECTION_STEP:
+            never_got[each.ghost_id].add(each.step)
     closed_ways = {
         (each.ghost_id, each.channel): PROVIDER_REFUSED
         for each in refused
         if each.recipient == address_of(Channel(each.channel), known[each.ghost_id])
     }
-    return closed_ways, last, {
+    return closed_ways, never_got, {
         each.ghost_id for each in slots if each.state == MessageState.SENDING and each.step > sent[each.ghost_id]
     }  # fmt: skip
 

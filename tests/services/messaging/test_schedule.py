@@ -251,19 +251,21 @@ class TestChannel:
 
     def test_a_refused_mail_leaves_its_step_to_nobody(self):
         """SMS takes the next step: a step never has two messages."""
-        refused = replace(NEW, no_email="The provider refused the message: see the outbox.", no_sms="", refused_step=1)
+        refused = replace(
+            NEW, no_email="The provider refused the message: see the outbox.", no_sms="", never_got=frozenset({1})
+        )
         action = next_action(refused, POLICY, FOUND)
         assert (action.step, action.channel) == (2, Channel.SMS)
         assert action.reason.endswith("By SMS: the provider refused the message: see the outbox.")
 
     def test_a_refused_text_leaves_mail_open(self):
-        refused = replace(NEW, no_sms="The provider refused the message: see the outbox.", refused_step=1)
+        refused = replace(NEW, no_sms="The provider refused the message: see the outbox.", never_got=frozenset({1}))
         action = next_action(refused, POLICY, FOUND)
         assert (action.name, action.step, action.channel) == (SEND, 2, Channel.EMAIL)
 
     def test_where_both_were_refused_it_is_said_once(self):
         refused = "The provider refused the message: see the outbox."
-        action = next_action(replace(NEW, no_email=refused, no_sms=refused, refused_step=2), POLICY, FOUND)
+        action = next_action(replace(NEW, no_email=refused, no_sms=refused, never_got=frozenset({1, 2})), POLICY, FOUND)
         assert (action.name, action.reason) == (EXHAUST, refused)
 
     def test_a_text_keeps_to_the_legal_hours_where_the_merchants_own_fit_no_zone_together(self):
@@ -425,7 +427,7 @@ def histories(draw: st.DrawFn) -> tuple[History, datetime]:
         decided=draw(st.booleans()),
         held=draw(st.sampled_from(["", "a payment is under way"])),
         week=tuple(sorted(draw(st.lists(ago, max_size=5)))),
-        refused_step=draw(st.integers(0, sent + 1)),
+        never_got=draw(st.frozensets(st.integers(1, sent + 1))),
         under_way=draw(st.booleans()),
         planned_at=draw(st.none() | ago),
     )
@@ -453,7 +455,7 @@ class TestWhateverTheHistory:
             return
         assert action.at is not None
         assert history.state in CHASED_STATES
-        assert history.messages_sent < policy.messages_per_ghost
+        assert history.messages_got < policy.messages_per_ghost
         assert action.at < history.found_at + policy.window
         inside = [moment for moment in history.week if action.at - WEEK < moment <= action.at]
         assert len(inside) < policy.messages_per_customer_week

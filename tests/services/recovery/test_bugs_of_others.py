@@ -25,6 +25,7 @@ from models.work import ScheduledTask, TaskState
 from services.hunter.schemas import HuntRequest
 from services.integrations.stripe.parsing import parse_invoice
 from services.merchants import service as merchants
+from services.messaging import consents
 from services.messaging.brands import Brand
 from services.messaging.languages import LANGUAGES
 from services.messaging.lint import EMAIL, Source, Target, promises_again
@@ -32,7 +33,7 @@ from services.messaging.render import Occasion, render_mail, render_sms
 from services.messaging.wording import Moment
 from services.operations import health
 from services.recovery.charging import charges
-from services.recovery.messages import outreach, settlement
+from services.recovery.messages import delivery, outreach, settlement
 from services.recovery.observe import observe
 from services.recovery.strategy import DeclineGroup
 from services.recovery.work import merchant_context
@@ -167,6 +168,19 @@ class TestRenewedAndFailedBothSent:
         return str(customer["invoice_settings"]["default_payment_method"])
 
 
+def nobody_got(merchant: str, prepared: outreach.Prepared, told: str) -> None:
+    """A mail is refused in the answer, or comes back, or cannot be delivered."""
+    assert prepared.message is not None
+    if told == "refused":
+        with db.tenant_session(merchant) as session:
+            settlement.settle_failed(session, merchant, prepared.message_id, "No such recipient.")
+        return
+    with db.tenant_session(merchant) as session:
+        settlement.settle_sent(session, merchant, prepared.message_id, "resend", "re_1")
+    why = {"bounce": {"type": "Permanent"}, "failed": {"reason": "No such recipient."}}
+    delivery.handle(merchant, told, {"email_id": "re_1", "tags": prepared.message.tags, **why})
+
+
 class TestOffByOneAttempt:
     """The second mail was worded as the third, and a card was given up an attempt too early."""
 
@@ -190,6 +204,43 @@ class TestOffByOneAttempt:
         assert [message.step for message in messages] == list(range(1, most + 1))
         worded_as_last = ["our last message" in message.plain for message in messages]
         assert worded_as_last == [step == most and most > 1 for step in range(1, most + 1)]
+
+    @pytest.mark.parametrize("most", [1, 3])
+    @pytest.mark.parametrize("told", ["refused", "email.bounced", "email.failed"])
+    def test_what_nobody_got_is_no_attempt_so_that_the_first_to_arrive_is_worded_as_the_first(
+        self, database: object, clock: ManualClock, told: str, most: int
+    ):
+        """The text that follows a mail which came back was "a reminder", and where one was allowed "our last"."""
+        merchant, ada = make_merchant(policy={"sms": True, "messages_per_ghost": most}), "+12025550143"
+        known = replace(FAILED.customer, phone=ada, country="us", language="en")
+        facts = replace(FAILED, customer=known)
+        with db.tenant_session(merchant) as session:
+            consents.record(session, merchant, [consents.read(channel="sms", address=ada, happened_at=clock.now())], "")
+        see(merchant, facts)
+        nobody_got(merchant, self.next(merchant, clock, facts), told)
+        (ghost,) = rows(merchant, GhostTarget)
+        assert (ghost.next_action, ghost.next_action_reason.startswith("Message 1 ")) == (
+            "send_message", told != "refused",
+        )  # fmt: skip
+
+        while (prepared := self.next(merchant, clock, facts)).message is not None:
+            with db.tenant_session(merchant) as session:
+                settlement.settle_sent(session, merchant, prepared.message_id, "twilio", "SM")
+        lost, *texts = sorted(rows(merchant, Message), key=lambda message: message.step)
+        assert (lost.channel, [each.channel for each in texts]) == ("email", ["sms"] * most)
+        assert [self.worded(each.plain) for each in texts] == ["first", "reminder", "last"][:most]
+
+    @staticmethod
+    def worded(text: str) -> str:
+        return "last" if "our last message" in text else "reminder" if "a reminder" in text else "first"
+
+    @staticmethod
+    def next(merchant: str, clock: ManualClock, facts: Any) -> outreach.Prepared:
+        """What comes next, at its hour."""
+        (ghost,) = rows(merchant, GhostTarget)
+        clock.current = max(ghost.next_action_at, clock.now())
+        with db.tenant_session(merchant) as session:
+            return outreach.prepare(session, merchant, ghost.id, 1 + len(rows(merchant, Message)), facts)
 
     @pytest.mark.parametrize(("attempts", "strategy"), [(1, Strategy.SMART_RETRY), (2, Strategy.CARD_REFRESH)])
     def test_a_vague_decline_is_the_cards_after_two_attempts_and_not_after_one(

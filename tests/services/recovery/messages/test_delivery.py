@@ -120,6 +120,28 @@ def test_a_failure_of_the_account_ends_no_address(mailed: Mailed, clock: ManualC
     assert mailed.prepare(2).message is not None
 
 
+def test_what_came_back_leaves_its_place_of_the_week_to_the_customers_other_ghost(
+    database: object, clock: ManualClock
+) -> None:
+    mailed = Mailed(messages_per_customer_week=1)
+    other = parse_invoice(raw_invoice(id="in_2"))
+    with db.tenant_session(mailed.merchant) as session:
+        observe(session, merchant_context(session, mailed.merchant), [other], FoundVia.WEBHOOK, clock.now())
+    waiting = mailed.rows(GhostTarget)
+
+    def planned() -> list[Any]:
+        return [each.next_action_at for each in mailed.rows(GhostTarget) if each.invoice_id == "in_2"]
+
+    assert len(waiting) == 2
+    assert planned()[0] >= clock.now() + timedelta(days=7)
+    mailed.tell("bounced", **PERMANENT)
+    moved = {"email": "ada@new.example"}
+    with db.tenant_session(mailed.merchant) as session:
+        newer = replace(other, customer=replace(other.customer, **moved))
+        observe(session, merchant_context(session, mailed.merchant), [newer], FoundVia.WEBHOOK, clock.now())
+    assert planned() == [clock.now()]
+
+
 def test_what_never_went_leaves_its_place_of_the_week_to_the_next(database: object, clock: ManualClock) -> None:
     mailed = Mailed(messages_per_customer_week=1, cooldown_hours=48)
     sent_at = mailed.message.sent_at
