@@ -216,7 +216,9 @@ def _take_facts(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     if facts.payment_intent_id or facts.decline.requires_3ds:  # without a payment it is not known, which is no "no"
         values["requires_3ds"] = facts.decline.requires_3ds
     if facts.default_card_ids:
-        failed = facts.card.payment_method_id or ghost.payment_method_id
+        failed, before = facts.card.payment_method_id or ghost.payment_method_id, ghost.payment_method_id
+        if before != failed and before in facts.default_card_ids:
+            values["passed_over_card_id"] = before  # it was declined before this one: no newer card to charge at once
         values["spare_card_id"] = next((card for card in facts.default_card_ids if card != failed), ghost.spare_card_id)
     # Attempts only ever grow: an older snapshot must not turn the count back.
     if facts.attempt_count >= (ghost.attempt_count or 0):

@@ -19,7 +19,8 @@ def follow(stripe: ScopedStripe, planned: Charge, outcome: Outcome) -> None:
     the attempt's own key Stripe changes nothing a second time. Raises the client's typed errors.
     """
     paid = outcome.state is AttemptState.SUCCEEDED and outcome.invoice.get("status") == "paid"
-    if not paid or planned.is_retry or planned.subscription_id is None:
+    stands_there = planned.is_retry and not planned.declined_cards
+    if not paid or stands_there or planned.subscription_id is None:
         return
     subscription = stripe.retrieve_subscription(planned.subscription_id)
     if subscription.get("status") in _OVER:

@@ -69,7 +69,7 @@ class Charge:
     declined_cards: frozenset[str] = frozenset()
     """What was declined for this ghost: a card that pays takes the place of these alone."""
     is_retry: bool = False
-    """The card that failed, again: it stands where Stripe looks already."""
+    """A card that was declined, again: where it is the only one, it stands where Stripe looks already."""
     is_repeat: bool = False
     """An earlier run has begun it, and may have made it."""
     is_made: bool = False

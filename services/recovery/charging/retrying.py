@@ -88,10 +88,12 @@ def _go_on(work: Work, ghost: GhostTarget, attempt: PaymentAttempt, verdict: Ver
     """
     paid = verdict is Verdict.PAID
     if paying.is_at_the_bank(attempt, work.now):
-        return Begun(replace(_charge(ghost, attempt.payment_method_id or "", attempt.idempotency_key), is_made=True))
+        return Begun(
+            replace(_charge(work, ghost, attempt.payment_method_id or "", attempt.idempotency_key), is_made=True)
+        )
     forbidden = retries.why_untouchable(work.merchant.policy, retries.case_of(ghost))
     if work.now - attempt.attempted_at < KEY_MEMORY and (paid or (verdict is Verdict.GHOST and not forbidden)):
-        planned = _charge(ghost, attempt.payment_method_id or "", attempt.idempotency_key)
+        planned = _charge(work, ghost, attempt.payment_method_id or "", attempt.idempotency_key)
         return Begun(replace(planned, is_repeat=True))
     paying.leave(attempt, ghost, work.now, is_paid=paid)
     paying.count_retry(work, ghost, attempt)
@@ -104,14 +106,27 @@ def _decide(work: Work, ghost: GhostTarget, fresh: InvoiceFacts, cards: Cards) -
         if spare is not None:
             return _charge_spare(work, ghost, spare)
         ghost.passed_over_card_id = ghost.spare_card_id
-    if not cards.on_file:
+    card = _last_new_card(work, ghost, cards.attached) or next(iter(cards.on_file), None)
+    if card is None:
         return _not(ghost, NO_CARD)
-    card = cards.on_file[0]
     made = card_turns.take(work.session, ghost.merchant_id, card, work.now)
     case = _case_with(ghost, card, made)
     if case is None:
         return _not(ghost, OTHER_CARD)
     return _within_limits(work, ghost, card, case, made)
+
+
+def _last_new_card(work: Work, ghost: GhostTarget, attached: Sequence[SavedCard]) -> SavedCard | None:
+    """The card that we charged as the customer's new one, if it is still theirs and what was declined last.
+
+    They gave it to pay with, so it is asked again rather than the one before it, which stays Stripe's until one of
+    them has paid.
+    """
+    card = next((each for each in attached if each.id == ghost.payment_method_id and not each.is_over(work.now)), None)
+    if card is None:
+        return None
+    made = repository.get_attempt(work.session, ghost.merchant_id, intents.key_of(ghost.id, card.id))
+    return card if made is not None and made.state == AttemptState.DECLINED else None
 
 
 def _charge_spare(work: Work, ghost: GhostTarget, spare: SavedCard) -> Begun:
@@ -144,7 +159,7 @@ def _within_limits(
     if free > work.now:
         return _not(ghost, LIMITS, free)
     intents.start(work, ghost, card, _key(ghost))
-    return Begun(_charge(ghost, card.id, _key(ghost)))
+    return Begun(_charge(work, ghost, card.id, _key(ghost)))
 
 
 def _case_with(ghost: GhostTarget, card: SavedCard, made: Sequence[PaymentAttempt]) -> retries.Case | None:
@@ -183,8 +198,9 @@ def _not(ghost: GhostTarget, why: str, at: datetime | None = None) -> Begun:
     return Begun(None, why)
 
 
-def _charge(ghost: GhostTarget, card_id: str, key: str) -> Charge:
-    return intents.charge_of(ghost, card_id, key, is_retry=True)
+def _charge(work: Work, ghost: GhostTarget, card_id: str, key: str) -> Charge:
+    declined = attempts_repository.declined_cards(work.session, ghost) - {card_id}
+    return replace(intents.charge_of(ghost, card_id, key, is_retry=True), declined_cards=declined)
 
 
 def is_key(key: str) -> bool:

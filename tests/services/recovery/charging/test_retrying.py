@@ -477,6 +477,63 @@ class TestSpareCard:
         assert [status for _, status in charges(shop, card)] == ["succeeded"]
 
 
+class TestNewCardThatWasDeclined:
+    """The customer gave it to pay with, and it is no default: that stays the card before it until one has paid."""
+
+    def declined(self, shop: Shop, code: str, old: str = "insufficient_funds") -> tuple[Any, str, str]:
+        """A subscription whose new card was declined as well, and both cards."""
+        without_stripes_retries(shop)
+        subscription, _ = failed(shop, decline_code=old)
+        usual = default_card(shop, subscription["customer"])
+        shop.pass_time(hours=2)
+        new = shop.actions.create_card(shop.account, decline_code=code)["id"]
+        shop.actions.attach_payment_method(shop.account, new, subscription["customer"])
+        shop.deliver()
+        day = Day(shop)
+        day.work()
+        assert [status for _, status in charges(shop, new)] == ["failed"]
+        return subscription, usual, new
+
+    def test_it_is_asked_again_and_takes_the_defaults_place_once_it_has_paid(self, shop: Shop):
+        subscription, usual, new = self.declined(shop, "insufficient_funds")
+        before = len(charges(shop, usual))
+        shop.actions.set_card_behaviour(shop.account, new, decline_code=None)
+        Day(shop).hours(24 * 5)
+        assert [status for _, status in charges(shop, new)] == ["failed", "succeeded"]
+        assert len(charges(shop, usual)) == before
+        assert (shop.ghosts[0].state, shop.ghosts[0].mechanism) == (GhostState.RECOVERED, "own_attempt")
+        assert default_card(shop, subscription["customer"]) == new
+
+    def test_the_reason_never_promises_what_was_done(self, shop: Shop):
+        self.declined(shop, "insufficient_funds")
+        (ghost,) = shop.ghosts
+        assert ghost.retry_reason.startswith("Attempt 1 by PHANTOM")
+        assert ghost.next_retry_at is not None
+        assert ghost.next_retry_at - core_clock.now() > DAY
+
+    @pytest.mark.parametrize("code", ["stolen_card", "expired_card", "do_not_try_again"])
+    def test_one_that_the_bank_ended_is_never_asked_again(self, shop: Shop, code: str):
+        _, usual, new = self.declined(shop, code)
+        Day(shop).hours(24 * 8)
+        assert [status for _, status in charges(shop, new)] == ["failed"]
+        assert "at once" not in shop.ghosts[0].retry_reason
+        assert charges(shop, usual)
+
+    def test_nor_is_the_one_before_it_that_was_ended(self, shop: Shop):
+        _, usual, new = self.declined(shop, "insufficient_funds", old="stolen_card")
+        before = len(charges(shop, usual))
+        shop.actions.detach_payment_method(shop.account, new)
+        Day(shop).hours(24 * 8)
+        assert (len(charges(shop, usual)), len(charges(shop, new))) == (before, 1)
+
+    def test_once_it_is_gone_the_one_before_it_is_asked(self, shop: Shop):
+        _, usual, new = self.declined(shop, "insufficient_funds")
+        before = len(charges(shop, usual))
+        shop.actions.detach_payment_method(shop.account, new)
+        Day(shop).hours(24 * 5)
+        assert (len(charges(shop, usual)) > before, len(charges(shop, new))) == (True, 1)
+
+
 class TestManyInvoices:
     def test_a_new_card_that_is_lost_is_tried_on_one_invoice_alone(self, shop: Shop):
         customer = self.with_ghosts(shop, 3)
