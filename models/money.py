@@ -51,6 +51,22 @@ class Recovery(TenantTable, table=True):
     )
 
 
+class PaymentPart(Table, table=True):
+    """What each of several payments brought of a recovery; no rows where one brought all of it. Kept with its ghost."""
+
+    __tablename__ = "payment_parts"
+    scope = Scope.TENANT
+
+    merchant_id: str = Field(primary_key=True, max_length=40)
+    payment_intent_id: str = Field(primary_key=True, max_length=64)  # first: a refund names a payment
+    ghost_id: str = Field(primary_key=True, max_length=40)
+    amount_cents: int = cents()  # 0: paid before the ghost was found, and so no part of what was recovered
+    paid_at: datetime = utc_column()
+    recorded_at: datetime = utc_column()
+
+    __table_args__ = (Index("ix_payment_parts_ghost", "merchant_id", "ghost_id"),)
+
+
 class AttemptSource(StrEnum):
     STRIPE = "stripe"
     PHANTOM = "phantom"

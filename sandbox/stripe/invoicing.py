@@ -212,7 +212,7 @@ def mark_paid(
     emit(world, space, "invoice.paid", invoice)
     emit(world, space, "invoice.payment_succeeded", invoice)
     if payment and intent:
-        payment.update(status="paid", amount_paid=amount)
+        payment.update(status="paid", amount_paid=min(intent["amount"], amount))  # the rest may have come before
         payment["status_transitions"]["paid_at"] = now
         space.save("invoice_payment", payment)
         emit(world, space, "invoice_payment.paid", payment)

@@ -65,8 +65,11 @@ select kind.name, (
 from (values ('refunds'), ('disputes')) as kind (name)
 """)
 _FIRST_PAYMENT = text("""
-select min(occurred_at) from recoveries
-where merchant_id = :merchant_id and kind = 'recovered' and id >= :first_id
+select least(
+    (select min(occurred_at) from recoveries
+        where merchant_id = :merchant_id and kind = 'recovered' and id >= :first_id),
+    (select min(paid_at) from payment_parts
+        where merchant_id = :merchant_id and amount_cents > 0 and recorded_at >= :recorded_since))
 """)
 _FIRST_REVERSAL = text("""
 select min(occurred_at) from recoveries
@@ -121,10 +124,13 @@ def looked_until(session: Session, merchant_id: str) -> dict[str, datetime]:
 def first_payment(session: Session, merchant_id: str, *, recorded_since: datetime | None) -> datetime | None:
     """When the earliest of the payments that recovered a ghost was made; of those recorded since then, or of all.
 
-    The ledger's ids begin with the time they were made at.
+    The parts of an invoice among them, which may have gone back before the last of them was paid. The ledger's ids
+    begin with the time they were made at.
     """
     first_id = "" if recorded_since is None else ids.first_id_of("rc", recorded_since)
-    found: datetime | None = read(session, _FIRST_PAYMENT, merchant_id=merchant_id, first_id=first_id).scalar()
+    since = recorded_since or clock.from_timestamp(0)
+    asked = {"merchant_id": merchant_id, "first_id": first_id, "recorded_since": since}
+    found: datetime | None = read(session, _FIRST_PAYMENT, **asked).scalar()
     return found
 
 

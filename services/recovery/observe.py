@@ -5,7 +5,7 @@ Idempotent: seeing the same object again changes nothing, seeing an older hint c
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session
@@ -26,7 +26,8 @@ from services.integrations.stripe.facts import DeclineFacts, InvoiceFacts
 from services.recovery import manual, neighbours, presence, purge, repository, tombstones
 from services.recovery.charging import attempts, attempts_repository
 from services.recovery.classify import Classification, Verdict, classify
-from services.recovery.credit import settle
+from services.recovery.credit import parts, settle
+from services.recovery.credit.settle import CLOCKS
 from services.recovery.lifecycle import Trigger
 from services.recovery.plans import plan_repository
 from services.recovery.protection.outcomes import charge_failed, lock_at_risk
@@ -34,7 +35,6 @@ from services.recovery.strategy import Decision, DeclineGroup, decide
 from services.recovery.work import MerchantContext, Work
 
 COUNTED_ALONE = "Stripe counted another attempt and made none: it does not charge a card again after this decline."
-CLOCKS = timedelta(seconds=10)  # how far those of two hosts may be apart
 # What a purge empties, and no later look at Stripe fills again.
 _PERSONAL = frozenset({"customer_email", "customer_name", "customer_phone", "customer_language", "card_last4"})
 
@@ -270,7 +270,10 @@ def _last_decline(ghost: GhostTarget, facts: InvoiceFacts) -> DeclineFacts:
 
 def _update(work: Work, ghost: GhostTarget, facts: InvoiceFacts, verdict: Classification) -> bool:
     if verdict.verdict is Verdict.PAID:
-        return settle.recover(work, ghost, facts)
+        recovered = settle.recover(work, ghost, facts)
+        if not recovered:
+            parts.learn(work, ghost, facts)
+        return recovered
     reopened = _is_open_again(ghost, facts, verdict) and settle.reopen(work, ghost, facts)
     if GhostState(ghost.state) not in UNPAID_STATES:
         return False
@@ -310,6 +313,7 @@ def _refresh_open(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     chased = ghost.state in OPEN_STATES
     work.count_in_group(ghost, -chased)  # amount and group are about to change
     changed = _take_facts(work, ghost, facts)
+    settle.returned_before(work, ghost, facts)
     if facts.amount_remaining != ghost.amount_cents:
         work.changes.total(ghost.currency, leakage_cents=facts.amount_remaining - ghost.amount_cents)
         work.event(ghost, "amount_changed", "The open amount of the invoice changed.", amount=facts.amount_remaining)

@@ -55,7 +55,13 @@ order by id
 """)
 _PAID_BY_INTENTS = text("""
 select payment_intent_id, invoice_id, state from ghost_targets
-where merchant_id = :merchant_id and payment_intent_id = any(:ids) and state in ('recovered', 'reversed') order by id
+where merchant_id = :merchant_id and payment_intent_id = any(:ids) and state in ('recovered', 'reversed')
+union
+select part.payment_intent_id, ghost.invoice_id, ghost.state from payment_parts as part
+    join ghost_targets as ghost on ghost.merchant_id = part.merchant_id and ghost.id = part.ghost_id
+where part.merchant_id = :merchant_id and part.payment_intent_id = any(:ids) and part.amount_cents > 0
+    and ghost.state in ('recovered', 'reversed')
+order by invoice_id
 """)
 _CARRIERS = text("""
 select subscription_id from ghost_targets

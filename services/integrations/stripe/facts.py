@@ -37,6 +37,15 @@ class CustomerFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentFacts:
+    """One payment that succeeded, and what of it was put to this invoice; no intent: not made through Stripe."""
+
+    payment_intent_id: str | None
+    amount: int
+    paid_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class InvoiceFacts:
     """One invoice as both API shapes say it; amounts in minor units of `currency`.
 
@@ -69,6 +78,7 @@ class InvoiceFacts:
     is_ending: bool = False  # cancelled for later: the subscription ends with its period, or on a date
     default_card_ids: tuple[str, ...] = ()  # in the order in which Stripe charges them: invoice's, subscription's, ...
     read_at: datetime | None = None  # when Stripe was asked: what was known before is older
+    payments: tuple[PaymentFacts, ...] = ()  # all that succeeded, where Stripe was asked for them; else none
     customer: CustomerFacts = field(default_factory=CustomerFacts)
     decline: DeclineFacts = field(default_factory=DeclineFacts)
     card: CardFacts = field(default_factory=CardFacts)

@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from core.errors import PhantomError
-from services.integrations.stripe.facts import CardFacts, CustomerFacts, DeclineFacts, InvoiceFacts
+from services.integrations.stripe.facts import CardFacts, CustomerFacts, DeclineFacts, InvoiceFacts, PaymentFacts
 from services.integrations.stripe.reading import (
     COUNT_LIMIT,
     MONEY_LIMIT,
@@ -95,6 +95,21 @@ def payment_intent_of(invoice: Plain, payments: list[Plain] | None = None) -> An
 
 def _default_then_newest(payment: Plain) -> tuple[bool, int]:
     return bool(payment.get("is_default")), number(payment.get("created"), 0, 2**63 - 1) or 0
+
+
+def payments_of(invoice: Plain) -> tuple[PaymentFacts, ...]:
+    """The payments that settled a paid invoice; none at all where one of them cannot be read."""
+    found = []
+    for each in mappings(mapping(invoice.get("payments")).get("data")):
+        if invoice.get("status") != "paid" or each.get("status") != "paid":
+            continue
+        amount = money(each.get("amount_paid"))
+        paid_at = moment(mapping(each.get("status_transitions")).get("paid_at")) or moment(each.get("created"))
+        if amount is None or amount < 0 or paid_at is None:
+            return ()
+        intent = identifier(mapping(each.get("payment")).get("payment_intent"))
+        found.append(PaymentFacts(intent, amount, paid_at))
+    return tuple(found)
 
 
 def _paid_outside(invoice: Plain, intent: Plain) -> bool:
@@ -254,6 +269,7 @@ def parse_invoice(invoice: Any, *, payments: list[Plain] | None = None, subscrip
         customer_said_why=bool(ending.get("feedback") or ending.get("comment")),
         is_ending=bool(known.get("cancel_at_period_end")) or moment(known.get("cancel_at")) is not None,
         default_card_ids=_default_card_ids(invoice, known),
+        payments=payments_of(invoice),
         customer=parse_customer(invoice),
         decline=parse_decline(details),
         card=parse_card(details),

@@ -6,7 +6,7 @@ gets the opposite row, the ghost is recovered again, and what had found nothing 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,7 +16,7 @@ from models.ghost import GhostTarget
 from models.money import Recovery, RecoveryKind
 from services.integrations.stripe.returns import MoneyBack, Undone
 from services.recovery import neighbours, repository
-from services.recovery.credit import reversals_repository, settle, shares
+from services.recovery.credit import parts, reversals_repository, settle, shares
 from services.recovery.work import MerchantContext, Work
 
 
@@ -52,7 +52,10 @@ def take_back(
     needed = neighbours.of_invoices(session, merchant.id, (), invoice_ids)
     work = Work.begin(session, merchant, now, needed)
     ghosts = repository.lock_by_invoices(session, merchant.id, invoice_ids)
-    known = _Known(repository.list_recoveries(session, merchant.id, [ghost.id for ghost in ghosts.values()]))
+    ids = [ghost.id for ghost in ghosts.values()]
+    known = _Known(
+        repository.list_recoveries(session, merchant.id, ids), parts.of_ghosts(session, merchant.id, ids), returned
+    )
     changed: set[str] = set()
     for one in undone:
         changed |= _give_back(work, one, ghosts.values(), known, undone_at or now)
@@ -66,7 +69,13 @@ def take_back(
 class _Known:
     """What the ledger says of some ghosts: what each payment brought, and what each source has taken from whom."""
 
-    def __init__(self, rows: Sequence[Recovery]) -> None:
+    def __init__(
+        self, rows: Sequence[Recovery], parts: Mapping[str, Mapping[str, int]], returned: Sequence[Returned]
+    ) -> None:
+        self.parts = parts  # by ghost and payment, of those that several paid
+        self.sources: dict[str | None, set[str]] = defaultdict(set)  # by payment: what took from it, as far as told
+        for each in returned:
+            self.sources[each.back.payment_intent_id].add(each.back.source_id)
         self.brought: dict[str, int] = defaultdict(int)
         self.taken: dict[str, Counter[str]] = defaultdict(Counter)  # by source and ghost, whatever became of it
         self.times: Counter[tuple[str, str]] = Counter()  # ... and in how many rows
@@ -83,6 +92,17 @@ class _Known:
                 self.gave_back(settle.source_of(row), row.ghost_id)
             elif row.kind == RecoveryKind.REVERSED:
                 self.took(settle.source_of(row), row.ghost_id, -row.amount_cents)
+
+    def brought_by(self, payment: str | None, ghost_id: str) -> int:
+        """What of a recovery a payment brought; all of it where it was the only one."""
+        mine = self.parts.get(ghost_id)
+        whole = self.brought[ghost_id]
+        return whole if mine is None else min(mine.get(payment or "", 0), whole)
+
+    def left_of(self, payment: str | None, ghost_id: str) -> int:
+        """... and what of that nothing has taken yet."""
+        gone = self.sources[payment] & self.standing[ghost_id]
+        return max(self.brought_by(payment, ghost_id) - sum(self.taken[each][ghost_id] for each in gone), 0)
 
     def took(self, source: str, ghost_id: str, amount: int) -> None:
         self.taken[source][ghost_id] += amount
@@ -112,12 +132,13 @@ def _give_back(work: Work, undone: Undone, ghosts: Iterable[GhostTarget], known:
 
 
 def _take(work: Work, back: MoneyBack, paid: Sequence[GhostTarget], known: _Known) -> set[str]:
-    source, taken = back.source_id, known.taken[back.source_id]
-    brought = sum(known.brought[ghost.id] for ghost in paid)
+    source, taken, payment = back.source_id, known.taken[back.source_id], back.payment_intent_id
+    brought = sum(known.brought_by(payment, ghost.id) for ghost in paid)
     part = shares.part_of(back.amount, charged=back.charged, brought=brought) - taken.total()
     still = [ghost for ghost in paid if ghost.id not in taken or ghost.id in known.regained]
+    left = [min(ghost.recovered_cents, known.left_of(payment, ghost.id)) for ghost in still]
     changed = set()
-    for ghost, share in zip(still, shares.split(max(part, 0), [ghost.recovered_cents for ghost in still]), strict=True):
+    for ghost, share in zip(still, shares.split(max(part, 0), left), strict=True):
         if settle.reverse(work, ghost, known.name(source, ghost.id), share, back.reason, back.at or work.now):
             known.took(source, ghost.id, share)
             changed.add(ghost.id)

@@ -1,11 +1,12 @@
-"""All SQL of what refunds and disputes took, by the refund or dispute; every statement names the merchant."""
+"""All SQL of what refunds and disputes took, and from which payment; every statement names the merchant."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlmodel import Session
 
-from core.rows import read
+from core.rows import insert_rows, read
 
 _TAKEN_FROM = text("""
 select distinct ghost.invoice_id from recoveries as took
@@ -13,6 +14,11 @@ select distinct ghost.invoice_id from recoveries as took
 where took.merchant_id = :merchant_id and took.kind = 'reversed' and took.source_id = any(:sources)
 order by ghost.invoice_id
 """)
+_PARTS = text("""
+select ghost_id, payment_intent_id, amount_cents from payment_parts
+where merchant_id = :merchant_id and ghost_id = any(:ids)
+""")
+_REMOVE_PARTS = text("delete from payment_parts where merchant_id = :merchant_id and ghost_id = :ghost_id")
 
 
 def invoices_taken_from(session: Session, merchant_id: str, sources: Sequence[str]) -> list[str]:
@@ -20,3 +26,17 @@ def invoices_taken_from(session: Session, merchant_id: str, sources: Sequence[st
     if not sources:
         return []
     return list(read(session, _TAKEN_FROM, merchant_id=merchant_id, sources=list(sources)).scalars())
+
+
+def list_parts(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> Sequence[Row[Any]]:
+    """(ghost, payment, minor units): what each payment brought, of the ghosts that several paid."""
+    return read(session, _PARTS, merchant_id=merchant_id, ids=list(ghost_ids)).all()
+
+
+def add_parts(session: Session, rows: list[dict[str, Any]]) -> None:
+    """What each payment of a ghost brought. A payment that is named twice for one is kept once."""
+    insert_rows(session, "payment_parts", rows, conflict="do nothing")
+
+
+def remove_parts(session: Session, merchant_id: str, ghost_id: str) -> None:
+    read(session, _REMOVE_PARTS, merchant_id=merchant_id, ghost_id=ghost_id)

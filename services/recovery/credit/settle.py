@@ -7,12 +7,13 @@ from models.money import Recovery, RecoveryKind
 from services.audit import service as audit
 from services.integrations.stripe.facts import InvoiceFacts
 from services.recovery import manual, presence, repository
-from services.recovery.credit import evidence
+from services.recovery.credit import evidence, parts
 from services.recovery.credit.attribution import STRIPE_GRANULARITY, Credit, credit_of
 from services.recovery.credit.entries import enter
 from services.recovery.lifecycle import Trigger, can
 from services.recovery.work import Work
 
+CLOCKS = timedelta(seconds=10)  # how far those of two hosts may be apart
 REOPENED = "reopened"  # what such a row of the ledger stands for, with the moment
 UNDONE_SINCE = "undone"  # follows the refund or dispute in the row that gives back what it had taken
 UNDONE = "The payment was undone: the invoice is open again."
@@ -48,6 +49,7 @@ def recover(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     proof = {"mechanism": mechanism, "message_id": credit.message_id, "came_back": found.came_back}
     ghost.closed_at, ghost.close_reason = None, ""  # it may have been given up before: it ends with this payment
     work.move(ghost, Trigger.PAID, f"Paid: {merit}.", at=shown_at, amount=amount, **proof)
+    parts.record(work, ghost, facts, amount)
     if _enter_payment(work, ghost, facts.id, paid_at, credit.message_id):
         work.changes.day(paid_at.date(), ghost.currency, recovered_count=1, recovered_cents=amount)
         work.changes.day(ghost.found_on, ghost.currency, cohort_recovered_count=1, cohort_recovered_cents=amount)
@@ -98,6 +100,22 @@ def _came_back(ghost: GhostTarget, facts: InvoiceFacts) -> int:
     """
     paid_since = max(facts.amount_paid - ghost.paid_before_cents, 0)
     return min(ghost.found_cents or ghost.amount_cents, paid_since)
+
+
+def returned_before(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> None:
+    """What had been paid before a ghost was found came back, as a debit may: that much more was found, and is owed.
+
+    Only what was read after the ghost was found can say so: a page of a hunt may be older than the payment.
+    """
+    later = facts.read_at is not None and facts.read_at > ghost.found_at + CLOCKS
+    if not later or facts.amount_paid >= ghost.paid_before_cents:
+        return
+    more = max(min(ghost.found_cents + ghost.paid_before_cents - facts.amount_paid, facts.amount_remaining), 0)
+    more = max(more - ghost.found_cents, 0)
+    ghost.paid_before_cents = facts.amount_paid
+    ghost.found_cents += more
+    ghost.updated_at = work.now
+    work.changes.day(ghost.found_on, ghost.currency, found_cents=more)
 
 
 def lose(work: Work, ghost: GhostTarget, reason: str, trigger: Trigger, *, still_open: bool = False) -> bool:

@@ -1,6 +1,29 @@
 """How what went back of one payment falls on the ghosts that it paid. Pure; amounts in minor units of one currency."""
 
 from collections.abc import Sequence
+from datetime import datetime
+
+from services.integrations.stripe.facts import PaymentFacts
+
+
+def brought_by_each(
+    payments: Sequence[PaymentFacts], *, recovered: int, paid_before: int, found_at: datetime
+) -> list[tuple[PaymentFacts, int]]:
+    """What each payment brought of what was `recovered` of an invoice, the oldest first.
+
+    What had been paid before it was found (`paid_before`) was no loss, and counts for nothing. The rest is counted from
+    the newest on: of a payment that came back before all was paid, something is left over for which others came in.
+    """
+    since = []
+    for each in sorted(payments, key=lambda one: one.paid_at):
+        early = min(each.amount, paid_before) if each.paid_at <= found_at else 0
+        paid_before -= early
+        since.append((each, each.amount - early))
+    parts = []
+    for each, amount in reversed(since):
+        parts.append((each, min(amount, recovered)))
+        recovered -= parts[-1][1]
+    return parts[::-1]
 
 
 def part_of(amount: int, *, charged: int, brought: int) -> int:
