@@ -15,6 +15,8 @@ from services.recovery.charging import attempts_repository, budget, retries
 from services.recovery.errors import GhostNotFoundError
 from services.recovery.work import merchant_context
 
+DISCONNECTED = "The Stripe account is disconnected: PHANTOM charges nothing until it is connected again."
+
 
 @dataclass(frozen=True, slots=True)
 class CardAttempts:
@@ -48,7 +50,8 @@ def of_ghost(session: Session, merchant_id: str, ghost_id: str) -> CardAttempts:
     standing = budget.standing(ghost.card_brand, values_of(made), now, limits)
     merchant = merchant_context(session, merchant_id)
     retry = retries.next_retry(merchant.policy, retries.case_of(ghost), now, merchant.timezone)
-    planned = ghost.next_retry_at if retry.at is not None else None
+    planned = ghost.next_retry_at if retry.at is not None and merchant.active else None
+    reason = ghost.retry_reason if planned else retry.reason
     return CardAttempts(
         used=standing.used,
         limit=standing.limit,
@@ -57,7 +60,7 @@ def of_ghost(session: Session, merchant_id: str, ghost_id: str) -> CardAttempts:
         by_customer=sum(one.source == AttemptSource.CUSTOMER for one in made),
         next_by_stripe=ghost.next_payment_attempt,
         next_by_us=planned,
-        reason=ghost.retry_reason if planned else retry.reason,
+        reason=reason if merchant.active else DISCONNECTED,
         is_open=ghost.state in COLLECTIBLE_STATES,
     )
 

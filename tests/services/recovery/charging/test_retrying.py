@@ -13,13 +13,16 @@ from core import crash_points, db
 from core.clock import ManualClock, from_timestamp
 from jobs import dunning_retry, pulse
 from models.ghost import FoundVia, GhostEvent, GhostState, GhostTarget
+from models.merchant import Merchant, MerchantState
 from models.messaging import LinkPurpose
 from models.money import AttemptSource, AttemptState, PaymentAttempt, Recovery
 from models.work import ScheduledTask
 from sandbox.stripe.faults import Fault
 from services.integrations.stripe.parsing import parse_invoice
+from services.merchants import service as merchants
 from services.messaging.links import Link
 from services.recovery import service as recovery
+from services.recovery.charging import charges as card_charges
 from services.recovery.messages import clicks
 from services.recovery.observe import observe
 from services.recovery.work import merchant_context
@@ -324,6 +327,27 @@ class TestCrash:
         shop.world.faults.clear()
         assert dunning_retry.run(task) == {"attempt": "declined"}
         assert len(charges(shop)) == before + 1
+
+
+class TestDisconnected:
+    def test_no_charge_of_ours_is_promised_until_the_account_is_connected_again(self, shop: Shop):
+        without_stripes_retries(shop)
+        _, ghost = failed(shop)
+
+        def shown() -> tuple[datetime | None, str]:
+            with db.tenant_session(shop.merchant) as session:
+                card = card_charges.of_ghost(session, shop.merchant, ghost.id)
+            return card.next_by_us, card.reason
+
+        promised = shown()
+        assert promised == (ghost.next_retry_at, ghost.retry_reason)
+        assert ghost.next_retry_at is not None
+        with db.tenant_session(shop.merchant) as session:
+            merchants.mark_disconnected(session, shop.merchant, at=core_clock.now(), reason="revoked")
+        assert shown() == (None, card_charges.DISCONNECTED)
+        with db.tenant_session(shop.merchant) as session:
+            session.get_one(Merchant, shop.merchant).state = MerchantState.ACTIVE
+        assert shown() == promised
 
 
 class TestBudget:
