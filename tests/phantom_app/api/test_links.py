@@ -490,8 +490,9 @@ class TestReturning:
         "kind", ["other ghost", "other merchant", "forged", "cut", "too old", "of tomorrow", "junk"]
     )
     def test_a_cookie_that_is_not_this_clicks_counts_for_nothing(
-        self, customer: Customer, browse: Browse, clock: ManualClock, kind: str
+        self, customer: Customer, browse: Browse, clock: ManualClock, kind: str, monkeypatch: pytest.MonkeyPatch
     ):
+        """Of a click that there was: without one there is no return to keep, whatever the cookie."""
         token = customer.pay.rsplit("/", 1)[-1]
         value = attribution_cookie.made(token, clock.now())
         if kind == "other ghost":
@@ -512,9 +513,14 @@ class TestReturning:
             value = attribution_cookie.made(token, clock.now() + timedelta(days=1))
         elif kind == "junk":
             value = "é" * 20
+        assert customer.browser.post(customer.pay).status_code == 303
+        asked, told = self.heard(monkeypatch)
         browser = browse(cookie=f"phantom_attribution={value}".encode())  # bytes, as anybody may send
-        assert "Thank you" in browser.get(customer.pay + "/done").text
+        page = browser.get(customer.pay + "/done").text
+        assert ("Thank you" in page, "One moment" in page, 'http-equiv="refresh"' in page) == (True, False, False)
+        assert (asked, told) == ([], [])
         assert customer.events("customer_returned") == []
+        assert [click.returned_at for click in customer.shop.rows(Click)] == [None]
 
     def test_a_cookie_outlives_a_key_rotation(self, customer: Customer, clock: ManualClock):
         token = customer.pay.rsplit("/", 1)[-1]
