@@ -349,6 +349,41 @@ class TestPolicyThatChanges:
         assert at_once == [3, 3, 3, 1]
         assert {ghost.next_action for ghost in story.rows(GhostTarget)} == {""}
 
+    def test_who_was_planned_anew_between_look_and_lock_is_not_given_up(
+        self, database: object, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ):
+        """Each slice is a transaction of its own, and the merchant may allow more messages before its turn."""
+        monkeypatch.setattr(pulse, "REPLANNED", 1)
+        story = Story(clock, messages_per_ghost=1)
+        story.find(german(1, 1), german(2, 2))
+        for ghost in story.rows(GhostTarget):
+            assert story.send(ghost.id, 1).message is not None
+        clock.advance(timedelta(hours=73))
+        now = clock.now()
+        with db.tenant_session(story.merchant) as session:
+            page = pulse.plan_due(session, story.merchant, now)
+        assert (page.exhausted, len(page.left)) == (1, 1)
+        with db.tenant_session(story.merchant) as session:
+            merchants.change_policy(session, story.merchant, {"messages_per_ghost": 3}, actor_id="usr_1")
+            service.replan_open(session, story.merchant)
+        with db.tenant_session(story.merchant) as session:
+            assert pulse.settle(session, story.merchant, page.left, now) == (0, 1)
+        assert sorted((ghost.state, ghost.next_action) for ghost in story.rows(GhostTarget)) == [
+            (GhostState.CONTACTED, "send_message"),
+            (GhostState.EXHAUSTED, ""),
+        ]
+
+    def test_what_may_go_only_later_by_now_is_moved_and_makes_no_task(self, story: Story):
+        story.find(german())
+        due, known = story.ghost.next_action_at, len(story.rows(ScheduledTask))
+        later = {"quiet_first_message": True, "quiet_until_hour": 12}
+        with db.tenant_session(story.merchant) as session:  # and no plan is made anew
+            merchants.change_policy(session, story.merchant, later, actor_id="usr_1")
+        done = story.pulse()
+        assert (done["messages"], done["moved"]) == (0, 1)
+        assert len(story.rows(ScheduledTask)) == known
+        assert due < story.ghost.next_action_at == story.clock.now().replace(hour=11)  # noon in Berlin
+
     def test_holds_before_the_plans_are_made_anew(self, story: Story, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(service, "REPLANNED_AT_ONCE", 0)
         story.find(german())
