@@ -11,7 +11,7 @@ from sqlmodel import select
 from core import clock as core_clock
 from core import crash_points, db
 from core.clock import ManualClock
-from jobs import notify_action_required, send_message
+from jobs import notify_action_required, runner, send_message
 from models.audit import AuditLog, SystemLog
 from models.ghost import GhostState, GhostTarget, ManualTask, ManualTaskState
 from models.identity import Role
@@ -462,6 +462,21 @@ class TestAlerts:
         run_alerts(shop)
         (mail,) = post.taken.values()
         assert mail.subject.startswith("2 unpaid")
+
+    def test_what_is_more_than_a_mail_takes_is_told_of_in_the_next(
+        self, shop: Shop, post: Post, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ):
+        """Each task of the queue once: nothing new has to come for the rest to be told of."""
+        monkeypatch.setattr(alerts, "MOST", 2)
+        join(shop, "olga", Role.OWNER)
+        for number in range(3):
+            shop.subscriber(amount=LARGE, decline_code="insufficient_funds", email=f"one{number}@example.com")
+        shop.pass_time(days=31, hours=2)
+        for _ in range(3):
+            clock.advance(timedelta(minutes=2))
+            runner.run_due(kinds=["notify_action_required"])
+        assert [task.alerted_at is not None for task in shop.rows(ManualTask)] == [True] * 3
+        assert [mail.subject.split()[0] for mail in post.taken.values()] == ["2", "$2,500.00"]
 
     def test_the_assignee_alone_is_told(self, shop: Shop, post: Post):
         join(shop, "olga", Role.OWNER)
