@@ -94,6 +94,17 @@ def test_nor_does_it_lift_a_stop_that_was_said_once_more(agreed: Texting) -> Non
     assert reasons(agreed) == {"stopped"}
 
 
+def test_nor_one_of_which_twilio_alone_tells_by_refusing_a_text(agreed: Texting) -> None:
+    assert agreed.send()["sent"]
+    assert handle(agreed, "STOP") == "stopped"
+    agreed.shop.clock.advance(timedelta(days=1))
+    store(agreed, "one", "START")
+    refused = {"message": agreed.message.id, "status": "undelivered", "sid": "SM1", "error": "21610"}
+    texts.handle(agreed.shop.merchant, texts.STATUS, refused, agreed.shop.clock.now())
+    assert work_on(agreed, "one") == "already_known"
+    assert reasons(agreed) == {"stopped"}
+
+
 def test_a_start_from_after_a_stop_lifts_it_however_late_that_was_handled(agreed: Texting) -> None:
     assert agreed.send()["sent"]
     store(agreed, "one", "STOP")
