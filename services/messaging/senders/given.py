@@ -11,6 +11,7 @@ from services.integrations.carriers import KeyRefusedError, MessageLaterError, M
 from services.integrations.resend import ResendSender
 from services.integrations.twilio import TwilioSender
 from services.messaging.addresses import BadAddressError, normal, number
+from services.messaging.brands import one_line
 from services.messaging.senders.errors import BadSenderError, SenderRefusedError
 
 _RESEND_KEY = re.compile(r"re_[A-Za-z0-9_]{8,200}", re.ASCII)
@@ -90,7 +91,7 @@ def _from_line(text: str) -> str:
         address = normal(Channel.EMAIL, match["address"] if match else text)
     except BadAddressError:
         raise BadSenderError("The address to send from is no email address.") from None
-    name = match["name"].strip() if match else ""
+    name = one_line(match["name"].encode(errors="ignore").decode(), 80) if match else ""  # half characters are none
     return f'"{name}" <{address}>' if name else address
 
 

@@ -68,6 +68,12 @@ class TestReading:
         with pytest.raises(BadSenderError):
             OwnMail.read(key, address, secret)
 
+    @pytest.mark.parametrize("odd", ["\x00", "\ud800", "\u202e", "\u2028", "\x0b"])
+    def test_a_name_is_cleaned_of_what_cannot_be_kept_or_fakes_what_is_read(self, merchant: str, odd: str) -> None:
+        given = OwnMail.read(KEY, f"North{odd}wind <billing@northwind.example>")
+        assert given.address in {f'"North{between}wind" <billing@northwind.example>' for between in ("", " ")}
+        set_mail(merchant, given)
+
     @pytest.mark.parametrize(
         ("account", "token", "sender"),
         [
