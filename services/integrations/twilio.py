@@ -7,6 +7,7 @@ idempotency key: what was not answered is not known, and is never tried again.
 import functools
 import hmac
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -37,8 +38,12 @@ TIMEOUT = (5, 15)
 MESSAGING_SERVICE = "MG"
 UNSUBSCRIBED = 21610  # "Attempt to send to unsubscribed recipient"
 DAILY_LIMIT = 63038  # "Account exceeded daily messages limit", as 429
+QUEUE_FULL = 21611  # "This 'From' number has exceeded the maximum number of queued messages"
 # The account, not the message: no such sender of ours, not allowed to this country's numbers, trial limits.
-_SENDER_CODES = frozenset({20003, 20005, 21606, 21659, 21660, 21661, 21703, 21704})
+_SENDER_CODES = frozenset({20003, 20005, 21212, 21603, 21606, 21659, 21660, 21661, 21703, 21704})
+# Of a short code these say that it does not reach this number's country, which is about the recipient.
+_NOT_FROM_HERE = frozenset({21606, 21659})
+_SHORT_CODE = re.compile(r"[0-9]{3,8}", re.ASCII)
 
 
 class TextRefusedError(MessageRefusedError):
@@ -145,38 +150,41 @@ class TwilioSender:
         given[name] = text.sender
         if text.callback:
             given["status_callback"] = text.callback
-        return str(self._asked(lambda client: client.messages.create(**given).sid))
+        return str(self._asked(lambda client: client.messages.create(**given).sid, text.sender))
 
     def check(self) -> None:
         """Ask Twilio whether it knows the account, without sending anything. Raises as `send` does."""
         self._asked(lambda client: client.api.v2010.accounts(self.account).fetch().sid)
 
-    def _asked(self, ask: Any) -> Any:
+    def _asked(self, ask: Any, sender: str = "") -> Any:
         wire = _Wire()
         # Not the process's environment: a TWILIO_EDGE of somebody's shell is no setting of ours.
         client = Client(self.account, self.auth_token, http_client=wire, environment={"PHANTOM": "1"})
         try:
             return ask(client)
         except (TwilioRestException, TwilioServiceException) as error:
-            raise _translated(error, pause_of(wire.retry_after)) from None
+            raise _translated(error, pause_of(wire.retry_after), sender) from None
         except requests.RequestException as error:
             raise _unreached(error) from None
         except (TwilioException, ValueError) as error:  # an answer that is none: cut short, or a proxy's page
             raise TextUnknownError(type(error).__name__) from None
 
 
-def _translated(error: TwilioRestException | TwilioServiceException, pause: timedelta | None) -> Exception:
+def _translated(
+    error: TwilioRestException | TwilioServiceException, pause: timedelta | None, sender: str = ""
+) -> Exception:
     """Twilio's error by status and code (twilio.com/docs/api/errors)."""
     status, code, said = int(error.status), int(error.code or 0), _said(error)
     if code == UNSUBSCRIBED:
         return TextOptedOutError(said)
     if status == 429 and code == DAILY_LIMIT:
         return TextQuotaError(said)
-    if status == 429:
+    if status == 429 or code == QUEUE_FULL:
         return TextLaterError(said, retry_after=pause)
     if status >= 500 or status < 400:
         return TextUnknownError(said)
-    if status in (401, 403) or code in _SENDER_CODES:
+    is_about_them = code in _NOT_FROM_HERE and _SHORT_CODE.fullmatch(sender) is not None
+    if status in (401, 403) or (code in _SENDER_CODES and not is_about_them):
         return TextKeyRefusedError(said)
     return TextRefusedError(f"{code}: {said}")
 

@@ -7,6 +7,7 @@ import pytest
 import requests
 from twilio.base.exceptions import TwilioRestException
 from twilio.request_validator import RequestValidator
+from twilio.rest.api.v2010.account.message import MessageList
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
@@ -88,6 +89,16 @@ class TestSending:
             SENDER.send(TEXT)
         assert len(office.calls) == 1
 
+    @pytest.mark.parametrize(
+        ("code", "error"),
+        [(21611, TextLaterError), (21603, TextKeyRefusedError), (21212, TextKeyRefusedError)],
+    )
+    def test_a_full_queue_waits_and_a_number_that_is_none_is_the_senders_fault(
+        self, code: int, error: type[Exception]
+    ) -> None:
+        """Neither is a refusal of the customer's: it would take a step of every ghost and close texts to them."""
+        assert type(twilio._translated(TwilioRestException(400, "/", "", code), None)) is error
+
     def test_a_rate_limit_is_no_failure(self, office: PostOffice) -> None:
         office.twilio.faults.add(Fault("rate_limit", times=1))
         with pytest.raises(TextLaterError):
@@ -98,6 +109,23 @@ class TestSending:
         said = twilio._translated(TwilioRestException(429, "/", "exceeded the daily messages limit", 63038), None)
         assert isinstance(said, OutOfQuotaError)
         assert not isinstance(twilio._translated(TwilioRestException(429, "/", "", 20429), None), OutOfQuotaError)
+
+    @pytest.mark.parametrize("code", [21606, 21659])
+    @pytest.mark.parametrize(
+        ("sender", "error"),
+        [("72345", TextRefusedError), (ACME, TextKeyRefusedError), ("MG" + "b" * 32, TextKeyRefusedError)],
+    )
+    def test_a_short_code_that_does_not_reach_a_country_says_nothing_of_the_sender(
+        self, monkeypatch: pytest.MonkeyPatch, code: int, sender: str, error: type[Exception]
+    ) -> None:
+        """Else one number abroad would pause everybody's texts."""
+
+        def refuse(*_: object, **__: object) -> None:
+            raise TwilioRestException(400, "/", "not a valid sender for this number", code)
+
+        monkeypatch.setattr(MessageList, "create", refuse)
+        with pytest.raises(error):
+            SENDER.send(OutgoingText(sender, ADA, "x"))
 
     def test_no_connection_sent_nothing_and_a_broken_one_may_have(self) -> None:
         never = requests.ConnectionError(MaxRetryError(None, "/", NewConnectionError(HTTPConnection("x"), "refused")))  # type: ignore[arg-type]
