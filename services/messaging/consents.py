@@ -21,7 +21,7 @@ from services.messaging import consents_repository as repository
 from services.messaging.addresses import BadAddressError, normal
 from services.messaging.links import address_hash
 from services.tasks import service as tasks
-from services.tasks.schedules import slot_key, slot_of
+from services.tasks.schedules import Schedule, slot_key
 from services.vault.keys import Purpose, derive_key
 
 FUTURE = timedelta(minutes=5)  # clocks differ; nobody agrees tomorrow
@@ -30,7 +30,7 @@ _CUSTOMER = re.compile(CUSTOMER[1:-1], re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9_]{1,64}", re.ASCII)
 _CURSOR = re.compile(r"con_[0-9a-z]{20,40}", re.ASCII)
 MOST = 100
-MINUTE = timedelta(minutes=1)
+PLANNED_ANEW = Schedule("pulse", timedelta(hours=1), spread=True)
 
 
 class BadConsentError(BadRequestError):
@@ -159,18 +159,19 @@ def record(session: Session, merchant_id: str, given: Sequence[NewConsent], reco
 
 
 def _have_planned(session: Session, merchant_id: str) -> None:
-    """Have the ghosts planned anew that may be written to now, or no more: once for all that is recorded in a minute.
+    """Have the ghosts planned anew that may be written to now, or no more: once for all that is recorded in an hour.
 
-    What is planned already asks again before it is sent, so nothing depends on this being quick.
+    What is planned already asks again before it is sent, so nothing depends on this being quick; and a merchant who
+    records a consent for each new customer would have all their ghosts planned anew all the time.
     """
-    share = slot_of(clock.now(), MINUTE)
+    share = PLANNED_ANEW.slot(merchant_id, clock.now())
     tasks.schedule(
         session,
         kind="pulse",
         merchant_id=merchant_id,
         key=slot_key("pulse:consents", merchant_id, share),
         payload={"replan": True},
-        run_at=clock.from_timestamp((share + 1) * MINUTE.total_seconds() + 5),
+        run_at=PLANNED_ANEW.begins(merchant_id, share + 1) + timedelta(seconds=5),
     )
 
 

@@ -1,7 +1,8 @@
 """Consents out of a CSV file as people and other systems write them: each bad line is named, good ones are kept. Pure.
 
-The first line names the columns. `address` (or `phone`, `email`) and `date` are needed; the file may be UTF-8 with or
-without a mark, UTF-16, or what Excel writes on Windows, separated by commas, semicolons or tabs.
+The first line names the columns. `address` (or `phone`, `email`) and `date` are needed; where there are several
+of addresses, `channel` says which one a row means. The file may be UTF-8 with or without a mark, UTF-16, or what Excel
+writes on Windows, separated by commas, semicolons or tabs.
 """
 
 import codecs
@@ -9,8 +10,9 @@ import csv
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 
+from core import clock
 from models.messaging import Channel
 from services.messaging.consents import BadConsentError, NewConsent, read
 
@@ -19,15 +21,16 @@ MOST_ROWS = 250_000  # lines, the empty ones too
 MOST_NAMED = 1000  # of the lines left out; nobody reads more, and a file may have nothing else
 LONGEST_LINE = 32_000
 LONGEST_FIELD = 2000
+FARTHEST_EAST = timedelta(hours=14)  # where a day begins first
 _BEGIN = "\ufeff"
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _NAMES = {
-    "address": "address", "phone": "address", "phone_number": "address", "number": "address", "email": "address",
+    "address": "address", "phone": "sms", "phone_number": "sms", "number": "sms", "email": "email",
     "date": "date", "given_at": "date", "happened_at": "date", "consented_at": "date",
     "channel": "channel", "state": "state", "status": "state", "customer": "customer_id", "customer_id": "customer_id",
     "country": "country", "source": "source", "text_version": "text_version", "version": "text_version",
 }  # fmt: skip
-_MADE_FOR = {"phone": Channel.SMS, "phone_number": Channel.SMS, "number": Channel.SMS, "email": Channel.EMAIL}
+_ADDRESSES = (*Channel, "address")
 
 
 class BadFileError(BadConsentError):
@@ -68,13 +71,13 @@ def read_sheet(raw: bytes) -> Sheet:
     separator = max(",;\t", key=next(_lines(text)).count)
     sheet = Sheet(encoding)
     rows = _rows(_lines(text), separator, sheet)
-    columns, channel = _columns(next(rows, (0, []))[1])
+    columns = _columns(next(rows, (0, []))[1])
     first: dict[object, int] = {}
     for line, row in rows:
         if not any(cell.strip() for cell in row):
             continue
         try:
-            consent = _consent(row, columns, channel)
+            consent = _consent(row, columns)
         except BadConsentError as error:
             sheet.leave_out(line, error.detail)
             continue
@@ -131,32 +134,39 @@ def _decoded(raw: bytes) -> tuple[str, str]:
         return raw.decode("cp1252", errors="replace"), "windows-1252"
 
 
-def _columns(heading: list[str]) -> tuple[dict[str, int], str]:
-    """Where each column stands, and which channel the address' own heading means."""
+def _columns(heading: list[str]) -> dict[str, int]:
+    """Where each column stands; that of addresses by the channel that its heading means, where it means one."""
     columns: dict[str, int] = {}
-    channel = ""
     for place, cell in enumerate(heading):
         name = cell.strip().strip(_BEGIN).lower().replace(" ", "_").replace("-", "_")
-        known = _NAMES.get(name)
-        if known and known not in columns:
-            columns[known] = place
-            channel = _MADE_FOR.get(name, channel)
-    missing = [name for name in ("address", "date") if name not in columns]
+        if known := _NAMES.get(name):
+            columns.setdefault(known, place)
+    addresses = [name for name in _ADDRESSES if name in columns]
+    missing = [*([] if addresses else ["address"]), *([] if "date" in columns else ["date"])]
     if missing:
         raise BadFileError(f"The first line names no column {' and no column '.join(missing)}.")
-    return columns, channel
+    if len(addresses) > 1 and "channel" not in columns:
+        raise BadFileError(
+            "The first line names more than one column of addresses. Keep one, or add a column channel "
+            f"({' or '.join(Channel)}) that says which one each row means."
+        )
+    return columns
 
 
-def _consent(row: list[str], columns: dict[str, int], channel: str) -> NewConsent:
+def _consent(row: list[str], columns: dict[str, int]) -> NewConsent:
     def cell(name: str) -> str:
         place = columns.get(name, len(row))
         return row[place].strip() if place < len(row) else ""
 
     if any(len(text) > LONGEST_FIELD for text in row):
         raise BadConsentError("a field is too long")
+    addresses = [name for name in _ADDRESSES if name in columns]
+    usual = Channel.SMS if addresses == ["address"] else addresses[0] if len(addresses) == 1 else ""
+    channel = cell("channel") or usual
+    named = channel.lower()
     return read(
-        channel=cell("channel") or channel or Channel.SMS,
-        address=cell("address").removeprefix("'"),  # how spreadsheets keep a + at the beginning
+        channel=channel,
+        address=cell(named if named in addresses else addresses[-1]).removeprefix("'"),  # how spreadsheets keep a +
         happened_at=moment(cell("date")),
         state=cell("state") or "granted",
         customer_id=cell("customer_id"),
@@ -167,12 +177,16 @@ def _consent(row: list[str], columns: dict[str, int], channel: str) -> NewConsen
 
 
 def moment(text: str) -> datetime:
-    """An ISO 8601 date or time; without a zone it is UTC. Raises `BadConsentError` for one that does not exist."""
+    """An ISO 8601 date or time; without a zone it is UTC. Raises `BadConsentError` for one that does not exist.
+
+    A day that has begun somewhere, and not yet in UTC, is now: it is today's.
+    """
     if not text:
         raise BadConsentError("there is no date")
     try:
         if len(text) <= 10:
-            return datetime.combine(date.fromisoformat(text), time(0), UTC)
+            day, now = datetime.combine(date.fromisoformat(text), time(0), UTC), clock.now()
+            return now if now < day <= now + FARTHEST_EAST else day
         found = datetime.fromisoformat(text)
     except ValueError:
         raise BadConsentError(f"there is no date {text[:40]}; dates are like 2026-03-31") from None

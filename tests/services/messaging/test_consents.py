@@ -14,6 +14,7 @@ from core.clock import ManualClock
 from core.errors import BadRequestError
 from models.messaging import Channel
 from models.sending import Consent, ConsentState
+from models.work import ScheduledTask
 from services.messaging import consents, consents_csv, consents_repository, reach
 from services.messaging.addresses import BadAddressError, masked, normal
 from services.messaging.consents import BadConsentError, ConsentNotFoundError, NewConsent
@@ -121,6 +122,27 @@ class TestLatestWord:
     def test_a_bad_cursor_is_refused(self, merchant: str, cursor: str) -> None:
         with pytest.raises(BadRequestError), db.tenant_session(merchant) as session:
             consents.page(session, merchant, cursor=cursor)
+
+
+class TestPlanning:
+    @staticmethod
+    def pulses(merchant: str) -> list[ScheduledTask]:
+        with db.tenant_session(merchant) as session:
+            return list(session.exec(select(ScheduledTask).where(ScheduledTask.kind == "pulse")))
+
+    def test_a_merchant_who_records_all_the_time_has_ghosts_planned_anew_once_an_hour(
+        self, merchant: str, clock: ManualClock
+    ) -> None:
+        begun = clock.now()
+        for number in range(180):
+            address = f"ada{number}@example.com"
+            record(merchant, consents.read(channel="email", address=address, happened_at=clock.now()))
+            clock.advance(timedelta(minutes=1))
+        planned = self.pulses(merchant)
+        assert 3 <= len(planned) <= 4
+        assert {str(task.payload) for task in planned} == {"{'replan': True}"}
+        assert all(begun < task.run_at <= clock.now() + timedelta(hours=1, seconds=5) for task in planned)
+        assert max(task.run_at for task in planned) >= clock.now() - timedelta(minutes=1)  # the last one's, too
 
 
 class TestAddresses:
@@ -260,6 +282,38 @@ class TestFiles:
         found = sheet("email,date,status\nada@example.com,2026-01-15,Withdrawn\nben@example.com,2026-01-15,maybe\n")
         assert [(each.channel, each.state) for each in found.good] == [(Channel.EMAIL, ConsentState.WITHDRAWN)]
         assert found.bad == [BadRow(3, "the state is granted or withdrawn")]
+
+    def test_of_several_columns_of_addresses_a_row_means_its_channels(self, clock: ManualClock) -> None:
+        rows = (
+            "ada@example.com,+12025550143,2026-01-15,sms", "ben@example.com,,2026-01-15,Email",
+            "cem@example.com,+12025550144,2026-01-15,", ",+12025550145,2026-01-15,email",
+        )  # fmt: skip
+        found = sheet("email,phone,date,channel\n" + "\n".join(rows))
+        assert [(each.channel, each.address) for each in found.good] == [
+            (Channel.SMS, "+12025550143"),
+            (Channel.EMAIL, "ben@example.com"),
+        ]
+        assert [row.line for row in found.bad] == [4, 5]
+        assert "the channel is" in found.bad[0].reason
+
+    @pytest.mark.parametrize("heading", ["email,phone,date", "phone,email,date", "address,email,date"])
+    def test_without_one_nobody_guesses_what_was_agreed_to(self, clock: ManualClock, heading: str) -> None:
+        """What a CRM exports: mail would be recorded for each, and no text would ever go."""
+        with pytest.raises(BadFileError, match="add a column channel") as refused:
+            sheet(f"{heading}\n+12025550143,ada@example.com,2026-01-15\n")
+        assert "more than one column of addresses" in refused.value.detail
+
+    def test_a_single_column_is_of_whatever_channel_its_rows_say(self, clock: ManualClock) -> None:
+        found = sheet("phone,date,channel\nada@example.com,2026-01-15,email\n+12025550143,2026-01-15,\n")
+        assert [each.channel for each in found.good] == [Channel.EMAIL, Channel.SMS]
+
+    def test_a_day_that_has_begun_in_the_east_lies_in_no_future(self, clock: ManualClock) -> None:
+        clock.current = datetime(2026, 3, 2, 22, tzinfo=UTC)
+        found = sheet("phone,date\n+12025550143,2026-03-03\n+12025550144,2026-03-04\n+12025550145,2026-03-02\n")
+        assert [each.happened_at for each in found.good] == [clock.current, datetime(2026, 3, 2, tzinfo=UTC)]
+        assert found.bad == [BadRow(3, "the date lies in the future")]
+        clock.current = datetime(2026, 3, 2, 9, 54, tzinfo=UTC)  # nowhere yet
+        assert sheet("phone,date\n+12025550143,2026-03-03\n").good == []
 
     def test_what_a_formula_would_be_is_only_text(self, clock: ManualClock) -> None:
         found = sheet(f'phone,date,source\n\'{ADA},2026-01-15,"=HYPERLINK(""http://x"")"\n')
