@@ -26,6 +26,9 @@ from services.integrations.carriers import (
 
 TIMEOUT = (5, 15)
 SENDING_ONLY = "restricted_api_key"
+SENDER_UNFIT = "invalid_from_address"
+_OF_THE_SENDER = frozenset({401, 403, 404, 405, 451})
+"""The key, the domain, what the account may do, or the address this installation asks: no customer's doing."""
 QUOTAS = frozenset({"daily_quota_exceeded", "monthly_quota_exceeded"})
 _key: contextvars.ContextVar[str] = contextvars.ContextVar("resend_key")
 
@@ -168,7 +171,7 @@ def _translated(error: ResendError) -> Exception:
         return EmailLaterError(str(error.message), retry_after=pause_of(_header(error, "retry-after")))
     if status >= 500:
         return EmailUnknownError(str(error.message))
-    if status in (401, 403):
+    if status in _OF_THE_SENDER or error.error_type == SENDER_UNFIT:
         return EmailKeyRefusedError(str(error.message))
     if 400 <= status < 500:
         return EmailRefusedError(f"{error.error_type}: {error.message}")
