@@ -7,8 +7,10 @@ from resend.exceptions import ResendError, raise_for_code_and_type
 
 from services.integrations import resend
 from services.integrations.carriers import (
+    KeyRefusedError,
     MessageKeyUsedError,
     MessageLaterError,
+    MessageRefusedError,
     MessageUnknownError,
     OutOfQuotaError,
 )
@@ -36,3 +38,24 @@ def test_a_rate_limit_was_certainly_not_sent_and_says_how_long() -> None:
 def test_of_another_try_under_way_nothing_is_known() -> None:
     assert isinstance(translated(409, "concurrent_idempotent_requests"), MessageUnknownError)
     assert isinstance(translated(409, "invalid_idempotent_request"), MessageKeyUsedError)
+
+
+@pytest.mark.parametrize(
+    ("status", "name"),
+    [
+        (422, "invalid_from_address"),
+        (403, "validation_error"),
+        (404, "not_found"),
+        (405, "method_not_allowed"),
+        (451, "security_error"),
+    ],
+)
+def test_what_no_mail_of_this_sender_would_pass_is_no_refusal_of_a_customers(status: int, name: str) -> None:
+    assert isinstance(translated(status, name), KeyRefusedError)
+
+
+@pytest.mark.parametrize(("status", "name"), [(400, "validation_error"), (422, "validation_error")])
+def test_what_is_wrong_with_one_mail_says_nothing_of_the_sender(status: int, name: str) -> None:
+    said = translated(status, name)
+    assert isinstance(said, MessageRefusedError)
+    assert not isinstance(said, KeyRefusedError)
