@@ -58,7 +58,7 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         return {"attempt": "held", "reason": error.code}
     begun = _begin(task.tenant, ghost_id, news, look)
     if begun.charge is not None:
-        return _carry_out(task.tenant, begun.charge, look.stripe)
+        return _carry_out(task.tenant, begun.charge, look)
     if news is not None and begun.again_at is not None:  # an own retry keeps its next moment with the ghost
         raise Retry(at=begun.again_at, reason=begun.reason)
     return {"attempt": "held", "reason": begun.reason}
@@ -102,10 +102,10 @@ def _begin(merchant_id: str, ghost_id: str, news: new_cards.News | None, look: _
         return new_cards.begin(session, merchant_id, ghost_id, news, look.facts, look.cards.attached)
 
 
-def _carry_out(merchant_id: str, planned: Charge, stripe: ScopedStripe) -> dict[str, Any]:
+def _carry_out(merchant_id: str, planned: Charge, look: _Look) -> dict[str, Any]:
     crash_point("charge.intended")
     try:
-        outcome = paying.charge(stripe, planned)
+        outcome = paying.charge(look.stripe, planned)
     except paying.NotChargedError as error:
         with db.tenant_session(merchant_id) as session:
             unsettled.give_up(session, merchant_id, planned, error)
@@ -115,9 +115,11 @@ def _carry_out(merchant_id: str, planned: Charge, stripe: ScopedStripe) -> dict[
     except _BUSY as error:
         raise Retry(after=BUSY_PAUSE, reason=error.code) from error
     crash_point("charge.made")
-    _follow(stripe, planned, outcome)
+    _follow(look.stripe, planned, outcome)
     with db.tenant_session(merchant_id) as session:
         attempt = paying.settle(session, merchant_id, planned, outcome)
+        if attempt == AttemptState.DECLINED:
+            new_cards.try_next(session, merchant_id, planned, look.facts, look.cards.attached)
     crash_point("charge.settled")
     if attempt == AttemptState.PROCESSING:
         raise Retry(at=clock.now() + paying.NEXT_LOOK, reason=paying.UNDER_WAY)

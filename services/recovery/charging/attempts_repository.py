@@ -89,6 +89,18 @@ def declined_cards(session: Session, ghost: GhostTarget) -> frozenset[str]:
     return frozenset(card for card in (*session.exec(statement), ghost.payment_method_id) if card)
 
 
+def declined_new_cards(session: Session, merchant_id: str, ghost_id: str) -> frozenset[str]:
+    """Those among them that came as new ones and were charged by us, so that another new one may take their turn."""
+    statement = select(PaymentAttempt.payment_method_id).where(
+        PaymentAttempt.merchant_id == merchant_id,
+        PaymentAttempt.ghost_id == ghost_id,
+        PaymentAttempt.source == AttemptSource.PHANTOM,
+        PaymentAttempt.state == AttemptState.DECLINED,
+        col(PaymentAttempt.idempotency_key).startswith(f"pay:{ghost_id}:", autoescape=True),
+    )
+    return frozenset(card for card in session.exec(statement) if card)
+
+
 def list_unsettled(
     session: Session, merchant_id: str, begun_before: datetime, taken_before: datetime, limit: int
 ) -> Sequence[tuple[str, str]]:

@@ -19,8 +19,9 @@ from models.money import UNSETTLED
 from services.integrations.stripe.cards import SavedCard
 from services.integrations.stripe.facts import InvoiceFacts
 from services.recovery import neighbours, repository
-from services.recovery.charging import choosing, intents, retries
+from services.recovery.charging import attempts_repository, choosing, intents, retries
 from services.recovery.charging.intents import Begun
+from services.recovery.charging.paying import Charge
 from services.recovery.classify import why_not_payable
 from services.recovery.messages.destinations import Place, place_for
 from services.recovery.observe import observe
@@ -41,7 +42,6 @@ class Came(StrEnum):
 
 
 _WHY_NOT = {
-    Came.SAVED: choosing.why_not_new,
     Came.CHOSEN: choosing.why_not_chosen,
     Came.RENEWED: choosing.why_not_renewed,
 }
@@ -147,7 +147,7 @@ def begin(
 def _decide(work: Work, ghost: GhostTarget, news: News, fresh: InvoiceFacts, cards: Sequence[SavedCard]) -> Begun:
     if ghost.state not in UNPAID_STATES:
         return Begun(None, "There is nothing left to pay.")
-    if why := why_not_payable(fresh) or _WHY_NOT[news.came](news.card_id, cards, fresh, work.now):
+    if why := why_not_payable(fresh) or _why_not(work, ghost, news, fresh, cards):
         return Begun(None, why)
     if why := retries.why_untouchable(work.merchant.policy, retries.case_of(ghost)):
         return _not_yet(work, ghost, news, why)
@@ -156,6 +156,32 @@ def _decide(work: Work, ghost: GhostTarget, news: News, fresh: InvoiceFacts, car
     card = next(each for each in cards if each.id == news.card_id)
     renewed_at = (news.told_at or work.now) if news.renewal else None
     return intents.intend(work, ghost, card, news.key(ghost.id), renewed_at=renewed_at)
+
+
+def _why_not(work: Work, ghost: GhostTarget, news: News, fresh: InvoiceFacts, cards: Sequence[SavedCard]) -> str:
+    if news.came is not Came.SAVED:
+        return _WHY_NOT[news.came](news.card_id, cards, fresh, work.now)
+    declined = attempts_repository.declined_new_cards(work.session, ghost.merchant_id, ghost.id)
+    return choosing.why_not_new(news.card_id, cards, fresh, work.now, declined - {news.card_id})
+
+
+def try_next(
+    session: Session, merchant_id: str, declined: Charge, fresh: InvoiceFacts, cards: Sequence[SavedCard]
+) -> bool:
+    """A new card was declined: have the newest of the others that were saved with it, or since, looked at, once.
+
+    Of several that were saved in one go only the newest had its turn. `fresh` is the invoice before the
+    charge, `cards` are those attached then. In the transaction that writes down the decline; False for none.
+    """
+    others = attempts_repository.declined_new_cards(session, merchant_id, declined.ghost_id)
+    card = choosing.newer_card(cards, fresh, clock.now(), others | {declined.payment_method_id})
+    if declined.is_retry or card is None:
+        return False
+    news = News(card.id, choice=f"after:{declined.payment_method_id}")
+    payload = {"ghost_id": declined.ghost_id, "payment_method_id": card.id, "renewal": "", "came": news.came}
+    key = news.task_key(declined.ghost_id)
+    task = tasks.schedule(session, kind="dunning_retry", merchant_id=merchant_id, key=key, payload=payload, priority=10)
+    return task is not None
 
 
 def _pays_until(ghost: GhostTarget, fresh: InvoiceFacts, news: News, now: datetime) -> datetime:
