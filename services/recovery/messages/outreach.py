@@ -28,7 +28,7 @@ from services.messaging.senders import service as senders
 from services.messaging.senders.schemas import OutgoingMessage
 from services.messaging.wording import SINGLE_TEMPLATES, Template
 from services.recovery import neighbours, repository
-from services.recovery.messages import fresh, settlement
+from services.recovery.messages import fresh, handover, settlement
 from services.recovery.messages.composing import compose, ends_with
 from services.recovery.plans import plan_repository, planning
 from services.recovery.work import Work, merchant_context
@@ -123,6 +123,8 @@ def _repeat(work: Work, ghost: GhostTarget, slot: Message, refusal: str) -> Prep
         )  # fmt: skip
         if daytime > work.now:
             return Prepared(slot.id, None, "", QUIET, daytime)
+        if slot.sender_key:  # of the outbox nobody ever had it
+            slot.reason = handover.REPEATED
         return _handed(work, slot, fresh=False)
     settlement.give_up(work, ghost, slot, unknown)
     work.plan(ghost)

@@ -33,7 +33,7 @@ def settle_sent(session: Session, merchant_id: str, message_id: str, provider: s
     ghost = repository.get_ghost(session, merchant_id, slot.ghost_id, lock=True)
     if ghost is None:  # a member's own trial: who sends it settles it
         return False
-    slot.state = MessageState.SENT if provider else MessageState.OUTBOX
+    slot.state, slot.reason = MessageState.SENT if provider else MessageState.OUTBOX, ""
     slot.provider, slot.provider_message_id, slot.sent_at = provider, provider_id, now
     _count_message(work, ghost, slot, now)
     name = called(slot.template, slot.step)

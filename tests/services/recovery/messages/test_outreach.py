@@ -17,10 +17,11 @@ from models.work import ScheduledTask
 from services.integrations.stripe.parsing import parse_invoice
 from services.messaging import links
 from services.recovery import service
-from services.recovery.messages import clicks, delivery, optout, outreach, settlement
+from services.recovery.messages import clicks, delivery, handover, optout, outreach, settlement
 from services.recovery.observe import observe
 from services.recovery.plans import pulse
 from services.recovery.work import merchant_context
+from tests.support import environment
 from tests.support.factories import make_merchant, raw_invoice
 
 FAILED = parse_invoice(raw_invoice())
@@ -41,6 +42,10 @@ class Story:
     def prepare(self, fresh: Any = FAILED, step: int = 1) -> outreach.Prepared:
         with db.tenant_session(self.merchant) as session:
             return outreach.prepare(session, self.merchant, self.ghost.id, step, fresh)
+
+    def take_back(self, prepared: outreach.Prepared) -> bool:
+        with db.tenant_session(self.merchant) as session:
+            return handover.take_back(session, self.merchant, prepared.message_id)
 
     def sent(self, prepared: outreach.Prepared) -> bool:
         with db.tenant_session(self.merchant) as session:
@@ -259,6 +264,29 @@ class TestCrashes:
         again = story.prepare()
         assert (again.idempotency_key, again.message) == (first.idempotency_key, first.message)
 
+    def test_who_stood_still_takes_nothing_back_that_another_run_handed_over(self, story: Story):
+        """A run is frozen past its lease, the next one hands the message over and dies; the first wakes to a 429."""
+        first = story.prepare()
+        again = story.prepare()
+        assert (first.fresh, again.fresh, again.message is not None) == (True, False, True)
+        assert not story.take_back(first)
+        third = story.prepare()
+        assert (third.idempotency_key, third.message is not None) == (first.idempotency_key, True)
+        assert story.messages[0].reason == handover.REPEATED
+        assert story.sent(third)
+        assert story.messages[0].reason == ""
+
+    def test_what_was_begun_and_handed_over_by_nobody_else_is_taken_back(self, story: Story):
+        assert story.take_back(story.prepare())
+        assert story.messages == []
+
+    def test_so_is_what_was_begun_for_the_outbox_however_often(self, story: Story):
+        with environment.changed(RESEND_API_KEY=""):
+            story.prepare()
+            again = story.prepare()
+        assert again.key_print == ""
+        assert story.take_back(again)
+
     def test_past_the_providers_memory_it_is_uncertain_and_never_sent_again(self, story: Story):
         story.prepare()
         story.clock.advance(timedelta(hours=24))
@@ -437,3 +465,17 @@ class TestPulse:
         assert story.ghost.state == GhostState.EXHAUSTED
         story.see(PAID)
         assert story.ghost.state == GhostState.RECOVERED
+
+
+def test_a_look_that_was_overtaken_takes_back_nothing(story: Story, monkeypatch: pytest.MonkeyPatch):
+    """While it waited for its turn, word came that a part was paid: the mail must not ask for all of it."""
+    stripe = type("Stripe", (), {"retrieve_invoice": lambda *_: raw_invoice()})()
+    seen = fresh.look(stripe, fresh.Subject(invoice_id=FAILED.id))
+    story.clock.advance(timedelta(seconds=20))
+    story.see(replace(FAILED, amount_remaining=2900, amount_paid=2000, read_at=story.clock.now()))
+    story.clock.advance(timedelta(seconds=1))
+    prepared = story.prepare(seen)
+    assert story.ghost.amount_cents == 2900
+    assert prepared.message is not None
+    assert "$29.00" in prepared.message.plain
+    assert "$49.00" not in prepared.message.plain
