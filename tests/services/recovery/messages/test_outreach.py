@@ -465,17 +465,3 @@ class TestPulse:
         assert story.ghost.state == GhostState.EXHAUSTED
         story.see(PAID)
         assert story.ghost.state == GhostState.RECOVERED
-
-
-def test_a_look_that_was_overtaken_takes_back_nothing(story: Story, monkeypatch: pytest.MonkeyPatch):
-    """While it waited for its turn, word came that a part was paid: the mail must not ask for all of it."""
-    stripe = type("Stripe", (), {"retrieve_invoice": lambda *_: raw_invoice()})()
-    seen = fresh.look(stripe, fresh.Subject(invoice_id=FAILED.id))
-    story.clock.advance(timedelta(seconds=20))
-    story.see(replace(FAILED, amount_remaining=2900, amount_paid=2000, read_at=story.clock.now()))
-    story.clock.advance(timedelta(seconds=1))
-    prepared = story.prepare(seen)
-    assert story.ghost.amount_cents == 2900
-    assert prepared.message is not None
-    assert "$29.00" in prepared.message.plain
-    assert "$49.00" not in prepared.message.plain
