@@ -12,29 +12,33 @@ _PRIVATE = {
     r"|\bfraud|\bdo not honou?r\b|\b(?:card|credit|spending|over (?:the|your)) limit\b"
     r"|\b(?:enough|lack of|too little) (?:money|credit|balance)\b|\bno money (?:in|on)\b|\bempty account\b"
     r"|\bbalance (?:[\w']+ ){0,3}(?:low|empty|short|sufficient|negative)\b|\b(?:reported|as) missing\b"
-    r"|\bmisused?\b|\bflagged\b",
+    r"|\bmisused?\b|\bflagged\b|\bsufficient (?:\w+ )?(?:balance|money|credit)\b|\bcredit line\b|\bline of credit\b"
+    r"|\b(?:ran|runs?|running) out of (?:money|credit|cash)\b|\bshort (?:of|on) (?:money|credit|cash)\b",
     "de": r"\bverloren|\bgestohlen|\bdiebstahl|\bbetrug|\bgesperrt|\bverdachtig|\bguthaben\b"
     r"|\b(?:konto|karten|unter)?deckung\b|\bnicht (?:ausreichend |genugend |voll )?gedeckt\b|\b(?:karten)?limits?\b"
     r"|\buberzogen|\bkontostand\b|\b(?:kredit|verfugungs)rahmen\b|\bsaldo (?:\w+ ){0,3}(?:niedrig|gering)\b"
-    r"|\b(?:nicht genug(?:end)?|zu wenig|kein) geld\b|\bvermisst\b|\bkonto (?:ist|war) leer\b",
+    r"|\b(?:nicht genug(?:end)?|zu wenig|kein) geld\b|\bvermisst\b|\bkonto (?:ist|war) leer\b"
+    r"|\bgeld (?:\w+ ){0,5}(?:ge)?reicht|\bkreditlinie\b",
     "es": r"\bperdid[ao]s?\b|\brobad[ao]s?\b|\brobo\b|\bfraud|\binsuficien|\bfondos\b|\bbloquead|\bsospech"
     r"|\bdescubierto\b|\b(?:sin|falta de) (?:saldo|dinero)\b|(?<!fecha )(?<!date )(?<!data )(?<!data-)\blimite\b"
     r"|\bno (?:hay|tiene|habia|tenia) (?:suficiente |bastante )?(?:dinero|saldo)\b|\b(?:dinero|saldo) suficiente\b"
-    r"|\bsuficiente (?:dinero|saldo)\b|\bcuenta vacia\b|\bsaldo (?:\w+ ){0,3}bajo\b|\bfalta(?:n|ba)? dinero\b",
+    r"|\bsuficiente (?:dinero|saldo)\b|\bcuenta vacia\b|\bsaldo (?:\w+ ){0,3}bajo\b|\bfalta(?:n|ba)? dinero\b"
+    r"|\b(?:dinero|saldo) (?:no )?(?:le )?alcanz|\blinea de credito\b",
     "fr": r"\bperdue?s?\b|\bvolee?s?\b|\bfraud|\binsuffisan|\bbloquee?s?\b|\bsuspecte?s?\b|\bplafond|\ba decouvert\b"
     r"|\b(?:sans|defaut de|manque de) provision|\bprovision insuff|\b(?:en|mise en|fait) opposition\b"
     r"|\b(?:assez|manque|sans|plus) d'argent\b|\bmanque de l'argent\b|\bapprovisionne|\bcompte (?:est )?vide\b"
-    r"|\bsolde (?:\w+ ){0,3}(?:faible|bas)\b",
+    r"|\bsolde (?:\w+ ){0,3}(?:faible|bas)\b|\ba court d'argent\b|\bligne de credit\b",
     "pt": r"\bperdid[ao]s?\b|\broubad[ao]s?\b|\bfurtad[ao]s?\b|\bfraud|\binsuficien|\bbloquead|\bsuspeit|\bestourad"
     r"|\b(?:sem|falta de) (?:saldo|dinheiro)\b|\b(?:dinheiro|saldo) suficiente\b|\bsuficiente (?:dinheiro|saldo)\b"
     r"|\bnao (?:ha|tem|havia|tinha) (?:dinheiro|saldo)\b|\bconta vazia\b|\bsaldo (?:\w+ ){0,3}baixo\b"
-    r"|\bfalta(?:m|va)? (?:dinheiro|saldo)\b",
+    r"|\bfalta(?:m|va)? (?:dinheiro|saldo)\b|\blinha de credito\b",
 }
 _PROMISE = {
     "en": r"\b(?:we|stripe|our system)(?: will|.?ll| shall| are going to)(?: \w+){0,2}"
     r" (?:try|retry|charge|attempt|collect|debit|bill|run|rerun|repeat|resubmit)\b"
     r"|\bre-?tr(?:y|ies|ied|ying)\b|\btry(?: \w+){0,3} again\b"
-    r"|\b(?:another|next|further|new) (?:attempt|try)\b|\b(?:another|further|second) (?:charge|debit)\b"
+    r"|\b(?:another|next|further|new) (?:attempt|try)\b|\b(?:another|further|second|new) (?:charge|debit)\b"
+    r"|\b(?:charge|debit|bill|collect)s? (?:\w+ ){1,3}again\b"
     r"|\b(?:charged|tried|attempted|scheduled) again\b|\bautomatic(?:ally)?\b"
     r"|\b(?:we|stripe)(?: will|.?ll)(?: \w+){0,3} another go\b"
     r"|(?<!thank you )(?<!thanks )\bonce more\b|\bone more time\b"
@@ -77,21 +81,26 @@ _CHARGE = {
 _SALES = {
     "en": r"\bdiscount|\boffers?\b|\bupgrad|\bdeals?\b|(?:%|per ?cent) off\b|(?<!feel )(?<!toll[- ])\bfree\b"
     r"|\bsave \S*\d|\bsavings\b|\bpromo|\bhalf[- ]price\b|\b(?:month|months|year) (?:is |are )?on us\b"
-    r"|\bpay less\b|% less\b|\b(?:try|switch to) our (?:\w+ ){0,2}plans?\b"
+    r"|\bpay less\b|% less\b|\btry our (?:\w+ ){0,2}plans?\b"
+    r"|\bswitch to (?:our|the|an?) (?:\w+ ){0,2}(?:plans?|subscriptions?)\b|\bcod(?:e|igo) [a-z]{3,}\d+\b"
     r"|\bcoupon|\bvoucher|\bbonus\b|\b(?:special|better|lower|best) price|\bon sale\b|\bcheaper\b",
     "de": r"\brabatt|angebot\b|angebote\b|\bsparen\b|\bspare\b|\bgratis\b|\bkostenlos|\bupgrad|\bgutschein|sonderpreis"
     r"|aktionspreis|\b(?:preis)?nachlass(?:es)?\b|\bbonus\b|\bpramie\b|\b(?:gunstiger|billiger)|\bhalbe[nr]? preis"
     r"|\b(?:geht|gehen) auf uns\b|\baufs haus\b|% weniger\b|\bzahlen sie weniger\b"
-    r"|\btesten sie unsere[nrs]? (?:[\w-]+ )?[\w-]*(?:tarif|plan|paket)\b",
+    r"|\btesten sie unsere[nrs]? (?:[\w-]+ )?[\w-]*(?:tarif|plan|paket)\b"
+    r"|\bwechseln sie (?:\w+ )?(?:zum|zur|in|auf) (?:\w+ ){0,2}[\w-]*(?:tarif|plan|paket|abo|abonnement)\b",
     "es": r"\bdescuento|\boferta|\bahorr[aeo]|\bgratis\b|\bgratuit|\bpromocion|\brebaja|\bcupon|\bupgrade"
     r"|\bmejore su plan\b|\bmas (?:barat|economic)|% menos\b|\bmitad de precio\b|\bpor nuestra cuenta\b"
-    r"|\bpruebe nuestr[oa] (?:\w+ )?(?:plan|tarifa)\b",
+    r"|\bpruebe nuestr[oa] (?:\w+ )?(?:plan|tarifa)\b"
+    r"|\bcambie(?:se)? (?:\w+ )?(?:al|a la|a nuestr[oa]) (?:\w+ )?(?:plan|tarifa|suscripcion)\b",
     "fr": r"\bremises?\b|\boffres?\b|\beconomis|\bgratuit|\bpromo|\bsoldes\b|\breductions?\b|\bbons? d.achat|\bcadeau"
     r"|\bupgrade|\bmoins cher|\bmeilleur prix\b|\brabais\b|\bofferte?s?\b|\bmoitie prix\b|% de moins\b"
-    r"|\bessayez notre (?:\w+ )?(?:formule|abonnement)\b",
+    r"|\bessayez notre (?:\w+ )?(?:formule|abonnement)\b"
+    r"|\bpassez (?:\w+ )?(?:au |a la |a l'|a notre )(?:\w+ )?(?:formule|abonnement)\b",
     "pt": r"\bdesconto|\boferta|\beconomiz|\bgratis\b|\bgratuit|\bpromoc|\bcupo[mn]|\bupgrade|\bbrindes?\b"
     r"|\bmais (?:barat|economic)|% a menos\b|\bmetade do preco\b|\bpor nossa conta\b"
-    r"|\bexperimente (?:o|nosso) (?:\w+ )?plano\b",
+    r"|\bexperimente (?:o|nosso) (?:\w+ )?plano\b|\bpoup(?:e|a|ar|em)\b"
+    r"|\bmude (?:\w+ )?para (?:o|a|nosso|nossa) (?:\w+ )?(?:plano|assinatura)\b",
 }
 _CANCELLED = {
     "en": r"\b(?:cancell?ed|terminated|deactivated|suspended|shut down)\b|\bhas (?:been )?(?:ended|expired|closed)\b"

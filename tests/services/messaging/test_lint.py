@@ -159,6 +159,15 @@ class TestPrivateReasonsAreNeverNamedInAnyLanguage:
             "Votre compte n'est pas assez approvisionné.",
             "O seu saldo é muito baixo.",
             "Falta dinheiro na conta.",
+            "There was not sufficient balance.",
+            "Your card ran out of money.",
+            "Your credit line is used up.",
+            "You were short of money.",
+            "Das Geld reichte nicht.",
+            "Das Geld auf dem Konto hat nicht gereicht.",
+            "El saldo no alcanza.",
+            "Vous étiez à court d'argent.",
+            "A sua linha de crédito acabou.",
             "Code: insufficient_funds",
             "do_not_honor",
             "STOLEN",
@@ -181,6 +190,7 @@ class TestPrivateReasonsAreNeverNamedInAnyLanguage:
             "refunds", "la date limite", "la fecha límite", "a data limite", "frauen", "Tiene un saldo pendiente.",
             "The balance of your invoice is {{ amount }}.", "One look is enough.", "Ihr Saldo: {{ amount }}",
             "Le solde de votre facture est de {{ amount }}.", "O saldo da fatura é {{ amount }}.",
+            "The first line is in short order.", "Das Geld ist angekommen.", "One look is sufficient.",
         ],
     )  # fmt: skip
     def test_what_only_looks_like_one(self, said: str):
@@ -202,6 +212,8 @@ class TestTheLastMessageNeverPromisesAnotherAttempt:
             "The charge will go through on Monday.",
             "Expect the payment to be taken on Friday.",
             "The payment is scheduled again for Monday.",
+            "On Friday we charge you again.",
+            "Expect a new charge on Friday.",
         ],
         "de": [
             "Wir versuchen es erneut.",
@@ -260,7 +272,7 @@ class TestTheLastMessageNeverPromisesAnotherAttempt:
             ("fr", "Merci une fois de plus. Prochain prélèvement {{ when }}"),
             ("pt", "Obrigado mais uma vez. A próxima cobrança vence {{ when }}."),
             ("en", "Nothing will be charged twice, and no fee will be charged."),
-            ("en", "You will not be charged twice."),
+            ("en", "You will not be charged twice."), ("en", "We charge nothing. Thank you again."),
             ("en", "The button takes you to a page where you will be taken through it."),
             ("en", "Once you confirm, your payment will go through."),
             ("de", "Ihre Karte wird nicht belastet."), ("de", "Es wird nichts abgebucht, und keine Gebühr."),
@@ -320,6 +332,9 @@ class TestWhatElseIsRefused:
             ("es", "Su tarjeta ha vencido."), ("fr", "Votre carte est arrivée au terme."),
             ("pt", "O seu cartão venceu."),
             ("en", "You depend on us, and we on you."), ("de", "Das Auge wird nicht nachlassen."),
+            ("en", "Enter the code 482913 of your bank, or switch to another card."),
+            ("de", "Wechseln Sie bitte zu einer anderen Karte."), ("es", "Cambie a otra tarjeta."),
+            ("fr", "Passez à une autre carte."), ("pt", "Mude para outro cartão."),
         ],
     )  # fmt: skip
     def test_a_card_that_ended_and_what_may_come_are_no_ending_and_no_sale(self, language: str, said: str):
@@ -341,6 +356,10 @@ class TestWhatElseIsRefused:
             ("fr", "Le mois prochain est offert."), ("fr", "Essayez notre formule Pro."),
             ("pt", "20 % a menos no próximo mês."), ("pt", "Experimente o plano Pro."),
             ("pt", "O próximo mês é por nossa conta."),
+            ("en", "Use code SAVE10."), ("de", "Mit dem Code SPAR20 zahlen Sie."), ("pt", "Poupe 20 %."),
+            ("de", "Wechseln Sie jetzt zum Jahresabo."), ("en", "Switch to the annual plan."),
+            ("es", "Cámbiese ahora al plan anual."), ("fr", "Passez à l’abonnement annuel."),
+            ("pt", "Mude agora para o plano anual."),
             ("es", "Más barato por año"), ("fr", "Moins cher à l’année"), ("pt", "Mais barato por ano"),
         ],
     )  # fmt: skip
