@@ -188,6 +188,7 @@ def _new_ghost(
 def _take_facts(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
     """Copy what Stripe says now; True when anything differs. A blank never erases what was known.
 
+    But for the address and the number of a customer who was read: without them they are nobody's to write to.
     A customer stays the first one heard of: an invoice's never changes, and shards rely on it.
     """
     values: dict[str, object] = {
@@ -212,7 +213,8 @@ def _take_facts(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> bool:
         "api_shape": facts.shape,
     }
     personal = _PERSONAL if ghost.purged_at else frozenset()
-    values = {name: value for name, value in values.items() if value and name not in personal}
+    erased = {"customer_email", "customer_phone"} if facts.customer.is_read else set()
+    values = {name: value for name, value in values.items() if (value or name in erased) and name not in personal}
     if facts.payment_intent_id or facts.decline.requires_3ds:  # without a payment it is not known, which is no "no"
         values["requires_3ds"] = facts.decline.requires_3ds
     if facts.default_card_ids:

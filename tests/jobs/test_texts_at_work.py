@@ -360,3 +360,25 @@ def test_start_opens_nothing_that_is_closed(agreed: Texting) -> None:
     assert reply(agreed, "START") == "started"
     (ghost,) = agreed.shop.ghosts
     assert (ghost.state, ghost.next_action) == ("lost", "")
+
+
+def test_a_number_that_was_taken_off_a_customer_gets_no_text(agreed: Texting) -> None:
+    """It may be somebody else's by now, and the invoice goes on naming it: it keeps what they had when it was made."""
+    shop = agreed.shop
+    shop.actions.update_customer(shop.account, shop.ghosts[0].customer_id, phone=None)
+    shop.deliver()
+    assert [each["customer_phone"] for each in shop.world.space(shop.account).table("invoice").objects.values()][-1]
+    assert agreed.send()["sent"] is False
+    assert (shop.ghosts[0].customer_phone, agreed.accepted()) == (None, 0)
+
+
+def test_an_address_that_was_taken_off_a_customer_gets_no_mail_and_the_name_stays(texting: Texting) -> None:
+    shop = texting.shop
+    texting.fail_to_pay()
+    name = shop.ghosts[0].customer_name
+    shop.actions.update_customer(shop.account, shop.ghosts[0].customer_id, email=None)
+    with db.tenant_session(shop.merchant) as session:
+        suppression.lift(session, shop.merchant, Channel.EMAIL, "ada@example.com", "bounced", shop.clock.now())
+    assert texting.send(channel=Channel.EMAIL)["sent"] is False
+    (ghost,) = shop.ghosts
+    assert (ghost.customer_email, ghost.customer_name) == (None, name)

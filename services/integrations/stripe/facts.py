@@ -28,12 +28,15 @@ class CardFacts:
 
 @dataclass(frozen=True, slots=True)
 class CustomerFacts:
+    """`is_read`: the customer's own object was there, so that no email or phone means that they have none any more."""
+
     id: str | None = None
     email: str | None = None
     name: str | None = None
     phone: str | None = None
     language: str = ""
     country: str = ""
+    is_read: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,17 +173,24 @@ def _default_card_ids(invoice: Plain, subscription: Plain) -> tuple[str, ...]:
 
 
 def parse_customer(invoice: Plain) -> CustomerFacts:
-    """The customer, expanded or not; the invoice's own snapshot fills what the object does not say."""
+    """The customer, expanded or not; the invoice's own snapshot fills what the object does not say.
+
+    But not where to write to: the snapshot keeps what the customer had when the invoice was finalised, and a number
+    that was taken off them since may be somebody else's. It speaks only where their own object is not there.
+    """
     customer = mapping(invoice.get("customer"))
+    is_read = customer.get("object") == "customer" and not customer.get("deleted")
+    snapshot = {} if is_read else invoice
     locales = customer.get("preferred_locales")
     place = mapping(customer.get("address")) or mapping(invoice.get("customer_address"))
     return CustomerFacts(
         id=identifier(invoice.get("customer")),
-        email=address(customer.get("email")) or address(invoice.get("customer_email")),
+        email=address(customer.get("email")) or address(snapshot.get("customer_email")),
         name=text(customer.get("name")) or text(invoice.get("customer_name")) or None,
-        phone=text(customer.get("phone"), 64) or text(invoice.get("customer_phone"), 64) or None,
+        phone=text(customer.get("phone"), 64) or text(snapshot.get("customer_phone"), 64) or None,
         language=text(locales[0], 35) if isinstance(locales, list) and locales else "",
         country=word(place.get("country"), 2),
+        is_read=is_read,
     )
 
 

@@ -114,6 +114,7 @@ def _create(work: Work, fresh: Iterable[tuple[RenewalFacts, Assessment]], via: F
 def _take(ghost: GhostTarget, renewal: RenewalFacts, seen: Assessment) -> bool:
     """Copy what the subscription says now; True when anything differs."""
     card = renewal.method.card if renewal.method else None
+    is_read = renewal.customer.is_read  # then what is missing was taken off them
     values: dict[str, object] = {
         "charge_at": renewal.charge_at,
         "original_invoice_date": renewal.charge_at,
@@ -124,9 +125,9 @@ def _take(ghost: GhostTarget, renewal: RenewalFacts, seen: Assessment) -> bool:
         "subscription_status": renewal.status,
         "risk": seen.kind or "",
         "strategy_reason": f"{seen.reason} {ABOUT}" if renewal.is_about else seen.reason,
-        "customer_email": renewal.customer.email or ghost.customer_email,
+        "customer_email": renewal.customer.email or (None if is_read else ghost.customer_email),
         "customer_name": renewal.customer.name or ghost.customer_name,
-        "customer_phone": renewal.customer.phone or ghost.customer_phone,
+        "customer_phone": renewal.customer.phone or (None if is_read else ghost.customer_phone),
         "customer_language": renewal.customer.language or ghost.customer_language,
         "customer_country": renewal.customer.country or ghost.customer_country,
         "payment_method_id": card.payment_method_id if card else None,
