@@ -5,9 +5,10 @@ recorded at once and the webhook, whenever it comes, finds nothing left to do.
 """
 
 import logging
+from dataclasses import replace
 from datetime import datetime
 
-from core import db, queue
+from core import clock, db, queue
 from core.errors import ConfigurationError
 from models.ghost import FoundVia
 from services.hunter.billing import record_billed
@@ -51,7 +52,8 @@ def _look_again(merchant_id: str, invoice_id: str, now: datetime) -> None:
     try:
         with db.tenant_session(merchant_id) as session:
             stripe = client_for(session, merchant_id, patience=INTERACTIVE)
-        facts = parse_invoice(stripe.retrieve_invoice(invoice_id, INVOICE_EXPAND))
+        asked_at = clock.now()
+        facts = replace(parse_invoice(stripe.retrieve_invoice(invoice_id, INVOICE_EXPAND)), read_at=asked_at)
     except (
         StripeCallError,
         MerchantNotConnectedError,
