@@ -13,6 +13,9 @@ from services.handshake import looking
 from services.handshake.schemas import IncomingEvent
 from services.integrations.stripe import returns
 from services.integrations.stripe.client import PAGE, ScopedStripe
+from services.integrations.stripe.errors import StripeNotFoundError
+from services.integrations.stripe.facts import InvoiceFacts
+from services.integrations.stripe.parsing import UnreadableInvoiceError
 from services.integrations.stripe.reading import identifier
 from services.recovery import neighbours, repository
 from services.recovery.credit import reversals
@@ -91,27 +94,45 @@ def _take_back(
     undone: Sequence[returns.Undone] = (),
     undone_at: datetime | None = None,
 ) -> str:
-    """Take recoveries back. A payment whose own event is late or lost is recorded first, else it could never be."""
+    """Take recoveries back. A payment whose own event is late or lost is recorded first, else it could never be.
+
+    An invoice that cannot be read, or is gone, hides no other of the payment's. What it was is told at the end.
+    """
     intents = {back.payment_intent_id for back in backs if back.payment_intent_id}
     if not intents and not undone:
         return "no_payment_intent"
     invoices = {intent: _invoices_of_intent(event.merchant_id, client, intent) for intent in intents}
-    facts = [
-        looking.fresh(client, invoice) for invoice in sorted({each for found in invoices.values() for each in found})
-    ]
+    paid = sorted({each for found in invoices.values() for each in found})
+    facts, odd = _read_all(client, paid)
     returned = [
         reversals.Returned(back, tuple(invoices[back.payment_intent_id])) for back in backs if back.payment_intent_id
     ]
     with db.tenant_session(event.merchant_id) as session:
         gone = reversals.invoices_of(session, event.merchant_id, undone)
-        neighbours.take(session, event.merchant_id, facts, gone)
+        neighbours.take(session, event.merchant_id, facts, [*gone, *paid])
         for each in facts:
             looking.observe_one(session, event.merchant_id, each)
         merchant = merchant_context(session, event.merchant_id)
         done = 0
-        if facts or gone:
+        if paid or gone:
             done = reversals.take_back(session, merchant, returned, clock.now(), undone, undone_at)
+    if odd is not None:
+        raise odd
     return ("given_back" if gone else "reversed") if done else "no_recovery"
+
+
+def _read_all(
+    client: ScopedStripe, invoice_ids: Sequence[str]
+) -> tuple[list[InvoiceFacts], UnreadableInvoiceError | StripeNotFoundError | None]:
+    """The invoices as they are now, and what was odd about one of the others."""
+    facts: list[InvoiceFacts] = []
+    odd: UnreadableInvoiceError | StripeNotFoundError | None = None
+    for invoice_id in invoice_ids:
+        try:
+            facts.append(looking.fresh(client, invoice_id))
+        except (UnreadableInvoiceError, StripeNotFoundError) as error:
+            odd = error if odd is None or isinstance(error, UnreadableInvoiceError) else odd
+    return facts, odd
 
 
 def _invoices_of_intent(merchant_id: str, client: ScopedStripe, intent_id: str) -> list[str]:
