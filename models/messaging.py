@@ -85,7 +85,7 @@ class LinkPurpose(StrEnum):
 
 
 class LinkToken(Table, table=True):
-    """What a link's opaque id stands for; two rows a message. Purging removes those of forgotten ghosts."""
+    """What a link's opaque id stands for; two rows a message. Pruned after 60 days once its ghost is forgotten."""
 
     __tablename__ = "link_tokens"
     scope = Scope.SHARED
