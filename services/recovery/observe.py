@@ -179,6 +179,7 @@ def _new_ghost(
     else:
         ghost = former
         charge_failed(work, ghost, verdict.reason)
+        ghost.purged_at = None  # found anew, with days of its own: who asked to be forgotten never comes so far
         for name, value in values.items():
             setattr(ghost, name, value)
     _take_facts(work, ghost, facts)

@@ -24,6 +24,7 @@ from services.integrations.stripe.errors import StripeNotFoundError
 from services.integrations.stripe.parsing import parse_invoice
 from services.integrations.stripe.renewals import RENEWAL_EXPAND, RenewalFacts, parse_renewal
 from services.merchants import service as merchants
+from services.messaging.schedule import SEND
 from services.recovery import purge
 from services.recovery import service as recovery
 from services.recovery.lifecycle import TRANSITIONS, TransitionNotAllowedError, Trigger
@@ -509,6 +510,20 @@ class TestFailing:
         assert ghost.found_cents == 4900
         names = [entry.name for entry in self._story(shop, ghost.id)]
         assert names[:3] == ["at_risk", "charge_failed", "found"]
+
+    def test_who_was_forgotten_for_their_time_was_over_is_found_anew(
+        self, shop: Shop, at_risk: Json, monkeypatch: pytest.MonkeyPatch
+    ):
+        with monkeypatch.context() as patches:
+            patches.setattr(purge, "KEEP", timedelta(seconds=-1))
+            with db.tenant_session(shop.merchant) as session:
+                purge.purge_due(session, shop.merchant, clock.now())
+        assert (shop.ghosts[0].customer_email, shop.ghosts[0].purged_at is None) == (None, False)
+        self.spoil(shop, at_risk)
+        shop.pass_time(days=31)
+        assert shop.ghosts[0].customer_email
+        assert shop.ghosts[0].purged_at is None
+        assert shop.ghosts[0].next_action == SEND
 
     def test_a_failure_that_nobody_told_of(self, shop: Shop, at_risk: Json):
         former = shop.ghosts[0].id
