@@ -16,8 +16,8 @@ Everything follows from one number, the seed: customers, cards, what people do, 
 - `ledger` writes down what really happened; `judge` compares PHANTOM with it: `letters`, `words` and `own_words` each
   message as its provider takes it, `rates` how fast they come, `team` what its people are told; at the end `money`,
   `merit`, `charging`, `lives` (strategies and moves), `protection`, `forgetting` (erasure and purge) and `billing`
-  (usage reports); `ahead` holds the dry run against the plans. docs/simulation.md has each rule with its invariant, and
-  the broken engine that proves it is seen.
+  (usage reports), and `heard`, what was left undone; `ahead` holds the dry run against the plans. docs/simulation.md
+  has each rule with its invariant, and the broken engine that proves it is seen.
 
 What not every merchant has, a team, a bill, words of its own, customers who are held out, a short memory, is drawn for
 some seeds. Left out: the intake's group commit and back-pressure, heartbeats and partitions (real time), payments under

@@ -124,6 +124,14 @@ def charged_after_stripe(scenario: Scenario) -> bool:
     return ended and scenario.policy["own_retries"] == "after_stripe" and len(scenario.retry_days) < 4
 
 
+def charged_by_us(scenario: Scenario) -> bool:
+    """A card that is short of money until long after Stripe has given up, well within the days of its ghost."""
+    late = [one for one in scenario.customers if one.cured_at - one.renews_at > 16 * DAY and not one.high]
+    short = any(one.code == "insufficient_funds" and not one.held_out for one in late)
+    policy = scenario.policy
+    return short and policy["own_retries"] != "off" and len(scenario.retry_days) < 3 and policy["window_days"] > 20
+
+
 def between_stripes(scenario: Scenario) -> bool:
     """A card that PHANTOM charges between Stripe's own tries."""
     broke = any(one.code == "insufficient_funds" for one in scenario.customers)

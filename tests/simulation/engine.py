@@ -33,7 +33,7 @@ _WAITING = """
 select (select extract(epoch from min(run_at)) from scheduled_tasks where state = 'pending' and lane = 'quick'),
        (select extract(epoch from min(run_at)) from scheduled_tasks where state = 'pending' and lane = 'long'),
        (select extract(epoch from min(leased_until)) from scheduled_tasks where state = 'running'),
-       (select extract(epoch from min(next_action_at)) from ghost_targets where next_action_at is not null)"""
+       (select extract(epoch from least(min(next_action_at), min(next_retry_at))) from ghost_targets)"""
 
 
 def new_sentinel() -> Sentinel:
@@ -182,7 +182,7 @@ class Engine:
         return self._tick_at
 
     def _what_waits(self) -> tuple[float, ...]:
-        """First task due, first lease over, first ghost's next action; read again once PHANTOM has done anything."""
+        """First task due, first lease over, first message or charge; read again once PHANTOM has done anything."""
         if self._read_at != self.machine.statements:
             row = self.owner.execute(_WAITING).fetchone()
             assert row is not None

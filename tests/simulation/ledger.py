@@ -4,7 +4,7 @@ import bisect
 import hashlib
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from core import clock
 
@@ -56,10 +56,11 @@ class Click:
 
 @dataclass(frozen=True)
 class NewCard:
-    """A customer gave another card, which is charged from then on."""
+    """A customer gave another card, which is charged from then on; `event` is Stripe's word of it."""
 
     at: datetime
     customer: str
+    event: str
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Knock:
 
 @dataclass(frozen=True)
 class Charge:
-    """One attempt the bank decided. `source` is automatic (Stripe), api (PHANTOM) or customer."""
+    """One attempt the bank decided. `source` is automatic (Stripe), api (PHANTOM) or customer; outside: no charge."""
 
     at: datetime
     invoice: str
@@ -113,7 +114,6 @@ class Outside:
     customer: str
     brought: int
     left: int  # what is still open of it
-    foreseen: bool = False  # PHANTOM knew then that Stripe would charge just now
 
 
 @dataclass(frozen=True)
@@ -167,6 +167,8 @@ class Ledger:
     renewed: set[str] = field(default_factory=set)  # cards that got new data, each worth one more charge at once
     unsubscribed: dict[str, int] = field(default_factory=dict)  # address: at which step
     stopped_at: int | None = None  # since which step the merchant wants no messages
+    down: timedelta = timedelta()  # how long Sentinel and vendors are away in this seed, at most
+    interrupted: bool = False  # the merchant wanted none, or was disconnected, at some time before the end
     withdrawn: dict[str, int] = field(default_factory=dict)  # an address whose consent was taken back: at which step
     stops: dict[str, int] = field(default_factory=dict)  # a number that answered STOP, and no START since
     shut: dict[str, tuple[str, str]] = field(
@@ -207,3 +209,4 @@ class Ledger:
     def messages_on(self, on: bool) -> None:
         """The merchant switched all messages on or off, and PHANTOM said that it is so."""
         self.stopped_at = None if on else self.trace.steps
+        self.interrupted |= not on

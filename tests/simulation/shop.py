@@ -73,8 +73,10 @@ class Shop:
     def prefer(self, customer: Customer, card: Json) -> None:
         """This card is charged from now on."""
         play = self.play
-        play.ledger.new_cards.append(NewCard(clock.now(), customer.id))
         play.actions.attach_payment_method(play.account, card["id"], customer.id, default=True)
+        events = reversed(play.space.table("event").objects.values())
+        told = next((event["id"] for event in events if event["type"] == "payment_method.attached"), "")
+        play.ledger.new_cards.append(NewCard(clock.now(), customer.id, told))
 
     # -- invoices -------------------------------------------------------------------------------------------------
 

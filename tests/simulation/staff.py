@@ -88,7 +88,7 @@ class Staff:
         """The owner takes PHANTOM's permission back at Stripe, and gives it again some time later."""
         play, ledger = self.play, self.play.ledger
         if ledger.disconnected_at is None and play.actions.disconnect(play.account):
-            ledger.disconnected_at = ledger.trace.steps
+            ledger.disconnected_at, ledger.interrupted = ledger.trace.steps, True
             later = play.now() + self.play.streams("staff").uniform(2 * HOUR, 3 * DAY)
             play.plan(later, "staff: connect again", self.connect_again)
 

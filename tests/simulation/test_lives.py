@@ -10,17 +10,20 @@ from models.ghost import GhostState, GhostTarget
 from phantom_app.api import links
 from services.integrations.stripe.facts import InvoiceFacts
 from services.merchants.policies import RecoveryPolicy
+from services.messaging import schedule
+from services.messaging.schedule import Action, History
 from services.recovery import lifecycle, presence, presence_repository, strategy
-from services.recovery.charging import retries
+from services.recovery.charging import new_cards, retries
 from services.recovery.credit import settle
 from services.recovery.lifecycle import Trigger
 from services.recovery.messages import clicks
 from services.recovery.strategy import DeclineGroup
-from tests.simulation import opening, people, settling, wire
+from tests.simulation import opening, people, rules, settling, staff, wire
 from tests.simulation.broken import (
     Broken,
     between_stripes,
     charged_after_stripe,
+    charged_by_us,
     is_found_out,
     somebody_is,
     written_to_twice,
@@ -74,6 +77,33 @@ def _for_money(policy: RecoveryPolicy, case: retries.Case) -> str:
     return retries.why_untouchable(policy, case) or ("" if case.card_id else "It is not known which card failed.")
 
 
+_next_action = schedule.next_action
+
+
+def _silent(history: History, policy: RecoveryPolicy, now: datetime, *more: Any) -> Action:
+    said = _next_action(history, policy, now, *more)
+    return said if said.name != schedule.SEND else Action("exhaust", max(now, policy.ends(history.found_at)), "Later.")
+
+
+def _silent_after_one(history: History, policy: RecoveryPolicy, now: datetime, *more: Any) -> Action:
+    return (_silent if history.messages_sent else _next_action)(history, policy, now, *more)
+
+
+def _no_card(*_: Any) -> int:
+    return 0
+
+
+def _no_retry(*_: Any, **__: Any) -> retries.Retry:
+    return retries.Retry(None, "Not today.")
+
+
+# Nobody stands in the engine's way, and few do its work.
+_UNHINDERED = (
+    (rules, "SHARE", 0.0), (staff, "ACTS", ("lose",)), (people, "ANSWERS", (("ignore", 1),)),
+    (people, "BY_THEMSELVES", (("nothing", 1),)),
+)  # fmt: skip
+_NEW_CARDS = (*_UNHINDERED[:-1], (people, "BY_THEMSELVES", (("card", 1),)))
+
 _never_clicked = lifecycle.TRANSITIONS | {(GhostState.CLICKED, Trigger.MESSAGE_SENT): GhostState.CONTACTED}
 _confirmed = strategy.GROUP_OF_CODE | {"expired_card": DeclineGroup.AUTHENTICATION}
 
@@ -95,7 +125,7 @@ BROKEN: dict[str, Broken] = {
         more=((settling, "SHARE", 1.0), (settling, "WAYS", ("credit",))),
     ),
     "a part paid before is paid twice": Broken(
-        settle, "_came_back", _all_that_was_paid, "recoveries are what Stripe collected",
+        settle, "_came_back", _all_that_was_paid, "recoveries are what Stripe collected", begin=41,
         more=(
             (settling, "SHARE", 1.0), (settling, "WAYS", ("part outside",)), (wire.Wire, "collect", _hears_nothing),
             (opening, "HUNTS_EVERY", (8 * DAY,)),
@@ -119,6 +149,20 @@ BROKEN: dict[str, Broken] = {
         retries, "clear_from", _at_once,
         ("own retries keep a day from every other attempt", "own retries are what the merchant chose"),
         between_stripes, 9,
+    ),
+    "nobody is written to": Broken(
+        schedule, "next_action", _silent, "who can be written to is", written_to_twice, more=_UNHINDERED
+    ),
+    "nobody is reminded": Broken(
+        schedule, "next_action", _silent_after_one, "who can be written to is", written_to_twice, more=_UNHINDERED
+    ),
+    "new cards stay where they are": Broken(
+        # Whichever of two ways: it is tried when it comes, and by the next own retry.
+        new_cards, "schedule", _no_card, "a new card is charged", written_to_twice,
+        more=(*_NEW_CARDS, (retries, "next_retry", _no_retry)),
+    ),
+    "nobody is charged again": Broken(
+        retries, "next_retry", _no_retry, "what may be charged again is", charged_by_us, more=_UNHINDERED
     ),
     "nobody is seen": Broken(presence_repository, "mark_ghosts", _kept, "who owes and is active"),
     "who was seen before is not": Broken(presence, "take_over", _kept, "who owes and is active"),
