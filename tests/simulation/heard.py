@@ -18,6 +18,7 @@ PATIENCE = timedelta(days=1)  # beside what was down
 FIRST_RETRY = timedelta(days=4)  # 10:00 of a day, three days after the charge before
 _WENT = ("sent", "delivered", "bounced", "complained", "uncertain")
 _OTHERS_WISH = ("paused", "reopened", "strategy_changed", "amount_changed")
+_ENDS = ("paid", "lost", "stopped", "purged")
 _SPOKEN = ("smart_retry", "card_refresh", "technical_bridge")  # strategies with something to say
 
 Rows = list[dict[str, Any]]
@@ -64,9 +65,11 @@ def _hears(play: "Play", customer: Customer) -> bool:
 
 
 def _until(play: "Play", ghost: dict[str, Any]) -> datetime:
-    """When the last could be done for it: as long as its days go, or until it was paid, lost or stopped before."""
+    """When the last could be done for it: as long as its days go, or until it was paid, lost or forgotten before."""
     ends: datetime = ghost["found_at"] + timedelta(days=play.scenario.policy["window_days"])
-    return ends if ghost["state"] == "exhausted" or ghost["closed_at"] is None else min(ends, ghost["closed_at"])
+    asked = "select min(occurred_at) from ghost_events where ghost_id = %s and name = any(%s)"
+    row = play.place.owner.execute(asked, (ghost["id"], list(_ENDS))).fetchone()
+    return min(ends, row[0]) if row and row[0] else ends
 
 
 def _that_fit(play: "Play", found_at: datetime, ends: datetime) -> int:
