@@ -25,7 +25,9 @@ Rows = list[dict[str, Any]]
 
 
 def at_the_end(play: "Play", ghosts: Rows) -> None:
-    if play.ledger.interrupted or len(play.rules.ever()) > 1:
+    policy = play.scenario.policy
+    goes_unpaid = play.scenario.after_last == "unpaid" and not policy["unpaid_has_access"]  # and has nothing to lose
+    if play.ledger.interrupted or len(play.rules.ever()) > 1 or goes_unpaid:
         return
     for ghost in ghosts:
         customer = play.by_id[ghost["customer_id"]]
