@@ -96,7 +96,7 @@ class History:
 
     @property
     def _taken(self) -> int:
-        return max((self.messages_sent, *self.never_got))
+        return max((self.messages_sent, *self.never_got)) if self.never_got else self.messages_sent
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,9 @@ def together(
     is written about once before any is a second time, then who was found first. `week` is the same in all. What one
     of them gets before another's turn takes its place too: a plan moves when something happens, and not before.
     """
+    alone = [next_action(each, policy, now, default_zone, oracle) for each in histories]
+    if len(alone) == 1 or _all_fit(histories, alone, policy):  # as most do
+        return alone
     found: dict[int, Action] = {}
     for actions, turn in _played(histories, policy, now, default_zone, oracle):
         if not found and sum(each.name == SEND for each in actions) < 2:
@@ -106,6 +109,16 @@ def together(
         if len(found) == len(histories):
             break
     return [found[index] for index in range(len(histories))]
+
+
+def _all_fit(histories: Sequence[History], actions: Sequence[Action], policy: RecoveryPolicy) -> bool:
+    """Whether the week has a place for all that these could get until the last of them has its turn."""
+    turns = [each.at for each in actions if each.name == SEND and each.at is not None]
+    if len(turns) < 2:
+        return True
+    last = max(turns)
+    coming = sum(1 + (last - at) // max(policy.cooldown, timedelta(hours=1)) for at in turns)
+    return len(histories[0].week) + coming <= policy.messages_per_customer_week
 
 
 def forward(
@@ -143,12 +156,11 @@ def _played(
             return
         at, _, turn = min(due)
         yield actions, turn
-        now, was_counted = at, present[turn].under_way
+        now, week = at, present[turn].week
+        if not present[turn].under_way:  # else it was counted
+            week = tuple(sorted((*week, now)))
         # All plans are kept when a message goes out, and what comes next is decided with them.
-        present = [_planned(each, action) for each, action in zip(present, actions, strict=True)]
-        if not was_counted:
-            week = tuple(sorted((*present[turn].week, now)))
-            present = [replace(each, week=week) for each in present]
+        present = [_planned(each, action, week) for each, action in zip(present, actions, strict=True)]
         present[turn] = _written(present[turn], actions[turn].step, now)
 
 
@@ -174,8 +186,9 @@ def _turn(history: History) -> tuple[int, datetime, str]:
     return history.messages_got, history.found_at, history.ghost_id
 
 
-def _planned(history: History, action: Action) -> History:
-    return replace(history, planned_at=action.at if action.name == SEND else None, planned_why=action.reason)
+def _planned(history: History, action: Action, week: tuple[datetime, ...]) -> History:
+    planned_at = action.at if action.name == SEND else None
+    return replace(history, planned_at=planned_at, planned_why=action.reason, week=week)
 
 
 def _written(history: History, step: int, at: datetime) -> History:
