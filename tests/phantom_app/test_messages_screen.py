@@ -7,8 +7,8 @@ from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import update
 from sqlmodel import col, select
 
-from core import db
-from models.identity import Membership, Role
+from core import clock, db
+from models.identity import Membership, Role, User
 from models.merchant import Merchant
 from models.messaging import Message, MessageState
 from models.templates import MessageTemplate
@@ -97,6 +97,12 @@ class TestEditing:
 
     def test_a_test_goes_to_oneself_and_what_came_of_it_is_said(self, editing: Page, ada: Person):
         """The sender of this run answers to nobody; `test_trials.py` has the other endings."""
+        editing.get_by_test_id("send-test").click()
+        expect(editing.get_by_test_id("message-note")).to_contain_text("address is not confirmed yet")
+        with db.user_session() as session:
+            session.execute(update(User).values(email_verified_at=clock.now()))
+        editing.reload()
+        expect(editing.get_by_test_id("overview")).to_be_visible()
         editing.get_by_test_id("send-test").click()
         expect(editing.get_by_test_id("message-note")).to_contain_text("it may or may not arrive")
         with db.tenant_session(ada.merchant_id) as session:
