@@ -98,6 +98,7 @@ def test_from_connect_stripe_to_the_first_recovered_invoice(
     # The customer opens the mail, follows its one link, and pays on Stripe's own page.
     customer.goto(stage.mailbox(ADA))
     customer.get_by_role("link", name=re.compile("did not go through")).first.click()
+    customer.wait_for_url(re.compile("/outbox/"), wait_until="load")  # a letter still loading takes a click to nowhere
     letter = customer.frame_locator("iframe")
     with customer.context.expect_page() as opened:
         letter.get_by_role("link", name="See payment options").click()
@@ -120,6 +121,7 @@ def test_a_new_card_pays_the_open_invoice_and_the_link_says_so(
     connect(page, stage, business)
     customer.goto(stage.mailbox(BEN))
     customer.get_by_role("link", name=re.compile("update your card")).first.click()
+    customer.wait_for_url(re.compile("/outbox/"), wait_until="load")  # a letter still loading takes a click to nowhere
     letter = customer.frame_locator("iframe")
     with customer.context.expect_page() as opened:
         letter.get_by_role("link", name="Update card").click()
@@ -168,6 +170,7 @@ def test_html_in_a_name_is_words_and_nothing_else(stage: Stage, business: Busine
 
     customer.goto(stage.mailbox(BEN))
     customer.get_by_role("link", name=re.compile("update your card")).first.click()
+    customer.wait_for_url(re.compile("/outbox/"), wait_until="load")  # a letter still loading takes a click to nowhere
     letter = customer.frame_locator("iframe")
     expect(letter.get_by_text(f"Hello {NASTY},")).to_be_visible()
     expect(letter.locator("img")).to_have_count(0)
