@@ -6,8 +6,7 @@ from services.handshake import looking
 from services.handshake.schemas import IncomingEvent
 from services.hunter.billing import record_billed
 from services.integrations.stripe.client import ScopedStripe, client_for
-from services.integrations.stripe.errors import StripeNotFoundError
-from services.integrations.stripe.parsing import UnreadableInvoiceError, parse_invoice
+from services.integrations.stripe.parsing import parse_invoice
 from services.integrations.stripe.reading import identifier
 from services.recovery import repository
 from services.recovery.protection import impending
@@ -78,18 +77,15 @@ def _look_again(merchant_id: str, invoice_ids: list[str]) -> str:
     if not invoice_ids:
         return "no_ghost"
     outcome, client = "unchanged", looking.client_of(merchant_id)
-    odd: UnreadableInvoiceError | StripeNotFoundError | None = None
+    odd = looking.Oddity()
     for invoice_id in invoice_ids:
-        try:
-            facts = looking.fresh(client, invoice_id)
-        except (UnreadableInvoiceError, StripeNotFoundError) as error:  # told at the end: the others are looked at
-            odd = error if odd is None or isinstance(error, UnreadableInvoiceError) else odd
+        facts = odd.read(looking.fresh, client, invoice_id)
+        if facts is None:
             continue
         with db.tenant_session(merchant_id) as session:
             if looking.observe_one(session, merchant_id, facts) != "unchanged":
                 outcome = "ghost_updated"
-    if odd is not None:
-        raise odd
+    odd.tell()
     return outcome
 
 

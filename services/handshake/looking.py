@@ -1,6 +1,8 @@
 """What handlers of webhooks share: a merchant's client, an invoice read fresh, what it changes, and a word about it."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import ParamSpec, TypeVar
 
 from sqlmodel import Session
 
@@ -10,11 +12,40 @@ from services.audit import service as audit
 from services.handshake.schemas import IncomingEvent
 from services.hunter.billing import record_billed
 from services.integrations.stripe.client import ScopedStripe, client_for
+from services.integrations.stripe.errors import StripeNotFoundError
 from services.integrations.stripe.facts import InvoiceFacts
-from services.integrations.stripe.parsing import INVOICE_EXPAND, parse_invoice
+from services.integrations.stripe.parsing import INVOICE_EXPAND, UnreadableInvoiceError, parse_invoice
 from services.recovery import neighbours
 from services.recovery.observe import observe
 from services.recovery.work import merchant_context
+
+Given = ParamSpec("Given")
+Seen = TypeVar("Seen")
+
+
+class Oddity:
+    """What was odd about one of several things an event is about: it hides none of the others, and is told at the end.
+
+    Odd is what cannot be read, or is gone. An event has one outcome, so one of them is told: rather what cannot be
+    read, which somebody has to look at, than what is gone, which needs nobody.
+    """
+
+    def __init__(self) -> None:
+        self._told: UnreadableInvoiceError | StripeNotFoundError | None = None
+
+    def read(self, how: Callable[Given, Seen], *given: Given.args, **named: Given.kwargs) -> Seen | None:
+        """What `how` reads; None where that is odd. Raises whatever else it raises."""
+        try:
+            return how(*given, **named)
+        except (UnreadableInvoiceError, StripeNotFoundError) as error:
+            if self._told is None or isinstance(error, UnreadableInvoiceError):
+                self._told = error
+            return None
+
+    def tell(self) -> None:
+        """Once the others are done. Raises `UnreadableInvoiceError` or `StripeNotFoundError`, where one was odd."""
+        if self._told is not None:
+            raise self._told
 
 
 def client_of(merchant_id: str) -> ScopedStripe:

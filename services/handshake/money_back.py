@@ -13,9 +13,6 @@ from services.handshake import looking
 from services.handshake.schemas import IncomingEvent
 from services.integrations.stripe import returns
 from services.integrations.stripe.client import PAGE, ScopedStripe
-from services.integrations.stripe.errors import StripeNotFoundError
-from services.integrations.stripe.facts import InvoiceFacts
-from services.integrations.stripe.parsing import UnreadableInvoiceError
 from services.integrations.stripe.reading import identifier
 from services.recovery import neighbours, repository
 from services.recovery.credit import reversals
@@ -103,7 +100,8 @@ def _take_back(
         return "no_payment_intent"
     invoices = {intent: _invoices_of_intent(event.merchant_id, client, intent) for intent in intents}
     paid = sorted({each for found in invoices.values() for each in found})
-    facts, odd = _read_all(client, paid)
+    odd = looking.Oddity()
+    facts = [seen for each in paid if (seen := odd.read(looking.fresh, client, each)) is not None]
     returned = [
         reversals.Returned(back, tuple(invoices[back.payment_intent_id])) for back in backs if back.payment_intent_id
     ]
@@ -116,23 +114,8 @@ def _take_back(
         done = 0
         if paid or gone:
             done = reversals.take_back(session, merchant, returned, clock.now(), undone, undone_at)
-    if odd is not None:
-        raise odd
+    odd.tell()
     return ("given_back" if gone else "reversed") if done else "no_recovery"
-
-
-def _read_all(
-    client: ScopedStripe, invoice_ids: Sequence[str]
-) -> tuple[list[InvoiceFacts], UnreadableInvoiceError | StripeNotFoundError | None]:
-    """The invoices as they are now, and what was odd about one of the others."""
-    facts: list[InvoiceFacts] = []
-    odd: UnreadableInvoiceError | StripeNotFoundError | None = None
-    for invoice_id in invoice_ids:
-        try:
-            facts.append(looking.fresh(client, invoice_id))
-        except (UnreadableInvoiceError, StripeNotFoundError) as error:
-            odd = error if odd is None or isinstance(error, UnreadableInvoiceError) else odd
-    return facts, odd
 
 
 def _invoices_of_intent(merchant_id: str, client: ScopedStripe, intent_id: str) -> list[str]:

@@ -13,10 +13,10 @@ from typing import Any
 
 from core import clock, db
 from models.ghost import FoundVia
+from services.handshake import looking
 from services.handshake.schemas import IncomingEvent
-from services.integrations.stripe.client import ScopedStripe, client_for
-from services.integrations.stripe.errors import StripeNotFoundError
-from services.integrations.stripe.parsing import UnreadableInvoiceError, subscription_of
+from services.integrations.stripe.client import ScopedStripe
+from services.integrations.stripe.parsing import subscription_of
 from services.integrations.stripe.reading import identifier, mapping, money
 from services.integrations.stripe.renewals import RENEWAL_EXPAND, RenewalFacts, parse_renewal
 from services.recovery.protection import impending, impending_repository
@@ -32,7 +32,7 @@ def upcoming(event: IncomingEvent) -> str:
     subscription_id = identifier(subscription_of(event.object))
     if subscription_id is None:
         return "no_id"
-    renewal = _read(_client(event.merchant_id), subscription_id)
+    renewal = _read(looking.client_of(event.merchant_id), subscription_id)
     amount = money(event.object.get("amount_due"))
     # An old event tells of a charge that was: its amount is not that of the next one.
     if amount is not None and renewal.charge_at - event.created > -_NEAR:
@@ -45,7 +45,8 @@ def card_may_fail(event: IncomingEvent) -> str:
     customer_id = identifier(event.object.get("customer")) or identifier(event.previous_attributes.get("customer"))
     if customer_id is None:
         return "no_id"
-    listed = _client(event.merchant_id).raw_get("/v1/subscriptions", {"customer": customer_id, **_OF_ONE_CUSTOMER})
+    client = looking.client_of(event.merchant_id)
+    listed = client.raw_get("/v1/subscriptions", {"customer": customer_id, **_OF_ONE_CUSTOMER})
     return _watch_each(event.merchant_id, [functools.partial(parse_renewal, each) for each in listed["data"]])
 
 
@@ -54,7 +55,7 @@ def look_again(event: IncomingEvent) -> str:
     subscription_ids = _at_risk(event)
     if not subscription_ids:
         return "no_ghost"
-    client = _client(event.merchant_id)
+    client = looking.client_of(event.merchant_id)
     _prefer_new_card(event, client)
     return _watch_each(event.merchant_id, [functools.partial(_read, client, each) for each in subscription_ids])
 
@@ -113,11 +114,6 @@ def _at_risk(event: IncomingEvent) -> list[str]:
         return impending_repository.watched_of_customer(session, event.merchant_id, customer_id) if customer_id else []
 
 
-def _client(merchant_id: str) -> ScopedStripe:
-    with db.tenant_session(merchant_id) as session:
-        return client_for(session, merchant_id)
-
-
 def _read(client: ScopedStripe, subscription_id: str) -> RenewalFacts:
     found: dict[str, Any] = client.retrieve_subscription(subscription_id, RENEWAL_EXPAND)
     return parse_renewal(found)
@@ -125,16 +121,10 @@ def _read(client: ScopedStripe, subscription_id: str) -> RenewalFacts:
 
 def _watch_each(merchant_id: str, readings: Sequence[Callable[[], RenewalFacts]]) -> str:
     """Watch a customer's subscriptions. One that cannot be read, or is gone, is told at the end and hides no other."""
-    renewals: list[RenewalFacts] = []
-    odd: UnreadableInvoiceError | StripeNotFoundError | None = None
-    for read in readings:
-        try:
-            renewals.append(read())
-        except (UnreadableInvoiceError, StripeNotFoundError) as error:
-            odd = error if odd is None or isinstance(error, UnreadableInvoiceError) else odd
+    odd = looking.Oddity()
+    renewals = [seen for read in readings if (seen := odd.read(read)) is not None]
     outcome = _watch(merchant_id, renewals)
-    if odd is not None:
-        raise odd
+    odd.tell()
     return outcome
 
 
