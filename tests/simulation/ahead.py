@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 TIMES = 2  # a seed
 _AT_WORK = timedelta(minutes=10)  # a message goes when its task comes to it: its place of next week comes as much later
+_A_TRIFLE = timedelta(minutes=1)  # the word is written down before it is recorded
 _PLANS = "select id, customer_id, next_action, next_action_at from ghost_targets where id = any(%s)"
+_HEARD_SINCE = """
+select min(created_at) from scheduled_tasks where key like 'pulse:consents:%' and state in ('pending', 'running')"""
 
 
 def plan(play: "Play") -> None:
@@ -26,7 +29,8 @@ def plan(play: "Play") -> None:
 
 def is_told(play: "Play") -> None:
     """With messages on. But for customers with something due by now, whose task may be late, and for what waits for
-    another look at Stripe: those are told of as if they went, or were looked at, now.
+    another look at Stripe: those are told of as if they went, or were looked at, now. And for whose consent changed
+    within the hour: all plans are made anew at its end, and the dry run knows of it at once.
     """
     now = clock.now()
     with db.tenant_session(play.merchant) as session:
@@ -35,7 +39,7 @@ def is_told(play: "Play") -> None:
         return
     rows = play.place.owner.execute(_PLANS, ([each.ghost_id for each in told.outlooks],)).fetchall()
     plans = {ghost: (customer, name, at) for ghost, customer, name, at in rows}
-    late = {customer for customer, _, at in plans.values() if at is not None and at <= now}
+    late = {customer for customer, _, at in plans.values() if at is not None and at <= now} | _just_spoke(play)
     for each in told.outlooks:
         customer, name, at = plans[each.ghost_id]
         if customer in late or each.standing is ahead.Standing.HELD:
@@ -47,3 +51,11 @@ def is_told(play: "Play") -> None:
             play.ledger.violated(
                 "the dry run is what is planned", f"{each.ghost_id}: {first}, and {planned} is planned"
             )
+
+
+def _just_spoke(play: "Play") -> set[str]:
+    """Customers whose word on being written to waits, with others', for all plans to be made anew."""
+    row = play.place.owner.execute(_HEARD_SINCE).fetchone()
+    if row is None or row[0] is None:
+        return set()
+    return {customer for customer, at in play.ledger.last_words.items() if at >= row[0] - _A_TRIFLE}

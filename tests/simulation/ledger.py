@@ -170,6 +170,7 @@ class Ledger:
     down: timedelta = timedelta()  # how long Sentinel and vendors are away in this seed, at most
     interrupted: bool = False  # the merchant wanted none, or was disconnected, at some time before the end
     withdrawn: dict[str, int] = field(default_factory=dict)  # an address whose consent was taken back: at which step
+    last_words: dict[str, datetime] = field(default_factory=dict)  # when a customer last took a consent back, if it was
     stops: dict[str, int] = field(default_factory=dict)  # a number that answered STOP, and no START since
     shut: dict[str, tuple[str, str]] = field(
         default_factory=dict

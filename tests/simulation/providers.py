@@ -116,6 +116,7 @@ class Providers:
     def withdraw(self, customer: Customer, channel: Channel) -> None:
         """A customer takes the consent to a channel back, and the merchant records it."""
         address = customer.email if channel is Channel.EMAIL else customer.phone
+        self.play.ledger.last_words[customer.id] = clock.now()  # before: whoever dies after the commit has said so
         if address and self._record([self._word(channel, address, "withdrawn")]):
             self.play.ledger.withdrawn.setdefault(address, self.play.ledger.trace.steps)
             self.play.ledger.trace.say(f"{address} has withdrawn")
