@@ -6,7 +6,7 @@ so that two pulses, a hunt and an event's handler plan the same message once. Th
 key's work but the message slot's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -24,6 +24,8 @@ REPLANNED = 250
 """Ghosts planned anew in one transaction, which holds the shards of their customers."""
 
 
+Place = tuple[datetime, str]
+"""Where a page of what is due goes on: after the moment and the id of a ghost."""
 Unsettled = tuple[PlanRow, Action]
 """A ghost whose plan no longer stands, as it was read, and what it gets instead."""
 
@@ -38,20 +40,33 @@ class Pulsed:
     messages: int
     exhausted: int
     moved: int
-    after: tuple[datetime, str] | None
+    after: Place | None
     left: tuple["Unsettled", ...] = ()
     found: bool = field(default=True, compare=False)
     """Whether anything was due at all."""
 
 
-def plan_due(session: Session, merchant_id: str, now: datetime, after: tuple[datetime, str] | None = None) -> Pulsed:
+def _nobody(_place: Place | None) -> None:
+    """Who goes on only once a page is done."""
+
+
+def plan_due(
+    session: Session,
+    merchant_id: str,
+    now: datetime,
+    after: Place | None = None,
+    found: Callable[[Place | None], object] = _nobody,
+) -> Pulsed:
     """Plan one page of what is due before the next pulse, in the caller's transaction.
 
     Messages of all the page; of what no longer stands the first slice. Who holds the shards of thousands of customers
-    keeps all their clicks and payments waiting.
+    keeps all their clicks and payments waiting. `found` hears where the next page begins before this one is planned:
+    pages wait for each other's shards only.
     """
     merchant = merchant_context(session, merchant_id)
     due = plan_repository.list_due(session, merchant_id, now + upcoming.AHEAD, PAGE, after)
+    following = _place(due[-1]) if len(due) == PAGE else None
+    found(following)
     if not due:
         return Pulsed(0, 0, 0, None, found=False)
     others = plan_repository.list_chased_of_customers
@@ -66,10 +81,12 @@ def plan_due(session: Session, merchant_id: str, now: datetime, after: tuple[dat
     # Shards first and keys of tasks after them, as everybody takes them: else two could wait for each other.
     exhausted, moved = _settle(session, merchant, rest[:REPLANNED], now) if rest else (0, 0)
     messages = upcoming.schedule_messages(session, merchant_id, standing, now)
-    last = due[-1]
+    return Pulsed(messages, exhausted, moved, following, tuple(rest[REPLANNED:]))
+
+
+def _place(last: PlanRow) -> Place:
     assert last.next_action_at is not None  # noqa: S101  # the query asks for it
-    after = (last.next_action_at, last.id) if len(due) == PAGE else None
-    return Pulsed(messages, exhausted, moved, after, tuple(rest[REPLANNED:]))
+    return last.next_action_at, last.id
 
 
 def slices(left: Sequence[Unsettled]) -> list[Sequence[Unsettled]]:
