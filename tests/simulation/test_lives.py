@@ -1,5 +1,6 @@
 """Proof for the rules of ghosts, charges and links: an engine that breaks one is found out."""
 
+import functools
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -8,17 +9,18 @@ import pytest
 
 from models.ghost import GhostState, GhostTarget
 from phantom_app.api import links
+from sandbox.stripe.cards import Attempt, Outcome
 from services.integrations.stripe.facts import InvoiceFacts
 from services.merchants.policies import RecoveryPolicy
 from services.messaging import schedule
 from services.messaging.schedule import Action, History
 from services.recovery import lifecycle, presence, presence_repository, strategy
 from services.recovery.charging import new_cards, retries
-from services.recovery.credit import settle
+from services.recovery.credit import evidence, settle
 from services.recovery.lifecycle import Trigger
 from services.recovery.messages import clicks
 from services.recovery.strategy import DeclineGroup
-from tests.simulation import opening, people, rules, settling, staff, wire
+from tests.simulation import opening, people, rules, settling, shop, staff, wire
 from tests.simulation.broken import (
     Broken,
     between_stripes,
@@ -29,7 +31,7 @@ from tests.simulation.broken import (
     written_to_twice,
 )
 from tests.simulation.place import Place
-from tests.simulation.scenario import DAY
+from tests.simulation.scenario import DAY, HOUR
 
 pytestmark = pytest.mark.timeout(300)  # several seeds a test, on a machine that may be busy
 
@@ -59,6 +61,22 @@ def _kept(*_: Any, **__: Any) -> None: ...
 
 def _hears_nothing(self: wire.Wire) -> None:
     self.world.deliveries.take_deliveries()
+
+
+def _of_the_schedule(ghost: GhostTarget, _: InvoiceFacts) -> datetime | None:
+    return ghost.next_payment_attempt
+
+
+_decide = shop.Shop.decide
+
+
+def _then_paid_outside(self: shop.Shop, attempt: Attempt) -> Outcome:
+    """Half an hour after each retry of Stripe's somebody marks an invoice as paid outside it."""
+    decided, again = _decide(self, attempt), (attempt.invoice or {}).get("attempt_count")
+    if again and attempt.source == "automatic" and not decided.approved:
+        paid = functools.partial(settling.settle, self.play, "outside")
+        self.play.plan(self.play.now() + HOUR / 2, "staff: settle", paid)
+    return decided
 
 
 def _all_that_was_paid(_: GhostTarget, facts: InvoiceFacts) -> int:
@@ -129,6 +147,13 @@ BROKEN: dict[str, Broken] = {
         more=(
             (settling, "SHARE", 1.0), (settling, "WAYS", ("part outside",)), (wire.Wire, "collect", _hears_nothing),
             (opening, "HUNTS_EVERY", (8 * DAY,)),
+        ),
+    ),
+    "what came in elsewhere is Stripe's retry": Broken(
+        evidence, "_retry_due_at", _of_the_schedule, "whose merit",
+        more=(
+            (shop.Shop, "decide", _then_paid_outside), (wire.Wire, "collect", _hears_nothing),
+            (opening, "HUNTS_EVERY", (DAY // 2,)), (people, "ANSWERS", (("ignore", 1),)),
         ),
     ),
     "who stays is let go": Broken(
