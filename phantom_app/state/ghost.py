@@ -145,9 +145,7 @@ class Ghost(rx.State):
         self.waits_for_a_person = bool(task)
 
     def _show_card(self, card: CardAttempts) -> None:
-        self.attempts = f"{card.used} of {card.limit} in {card.days} days"
-        if card.by_us or card.by_customer:
-            self.attempts += f", {card.by_us} by PHANTOM; the customer tried {formats.times(card.by_customer)}"
+        self.attempts = attempts(card)
         coming = (("Stripe", card.next_by_stripe), ("PHANTOM", card.next_by_us))
         now = clock.now()  # what Stripe announced before it gave up is told as a fact below, and does not come any more
         times = [f"by {who} {formats.moment(at)}" for who, at in coming if at is not None and at > now]
@@ -205,6 +203,16 @@ class Ghost(rx.State):
         ghost_id, actor = self._asked_for(), principal().user_id
         await change_as_tenant(lambda session, merchant: recovery.resume(session, merchant, [ghost_id], actor))
         await self._fill()
+
+
+def attempts(card: CardAttempts) -> str:
+    """How much of the card's budget is used, and by whom besides Stripe."""
+    said = f"{card.used} of {card.limit} in {formats.plural(card.days, 'day')}"
+    if card.by_us:
+        said += f", {card.by_us} by PHANTOM"
+    if card.by_customer:
+        said += f"; the customer tried {formats.times(card.by_customer)}"
+    return said
 
 
 def outcome(found: GhostDetail) -> str:

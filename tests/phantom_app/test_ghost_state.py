@@ -12,9 +12,10 @@ from core.clock import ManualClock
 from models.ghost import FoundVia, GhostKind, GhostState, GhostTarget
 from models.identity import Role, SignInMethod
 from phantom_app.state import access, ghost
-from phantom_app.state.ghost import Ghost, moment, outcome, went_back
+from phantom_app.state.ghost import Ghost, attempts, moment, outcome, went_back
 from services.identity.schemas import Principal
 from services.integrations.stripe.parsing import parse_invoice
+from services.recovery.charging.charges import CardAttempts
 from services.recovery.observe import observe
 from services.recovery.schemas import GhostDetail, GhostRow, TimelineEntry
 from services.recovery.work import merchant_context
@@ -131,3 +132,17 @@ class TestOutcome:
 
     def test_what_is_open_has_none(self) -> None:
         assert self.of(closed_at=None, state=GhostState.OPEN) == ""
+
+
+@pytest.mark.parametrize(
+    ("days", "by_us", "by_customer", "said"),
+    [
+        (1, 0, 0, "1 of 10 in 1 day"),
+        (30, 1, 0, "1 of 10 in 30 days, 1 by PHANTOM"),
+        (30, 0, 1, "1 of 10 in 30 days; the customer tried once"),
+        (30, 2, 3, "1 of 10 in 30 days, 2 by PHANTOM; the customer tried 3 times"),
+    ],
+)
+def test_the_cards_attempts_name_whom_there_is_to_name(days: int, by_us: int, by_customer: int, said: str) -> None:
+    card = CardAttempts(1, 10, days, by_us, by_customer, None, None, "", is_open=True)
+    assert attempts(card) == said

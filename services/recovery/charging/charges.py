@@ -13,6 +13,7 @@ from models.money import AttemptSource, AttemptState, PaymentAttempt
 from services.recovery import repository
 from services.recovery.charging import attempts_repository, budget, retries
 from services.recovery.errors import GhostNotFoundError
+from services.recovery.strategy import retried_by_stripe
 from services.recovery.work import merchant_context
 
 DISCONNECTED = "The Stripe account is disconnected: PHANTOM charges nothing until it is connected again."
@@ -49,7 +50,8 @@ def of_ghost(session: Session, merchant_id: str, ghost_id: str) -> CardAttempts:
     )
     standing = budget.standing(ghost.card_brand, values_of(made), now, limits)
     merchant = merchant_context(session, merchant_id)
-    retry = retries.next_retry(merchant.policy, retries.case_of(ghost), now, merchant.timezone)
+    case = retries.case_of(ghost)
+    retry = retries.next_retry(merchant.policy, case, now, merchant.timezone)
     planned = ghost.next_retry_at if retry.at is not None and merchant.active else None
     reason = ghost.retry_reason if planned else retry.reason
     return CardAttempts(
@@ -58,7 +60,8 @@ def of_ghost(session: Session, merchant_id: str, ghost_id: str) -> CardAttempts:
         days=standing.days,
         by_us=sum(one.source == AttemptSource.PHANTOM for one in made),
         by_customer=sum(one.source == AttemptSource.CUSTOMER for one in made),
-        next_by_stripe=ghost.next_payment_attempt,
+        # after some declines Stripe goes on announcing attempts and makes none, unless there is another card
+        next_by_stripe=case.next_payment_attempt if case.has_spare_card or retried_by_stripe(case.decline) else None,
         next_by_us=planned,
         reason=reason if merchant.active else DISCONNECTED,
         is_open=ghost.state in COLLECTIBLE_STATES,

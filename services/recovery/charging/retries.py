@@ -38,6 +38,9 @@ _ENDED_CODES = frozenset(
 )
 
 SPARE_CARD = "The customer has a newer card on file: it is charged at once."
+_WANTS_CONFIRMING = "The bank wants the customer to confirm: no charge without them passes."
+_DECLINED_AGAIN = "The same card would be declined again."
+_LEFT_TO_STRIPE = "After a technical fault only Stripe tries again by itself; PHANTOM asks the customer."
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +183,10 @@ def why_never(policy: RecoveryPolicy, case: Case) -> str:
         return "Own retries are switched off in the recovery policy."
     if case.strategy is Strategy.HIGH_VALUE_MANUAL:
         return "A person decides: PHANTOM does nothing here by itself."
+    if case.strategy is Strategy.TECHNICAL_BRIDGE:
+        return _WANTS_CONFIRMING if case.decline_group == "authentication" else _LEFT_TO_STRIPE
     if case.strategy is not Strategy.SMART_RETRY:
-        return "The same card would be declined again."
+        return _DECLINED_AGAIN
     return why_card_is_done(case.decline, case.decline_group, case.card_country) or (
         "" if case.card_id else "It is not known which card failed."
     )
@@ -192,11 +197,11 @@ def why_card_is_done(decline: DeclineFacts, decline_group: str, card_country: st
     if not retried_by_stripe(decline):
         return "Stripe does not charge a card again after this decline, and neither does PHANTOM."
     if decline.requires_3ds:
-        return "The bank wants the customer to confirm: no charge without them passes."
+        return _WANTS_CONFIRMING
     if advised_against(decline):
         return ADVISED_AGAINST
     if decline_group not in _SOFT:
-        return "The same card would be declined again."
+        return _DECLINED_AGAIN
     if card_country in ONE_ATTEMPT_COUNTRIES:
         return "Cards issued in India get one attempt, and it was made."
     return ""

@@ -32,6 +32,31 @@ CASE = Case(
 )
 
 
+class TestWords:
+    """What a ghost's page says of PHANTOM's part stands beside the strategy's sentence and must not contradict it."""
+
+    def test_a_fault_between_the_banks_is_no_card_that_would_be_declined_again(self):
+        fault = decide(
+            DeclineFacts("processing_error", "processing_error"), attempts=1, amount=4900, high_value_line=None
+        )
+        case = replace(CASE, strategy=fault.strategy, decline_group=fault.group)
+        assert "the same card usually works" in fault.reason
+        said = next_retry(AFTER, case, NOW)
+        assert (said.at, said.reason.startswith("After a technical fault only Stripe tries again")) == (None, True)
+
+    def test_what_the_bank_wants_confirmed_says_so(self):
+        wanted = decide(
+            DeclineFacts("card_declined", "authentication_required"), attempts=1, amount=4900, high_value_line=None
+        )
+        case = replace(CASE, strategy=wanted.strategy, decline_group=wanted.group)
+        assert "confirm" in next_retry(AFTER, case, NOW).reason
+
+    def test_a_dead_card_would_be_declined_again(self):
+        dead = decide(DeclineFacts("card_declined", "expired_card"), attempts=1, amount=4900, high_value_line=None)
+        case = replace(CASE, strategy=dead.strategy, decline_group=dead.group)
+        assert next_retry(AFTER, case, NOW).reason == "The same card would be declined again."
+
+
 class TestPolicies:
     def test_after_stripe_waits_for_the_end_of_stripes_schedule(self):
         waiting = replace(CASE, next_payment_attempt=NOW + 5 * DAY)

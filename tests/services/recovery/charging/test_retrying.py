@@ -329,6 +329,18 @@ class TestCrash:
         assert len(charges(shop)) == before + 1
 
 
+class TestNoAttemptOfStripes:
+    def test_is_promised_after_a_decline_that_stripe_only_counts_attempts_of(self, shop: Shop):
+        def next_by_stripe(code: str) -> datetime | None:
+            _, ghost = failed(shop, decline_code=code)
+            assert ghost.next_payment_attempt is not None
+            with db.tenant_session(shop.merchant) as session:
+                return card_charges.of_ghost(session, shop.merchant, ghost.id).next_by_stripe
+
+        assert next_by_stripe("insufficient_funds") is not None
+        assert next_by_stripe("revocation_of_authorization") is None
+
+
 class TestDisconnected:
     def test_no_charge_of_ours_is_promised_until_the_account_is_connected_again(self, shop: Shop):
         without_stripes_retries(shop)
