@@ -11,7 +11,7 @@ from babel.core import negotiate_locale
 from babel.dates import format_date
 
 from core.money import Money, format_money
-from services.messaging.languages import DEFAULT_LANGUAGE, LANGUAGES, language_of
+from services.messaging.languages import DEFAULT_LANGUAGE, LANGUAGES, language_of, unbroken
 
 _WORDS = Path(__file__).parent / "words"
 _ASKED = 10
@@ -48,18 +48,22 @@ def page_words(
     }
     page = known[name]
 
+    def said(words: str) -> str:
+        text = unbroken(words.format(**fill), language)
+        return text if merchant else text[:1].upper() + text[1:]  # a merchant's name keeps its own first letter
+
     def text(key: str) -> str:
-        return str(page.get(key, "")).format(**fill)
+        return said(str(page.get(key, "")))
 
     return PageWords(
         language=language,
         title=text("title"),
         heading=text("heading"),
-        lines=tuple(line.format(**fill) for line in page.get("lines", ())),
+        lines=tuple(said(line) for line in page.get("lines", ())),
         button=text("button"),
         soft=text("soft"),
         link=text("link"),
-        help=known["help"].format(**fill),
+        help=said(known["help"]),
     )
 
 

@@ -5,12 +5,14 @@ country, the merchant's default, English.
 """
 
 import functools
+import re
 
 from babel.core import Locale, UnknownLocaleError
 from babel.languages import get_official_languages
 
 LANGUAGES = ("en", "de", "es", "fr", "pt")
 DEFAULT_LANGUAGE = "en"
+_FRENCH_SPACE = re.compile(r" (?=[;:?!»](?:\s|$))|(?<=«) ")
 
 
 def language_of(tag: str, country: str = "", default: str = DEFAULT_LANGUAGE) -> str:
@@ -34,6 +36,11 @@ def locale_of(tag: str, country: str = "", default: str = DEFAULT_LANGUAGE) -> s
     if country and (theirs := _known(f"{language}_{country.upper()}")):
         return theirs
     return "en_US" if language == DEFAULT_LANGUAGE else language
+
+
+def unbroken(text: str, language: str) -> str:
+    """`text` with the space that French puts before a mark held to the word before it: no line begins with `;`."""
+    return _FRENCH_SPACE.sub("\u00a0", text) if language == "fr" else text
 
 
 def _primary(tag: str) -> str:

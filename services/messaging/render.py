@@ -17,7 +17,7 @@ from babel.dates import format_date, format_skeleton
 from core.money import Money, format_money
 from services.messaging import sms, wording
 from services.messaging.brands import DEFAULT_ACCENT, Brand, edge_of, ink_on, one_line
-from services.messaging.languages import language_of, locale_of
+from services.messaging.languages import language_of, locale_of, unbroken
 from services.messaging.layout import html_layout, plain_layout
 from services.messaging.lint import EMAIL, SMS
 from services.messaging.markup import fill
@@ -105,7 +105,7 @@ def render_mail(
         template=message.template,
         language=message.language,
         subject=f"{mark}{values['subject']}"[:200],  # one line: what fills it is, and the lint holds it for words
-        html=html_layout(_TEMPLATES / "message.mjml.j2").render(values),
+        html=html_layout(_TEMPLATES / "message.mjml.j2").render(_unbroken(values, message.language)),
         plain=plain_layout(_TEMPLATES / "message.txt.j2").render(values),
     )
 
@@ -227,6 +227,13 @@ def _around(message: _Message, brand: Brand) -> dict[str, Any]:
         "on_accent": ink_on(accent),
         "edge": edge_of(accent, LIGHT_SHEET, "#111111"),
         "edge_dark": edge_of(accent, DARK_SHEET, "#a8a8a8"),
+    }
+
+
+def _unbroken(values: dict[str, Any], language: str) -> dict[str, Any]:
+    return {
+        name: [unbroken(line, language) for line in value] if isinstance(value, list) else unbroken(value, language)
+        for name, value in values.items()
     }
 
 

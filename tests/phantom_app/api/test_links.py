@@ -658,3 +658,23 @@ class TestWords:
                 words = page_words(name, language, "Nordwind")
                 assert words.heading
                 assert "{" not in " ".join((words.title, words.heading, *words.lines, words.button, words.soft))
+
+    def test_no_line_of_a_french_page_can_begin_with_a_mark(self):
+        assert (
+            page_words("unsubscribe", "fr", "Nordwind").heading
+            == "Ne plus recevoir de messages sur les paiements\u00a0?"
+        )
+
+    @pytest.mark.parametrize(
+        ("language", "begins"),
+        [
+            ("en", "Your provider will not write"),
+            ("de", "Das Unternehmen schreibt Ihnen"),
+            ("es", "Su proveedor ya no"),
+            ("fr", "Votre prestataire ne vous écrira plus"),
+            ("pt", "O seu fornecedor não vai mais"),
+        ],
+    )
+    def test_a_merchant_without_a_name_begins_a_sentence_as_one(self, language: str, begins: str):
+        assert page_words("unsubscribe", language).lines[0].startswith(begins)
+        assert page_words("unsubscribe", language, "eBay").lines[0].startswith("eBay ")

@@ -94,6 +94,15 @@ class TestLanguages:
         assert amount in rendered.plain
         assert f'lang="{rendered.language}"' in rendered.html
 
+    @pytest.mark.parametrize("step", [1, 2, 3])
+    @pytest.mark.parametrize("group", GROUPS)
+    def test_no_line_of_a_french_mail_can_begin_with_a_mark(self, group: str, step: int):
+        read = re.sub(
+            r"<style.*?</style>|<[^>]+>|<!--.*?-->", "\n", message(group, step=step, locale="fr").html, flags=re.S
+        )
+        assert "Stripe\u00a0; personne" in read
+        assert not re.search(r"\w [;:?!](?:\s|$)", read)
+
 
 class TestLook:
     @pytest.mark.parametrize(
