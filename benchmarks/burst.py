@@ -19,7 +19,7 @@ from core.embedded.process import free_port
 
 P99, WORST = "ack in a 10× burst, p99", "ack in a 10× burst, max"
 BACKLOG = 100_000
-STEADY_SECONDS, BURST_SECONDS = 4.0, 5.0
+STEADY_SECONDS, BURST_SECONDS, PEAK_SECONDS = 4.0, 5.0, 3
 SHARE_OF_PEAK = 0.4
 WORKERS = 2
 _HIGHEST = 12_500.0
@@ -72,7 +72,13 @@ def check(owner_url: str, answers: Answers, first: int) -> int:
     return int(str(waiting))
 
 
-def run(rounds: int = ROUNDS, backlog: int = BACKLOG, burst_seconds: float = BURST_SECONDS) -> list[Row]:
+def run(
+    rounds: int = ROUNDS,
+    backlog: int = BACKLOG,
+    burst_seconds: float = BURST_SECONDS,
+    steady_seconds: float = STEADY_SECONDS,
+    peak_seconds: int = PEAK_SECONDS,
+) -> list[Row]:
     """Rows: the burst's p99 and maximum, and what it was made of; the peak that gives the rate is taken once."""
     middle, worst, busy, left, drained = [], [], [], [], []
     with place() as at:
@@ -80,9 +86,10 @@ def run(rounds: int = ROUNDS, backlog: int = BACKLOG, burst_seconds: float = BUR
         arguments = ("--headless", "--workers", str(WORKERS), "--port", str(port))
         with running("phantom_app.serve", *arguments, log=at.folder / "serve.log", port=port):
             fill(at.logins.owner.url, merchant, backlog)
-            peak = run_wrk(port, deliveries, 3, _HIGHEST, at.folder).rate
+            peak = run_wrk(port, deliveries, peak_seconds, _HIGHEST, at.folder).rate
             rate = SHARE_OF_PEAK * peak
-            phases = [Phase(STEADY_SECONDS, rate / 10), Phase(burst_seconds, rate), Phase(STEADY_SECONDS, rate / 10)]
+            before = after = Phase(steady_seconds, rate / 10)
+            phases = [before, Phase(burst_seconds, rate), after]
             for number in range(rounds):
                 fill(at.logins.owner.url, merchant, backlog)
                 first, requests = deliveries.next, list(deliveries.make(total(phases)))
@@ -92,7 +99,7 @@ def run(rounds: int = ROUNDS, backlog: int = BACKLOG, burst_seconds: float = BUR
                     took = time.monotonic() - began
                 left.append(float(check(at.logins.owner.url, answers, first)))
                 drained.append((backlog + len(answers.statuses) - left[-1]) / took)
-                seen = answers.between(STEADY_SECONDS, STEADY_SECONDS + burst_seconds)
+                seen = answers.between(steady_seconds, steady_seconds + burst_seconds)
                 middle.append(percentile(seen, 0.99))
                 worst.append(max(seen))
                 busy.append(answers.cpu_share * 100)
