@@ -2,6 +2,9 @@
 
 The first `up` is a fresh clone of what is committed, with empty caches of every package manager, so it needs a network
 and is played once. `python -m benchmarks.start quick` leaves it out.
+
+It has no small size for the tests: what it measures is the whole of a start, which needs a finished build of the pages.
+Its parts are tested with a checkout that only pretends.
 """
 
 import contextlib
