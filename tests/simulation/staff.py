@@ -109,8 +109,10 @@ class Staff:
 
     def _messages(self, *, on: bool) -> None:
         act = recovery.start_messages if on else recovery.stop_messages
-        if on:
-            self.play.ledger.messages_on(on)  # before: whoever dies after the commit has said so
+        if on:  # before: whoever dies after the commit has said so
+            self.play.ledger.messages_on(on)
+        else:
+            self.play.ledger.interrupted = True  # also where nobody was told that it is so
         if self._run(lambda session: act(session, self.play.merchant, ACTOR)):
             self.play.ledger.messages_on(on)
             self.play.machine.announce()
