@@ -277,7 +277,12 @@ def look() -> rx.Component:
                     ),
                     class_name="controls look-tools",
                 ),
-                rx.el.p(rx.el.span("Subject: ", class_name="faint"), Look.subject, class_name="small", dir="auto"),
+                rx.el.p(
+                    rx.el.span("Subject: ", class_name="faint"),
+                    Look.subject,
+                    class_name="small look-subject",
+                    dir="auto",
+                ),
                 rx.cond(
                     Look.part == "html",
                     # customers' and merchants' texts: an empty `sandbox` gives it no script, form or origin
@@ -295,7 +300,7 @@ def look() -> rx.Component:
                 ),
             ),
             rx.fragment(
-                rx.el.p(Look.cost, class_name="small number", data_testid="sms-cost"),
+                rx.el.p(Look.cost, class_name="small number look-subject", data_testid="sms-cost"),
                 rx.el.pre(Look.plain, class_name="mail-plain sms", data_testid="look-plain"),
             ),
         ),

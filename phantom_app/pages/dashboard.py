@@ -54,7 +54,7 @@ def _presence() -> rx.Component:
         " used your product in the last 7 days and have not paid: ",
         rx.el.strong(Dashboard.presence.amount, class_name="number", data_testid="active-amount"),
         ". ",
-        link("Show them first", to=routes.RECOVERIES),
+        link("Show them first", to=routes.RECOVERIES, class_name="text-link"),
     )
     untold = rx.el.p(
         "PHANTOM has not been told of any use yet. Once your application asks who may come in, customers who use it "

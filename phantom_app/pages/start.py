@@ -25,8 +25,8 @@ _STAGES = (
     ),
     (
         "Prove",
-        "Every figure names its period, its currency and its invoices. What would have come back anyway "
-        "is not counted as ours.",
+        "Every figure names its period, its currency and its invoices, and what came before each payment: "
+        "a click, a message, a charge of ours, or nothing.",
     ),
 )
 
@@ -79,7 +79,7 @@ def start() -> rx.Component:
                 rx.el.h1("Customers who still use it, and no longer pay."),
                 rx.el.p(
                     "PHANTOM finds the recurring revenue your business has earned and is not getting, gets it back, "
-                    "and proves how much of it PHANTOM caused.",
+                    "and shows where every number comes from.",
                     class_name="lead",
                 ),
                 _ways_in(),

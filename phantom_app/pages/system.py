@@ -152,6 +152,7 @@ def _outbox() -> rx.Component:
                             href=System.mailbox,
                             target="_blank",
                             rel="noopener noreferrer",
+                            class_name="text-link",
                             data_testid="mailbox",
                         ),
                         " and play one of them.",

@@ -39,10 +39,13 @@ def trend(series: Sequence[DayPoint], currency: str) -> tuple[list[Column], list
     top = round_up(max((max(point.found, point.recovered + point.protected) for point in series), default=0))
     last = len(series) - 1
     every = max(1, round(len(series) / 6))
+    labelled = {index for index in range(len(series)) if (last - index) % every == 0}
+    if last % every > every / 2:  # the first day too, where the next label leaves it room
+        labelled.add(0)
     columns = [
         Column(
             formats.day(point.day),
-            formats.short_day(point.day) if (last - index) % every == 0 else "",
+            formats.short_day(point.day) if index in labelled else "",
             formats.money(point.found, currency),
             formats.money(point.recovered + point.protected, currency),
             formats.width(point.found, top),

@@ -212,9 +212,13 @@ class TestMember:
         page.set_viewport_size({"width": width, "height": 844})
         page.goto(served.url + "/dashboard")
         expect(page.get_by_test_id("funnel-said")).to_be_visible()
-        said, panel = (page.get_by_test_id(name).bounding_box() for name in ("funnel-said", "funnel-panel"))
+        steps, said, panel = (
+            page.get_by_test_id(name).bounding_box() for name in ("funnel", "funnel-said", "funnel-panel")
+        )
+        assert steps is not None
         assert said is not None
         assert panel is not None
+        assert said["y"] >= steps["y"] + steps["height"] + 8
         assert said["y"] + said["height"] <= panel["y"] + panel["height"]
 
     def test_light_and_dark(self, page: Page, served: Served, signed_in: Person) -> None:

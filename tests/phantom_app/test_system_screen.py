@@ -193,3 +193,4 @@ class TestMachinery:
             expect(page.get_by_role("tabpanel")).to_be_visible()
             announce_change(signed_in.merchant_id)
             assert fits(page), tab.inner_text()
+            assert tab.evaluate("tab => tab.getBoundingClientRect().right") <= width, tab.inner_text()

@@ -89,7 +89,7 @@ class TestTrend:
         assert axis == ["$50.00", "$25.00", "$0.00"]
         assert columns[29].found_height == "60.00%"
         assert columns[29].guarded == "$1.00"
-        assert columns[29].label == "30 Mar"
+        assert (columns[0].label, columns[29].label) == ("1 Mar", "30 Mar")
         assert sum(bool(column.label) for column in columns) <= 8
 
     def test_a_day_that_lost_more_than_it_won_has_no_bar_and_says_so(self) -> None:
