@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from core import crash_points, db
+from core import db
 from core.clock import ManualClock
 from jobs import send_message
 from models.audit import SystemLog
@@ -23,7 +23,7 @@ from services.operations.health_findings import findings
 from services.tasks.errors import Retry
 from services.tasks.schemas import ClaimedTask
 from tests.support import environment
-from tests.support.mailing import Death
+from tests.support.death import dying_at
 from tests.support.post_office import PostOffice
 from tests.support.shop import Shop
 
@@ -76,11 +76,7 @@ class Round:
         return [detail for each in findings(facts) if each.code == code for detail in each.details]
 
     def die_after_hand_over(self, ghost: GhostTarget) -> None:
-        def die(name: str) -> None:
-            if name == "message.handed_over":
-                raise Death
-
-        with crash_points.reached(die), pytest.raises(Death):
+        with dying_at("message.handed_over"):
             self.send(ghost)
 
     @property
@@ -148,11 +144,7 @@ def test_what_was_begun_for_the_outbox_is_begun_anew_with_the_sender_that_came(s
         service.remove(session, sending.shop.merchant, Channel.EMAIL, "usr_1")
     ghost = sending.shop.ghosts[0]
 
-    def die(name: str) -> None:
-        if name == "message.intended":
-            raise Death
-
-    with environment.changed(RESEND_API_KEY=""), crash_points.reached(die), pytest.raises(Death):
+    with environment.changed(RESEND_API_KEY=""), dying_at("message.intended"):
         sending.send(ghost)
     sending.set_sender(OWN)
     with pytest.raises(Retry, match=send_message.NEW_SENDER):

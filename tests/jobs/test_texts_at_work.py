@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from core import crash_points, db
+from core import db
 from core.clock import ManualClock
 from jobs import send_message
 from models.ghost import FoundVia, GhostEvent
@@ -29,8 +29,8 @@ from services.recovery.work import merchant_context
 from services.tasks.errors import Retry
 from services.tasks.schemas import ClaimedTask
 from tests.support import environment
+from tests.support.death import dying_at
 from tests.support.factories import raw_invoice
-from tests.support.mailing import Death
 from tests.support.post_office import PostOffice
 from tests.support.shop import Shop
 
@@ -149,11 +149,7 @@ def test_an_answer_that_is_lost_makes_it_uncertain_at_once_and_it_is_never_sent_
 
 
 def test_a_death_after_the_hand_over_sends_no_second_one(agreed: Texting) -> None:
-    def die(name: str) -> None:
-        if name == "message.handed_over":
-            raise Death
-
-    with crash_points.reached(die), pytest.raises(Death):
+    with dying_at("message.handed_over"):
         agreed.send()
     assert agreed.send()["sent"] is False
     assert (agreed.accepted(), agreed.message.state) == (1, MessageState.UNCERTAIN)
@@ -293,11 +289,7 @@ def test_what_twilio_could_not_deliver_has_failed(agreed: Texting, status: str) 
 def test_what_could_not_be_delivered_counts_although_our_process_died_before_it_wrote_the_answer_down(
     agreed: Texting,
 ) -> None:
-    def die(name: str) -> None:
-        if name == "message.handed_over":
-            raise Death
-
-    with crash_points.reached(die), pytest.raises(Death):
+    with dying_at("message.handed_over"):
         agreed.send()
     data = {"message": agreed.message.id, "status": "failed", "sid": "SM1", "error": "30003"}
     assert texts.handle(agreed.shop.merchant, texts.STATUS, data, agreed.shop.clock.now()) == "failed"

@@ -8,7 +8,6 @@ import orjson
 import pytest
 import resend
 
-from core import crash_points
 from core.clock import ManualClock
 from jobs import pulse as pulse_job
 from jobs import send_message
@@ -17,11 +16,8 @@ from sandbox.outbox.routes import resend_of
 from sandbox.outbox.store import outbox_of
 from sandbox.stripe.api import Request, Response
 from services.tasks.schemas import ClaimedTask
+from tests.support.death import dying_at
 from tests.support.shop import Shop
-
-
-class Death(BaseException):
-    """The process is gone."""
 
 
 class InProcess(resend.HTTPClient):
@@ -82,11 +78,7 @@ def pulse(shop: Shop, **payload: Any) -> dict[str, Any]:
 def die_while_sending(shop: Shop, point: str, step: int = 1) -> None:
     """The worker is gone at a named point of sending."""
 
-    def die(name: str) -> None:
-        if name == point:
-            raise Death
-
-    with crash_points.reached(die), pytest.raises(Death):
+    with dying_at(point):
         send(shop, step)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlmodel import col, select
 
 from core import clock as core_clock
-from core import crash_points, db, queue
+from core import db, queue
 from core.clock import ManualClock
 from jobs import runner, team_mail
 from models.audit import SystemLog
@@ -32,11 +32,8 @@ from services.recovery.work import merchant_context
 from services.tasks import service as tasks
 from services.tasks import upkeep
 from services.tasks.schedules import DIGEST
+from tests.support.death import dying_at
 from tests.support.factories import make_merchant, raw_invoice
-
-
-class Death(BaseException):
-    """The process is gone at a named point."""
 
 
 class Post:
@@ -325,14 +322,7 @@ class TestWhom:
     def test_a_process_that_dies_once_the_provider_has_it_sends_nobody_a_second(
         self, merchant: str, post: Post
     ) -> None:
-        deaths: list[str] = []
-
-        def die_once(name: str) -> None:
-            if name == "team_mail.handed_over" and not deaths:
-                deaths.append(name)
-                raise Death
-
-        with crash_points.reached(die_once), pytest.raises(Death):
+        with dying_at("team_mail.handed_over"):
             work()
         assert len(post.reached()) == 1
         work()

@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 
 from core import clock as core_clock
-from core import crash_points, db
+from core import db
 from core.clock import ManualClock
 from jobs import notify_action_required, runner, send_message
 from models.audit import AuditLog, SystemLog
@@ -42,15 +42,12 @@ from services.recovery.work import Work, merchant_context
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
 from tests.services.recovery.credit.test_reopening import tell, undo
+from tests.support.death import dying_at
 from tests.support.factories import make_merchant
 from tests.support.neighbours import impatient
 from tests.support.shop import Shop
 
 LARGE = 250_000
-
-
-class Death(BaseException):
-    """The process is gone at a named point."""
 
 
 class Post:
@@ -539,16 +536,12 @@ class TestAlerts:
         assert len(post.taken) == 1
 
     def test_a_process_that_dies_once_the_provider_has_it_alerts_nobody_twice(self, shop: Shop, post: Post):
-        def die(name: str) -> None:
-            if name == "team_mail.handed_over":
-                raise Death
-
         join(shop, "olga", Role.OWNER)
         waiting(shop)
         first = next(task for task in shop.rows(ScheduledTask) if task.kind == "notify_action_required")
         notify_action_required.run(claimed(shop, first))
         mail = next(task for task in shop.rows(ScheduledTask) if "user_id" in task.payload)
-        with crash_points.reached(die), pytest.raises(Death):
+        with dying_at("team_mail.handed_over"):
             notify_action_required.run(claimed(shop, mail))
         assert notify_action_required.run(claimed(shop, mail)) == {"sent": True}
         assert [one.recipient for one in post.taken.values()] == ["olga@example.com"]
@@ -563,14 +556,10 @@ class TestAlerts:
     def test_past_the_providers_memory_nothing_is_sent_twice(
         self, shop: Shop, post: Post, clock: ManualClock, redis_url: str, doubt: str
     ):
-        def die(name: str) -> None:
-            if name == "team_mail.handed_over":
-                raise Death
-
         join(shop, "olga", Role.OWNER)
         (mail,) = self.mails(shop)
         post.silent = doubt == "no_answer"
-        with crash_points.reached(die), pytest.raises((Retry, Death)):
+        with dying_at("team_mail.handed_over") if doubt == "death" else pytest.raises(Retry):
             notify_action_required.run(claimed(shop, mail))
         post.silent, post.locked = False, True
         with pytest.raises(Retry):  # which says nothing of the first one

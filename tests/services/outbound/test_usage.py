@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from core import crash_points, db, ids
+from core import db, ids
 from core.clock import ManualClock
 from core.errors import BadRequestError, NotFoundError
 from jobs import report_usage
@@ -27,6 +27,7 @@ from services.tasks.errors import Retry
 from services.tasks.schedules import USAGE
 from services.tasks.schemas import ClaimedTask
 from tests.support import environment
+from tests.support.death import dying_at
 from tests.support.factories import make_merchant
 from tests.support.shop import Shop
 
@@ -224,24 +225,13 @@ class TestReporting:
         assert sum(row.counted_cents for row in operator.rows()) == 1700
 
 
-class Death(BaseException):
-    """The process is gone at a named point."""
-
-
 class TestTrouble:
     @pytest.mark.parametrize("point", ["usage.intended", "usage.told"])
     def test_a_process_that_dies_before_or_after_telling_tells_each_day_once(self, operator: Operator, point: str):
-        deaths: list[str] = []
-
-        def die_once(name: str) -> None:
-            if name == point and not deaths:
-                deaths.append(name)
-                raise Death
-
         operator.earn(4900)
         operator.earn(3000, currency="eur")
         operator.night()
-        with crash_points.reached(die_once), pytest.raises(Death):
+        with dying_at(point):
             operator.report()
         assert ReportState.SENDING in {row.state for row in operator.rows()}
         operator.report()

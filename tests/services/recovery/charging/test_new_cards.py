@@ -8,7 +8,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from core import clock as core_clock
-from core import crash_points, db
+from core import db
 from core.clock import ManualClock
 from models.ghost import GhostState, GhostTarget, Strategy
 from models.money import AttemptState
@@ -28,6 +28,7 @@ from tests.services.recovery.charging.test_retrying import (
     without_stripes_retries,
 )
 from tests.services.recovery.credit.test_whose_merit import follow, wrote
+from tests.support.death import dying_at
 from tests.support.shop import Shop
 
 
@@ -371,16 +372,8 @@ class TestTheSameCardUnderAnotherId:
         assert {row.card_fingerprint for row in own(shop)} == {ghost.card_fingerprint}
 
 
-class Death(BaseException):
-    """The process is gone."""
-
-
 def dies_at(shop: Shop, point: str) -> None:
-    def die(name: str) -> None:
-        if name == point:
-            raise Death
-
-    with crash_points.reached(die), pytest.raises(Death):
+    with dying_at(point):
         run(shop)
 
 

@@ -17,12 +17,9 @@ from services.recovery.charging import paying
 from services.tasks.errors import Discard
 from services.tasks.schemas import ClaimedTask
 from tests.services.recovery.credit.test_whose_merit import follow, wrote
+from tests.support.death import dying_at
 from tests.support.recount import assert_sums_agree
 from tests.support.shop import Shop
-
-
-class Death(BaseException):
-    """The process is gone."""
 
 
 @pytest.fixture
@@ -43,11 +40,7 @@ def with_new_card(shop: Shop, **card: str) -> ClaimedTask:
 
 
 def run_until(point: str, task: ClaimedTask) -> None:
-    def die(name: str) -> None:
-        if name == point:
-            raise Death
-
-    with crash_points.reached(die), pytest.raises(Death):
+    with dying_at(point):
         dunning_retry.run(task)
 
 

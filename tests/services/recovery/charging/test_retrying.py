@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from core import clock as core_clock
-from core import crash_points, db
+from core import db
 from core.clock import ManualClock, from_timestamp
 from jobs import dunning_retry, pulse
 from models.ghost import FoundVia, GhostEvent, GhostState, GhostTarget
@@ -28,14 +28,11 @@ from services.recovery.observe import observe
 from services.recovery.work import merchant_context
 from services.tasks.errors import Discard, Retry
 from services.tasks.schemas import ClaimedTask
+from tests.support.death import dying_at
 from tests.support.recount import assert_sums_agree
 from tests.support.shop import Shop
 
 DAY = timedelta(days=1)
-
-
-class Death(BaseException):
-    """The process is gone."""
 
 
 @pytest.fixture
@@ -288,11 +285,7 @@ class TestCrash:
         task = self.due(shop)
         before = len(charges(shop))
 
-        def die(name: str) -> None:
-            if name == point:
-                raise Death
-
-        with crash_points.reached(die), pytest.raises(Death):
+        with dying_at(point):
             dunning_retry.run(task)
         shop.deliver()
         assert [row.state for row in own(shop)] == [AttemptState.STARTED]
@@ -305,11 +298,7 @@ class TestCrash:
     def test_past_the_keys_memory_nothing_is_charged_and_the_attempt_counts(self, shop: Shop):
         task = self.due(shop)
 
-        def die(name: str) -> None:
-            if name == "charge.intended":
-                raise Death
-
-        with crash_points.reached(die), pytest.raises(Death):
+        with dying_at("charge.intended"):
             dunning_retry.run(task)
         before = len(charges(shop))
         shop.pass_time(hours=30)
@@ -446,11 +435,7 @@ class TestSpareCard:
         pulse.run(claimed(shop, None))
         (task,) = [task for task in shop.rows(ScheduledTask) if task.kind == "dunning_retry"]
 
-        def die(name: str) -> None:
-            if name == "charge.made":
-                raise Death
-
-        with crash_points.reached(die), pytest.raises(Death):
+        with dying_at("charge.made"):
             dunning_retry.run(claimed(shop, task))
         (ghost,) = shop.ghosts
         invoice = shop.world.space(shop.account).table("invoice").objects[ghost.invoice_id]
