@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import Session
 
-from core import db
+from core import db, metrics
 from core.clock import ManualClock
 from core.embedded.process import free_port
 from core.locks import lock_key
 from services.operations import repository
 from services.operations import service as operations
+from services.operations.schemas import Platform, Queued
 from services.tasks import depth
 from services.tasks.claim_repository import walk_indexes
 from services.tasks.schedules import HUNT, SENTINEL_LOCK, slot_key, slot_of
@@ -35,6 +36,13 @@ def fresh() -> Iterator[None]:
 def read() -> operations.Platform:
     with db.system_session() as session:
         return operations.read_platform(session)
+
+
+def gauges() -> dict[str, float]:
+    """The samples of the text that tell of now; what is counted, and what runs here, left out."""
+    samples = (line.rpartition(" ") for line in operations.exposition().decode().splitlines() if line[0] != "#")
+    others = ("phantom_info", *(family.name for family in metrics.CATALOGUE))
+    return {name: float(value) for name, _, value in samples if not name.startswith(others)}
 
 
 def run(statement: str, **parameters: object) -> None:
@@ -206,6 +214,47 @@ class TestLeader:
             assert read().leaders == 1
             leader.execute(text("select pg_advisory_unlock_all()"))
         assert read().leaders == 0
+
+
+class TestText:
+    def test_every_sample_is_its_own_number(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        found = Platform(
+            queued=(
+                Queued("handle_event", "quick", waiting=101, due=11),
+                Queued("send_message", "quick", waiting=103, due=13),
+                Queued("hunt", "long", waiting=107, due=17),
+            ),
+            oldest_seconds={"quick": 19.5, "long": 23.25},
+            running={"send_message": 29, "hunt": 31},
+            dead={"send_message": 37, "hunt": 41},
+            unhandled_events=43,
+            intake_lag_seconds=47.5,
+            connected_accounts=53,
+            hunt_lag_seconds=59.75,
+            leaders=2,
+        )
+        monkeypatch.setattr(operations, "read_platform", lambda _session: found)
+        assert gauges() == {
+            "phantom_database_up": 1,
+            "phantom_readings_complete": 1,
+            'phantom_queue_due{lane="quick"}': 24,
+            'phantom_queue_due{lane="long"}': 17,
+            'phantom_queue_oldest_seconds{lane="quick"}': 19.5,
+            'phantom_queue_oldest_seconds{lane="long"}': 23.25,
+            'phantom_tasks_waiting{kind="handle_event"}': 101,
+            'phantom_tasks_waiting{kind="send_message"}': 103,
+            'phantom_tasks_waiting{kind="hunt"}': 107,
+            'phantom_tasks_running{kind="send_message"}': 29,
+            'phantom_tasks_running{kind="hunt"}': 31,
+            'phantom_tasks_dead{kind="send_message"}': 37,
+            'phantom_tasks_dead{kind="hunt"}': 41,
+            "phantom_dead_letters": 78,
+            "phantom_intake_unhandled": 43,
+            "phantom_intake_lag_seconds": 47.5,
+            "phantom_connected_merchants": 53,
+            "phantom_hunt_lag_seconds": 59.75,
+            "phantom_leader": 2,
+        }
 
 
 class TestWithoutPostgres:
