@@ -195,7 +195,8 @@ def connections() -> str:
 
 def _room(session: Session) -> str:
     most, used = session.execute(_ROOM).one()
-    words, remedy = f"{used} of {most} connections are in use", "raise max_connections, or put a pooler in front"
+    words = f"{used} of {most} connections are in use"
+    remedy = "raise max_connections, or run fewer processes: docs/operations.md says how many each takes"
     if used > 0.95 * most:
         raise Trouble(words, remedy)
     if used > 0.8 * most:
