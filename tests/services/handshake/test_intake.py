@@ -32,6 +32,11 @@ async def accept(intake: Intake, identifier: str = "evt_1") -> str:
     return await intake.accept(raw, signed(raw), connect=True)
 
 
+def test_an_event_waits_two_milliseconds_for_company_at_most():
+    """What a quiet moment's sender pays for a burst's; how a burst shares commits: tests/phantom_app/test_hot.py."""
+    assert 0 < module.WINDOW_SECONDS <= 0.002
+
+
 class TestAnnouncing:
     async def test_workers_are_woken_after_the_commit(self):
         connect_account()
