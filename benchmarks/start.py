@@ -69,7 +69,7 @@ def _second_up() -> Row:
     with _folder() as folder:
         environment = {**_strangers(), "PHANTOM_FOLDER": str(folder / "state")}
         taken = [_up([sys.executable, "-m", "cli"], ROOT, environment, "--no-history")[0] for _ in range(ROUNDS + 1)]
-    return alone("second `up`", Samples(tuple(taken[1:])), "s", "at most 5 s")
+    return alone("second `up`", Samples(tuple(taken[1:])), "s", "at most 10 s")
 
 
 def _first_up() -> list[Row]:

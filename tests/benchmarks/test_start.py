@@ -99,6 +99,12 @@ class TestRows:
             ("history of the first `up`", 1),
         ]
         assert {(row.unit, row.control, row.ratio) for row in rows} == {("s", None, None)}
+        assert [row.goal for row in rows] == [
+            "at most 5 s",
+            "at most 10 s",
+            "at most 180 s on 2 cores",
+            "at most 60 s of it",
+        ]
         assert all(row.value > 0 for row in rows[:3])
 
     def test_without_the_first_up_nothing_is_cloned(self, checkout: Checkout):
