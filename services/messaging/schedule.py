@@ -62,8 +62,8 @@ def next_action(
         return Action("", None, once.DISCONNECTED)
     ends = policy.ends(history.found_at, history.reopened_at)
     silent = why_silent(history)
-    if silent:
-        return Action(EXHAUST, max(ends, now), silent)
+    if silent:  # nobody's time is over before the merchant's go
+        return Action("", None, silent) if policy.paused else Action(EXHAUST, max(ends, now), silent)
     if history.decided and history.strategy is Strategy.HIGH_VALUE_MANUAL:
         return Action(EXHAUST, max(ends, now), DECIDED)
     if nothing := _not_ours(history) or (policy.paused and once.PAUSED):

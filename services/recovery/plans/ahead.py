@@ -133,11 +133,14 @@ def _play(
     if not merchant.active:
         return {ghost.id: [Action("", None, DISCONNECTED)] for ghost in ghosts}
     others = plan_repository.read_chased_of_customers
-    return planning.ahead(session, _switched_on(merchant), ghosts, now, now + HORIZON, others)
+    return planning.ahead(session, _switched_on(merchant, now), ghosts, now, now + HORIZON, others)
 
 
-def _switched_on(merchant: MerchantContext) -> MerchantContext:
-    return replace(merchant, policy=merchant.policy.model_copy(update={"paused": False}))
+def _switched_on(merchant: MerchantContext, now: datetime) -> MerchantContext:
+    """As if the merchant said go now, from when the days of its ghosts count then."""
+    policy = merchant.policy
+    said = {"paused": False, "going_since": now} if policy.paused else {}
+    return replace(merchant, policy=policy.model_copy(update=said))
 
 
 def _count(session: Session, merchant: MerchantContext, total: int, now: datetime) -> tuple[int | None, int | None]:
@@ -148,7 +151,7 @@ def _count(session: Session, merchant: MerchantContext, total: int, now: datetim
         return None, None
     rows = plan_repository.list_plannable(session, merchant.id, merchant.policy, now)
     others = plan_repository.list_chased_of_customers
-    played = planning.ahead(session, _switched_on(merchant), rows, now, now + HORIZON, others)
+    played = planning.ahead(session, _switched_on(merchant, now), rows, now, now + HORIZON, others)
     numbers = [len(_sends(played[row.id], now)) for row in rows]
     return sum(numbers), numbers.count(0)
 

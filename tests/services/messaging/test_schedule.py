@@ -95,6 +95,12 @@ class TestWindow:
         assert after(NEW, now, going_since=now).name == SEND
         assert after(NEW, now + 28 * DAY, going_since=now).name == EXHAUST
 
+    def test_nobody_is_given_up_before_the_merchants_go(self):
+        """Who cannot be written to may be by then: an address comes, or a consent."""
+        now, silent = FOUND + 40 * DAY, replace(NEW, no_email=NO_EMAIL)
+        assert next_action(silent, POLICY.model_copy(update={"paused": True}), now) == Action("", None, NO_EMAIL)
+        assert next_action(silent, POLICY, now).name == EXHAUST
+
     def test_what_is_owed_again_has_them_from_there(self):
         now = FOUND + 40 * DAY
         again = replace(NEW, reopened_at=now)
@@ -180,8 +186,8 @@ class TestOrderOfWhatDecides:
     )  # fmt: skip
 
     def test_consent_and_suppression_first(self):
-        action = after(self.EVERYTHING, FOUND, paused=True)
-        assert (action.name, action.at, action.reason) == (EXHAUST, FOUND + 28 * DAY, ASKED)
+        assert after(self.EVERYTHING, FOUND, paused=True) == Action("", None, ASKED)
+        assert after(self.EVERYTHING, FOUND) == Action(EXHAUST, FOUND + 28 * DAY, ASKED)
 
     def test_then_what_the_ghost_is(self):
         action = after(replace(self.EVERYTHING, no_email=""), FOUND, paused=True)

@@ -71,10 +71,15 @@ class TestWhatIsShown:
         assert outlook.messages[0].reason.startswith("Golden Hour")
         assert outlook.ending == "After the last message's cooldown PHANTOM stops asking."
 
-    def test_it_is_what_then_goes_out(self, shop: Shop):
-        """The preview is no second opinion: switched on, the first message is the one it showed."""
+    @pytest.mark.parametrize("days", [0, 27, 40])
+    def test_it_is_what_then_goes_out(self, shop: Shop, days: int):
+        """The preview is no second opinion: switched on, the first message is the one it showed, however long the
+        merchant took to decide."""
         shop.find(german())
-        (outlook,) = shop.look().outlooks
+        shop.clock.advance(timedelta(days=days))
+        looked = shop.look()
+        (outlook,) = looked.outlooks
+        assert (len(outlook.messages), looked.messages) == (3, 3)
         with db.tenant_session(shop.merchant) as session:
             service.start_messages(session, shop.merchant, "usr_1")
         with db.tenant_session(shop.merchant) as session:

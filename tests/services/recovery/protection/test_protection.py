@@ -277,6 +277,17 @@ class TestAFreshLook:
         shop.actions.cancel_subscription(shop.account, ready["id"], at_period_end=at_period_end)
         self.nothing_went(shop, GhostState.LOST)
 
+    def test_a_charge_that_was_moved_out_of_sight_means_no_message_now(self, shop: Shop, ready: Json):
+        """Nothing is over, and what the mail would say of the day holds no longer."""
+        found = shop.world.space(shop.account).table("subscription").objects[ready["id"]]
+        for holder in (found, *found["items"]["data"]):
+            if "current_period_end" in holder:
+                holder["current_period_end"] += 45 * 86_400
+        assert send(shop)["sent"] is False
+        assert mails(shop) == 0
+        (ghost,) = shop.ghosts
+        assert ghost.next_action_reason.startswith("Held: the next charge is more than 30 days away.")
+
     def test_a_charge_that_failed_meanwhile_is_another_message(self, shop: Shop, ready: Json):
         """The task of the protection mail comes late: what it says holds no longer."""
         card = default_card(shop, ready)
