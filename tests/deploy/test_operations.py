@@ -53,7 +53,7 @@ def test_commands_exist(command: str) -> None:
 
 
 def test_events_of_the_logs_exist() -> None:
-    named = set(re.findall(r"`((?:worker|task|sentinel|queue|janitor|live|health)\.[a-z_]+)`", TEXT))
+    named = set(re.findall(r"`((?:worker|task|sentinel|queue|janitor|live|health|stripe)\.[a-z_]+)`", TEXT))
     told = sources("jobs", "core", "phantom_app", "services")
     assert len(named) > 5
     assert {event for event in named if f'"{event}"' not in told and event.split(".")[1] not in told} == set()

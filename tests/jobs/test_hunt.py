@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from cli import hunting
 from cli.__main__ import app
 from cli.errors import CommandError
 from core import clock as core_clock
-from core import db, queue
+from core import db, logging, queue
 from jobs import hunt as job
 from jobs.limits import TaskInterrupted, TaskTimeout
 from jobs.runner import run_due
@@ -189,6 +190,18 @@ class TestLoop:
         monkeypatch.setattr(HuntRun, "store", slow_store)
         assert job.hunt(merchant, HuntRequest()).found == 3
         assert fetched_beside[:3] == ["payments", "past_due", "unpaid"]
+
+    def test_what_it_fetches_is_logged_under_the_id_of_its_task(self, merchant, account, told, monkeypatch):
+        asked, seen = account.raw_get, set()
+
+        def noted(path: str, params: dict[str, Any]) -> dict[str, Any]:
+            seen.add((threading.current_thread().name.partition("_")[0], logging.correlation_id()))
+            return asked(path, params)
+
+        monkeypatch.setattr(account, "raw_get", noted)
+        with logging.correlated("cor_of_the_task"):
+            job.hunt(merchant, HuntRequest())
+        assert seen == {("hunt", "cor_of_the_task")}
 
     def test_what_was_fetched_when_storing_failed_is_fetched_again(self, merchant, account, told, monkeypatch):
         store, broken = HuntRun.store, [True]
