@@ -4,7 +4,7 @@ outcome.
 """
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -23,7 +23,8 @@ from services.integrations.stripe.errors import (
     StripeUnavailableError,
 )
 from services.integrations.stripe.facts import InvoiceFacts
-from services.integrations.stripe.parsing import UnreadableInvoiceError, parse_invoice
+from services.integrations.stripe.invoices import invoice_and_facts
+from services.integrations.stripe.parsing import UnreadableInvoiceError
 from services.recovery.charging import defaults, intents, new_cards, paying, retrying, unsettled
 from services.recovery.charging.intents import Begun
 from services.recovery.charging.paying import Charge, Outcome
@@ -83,9 +84,7 @@ def _look(merchant_id: str, ghost_id: str, news: new_cards.News | None) -> _Look
         stripe = client_for(session, merchant_id) if invoice_id else None
     if invoice_id is None or stripe is None:
         raise Discard("there is nothing to charge for any more")
-    asked_at = clock.now()
-    fresh = stripe.retrieve_invoice(invoice_id, CARDS_EXPAND)
-    facts = replace(parse_invoice(fresh), read_at=asked_at)
+    fresh, facts = invoice_and_facts(stripe, invoice_id, CARDS_EXPAND)
     return _Look(stripe, facts, retrying.Cards(cards_on_file(fresh), _attached(stripe, facts.customer.id)))
 
 

@@ -6,6 +6,7 @@ from services.handshake import looking
 from services.handshake.schemas import IncomingEvent
 from services.hunter.billing import record_billed
 from services.integrations.stripe.client import ScopedStripe, client_for
+from services.integrations.stripe.invoices import read_invoice
 from services.integrations.stripe.parsing import parse_invoice
 from services.integrations.stripe.reading import identifier
 from services.recovery import repository
@@ -15,7 +16,7 @@ from services.recovery.work import merchant_context
 
 def _read_again(merchant_id: str, invoice_id: str, client: ScopedStripe) -> str:
     """Read an invoice fresh and bring its ghost up to date; no transaction is open while Stripe is asked."""
-    facts = looking.fresh(client, invoice_id)
+    facts = read_invoice(client, invoice_id)
     with db.tenant_session(merchant_id) as session:
         return looking.observe_one(session, merchant_id, facts)
 
@@ -46,7 +47,7 @@ def changed(event: IncomingEvent) -> str:
 
 def _charge_made(merchant_id: str, invoice_id: str) -> str:
     """A charge that may have stood at risk: read fresh, for an event does not tell which card it was made from."""
-    facts = looking.fresh(looking.client_of(merchant_id), invoice_id)
+    facts = read_invoice(looking.client_of(merchant_id), invoice_id)
     with db.tenant_session(merchant_id) as session:
         done = impending.paid(session, merchant_context(session, merchant_id), facts, clock.now())
     return "risk_changed" if done else "no_ghost"
@@ -79,7 +80,7 @@ def _look_again(merchant_id: str, invoice_ids: list[str]) -> str:
     outcome, client = "unchanged", looking.client_of(merchant_id)
     odd = looking.Oddity()
     for invoice_id in invoice_ids:
-        facts = odd.read(looking.fresh, client, invoice_id)
+        facts = odd.read(read_invoice, client, invoice_id)
         if facts is None:
             continue
         with db.tenant_session(merchant_id) as session:

@@ -1,7 +1,6 @@
-"""What handlers of webhooks share: a merchant's client, an invoice read fresh, what it changes, and a word about it."""
+"""What handlers of webhooks share: a merchant's client, what an invoice read fresh changes, and a word about it."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
 from sqlmodel import Session
@@ -14,7 +13,7 @@ from services.hunter.billing import record_billed
 from services.integrations.stripe.client import ScopedStripe, client_for
 from services.integrations.stripe.errors import StripeNotFoundError
 from services.integrations.stripe.facts import InvoiceFacts
-from services.integrations.stripe.parsing import INVOICE_EXPAND, UnreadableInvoiceError, parse_invoice
+from services.integrations.stripe.parsing import UnreadableInvoiceError
 from services.recovery import neighbours
 from services.recovery.observe import observe
 from services.recovery.work import merchant_context
@@ -52,12 +51,6 @@ def client_of(merchant_id: str) -> ScopedStripe:
     """Raises `MerchantNotConnectedError`."""
     with db.tenant_session(merchant_id) as session:
         return client_for(session, merchant_id)
-
-
-def fresh(client: ScopedStripe, invoice_id: str) -> InvoiceFacts:
-    """An invoice as it is now, and when it was asked for. Raises the client's errors, `UnreadableInvoiceError`."""
-    asked_at = clock.now()
-    return replace(parse_invoice(client.retrieve_invoice(invoice_id, INVOICE_EXPAND)), read_at=asked_at)
 
 
 def observe_one(session: Session, merchant_id: str, facts: InvoiceFacts) -> str:

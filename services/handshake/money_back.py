@@ -13,6 +13,7 @@ from services.handshake import looking
 from services.handshake.schemas import IncomingEvent
 from services.integrations.stripe import returns
 from services.integrations.stripe.client import PAGE, ScopedStripe
+from services.integrations.stripe.invoices import read_invoice
 from services.integrations.stripe.reading import identifier
 from services.recovery import neighbours, repository
 from services.recovery.credit import reversals
@@ -101,7 +102,7 @@ def _take_back(
     invoices = {intent: _invoices_of_intent(event.merchant_id, client, intent) for intent in intents}
     paid = sorted({each for found in invoices.values() for each in found})
     odd = looking.Oddity()
-    facts = [seen for each in paid if (seen := odd.read(looking.fresh, client, each)) is not None]
+    facts = [seen for each in paid if (seen := odd.read(read_invoice, client, each)) is not None]
     returned = [
         reversals.Returned(back, tuple(invoices[back.payment_intent_id])) for back in backs if back.payment_intent_id
     ]

@@ -5,23 +5,19 @@ recorded at once and the webhook, whenever it comes, finds nothing left to do.
 """
 
 import logging
-from dataclasses import replace
 from datetime import datetime
 
-from core import clock, db, queue
+from core import db, queue
 from core.errors import ConfigurationError
-from models.ghost import FoundVia
-from services.hunter.billing import record_billed
+from services.handshake import looking
 from services.integrations.stripe.client import MerchantNotConnectedError, client_for
 from services.integrations.stripe.errors import StripeCallError
-from services.integrations.stripe.parsing import INVOICE_EXPAND, UnreadableInvoiceError, parse_invoice
+from services.integrations.stripe.invoices import read_invoice
+from services.integrations.stripe.parsing import UnreadableInvoiceError
 from services.integrations.stripe.transport import INTERACTIVE
 from services.messaging.links import Link
-from services.recovery import neighbours
 from services.recovery.messages import clicks
 from services.recovery.messages.clicks import Return
-from services.recovery.observe import observe
-from services.recovery.work import merchant_context
 from services.vault.errors import VaultError
 
 log = logging.getLogger(__name__)
@@ -38,7 +34,7 @@ def look(link: Link, now: datetime) -> Return:
     if came.is_new:  # who comes again is no news to open pages
         queue.announce_change(link.merchant_id)
     if came.invoice_id is not None:
-        _look_again(link.merchant_id, came.invoice_id, now)
+        _look_again(link.merchant_id, came.invoice_id)
     return came
 
 
@@ -48,12 +44,11 @@ def remembered(link: Link, now: datetime) -> Return:
         return clicks.known_return(session, link, now)
 
 
-def _look_again(merchant_id: str, invoice_id: str, now: datetime) -> None:
+def _look_again(merchant_id: str, invoice_id: str) -> None:
     try:
         with db.tenant_session(merchant_id) as session:
             stripe = client_for(session, merchant_id, patience=INTERACTIVE)
-        asked_at = clock.now()
-        facts = replace(parse_invoice(stripe.retrieve_invoice(invoice_id, INVOICE_EXPAND)), read_at=asked_at)
+        facts = read_invoice(stripe, invoice_id)
     except (
         StripeCallError,
         MerchantNotConnectedError,
@@ -64,9 +59,7 @@ def _look_again(merchant_id: str, invoice_id: str, now: datetime) -> None:
         log.warning("links.cannot_look", extra={"facts": {"code": error.code}})
         return
     with db.tenant_session(merchant_id) as session:
-        neighbours.take(session, merchant_id, [facts])
-        record_billed(session, merchant_id, [facts], now.date())
-        seen = observe(session, merchant_context(session, merchant_id), [facts], FoundVia.WEBHOOK, now)
-    if seen.found or seen.updated:
+        outcome = looking.observe_one(session, merchant_id, facts)
+    if outcome != "unchanged":
         queue.announce_change(merchant_id)
         queue.announce_work()

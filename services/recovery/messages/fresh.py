@@ -4,16 +4,15 @@ A message about a failed invoice depends on the invoice. One before a charge tha
 subscription: that it still renews, when, for how much, and from which card. There is no invoice yet to be read.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlmodel import Session
 
-from core import clock
 from models.ghost import FoundVia, GhostState, GhostTarget, Strategy
 from services.integrations.stripe.client import ScopedStripe
 from services.integrations.stripe.facts import InvoiceFacts
-from services.integrations.stripe.parsing import INVOICE_EXPAND, parse_invoice
+from services.integrations.stripe.invoices import read_invoice
 from services.integrations.stripe.renewals import RENEWAL_EXPAND, RenewalFacts, parse_renewal
 from services.messaging.schedule import PROTECTION_STEP
 from services.recovery import repository
@@ -52,8 +51,7 @@ def look(stripe: ScopedStripe, subject: Subject) -> Seen:
     """As it is now. Raises the client's typed errors, and `UnreadableInvoiceError`."""
     if subject.subscription_id:
         return parse_renewal(stripe.retrieve_subscription(subject.subscription_id, RENEWAL_EXPAND))
-    asked_at = clock.now()  # what came in meanwhile, and was read later, is not taken back
-    return replace(parse_invoice(stripe.retrieve_invoice(subject.invoice_id, INVOICE_EXPAND)), read_at=asked_at)
+    return read_invoice(stripe, subject.invoice_id)
 
 
 def take(session: Session, merchant: MerchantContext, seen: Seen, now: datetime) -> None:

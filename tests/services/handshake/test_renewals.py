@@ -7,7 +7,7 @@ from core.clock import ManualClock
 from jobs.hunt import hunt
 from models.ghost import GhostState
 from sandbox.stripe.store import Json
-from services.handshake import invoices, looking, renewals
+from services.handshake import invoices, renewals
 from services.hunter.schemas import HuntRequest
 from services.integrations.stripe.parsing import UnreadableInvoiceError
 from services.integrations.stripe.reading import identifier
@@ -86,8 +86,8 @@ def test_what_was_lost_with_its_invoice_is_not_read_again(
         shop.deliver()
     assert shop.ghosts[0].state == GhostState.LOST
     read: list[str] = []
-    fresh = looking.fresh
-    monkeypatch.setattr(looking, "fresh", lambda client, invoice: [read.append(invoice), fresh(client, invoice)][1])
+    fresh = invoices.read_invoice
+    monkeypatch.setattr(invoices, "read_invoice", lambda *asked: [read.append(asked[1]), fresh(*asked)][1])
     for kind, found in (
         ("customer.subscription.updated", subscription),
         ("customer.deleted", {"id": subscription["customer"], "object": "customer"}),
