@@ -192,12 +192,8 @@ class GhostTarget(TenantTable, table=True):
             "payment_intent_id",
             postgresql_where=text("payment_intent_id is not null"),
         ),
-        Index(
-            "ix_ghost_targets_due",
-            "merchant_id",
-            "next_action_at",
-            postgresql_where=text("next_action_at is not null"),
-        ),
+        # What is due, and the list by next action: with nothing planned at its end.
+        Index("ix_ghost_targets_next", "merchant_id", "next_action_at", "id"),
         Index(
             "ix_ghost_targets_retry",
             "merchant_id",

@@ -1,6 +1,7 @@
 """All SQL about ghosts, their events, the ledger and attempts; every statement names the merchant."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -85,11 +86,29 @@ _ATTEMPT = select(PaymentAttempt).where(
     PaymentAttempt.merchant_id == _MERCHANT, PaymentAttempt.idempotency_key == bindparam("key", type_=String)
 )
 
+
+@dataclass(frozen=True, slots=True)
+class _Sort:
+    """How the list is sorted by a column: as an index has it, or as that index is read backwards."""
+
+    key: Any
+    ascends: bool  # which of both the index is, whose last entries are those without a value
+    forwards: tuple[Any, ...]
+    backwards: tuple[Any, ...]
+    may_be_empty: bool = False
+
+
+_FOUND, _ID = col(GhostTarget.found_at), col(GhostTarget.id)
+_AMOUNT, _NEXT = col(GhostTarget.amount_cents), col(GhostTarget.next_action_at)
+_SEEN = col(GhostTarget.last_presence_at)
 _SORTS = {
-    "found": col(GhostTarget.found_at),
-    "amount": col(GhostTarget.amount_cents),
-    "next": col(GhostTarget.next_action_at),
-    "active": col(GhostTarget.last_presence_at),
+    "found": _Sort(_FOUND, False, (_FOUND.desc(), _ID), (_FOUND, _ID.desc())),
+    "amount": _Sort(_AMOUNT, False, (_AMOUNT.desc(), _ID), (_AMOUNT, _ID.desc())),
+    "next": _Sort(_NEXT, True, (_NEXT, _ID), (_NEXT.desc(), _ID.desc()), may_be_empty=True),
+    # Those never seen have the newest first, as the list has without presence.
+    "active": _Sort(
+        _SEEN, False, (_SEEN.desc().nulls_last(), _FOUND.desc(), _ID), (_SEEN.nulls_first(), _FOUND, _ID.desc()), True
+    ),
 }
 
 
@@ -365,23 +384,38 @@ def _conditions(merchant_id: str, query: GhostQuery) -> list[ColumnElement[bool]
 
 
 def count_ghosts(session: Session, merchant_id: str, query: GhostQuery) -> int:
-    return session.exec(select(func.count()).select_from(GhostTarget).where(*_conditions(merchant_id, query))).one()
+    return _count(session, _conditions(merchant_id, query))
 
 
 def list_ghosts(session: Session, merchant_id: str, query: GhostQuery) -> Sequence[GhostTarget]:
-    """One page, in a total order (ties by id), so that paging neither repeats nor skips."""
-    key = _SORTS[query.sort]
-    order = key.asc().nulls_last() if query.ascending else key.desc().nulls_last()
-    # Those never seen have the newest first, as the list has without presence.
-    then = [col(GhostTarget.found_at).desc()] if query.sort == "active" else []
-    statement = (
-        select(GhostTarget)
-        .where(*_conditions(merchant_id, query))
-        .order_by(order, *then, col(GhostTarget.id))
-        .offset((query.page - 1) * query.page_size)
-        .limit(query.page_size)
-    )
-    return session.exec(statement).all()
+    """One page, in a total order (ties by id), so that paging neither repeats nor skips; without a value comes last.
+
+    Read from the sort's index, forwards or backwards, and no further than the page goes. Backwards an index begins
+    with those that have no value: they are asked for after the others.
+    """
+    sort, conditions = _SORTS[query.sort], _conditions(merchant_id, query)
+    first, size = (query.page - 1) * query.page_size, query.page_size
+    if query.ascending == sort.ascends:
+        return _slice(session, conditions, sort.forwards, first, size)
+    if not sort.may_be_empty:
+        return _slice(session, conditions, sort.backwards, first, size)
+    known = [*conditions, sort.key.is_not(None)]
+    rows = _slice(session, known, sort.backwards, first, size)
+    if len(rows) == size:
+        return rows
+    skipped = max(0, first - _count(session, known))
+    empty = [*conditions, sort.key.is_(None)]
+    return [*rows, *_slice(session, empty, sort.forwards, skipped, size - len(rows))]
+
+
+def _count(session: Session, conditions: Sequence[ColumnElement[bool]]) -> int:
+    return session.exec(select(func.count()).select_from(GhostTarget).where(*conditions)).one()
+
+
+def _slice(
+    session: Session, conditions: Sequence[ColumnElement[bool]], order: tuple[Any, ...], first: int, size: int
+) -> Sequence[GhostTarget]:
+    return session.exec(select(GhostTarget).where(*conditions).order_by(*order).offset(first).limit(size)).all()
 
 
 def list_ghosts_before(
