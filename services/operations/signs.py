@@ -84,8 +84,13 @@ def _of_usage(session: Session, merchant_id: str) -> tuple[Sign, ...]:
     told = usage.told(session, merchant_id)
     if not told.is_billed:
         return ()
-    failed_last = told.refused_at is not None and (told.sent_at is None or told.refused_at > told.sent_at)
-    return (Sign("usage", Health.TROUBLE if failed_last else Health.WORKING, told.sent_at, told.refused_at),)
+    return (_by_the_last("usage", told.sent_at, told.refused_at),)
+
+
+def _by_the_last(name: str, good: datetime | None, bad: datetime | None, why: str = "") -> Sign:
+    """Trouble while what failed last is newer than what went well last; then also why."""
+    failed_last = bad is not None and (good is None or bad > good)
+    return Sign(name, Health.TROUBLE if failed_last else Health.WORKING, good, bad, why if failed_last else "")
 
 
 def _of_stripe(session: Session, merchant_id: str) -> Sign:
@@ -96,14 +101,7 @@ def _of_stripe(session: Session, merchant_id: str) -> Sign:
     bad_at = (bad.finished_at or bad.started_at) if bad else None
     if not merchant.is_connected:
         return Sign("stripe", Health.NOT_SET_UP, good, bad_at)
-    failed_last = bad is not None and bad_at is not None and (good is None or bad_at > good)
-    return Sign(
-        "stripe",
-        Health.TROUBLE if failed_last else Health.WORKING,
-        good,
-        bad_at,
-        bad.error if bad and failed_last else "",
-    )
+    return _by_the_last("stripe", good, bad_at, bad.error if bad else "")
 
 
 def _of_mail(session: Session, merchant_id: str) -> Sign:
@@ -114,15 +112,7 @@ def _of_mail(session: Session, merchant_id: str) -> Sign:
         return Sign("mail", Health.NOT_SET_UP, good)
     if own is not None and own.state is SenderState.PAUSED:
         return Sign("mail", Health.TROUBLE, good, own.paused_at, own.paused_reason)
-    refused_at = refused.due_at if refused else None
-    failed_last = refused_at is not None and (good is None or refused_at > good)
-    return Sign(
-        "mail",
-        Health.TROUBLE if failed_last else Health.WORKING,
-        good,
-        refused_at,
-        refused.reason if refused and failed_last else "",
-    )
+    return _by_the_last("mail", good, refused.due_at if refused else None, refused.reason if refused else "")
 
 
 def _milliseconds(ask: Callable[[], object]) -> int:

@@ -5,11 +5,10 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from core import ids
-from core.clock import from_timestamp
 from models.ghost import OPEN_STATES, GhostState, GhostTarget, ManualTaskState
 from services.recovery import repository
 from services.tasks import service as tasks
-from services.tasks.schedules import slot_key, slot_of
+from services.tasks.schedules import gathered, slot_key
 
 GATHER = timedelta(minutes=1)  # what a hunt finds page by page is told of in one mail
 COMMITTED = timedelta(seconds=30)  # the longest that a page's transaction may take, for that mail to know of it
@@ -47,13 +46,13 @@ def open_task(session: Session, ghost: GhostTarget, now: datetime) -> None:
 
 def tell(session: Session, merchant_id: str, now: datetime) -> None:
     """Have everybody concerned told of the tasks nobody was told of, in a minute or two."""
-    share = slot_of(now, GATHER)
+    share, at = gathered(now, GATHER, COMMITTED)
     tasks.schedule(
         session,
         kind="notify_action_required",
         merchant_id=merchant_id,
         key=slot_key("alert", merchant_id, share),
-        run_at=from_timestamp((share + 1) * GATHER.total_seconds()) + COMMITTED,
+        run_at=at,
         priority=5,
     )
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from models.ghost import GhostKind, GhostState, GhostTarget, Strategy
+from services.messaging.reach import Reachable
 from services.messaging.schemas import MessageView
 
 
@@ -110,20 +111,12 @@ class GhostDetail:
     messages: tuple[MessageView, ...]
 
 
-class Planned(Protocol):
+class Planned(Reachable, Protocol):
     """What the plan of a ghost is made from: the entity, or just these columns of it."""
 
     # Properties, because a protocol's plain attributes could be written to.
     @property
     def id(self) -> str: ...
-    @property
-    def customer_id(self) -> str | None: ...
-    @property
-    def customer_email(self) -> str | None: ...
-    @property
-    def customer_phone(self) -> str | None: ...
-    @property
-    def customer_country(self) -> str: ...
     @property
     def country_code(self) -> str: ...
     @property

@@ -70,6 +70,15 @@ def slot_of(now: datetime, every: timedelta) -> int:
     return int(now.timestamp() // every.total_seconds())
 
 
+def gathered(now: datetime, every: timedelta, committed: timedelta) -> tuple[int, datetime]:
+    """The period `now` is in, and when what gathers in it may be worked on.
+
+    That is once it is over, and as long after as a transaction may take that began in it (`committed`).
+    """
+    share = slot_of(now, every)
+    return share, from_timestamp((share + 1) * every.total_seconds()) + committed
+
+
 def slot_key(kind: str, merchant_id: str, slot: int) -> str:
     """The idempotency key of a merchant's task of one slot."""
     return f"{kind}:{merchant_id}:{slot}"

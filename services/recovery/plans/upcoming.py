@@ -11,13 +11,12 @@ from typing import NamedTuple
 
 from sqlmodel import Session
 
-from core.clock import from_timestamp
 from models.messaging import Channel
 from services.messaging.schedule import SEND, Action
 from services.recovery.plans.planning import lasting_moment
 from services.recovery.schemas import Planned
 from services.tasks import service as tasks
-from services.tasks.schedules import PULSE, slot_key, slot_of
+from services.tasks.schedules import PULSE, gathered, slot_key
 from services.tasks.schemas import NewTask
 
 AHEAD = PULSE.every
@@ -76,11 +75,11 @@ def soon(session: Session, merchant_id: str, plans: Iterable[tuple[Planned, Acti
     if len(due) <= SINGLE_PLAN_LIMIT:
         schedule_messages(session, merchant_id, due, now)
         return
-    share = slot_of(now, SHARE)
+    share, at = gathered(now, SHARE, COMMITTED)
     tasks.schedule(
         session,
         kind="pulse",
         merchant_id=merchant_id,
         key=slot_key("pulse:soon", merchant_id, share),
-        run_at=from_timestamp((share + 1) * SHARE.total_seconds()) + COMMITTED,
+        run_at=at,
     )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.tasks.schedules import HUNT, PULSE, offset_of, slot_of
+from services.tasks.schedules import HUNT, PULSE, gathered, offset_of, slot_of
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  # bounds
@@ -34,3 +34,19 @@ class TestSlots:
     @pytest.mark.parametrize("merchant", ["a", "b"])
     def test_what_is_not_spread_begins_with_the_common_period(self, merchant):
         assert PULSE.begins(merchant, PULSE.slot(merchant, NOW)) == NOW
+
+
+class TestGathered:
+    @given(MOMENTS, st.timedeltas(timedelta(seconds=1), timedelta(hours=1)))
+    def test_is_worked_on_once_no_transaction_of_its_period_is_open_any_more(self, now, every):
+        share, at = gathered(now, every, timedelta(seconds=30))
+        assert share == slot_of(now, every)
+        assert timedelta(seconds=30) < at - now + timedelta(milliseconds=1)
+        assert at - now <= every + timedelta(seconds=30, milliseconds=1)
+
+    def test_all_of_a_period_get_the_same_moment(self):
+        moments = [NOW + timedelta(seconds=seconds) for seconds in (0, 4, 9.9, 10)]
+        *same, next_one = (gathered(moment, timedelta(seconds=10), timedelta(seconds=5)) for moment in moments)
+        assert {at for _, at in same} == {NOW + timedelta(seconds=15)}
+        assert len(set(same)) == 1
+        assert next_one == (same[0][0] + 1, NOW + timedelta(seconds=25))
