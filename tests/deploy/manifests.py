@@ -27,6 +27,11 @@ def resources() -> list[tuple[str, dict[str, Any]]]:
     return [(path.name, item) for path in files for item in yaml.safe_load_all(path.read_text())]
 
 
+def of_kubernetes() -> list[tuple[str, dict[str, Any]]]:
+    """Those that are no extension's."""
+    return [each for each in resources() if each[1]["kind"] != "ScaledObject"]
+
+
 def of_kind(*kinds: str) -> list[dict[str, Any]]:
     return [item for _file, item in resources() if item["kind"] in kinds]
 

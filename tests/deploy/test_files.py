@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 from lightkube.codecs import from_dict
@@ -33,49 +32,6 @@ OF_THE_SERVERS = {
 }  # fmt: skip
 REQUIRED = {"PUBLIC_URL", "DATABASE_URL", "DATABASE_SYSTEM_URL", "REDIS_URL", "ENCRYPTION_KEY"}
 OWNERS = "DATABASE_ADMIN_URL"
-
-# What of https://keda.sh/docs/latest/reference/scaledobject-spec/ we use; anything else is a typing error.
-_TEXT, _NUMBER = {"type": "string", "minLength": 1}, {"type": "integer", "minimum": 0}
-SCALED_OBJECT: dict[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["scaleTargetRef", "triggers"],
-    "properties": {
-        "scaleTargetRef": {
-            "type": "object", "additionalProperties": False, "required": ["name"], "properties": {"name": _TEXT},
-        },
-        "pollingInterval": _NUMBER,
-        "minReplicaCount": _NUMBER,
-        "maxReplicaCount": _NUMBER,
-        "fallback": {
-            "type": "object", "additionalProperties": False, "required": ["failureThreshold", "replicas"],
-            "properties": {"failureThreshold": _NUMBER, "replicas": _NUMBER},
-        },
-        "advanced": {
-            "type": "object", "additionalProperties": False,
-            "properties": {
-                "horizontalPodAutoscalerConfig": {
-                    "type": "object", "additionalProperties": False, "properties": {"behavior": {"type": "object"}},
-                },
-            },
-        },
-        "triggers": {
-            "type": "array", "minItems": 1,
-            "items": {
-                "type": "object", "additionalProperties": False, "required": ["type", "metadata"],
-                "properties": {
-                    "type": {"const": "prometheus"},
-                    "metricType": {"enum": ["Value", "AverageValue"]},
-                    "metadata": {
-                        "type": "object", "additionalProperties": False,
-                        "required": ["serverAddress", "query", "threshold"],
-                        "properties": {"serverAddress": _TEXT, "query": _TEXT, "threshold": _TEXT},
-                    },
-                },
-            },
-        },
-    },
-}  # fmt: skip
 
 
 def seconds(service: dict[str, Any]) -> int:
@@ -101,18 +57,9 @@ class TestFormats:
         assert (done.returncode, done.stdout) == (0, "")
 
     @pytest.mark.parametrize(
-        ("file", "item"), [pytest.param(*each, id=f"{each[0]}-{each[1]['kind']}") for each in manifests.resources()]
+        "item", [pytest.param(item, id=f"{file}-{item['kind']}") for file, item in manifests.of_kubernetes()]
     )
-    def test_kubernetes_knows_every_field(self, file: str, item: dict[str, Any]) -> None:
-        if item["kind"] == "ScaledObject":
-            jsonschema.validate(item["spec"], SCALED_OBJECT)
-            behaviour = item["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
-            item = {
-                "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": item["metadata"],
-                "spec": {
-                    "maxReplicas": 1, "scaleTargetRef": {"kind": "Deployment", "name": "x"}, "behavior": behaviour,
-                },
-            }  # fmt: skip
+    def test_kubernetes_knows_every_field(self, item: dict[str, Any]) -> None:
         # wrong types raise; a field that the API does not have would be missing from what comes back
         assert from_dict(item).to_dict() == item
 
@@ -237,14 +184,6 @@ class TestTrueToTheProgram:
             )
             scraped = manifests.pods()[name]["metadata"].get("annotations", {}).get("prometheus.io/port", "")
             assert scraped == listens
-
-    def test_the_autoscaler_asks_for_a_metric_there_is(self) -> None:
-        [scaled] = manifests.of_kind("ScaledObject")
-        source = (ROOT / "services" / "operations" / "service.py").read_text()
-        for trigger in scaled["spec"]["triggers"]:
-            name, lane = re.fullmatch(r'max\((\w+)\{lane="(\w+)"\}\)', trigger["metadata"]["query"]).groups()  # type: ignore[union-attr]
-            assert f'"{name}"' in source
-            assert lane in ("quick", "long")
 
     def test_selectors_find_their_pods(self) -> None:
         labels = {name: pod["metadata"]["labels"] for name, pod in manifests.pods().items()}
