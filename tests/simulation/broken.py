@@ -38,6 +38,13 @@ def dead_boxes(scenario: Scenario) -> bool:
     return several and any(one.bounces and one.code in HOPELESS for one in scenario.customers)
 
 
+def texted_after_mail(scenario: Scenario) -> bool:
+    """Somebody whose one message comes back, and whom a text reaches then."""
+    back = [one for one in scenario.customers if one.email and one.bounces and one.phone and one.agrees]
+    reached = any(one.code in HOPELESS and not one.high and not one.held_out for one in back)
+    return reached and scenario.policy["sms"] and scenario.policy["messages_per_ghost"] == 1
+
+
 def texted(scenario: Scenario) -> bool:
     """Somebody whom only texts reach."""
     reached = [one for one in scenario.customers if one.code in HOPELESS and one.phone and one.agrees]

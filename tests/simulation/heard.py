@@ -19,6 +19,9 @@ FIRST_RETRY = timedelta(days=4)  # 10:00 of a day, three days after the charge b
 _WENT = ("sent", "delivered", "bounced", "complained", "uncertain")
 _OTHERS_WISH = ("paused", "reopened", "strategy_changed", "amount_changed")
 _ENDS = ("paid", "lost", "stopped", "purged")
+_MESSAGES = """
+select coalesce(sent_at, intent_at), state from messages
+where ghost_id = %s and state = any(%s) and template <> 'polite_stop'"""
 _SPOKEN = ("smart_retry", "card_refresh", "technical_bridge")  # strategies with something to say
 
 Rows = list[dict[str, Any]]
@@ -50,20 +53,33 @@ def _was_left_to_us(play: "Play", ghost: dict[str, Any]) -> bool:
 def _was_written_to(play: "Play", ghost: dict[str, Any], customer: Customer) -> None:
     if ghost["strategy"] not in _SPOKEN or play.providers.key > 1 or not _hears(play, customer):
         return  # or the merchant's sender was closed for a time
-    asked = "select count(*) from messages where ghost_id = %s and state = any(%s) and template <> 'polite_stop'"
-    row = play.place.owner.execute(asked, (ghost["id"], list(_WENT))).fetchone()
-    went, due = row[0] if row else 0, _that_fit(play, ghost["found_at"], _until(play, ghost))
+    rows = play.place.owner.execute(_MESSAGES, (ghost["id"], list(_WENT))).fetchall()
+    back = sum(state == "bounced" and _was_soon_told(play, customer, at) for at, state in rows)
+    most = play.scenario.policy["messages_per_ghost"] + back  # what came back counts as none
+    went, due = len(rows), _that_fit(play, most, ghost["found_at"], _until(play, ghost))
     play.ledger.came_of_it["wrote to all who could be"] += due > 0
+    play.ledger.came_of_it["wrote again after what came back"] += bool(back) and due == most
     if went < due:
         play.ledger.violated("who can be written to is", f"{ghost['id']} had {went} messages of at least {due}")
 
 
 def _hears(play: "Play", customer: Customer) -> bool:
-    """Mail reached them all along."""
+    """Mail reached them all along; or texts, who have no address or one from which mail comes back."""
     ledger, address = play.ledger, customer.email
     refused = {shut for shut, _ in ledger.shut.values()}
-    known = {*ledger.unsubscribed, *ledger.withdrawn, *refused}.union(*ledger.dead.values())
-    return bool(address) and not customer.bounces and address not in known
+    said_no = {*ledger.unsubscribed, *ledger.answered}
+    if customer.id in ledger.last_words:
+        return False
+    if address and not customer.bounces:
+        return address not in said_no | refused.union(*ledger.dead.values())
+    agreed = play.scenario.policy["sms"] and customer.agrees and bool(customer.phone)
+    return agreed and not {address, customer.phone} & said_no and customer.phone not in refused
+
+
+def _was_soon_told(play: "Play", customer: Customer, sent_at: datetime) -> bool:
+    """Whether PHANTOM heard that this mail came back before it could be done with the ghost."""
+    told = [name for name, shut in play.ledger.shut.items() if shut == (customer.email, "email.bounced")]
+    return any(timedelta() <= play.ledger.acknowledged[name] - sent_at < PATIENCE / 2 for name in told)
 
 
 def _until(play: "Play", ghost: dict[str, Any]) -> datetime:
@@ -74,13 +90,13 @@ def _until(play: "Play", ghost: dict[str, Any]) -> datetime:
     return min(ends, row[0]) if row and row[0] else ends
 
 
-def _that_fit(play: "Play", found_at: datetime, ends: datetime) -> int:
-    """How many messages must have gone in this time, each as late as may be."""
+def _that_fit(play: "Play", most: int, found_at: datetime, ends: datetime) -> int:
+    """How many messages of so many must have gone in this time, each as late as may be."""
     policy = play.scenario.policy
     cooldown, a_week = timedelta(hours=policy["cooldown_hours"]), policy["messages_per_customer_week"]
     moments: list[datetime] = []
     at = found_at + timedelta(hours=max(policy["grace_hours"].values(), default=0)) + play.ledger.down + PATIENCE
-    while len(moments) < policy["messages_per_ghost"] and at < ends:
+    while len(moments) < most and at < ends:
         moments.append(at)
         at += cooldown
         if len(moments) >= a_week:

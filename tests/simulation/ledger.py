@@ -172,6 +172,7 @@ class Ledger:
     withdrawn: dict[str, int] = field(default_factory=dict)  # an address whose consent was taken back: at which step
     last_words: dict[str, datetime] = field(default_factory=dict)  # when a customer last took a consent back, if it was
     stops: dict[str, int] = field(default_factory=dict)  # a number that answered STOP, and no START since
+    answered: set[str] = field(default_factory=set)  # who said no by mail, and anything by text; heard or not
     shut: dict[str, tuple[str, str]] = field(
         default_factory=dict
     )  # a provider's event that shuts an address, and which

@@ -148,6 +148,7 @@ class People:
             play.actions.automatically_update_card(play.account, usual, exp_month=1, exp_year=2037)
 
     def unsubscribe(self, customer: Customer, stop: str) -> None:
+        self.play.ledger.answered.add(customer.email)
         if self.play.machine.run("web", lambda: links.unsubscribe(stop)):
             self.play.ledger.unsubscribe(customer.email)
 

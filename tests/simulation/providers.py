@@ -116,8 +116,10 @@ class Providers:
     def withdraw(self, customer: Customer, channel: Channel) -> None:
         """A customer takes the consent to a channel back, and the merchant records it."""
         address = customer.email if channel is Channel.EMAIL else customer.phone
+        if not address:
+            return
         self.play.ledger.last_words[customer.id] = clock.now()  # before: whoever dies after the commit has said so
-        if address and self._record([self._word(channel, address, "withdrawn")]):
+        if self._record([self._word(channel, address, "withdrawn")]):
             self.play.ledger.withdrawn.setdefault(address, self.play.ledger.trace.steps)
             self.play.ledger.trace.say(f"{address} has withdrawn")
 
@@ -166,6 +168,7 @@ class Providers:
 
     def reply(self, customer: Customer, word: str) -> None:
         """A customer answers a text. Some accounts leave it to PHANTOM what STOP means."""
+        self.play.ledger.answered.add(customer.phone)
         self.twilio.reply(customer.phone, NUMBER, word, account=ACCOUNT)
         if not self.play.scenario.carrier_stops:
             self.outbox.set("opted_out", [])

@@ -28,6 +28,7 @@ from tests.simulation.broken import (
     charged_by_us,
     is_found_out,
     somebody_is,
+    texted_after_mail,
     written_to_twice,
 )
 from tests.simulation.place import Place
@@ -180,6 +181,10 @@ BROKEN: dict[str, Broken] = {
     ),
     "nobody is reminded": Broken(
         schedule, "next_action", _silent_after_one, "who can be written to is", written_to_twice, more=_UNHINDERED
+    ),
+    "what came back counts": Broken(
+        History, "messages_got", property(lambda history: history._taken), "who can be written to is",
+        texted_after_mail, 112, more=_UNHINDERED,
     ),
     "new cards stay where they are": Broken(
         # Whichever of two ways: it is tried when it comes, and by the next own retry.
