@@ -1,5 +1,6 @@
 """The files of `deploy/` as data: what each of them starts, tells, asks and trusts."""
 
+import itertools
 import re
 import shlex
 from collections.abc import Iterator
@@ -80,6 +81,18 @@ def environment_files() -> dict[str, dict[str, str]]:
         )
         for path in sorted(DEPLOY.glob("*.env.example"))
     }
+
+
+def names_given() -> dict[str, set[str]]:
+    """What each service of Compose is told: the names in its files, and its own."""
+    files, found = environment_files(), {}
+    for name, service in compose()["services"].items():
+        of = service.get("env_file", [])
+        found[name] = {
+            *itertools.chain.from_iterable(files[file] for file in ([of] if isinstance(of, str) else of)),
+            *service.get("environment", {}),
+        }
+    return found
 
 
 def names_told() -> dict[str, set[str]]:

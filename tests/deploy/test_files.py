@@ -26,10 +26,12 @@ from tests.deploy import manifests
 from tests.deploy.manifests import DEPLOY, KUBERNETES, ROOT
 
 SETTINGS = {name.upper() for name in Settings.model_fields}
-# Read by the bundled servers and by psql, not by PHANTOM.
+# What PHANTOM does not read, and the one service that is told each of them.
 OF_THE_SERVERS = {
-    "POSTGRES_PASSWORD", "PHANTOM_OWNER_PASSWORD", "PHANTOM_APP_PASSWORD", "PHANTOM_SYSTEM_PASSWORD", "REDIS_PASSWORD",
-}  # fmt: skip
+    "postgres": {"POSTGRES_PASSWORD", "PHANTOM_OWNER_PASSWORD", "PHANTOM_APP_PASSWORD", "PHANTOM_SYSTEM_PASSWORD"},
+    "redis": {"REDIS_PASSWORD"},
+    "caddy": {"PUBLIC_URL", "WEB_UPSTREAMS"},
+}
 REQUIRED = {"PUBLIC_URL", "DATABASE_URL", "DATABASE_SYSTEM_URL", "REDIS_URL", "ENCRYPTION_KEY"}
 OWNERS = "DATABASE_ADMIN_URL"
 
@@ -94,25 +96,34 @@ class TestFormats:
 class TestSettings:
     def test_every_name_is_a_setting(self) -> None:
         told = manifests.names_told()
-        assert {name: where for name, where in told.items() if name not in SETTINGS | OF_THE_SERVERS} == {}
+        assert {
+            name: where for name, where in told.items() if name not in SETTINGS.union(*OF_THE_SERVERS.values())
+        } == {}
 
     def test_what_must_be_told_is_told(self) -> None:
-        files = manifests.environment_files()
+        given = manifests.names_given()
         in_cluster = {
             name for name, where in manifests.names_told().items() if where & {"phantom-settings", "phantom-secrets"}
         }
-        assert set(files["phantom.env"]) >= REQUIRED
+        for name in manifests.ours(manifests.compose()):
+            assert given[name] >= REQUIRED | {"TRUSTED_PROXIES"}, name
         assert in_cluster >= REQUIRED | {"TRUSTED_PROXIES"}
 
     def test_the_owners_login_is_the_migrations_alone(self) -> None:
         assert manifests.names_told()[OWNERS] == {"owner.env", "phantom-owner"}
         given = {name: str(each.get("envFrom", "")) for name, each in manifests.containers()}
         assert [name for name, sources in given.items() if "phantom-owner" in sources] == ["phantom-migrate"]
-        services = manifests.ours(manifests.compose())
-        assert [name for name, each in services.items() if "owner.env" in each["env_file"]] == ["migrate"]
+        assert [name for name, names in manifests.names_given().items() if OWNERS in names] == ["migrate"]
+
+    def test_every_service_is_told_what_it_reads_and_no_more(self) -> None:
+        """Whoever breaks into the one process that faces the internet, or into Redis, finds nobody else's secret."""
+        given = manifests.names_given()
+        assert {name: given.pop(name) for name in OF_THE_SERVERS} == OF_THE_SERVERS
+        assert set(given) == set(manifests.ours(manifests.compose()))
+        assert {name: names - SETTINGS for name, names in given.items() if names - SETTINGS} == {}
 
     def test_no_file_holds_a_secret(self) -> None:
-        filled_in = {"phantom.env", "owner.env", "secrets.yaml"}  # by an operator, and ignored by git
+        filled_in = {*manifests.environment_files(), "secrets.yaml"}  # by an operator, and ignored by git
         assert filled_in <= {Path(line).name for line in (ROOT / ".gitignore").read_text().splitlines()}
         for text in (path.read_text() for path in DEPLOY.rglob("*") if path.is_file() and path.name not in filled_in):
             assert not re.search(r"sk_(live|test)_\w{8}|whsec_\w{8}|re_\w{16}|[0-9a-f]{64}", text)
