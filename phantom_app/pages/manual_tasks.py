@@ -142,7 +142,9 @@ def _task(view: TaskView) -> rx.Component:
             ),
             rx.cond(
                 ManualTasks.done,
-                rx.cond(ManualTasks.may_manage, _button("Open again", ManualTasks.reopen, view, "reopen")),
+                rx.cond(
+                    ManualTasks.may_manage & view.reopens, _button("Open again", ManualTasks.reopen, view, "reopen")
+                ),
                 _controls(view),
             ),
             class_name="task-head",

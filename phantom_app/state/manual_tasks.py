@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from core import clock
 from core.errors import PhantomError
-from models.ghost import ManualTaskState
+from models.ghost import OPEN_STATES, ManualTaskState
 from phantom_app import live, routes
 from phantom_app.guard import allow, principal
 from phantom_app.state import formats, words
@@ -21,6 +21,7 @@ from services.manual_tasks import service
 from services.manual_tasks.schemas import Draft, TaskLine, TaskPage
 
 DRAFT, CLOSING = "draft", "closing"
+_BY_ITSELF = "Closed by itself: "  # how a reason begins that no person gave
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class TaskView:
     released: str
     closed: str
     closed_why: str
+    reopens: bool  # whether anything could follow if it were open again
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,6 @@ class Person:
 
 def task_view(line: TaskLine, now: datetime) -> TaskView:
     state, tone = words.of(words.STATES, line.ghost_state.value)
-    closed = formats.distance(line.closed_at, now) if line.closed_at else ""
     return TaskView(
         id=line.id,
         link=routes.ghost(line.ghost_id),
@@ -67,9 +68,19 @@ def task_view(line: TaskLine, now: datetime) -> TaskView:
         assignee_id=line.assignee_id,
         assignee=line.assignee,
         released=_released(line, now),
-        closed=f"Closed {closed}" + (f" by {line.closed_by}" if line.closed_by else "") if closed else "",
-        closed_why=line.closed_reason,
+        closed=_closed(line, now),
+        closed_why=line.closed_reason.removeprefix(_BY_ITSELF),
+        reopens=line.ghost_state in OPEN_STATES,
     )
+
+
+def _closed(line: TaskLine, now: datetime) -> str:
+    """When it was closed, and by whom; empty while it is open."""
+    if line.closed_at is None:
+        return ""
+    said = "Closed by itself" if line.closed_reason.startswith(_BY_ITSELF) else "Closed"
+    who = f" by {line.closed_by}" if line.closed_by else ""
+    return f"{said} {formats.distance(line.closed_at, now)}{who}"
 
 
 def _released(line: TaskLine, now: datetime) -> str:

@@ -1,5 +1,6 @@
 """What the tasks' screen says of a message that was let go: when it goes, or why it does not yet."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -48,3 +49,23 @@ def line(goes_at: datetime | None, why_next: str = "") -> TaskLine:
 )
 def test_a_released_message_says_when_it_goes_or_why_it_does_not(goes_at: datetime | None, said: str) -> None:
     assert task_view(line(goes_at, "Messages are paused in the recovery policy."), NOW).released == said
+
+
+@pytest.mark.parametrize(
+    ("reason", "by", "said", "why"),
+    [
+        ("Closed by itself: the invoice was paid.", "", "Closed by itself 2 d ago", "the invoice was paid."),
+        ("They pay by wire.", "Grace", "Closed 2 d ago by Grace", "They pay by wire."),
+    ],
+)
+def test_a_closed_task_says_once_that_it_is(reason: str, by: str, said: str, why: str) -> None:
+    view = task_view(replace(line(None), closed_at=NOW - timedelta(days=2), closed_reason=reason, closed_by=by), NOW)
+    assert (view.closed, view.closed_why) == (said, why)
+
+
+@pytest.mark.parametrize(
+    ("state", "reopens"),
+    [(GhostState.CLICKED, True), (GhostState.PAUSED, True), (GhostState.LOST, False), (GhostState.RECOVERED, False)],
+)
+def test_what_can_be_opened_again_is_offered_alone(state: GhostState, reopens: bool) -> None:
+    assert task_view(replace(line(None), ghost_state=state), NOW).reopens is reopens
