@@ -31,7 +31,7 @@ from services.identity.permissions import Permission
 from services.recovery import presence
 from services.recovery.presence import Active
 
-PERIODS = (7, 30, 90)
+PERIODS = analytics.PERIODS
 
 
 @dataclass(frozen=True)
