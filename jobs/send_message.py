@@ -16,6 +16,7 @@ from services.integrations.carriers import (
     MessageKeyUsedError,
     MessageLaterError,
     MessageRefusedError,
+    MessageUnfitError,
     MessageUnknownError,
     OptedOutError,
     OutOfQuotaError,
@@ -36,6 +37,7 @@ from services.messaging.senders import service as senders
 from services.messaging.senders.carriers import Carrier
 from services.messaging.senders.schemas import OutgoingMessage
 from services.recovery.messages import fresh, handover, outreach, settlement
+from services.tasks import service as tasks
 from services.tasks.errors import Retry
 from services.tasks.schemas import ClaimedTask
 
@@ -88,6 +90,8 @@ def run(task: ClaimedTask) -> dict[str, Any]:
         _await_turn_of(prepared, prepared.message, carrier, who)
     try:
         return _hand_over(prepared, prepared.message, carrier)
+    except MessageUnfitError as error:
+        return _unfit(task, prepared, prepared.message, carrier, error)
     except MessageKeyUsedError:
         # A crash after the provider's accept, and since then the merchant has changed what every message carries.
         return _held(merchant_id, ghost_id, step, "it was handed over before, with another reply address")
@@ -147,6 +151,8 @@ def _hand_over(prepared: outreach.Prepared, message: OutgoingMessage, carrier: C
         except KeyRefusedError as error:
             _pause_sender(message, carrier, error.detail)
             _postpone(prepared, message, senders.LOOK_AGAIN, senders.PAUSED)
+        except MessageUnfitError:
+            raise
         except MessageRefusedError as error:
             return _refused(message, error)
         except MessageLaterError as error:
@@ -167,6 +173,28 @@ def _pause_sender(message: OutgoingMessage, carrier: Carrier, reason: str) -> No
         pace.hold(carrier.key_print, senders.LOOK_AGAIN.total_seconds())
     with db.tenant_session(message.merchant_id) as session:
         senders.pause(session, message.merchant_id, message.channel, carrier, reason)
+
+
+def _unfit(
+    task: ClaimedTask,
+    prepared: outreach.Prepared,
+    message: OutgoingMessage,
+    carrier: Carrier | None,
+    error: MessageUnfitError,
+) -> dict[str, Any]:
+    """Not taken as it is: this merchant's others wait a while and nobody else's, and after so many tries it failed."""
+    assert carrier is not None  # noqa: S101  # it has just refused
+    merchant_id, times = message.merchant_id, int(task.payload.get(refusals.UNFIT, 0)) + 1
+    with db.queue_session() as session:
+        tasks.note(session, task, **{refusals.UNFIT: times})
+    pace.hold(carrier.key_print, senders.LOOK_AGAIN.total_seconds(), merchant_id)
+    with db.tenant_session(merchant_id) as session:
+        refusals.tell_unfit(session, merchant_id, message.channel, carrier, error.detail)
+    if times >= senders.MOST_UNFIT:
+        return _refused(message, error)
+    metrics.MESSAGES.add("unfit")
+    _take_back(prepared, message)
+    raise Retry(at=clock.now() + senders.look_again(times - 1), reason=refusals.UNFIT)
 
 
 def _put_off(prepared: outreach.Prepared, message: OutgoingMessage, carrier: Carrier, error: MessageLaterError) -> None:

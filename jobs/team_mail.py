@@ -6,8 +6,10 @@ from typing import Any
 
 from core import db
 from core.crash_points import crash_point
+from core.logging import redact
 from jobs.turns import await_turn
 from models.messaging import Channel
+from services.audit import service as audit
 from services.integrations.carriers import (
     KeyRefusedError,
     MessageKeyUsedError,
@@ -17,6 +19,7 @@ from services.integrations.carriers import (
 )
 from services.messaging import team_mail
 from services.messaging.addresses import masked
+from services.messaging.render import one_line
 from services.messaging.senders import pace, refusals
 from services.messaging.senders import service as senders
 from services.messaging.senders.carriers import Carrier
@@ -47,12 +50,21 @@ def carry(merchant_id: str, mail: TeamMail) -> dict[str, Any]:
         refusals.note(carrier.key_print, error.detail)
         raise _later(carrier, senders.LOOK_AGAIN, error.code) from error
     except MessageRefusedError as error:
+        _tell_refused(merchant_id, mail, error)
         return {"sent": False, "reason": error.code}
     except MessageLaterError as error:
         raise _later(carrier, error.after or BUSY_PAUSE, error.code) from error
     except MessageUnknownError as error:
         raise Retry(after=BUSY_PAUSE, reason=error.code) from error
     return {"sent": True}
+
+
+def _tell_refused(merchant_id: str, mail: TeamMail, error: MessageRefusedError) -> None:
+    """It is this one mail that is not taken, and never will be: nobody else's waits, and the merchant's log says so."""
+    reason = one_line(redact(error.detail), 200)
+    said = f"A mail to one of your team was refused by the mail provider ({mail.kind}): {reason}"
+    with db.tenant_session(merchant_id) as session:
+        audit.log_event(session, merchant_id, "team_mail.refused", said, level="error")
 
 
 def _later(carrier: Carrier, pause: timedelta, reason: str) -> Retry:

@@ -23,6 +23,12 @@ class KeyRefusedError(MessageRefusedError):
     code, title = "sender_refused", "The provider does not accept this sender"
 
 
+class MessageUnfitError(MessageRefusedError):
+    """The provider does not take it as it is, for what is in it or whom it comes from; of its key that says nothing."""
+
+    code, title = "message_unfit", "The provider does not take this message as it is"
+
+
 class MessageLaterError(UnavailableError):
     """Not sent and safe to try again: a rate limit, or the connection never came about."""
 

@@ -19,6 +19,7 @@ from services.integrations.carriers import (
     MessageKeyUsedError,
     MessageLaterError,
     MessageRefusedError,
+    MessageUnfitError,
     MessageUnknownError,
     OutOfQuotaError,
     pause_of,
@@ -26,8 +27,9 @@ from services.integrations.carriers import (
 
 TIMEOUT = (5, 15)
 SENDING_ONLY = "restricted_api_key"
-SENDER_UNFIT = "invalid_from_address"
-_OF_THE_SENDER = frozenset({401, 403, 404, 405, 451})
+SENDER_UNFIT, SECURITY_STOP = "invalid_from_address", 451
+"""These speak of one request: its From carries the merchant's name, and the other judges what is in the mail."""
+_OF_THE_SENDER = frozenset({401, 403, 404, 405})
 """The key, the domain, what the account may do, or the address this installation asks: no customer's doing."""
 QUOTAS = frozenset({"daily_quota_exceeded", "monthly_quota_exceeded"})
 _key: contextvars.ContextVar[str] = contextvars.ContextVar("resend_key")
@@ -43,6 +45,12 @@ class EmailKeyRefusedError(EmailRefusedError, KeyRefusedError):
     """The provider does not take the API key, or does not let it send from this domain."""
 
     code, title = "email_sender_refused", "The mail provider does not accept this sender"
+
+
+class EmailUnfitError(EmailRefusedError, MessageUnfitError):
+    """The provider does not take this From, or sees a danger in the mail: others may well pass with the same key."""
+
+    code, title = "email_unfit", "The mail provider does not take this message as it is"
 
 
 class EmailLaterError(MessageLaterError):
@@ -171,7 +179,9 @@ def _translated(error: ResendError) -> Exception:
         return EmailLaterError(str(error.message), retry_after=pause_of(_header(error, "retry-after")))
     if status >= 500:
         return EmailUnknownError(str(error.message))
-    if status in _OF_THE_SENDER or error.error_type == SENDER_UNFIT:
+    if status == SECURITY_STOP or error.error_type == SENDER_UNFIT:
+        return EmailUnfitError(str(error.message))
+    if status in _OF_THE_SENDER:
         return EmailKeyRefusedError(str(error.message))
     if 400 <= status < 500:
         return EmailRefusedError(f"{error.error_type}: {error.message}")

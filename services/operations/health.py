@@ -85,7 +85,9 @@ def merchant_facts(session: Session, merchant_id: str) -> HealthFacts:
             for hunt in repository.list_hunts(session, merchant_id, HUNTS_LOOKED_AT)
         ),
         seen={row.type: row.last_at for row in repository.list_seen(session, merchant_id)},
-        senders=_senders({Channel(row.channel): row for row in repository.list_senders(session, merchant_id)}),
+        senders=_senders(
+            merchant_id, {Channel(row.channel): row for row in repository.list_senders(session, merchant_id)}
+        ),
         mails=MailOutcomes(
             sum(states.values()), states.get(MessageState.BOUNCED, 0), states.get(MessageState.COMPLAINED, 0)
         ),
@@ -116,7 +118,7 @@ def _account(merchant: Merchant) -> AccountFacts:
     )
 
 
-def _senders(rows: Mapping[Channel, MerchantSender]) -> dict[Channel, SenderFacts]:
+def _senders(merchant_id: str, rows: Mapping[Channel, MerchantSender]) -> dict[Channel, SenderFacts]:
     """The merchant's own; the platform's where it has none."""
     found = {
         channel: SenderFacts(
@@ -124,22 +126,30 @@ def _senders(rows: Mapping[Channel, MerchantSender]) -> dict[Channel, SenderFact
             paused=row.state == SenderState.PAUSED,
             paused_reason=row.paused_reason,
             quota=refusals.quota_of(row.key_print),
+            unfit=refusals.unfit_of(row.key_print, row.merchant_id),
             hears_back=row.has_webhook_secret,
         )
         for channel, row in rows.items()
     }
-    return found | {channel: seen for channel in Channel if channel not in found and (seen := _platforms(channel))}
+    others = [channel for channel in Channel if channel not in found]
+    return found | {channel: seen for channel in others if (seen := _platforms(merchant_id, channel))}
 
 
-def _platforms(channel: Channel) -> SenderFacts | None:
+def _platforms(merchant_id: str, channel: Channel) -> SenderFacts | None:
     """The platform's sender; Twilio signs what it tells with the key itself."""
     carrier = senders.platform_sender(channel)
     if carrier is None:
         return None
     refused = refusals.reason_of(carrier.key_print)
     hears = channel is Channel.SMS or bool(settings().resend_webhook_secrets())
-    used_up = refusals.quota_of(carrier.key_print)
-    return SenderFacts(own=False, paused=bool(refused), paused_reason=refused, quota=used_up, hears_back=hears)
+    return SenderFacts(
+        own=False,
+        paused=bool(refused),
+        paused_reason=refused,
+        quota=refusals.quota_of(carrier.key_print),
+        unfit=refusals.unfit_of(carrier.key_print, merchant_id),
+        hears_back=hears,
+    )
 
 
 def _refused(row: IntakeOutcome | None) -> RefusedDeliveries | None:

@@ -64,6 +64,8 @@ class SenderFacts:
     paused: bool = False
     quota: str = ""
     """What the provider says of an allowance that is used up; empty where it takes messages."""
+    unfit: str = ""
+    """What the provider says of this merchant's messages that it does not take as they are; empty where it does."""
     hears_back: bool = True
 
 

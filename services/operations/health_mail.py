@@ -41,6 +41,8 @@ def of_senders(facts: HealthFacts) -> Iterator[Finding]:
             yield _paused(channel, sender)
         elif sender.quota:
             yield _used_up(channel, sender)
+        if sender.unfit:
+            yield _unfit(channel, sender)
     mail = facts.senders.get(Channel.EMAIL)
     if mail is not None and not mail.hears_back:
         yield Finding(
@@ -101,6 +103,21 @@ def _used_up(channel: Channel, sender: SenderFacts) -> Finding:
         else f"Whoever runs this PHANTOM needs a larger plan at {provider}; with your own sender you depend on nobody.",
         Place.NOWHERE if sender.own else Place.SETTINGS,
         (sender.quota,),
+    )
+
+
+def _unfit(channel: Channel, sender: SenderFacts) -> Finding:
+    provider = "Resend" if channel is Channel.EMAIL else "Twilio"
+    return Finding(
+        f"unfit_{channel.value}",
+        Severity.PROBLEM,
+        f"{provider} does not take some of your {_NAMES[channel]} as it stands",
+        "It refuses the name they come from or what is in them. Each is tried again for about a day; then it has "
+        "failed, and its ghost says so.",
+        "Look at your business name in Settings and at your own words for messages: a link, or a name that looks like "
+        "somebody else's.",
+        Place.SETTINGS,
+        (sender.unfit,),
     )
 
 

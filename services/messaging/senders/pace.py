@@ -26,7 +26,7 @@ _TURN, _MOMENT = "t", "m"  # what somebody holds: a turn in the key's line, or a
 
 # Times are Unix seconds as text: Lua's own numbers in answers are cut to integers. `Lines.turn` is the same in Python.
 _SCRIPT = """
-local line, own, who, blocked, gone = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local line, own, who, blocked, gone, own_blocked = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local now, every, ahead, farthest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local most, span, kept_for, at_once = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
 
@@ -55,7 +55,7 @@ if held then kind, at = string.sub(held, 1, 1), tonumber(string.sub(held, 2)) en
 if at > now + farthest then kind, at = '', 0 end
 if at > now + at_once then return tostring(at - now) end
 redis.call('del', who)
-local refused = moment(blocked, now + farthest)
+local refused = math.max(moment(blocked, now + farthest), moment(own_blocked, now + farthest))
 if kind == 't' and refused <= now then return go() end
 local latest = now + farthest + 2 * every
 local first, mine = math.max(now, moment(line, latest), refused), moment(own, latest)
@@ -96,7 +96,7 @@ class Lines:
 
     free: dict[tuple[str, str | None], float] = field(default_factory=dict)  # a key's, and its merchants'
     held: dict[tuple[str, str], tuple[str, float]] = field(default_factory=dict)
-    blocked: dict[str, float] = field(default_factory=dict)
+    blocked: dict[tuple[str, str], float] = field(default_factory=dict)
     gone: dict[str, deque[float]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -107,7 +107,8 @@ class Lines:
                 return at - now
             kind = "" if at > now + FARTHEST else kind
             self.held.pop((key, who), None)
-            refused = _unless_absurd(self.blocked.get(key, 0.0), now + FARTHEST)
+            holds = (self.blocked.get((key, whose), 0.0) for whose in ("", of))
+            refused = max(_unless_absurd(each, now + FARTHEST) for each in holds)
             if kind == _TURN and refused <= now:
                 return self._go(key, who, rate, now)
             latest = now + FARTHEST + 2 * rate.every
@@ -169,16 +170,20 @@ def turn(key_print: str, who: str, rate: float, of: str = "") -> float:
         return 0.0
     now, paced = clock.now().timestamp(), Rate.of(rate)
     key = f"{_PREFIX}{key_print}"
-    keys = [key, f"{key}:of:{of}", f"{key}:who:{who}", f"{key}:blocked", f"{key}:gone"]
+    keys = [key, f"{key}:of:{of}", f"{key}:who:{who}", _hold_of(key), f"{key}:gone", _hold_of(key, of)]
     given = [now, paced.every, paced.ahead, FARTHEST, paced.most, paced.span, _KEPT, AT_ONCE]
     answer = queue.script(_SCRIPT, keys, [f"{each:.6f}" if isinstance(each, float) else str(each) for each in given])
     return float(answer) if answer is not None else _alone.turn(key_print, who, paced, now, of)
 
 
-def hold(key_print: str, seconds: float) -> None:
-    """Let nobody send with this key for a while: its provider said so."""
+def hold(key_print: str, seconds: float, of: str = "") -> None:
+    """Let nobody send with this key for a while, or nobody of the one merchant `of`: its provider said so."""
     until = clock.now().timestamp() + min(seconds, FARTHEST)
     with _alone.lock:
-        _alone.blocked[key_print] = until
+        _alone.blocked[(key_print, of)] = until
     script = "return redis.call('set', KEYS[1], ARGV[1], 'ex', ARGV[2])"
-    queue.script(script, [f"{_PREFIX}{key_print}:blocked"], [f"{until:.6f}", str(math.ceil(FARTHEST))])
+    queue.script(script, [_hold_of(f"{_PREFIX}{key_print}", of)], [f"{until:.6f}", str(math.ceil(FARTHEST))])
+
+
+def _hold_of(key: str, of: str = "") -> str:
+    return f"{key}:of:{of}:blocked" if of else f"{key}:blocked"

@@ -1,5 +1,6 @@
 """What a provider says of a key that stands in no merchant's row: it refuses the platform's own, and all
-merchants' messages wait; or its account has used up what it may send, and those behind it do.
+merchants' messages wait; or its account has used up what it may send, and those behind it do; or it does not take what
+one merchant writes as it is, and theirs alone wait.
 
 Kept where all processes see it, for as long as it is likely to stand: what waits asks again every few minutes. While
 Redis is away it is not known, and nothing depends on it but what people are told.
@@ -11,19 +12,22 @@ from datetime import timedelta
 from sqlmodel import Session
 
 from core import queue
+from core.logging import redact
 from models.messaging import Channel
 from services.audit import service as audit
 from services.messaging.brands import one_line
 from services.messaging.senders.carriers import Carrier
 
-NO_QUOTA = "sender_quota"
+NO_QUOTA, UNFIT = "sender_quota", "message_unfit"
 LASTS = timedelta(minutes=15)
-_PREFIX, _QUOTA = "phantom:refused:", "phantom:quota:"
+UNFIT_LASTS = timedelta(minutes=75)  # what is not taken as it is, is tried again within an hour
+_PREFIX, _QUOTA, _UNFIT = "phantom:refused:", "phantom:quota:", "phantom:unfit:"
 _NOTE_QUOTA = """
 redis.call('hset', KEYS[1], 'said', ARGV[1])
 redis.call('expire', KEYS[1], ARGV[3])
 return redis.call('hsetnx', KEYS[1], ARGV[2], '1')
 """
+_NOTE_UNFIT = "return redis.call('set', KEYS[1], ARGV[1], 'ex', ARGV[2], 'get') and 0 or 1"
 
 
 def note(key_print: str, reason: str) -> None:
@@ -53,3 +57,23 @@ def quota_of(key_print: str) -> str:
     """What the provider said lately of an allowance that is used up; empty where it takes messages."""
     found = queue.script("return redis.call('hget', KEYS[1], 'said') or ''", [_QUOTA + key_print], [])
     return found.decode() if found else ""
+
+
+def tell_unfit(session: Session, merchant_id: str, channel: Channel, carrier: Carrier, reason: str) -> None:
+    """A message of this merchant's is not taken as it is: their health card says so while it lasts, their log once."""
+    said, seconds = one_line(redact(reason), 200), str(math.ceil(UNFIT_LASTS.total_seconds()))
+    if not queue.script(_NOTE_UNFIT, [_unfit_of(carrier.key_print, merchant_id)], [said, seconds]):
+        return
+    kind = "A mail" if channel == Channel.EMAIL else "A text message"
+    text = f"{kind} was not taken as it is by the provider: {said} It is tried again for about a day, and then fails."
+    audit.log_event(session, merchant_id, "messaging.message_unfit", text, level="error")
+
+
+def unfit_of(key_print: str, merchant_id: str) -> str:
+    """What the provider said lately of a message of this merchant's that it did not take as it is; empty for none."""
+    found = queue.script("return redis.call('get', KEYS[1]) or ''", [_unfit_of(key_print, merchant_id)], [])
+    return found.decode() if found else ""
+
+
+def _unfit_of(key_print: str, merchant_id: str) -> str:
+    return f"{_UNFIT}{key_print}:{merchant_id}"

@@ -30,6 +30,7 @@ MAIL_KEY, MAIL_WEBHOOK, TEXT_TOKEN = "resend.api_key", "resend.webhook_secret", 
 PAUSED = "sender_paused"
 LOOK_AGAIN = timedelta(minutes=5)  # a new key wakes what waits; this is for what slipped past it
 LOOK_SELDOM = timedelta(hours=1)  # keys are brought in hours or days, and a merchant may have thousands of messages
+MOST_UNFIT = 24  # tries by one task of a message that its provider does not take as it is: about a day
 _SECRETS = {Channel.EMAIL: (MAIL_KEY, MAIL_WEBHOOK), Channel.SMS: (TEXT_TOKEN,)}
 _PATHS = {Channel.EMAIL: RESEND_PATH, Channel.SMS: TWILIO_PATH}
 
@@ -131,7 +132,8 @@ def remove(session: Session, merchant_id: str, channel: Channel, actor_id: str) 
         raise SenderNotFoundError
     for name in _SECRETS[channel]:
         vault.delete_secret(session, merchant_id, name)
-    waiting.hasten(session, merchant_id, "send_message", PAUSED)
+    for reason in (PAUSED, refusals.UNFIT):
+        waiting.hasten(session, merchant_id, "send_message", reason)
     audit.record_audit(session, merchant_id, "sender.removed", actor_id=actor_id, target=f"sender:{channel}")
 
 
@@ -210,7 +212,8 @@ def _put(session: Session, merchant_id: str, channel: Channel, actor_id: str, **
     stored = repository.get_sender(session, merchant_id, channel)
     assert stored is not None  # noqa: S101  # just put
     repository.add_address(session, _token_hash(stored.webhook_token), merchant_id, channel, now)
-    waiting.hasten(session, merchant_id, "send_message", PAUSED)
+    for reason in (PAUSED, refusals.UNFIT):
+        waiting.hasten(session, merchant_id, "send_message", reason)
     audit.record_audit(session, merchant_id, "sender.set", actor_id=actor_id, target=f"sender:{channel}")
     return _view(stored)
 

@@ -11,6 +11,7 @@ from services.integrations.carriers import (
     MessageKeyUsedError,
     MessageLaterError,
     MessageRefusedError,
+    MessageUnfitError,
     MessageUnknownError,
     OutOfQuotaError,
 )
@@ -43,15 +44,22 @@ def test_of_another_try_under_way_nothing_is_known() -> None:
 @pytest.mark.parametrize(
     ("status", "name"),
     [
-        (422, "invalid_from_address"),
+        (401, "validation_error"),
         (403, "validation_error"),
         (404, "not_found"),
         (405, "method_not_allowed"),
-        (451, "security_error"),
     ],
 )
 def test_what_no_mail_of_this_sender_would_pass_is_no_refusal_of_a_customers(status: int, name: str) -> None:
     assert isinstance(translated(status, name), KeyRefusedError)
+
+
+@pytest.mark.parametrize(("status", "name"), [(422, "invalid_from_address"), (451, "security_error")])
+def test_what_is_said_of_one_request_is_not_said_of_the_key(status: int, name: str) -> None:
+    """The From has the merchant's name in it, and a security stop judges the mail: others share the key."""
+    said = translated(status, name)
+    assert isinstance(said, MessageUnfitError)
+    assert not isinstance(said, KeyRefusedError)
 
 
 @pytest.mark.parametrize(("status", "name"), [(400, "validation_error"), (422, "validation_error")])

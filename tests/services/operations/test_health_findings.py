@@ -290,6 +290,14 @@ class TestSenders:
             f"sender_refused_{channel}" if own else f"platform_refused_{channel}"
         ]
 
+    @pytest.mark.parametrize("channel", [Channel.EMAIL, Channel.SMS])
+    @pytest.mark.parametrize("own", [True, False])
+    def test_messages_that_are_not_taken_as_they_are(self, channel: Channel, own: bool) -> None:
+        unfit = SenderFacts(own=own, unfit="We may have found a security issue.")
+        finding = only(replace(WELL, senders={Channel.EMAIL: SenderFacts(), channel: unfit}))
+        assert (finding.code, finding.severity, finding.place) == (f"unfit_{channel}", Severity.PROBLEM, Place.SETTINGS)
+        assert finding.details == (unfit.unfit,)
+
     @pytest.mark.parametrize(("own", "place"), [(True, Place.SETTINGS), (False, Place.NOWHERE)])
     def test_one_that_nothing_is_heard_back_from(self, own: bool, place: Place) -> None:
         finding = only(replace(WELL, senders={Channel.EMAIL: SenderFacts(own=own, hears_back=False)}))

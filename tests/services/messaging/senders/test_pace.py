@@ -122,6 +122,16 @@ def test_a_provider_that_refuses_is_left_alone_as_long_as_it_says(turn: Turn, cl
     assert turn("b") == 0.0
 
 
+def test_one_merchant_that_is_held_keeps_nobody_else_from_sending(turn: Turn, clock: ManualClock) -> None:
+    assert (turn("a", "odd"), turn("b", "odd")) == (0.0, 0.2)
+    pace.hold("key", 30, "odd")
+    clock.advance(timedelta(seconds=1))
+    assert turn("b", "odd") == pytest.approx(29.0, abs=0.01)  # a turn it was given before, too
+    assert [turn(str(number), "good") for number in range(3)] == [0.0, 0.2, 0.4]
+    clock.advance(timedelta(seconds=29.5))
+    assert turn("b", "odd") == 0.0
+
+
 def test_who_comes_too_far_behind_is_told_to_come_back(turn: Turn) -> None:
     waits = [turn(str(number)) for number in range(3010)]
     assert waits[2999] < pace.FARTHEST
