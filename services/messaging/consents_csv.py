@@ -14,14 +14,15 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from core import clock
 from models.messaging import Channel
-from services.messaging.consents import BadConsentError, NewConsent, read
+from models.sending import ConsentState
+from services.messaging.consents import FUTURE, BadConsentError, NewConsent, read
 
 LONGEST_FILE = 32 * 1024 * 1024
 MOST_ROWS = 250_000  # lines, the empty ones too
 MOST_NAMED = 1000  # of the lines left out; nobody reads more, and a file may have nothing else
 LONGEST_LINE = 32_000
 LONGEST_FIELD = 2000
-FARTHEST_EAST = timedelta(hours=14)  # where a day begins first
+FARTHEST_EAST, FARTHEST_WEST = timedelta(hours=14), timedelta(hours=12)  # where a day begins first, and ends last
 _BEGIN = "\ufeff"
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _NAMES = {
@@ -163,12 +164,12 @@ def _consent(row: list[str], columns: dict[str, int]) -> NewConsent:
     addresses = [name for name in _ADDRESSES if name in columns]
     usual = Channel.SMS if addresses == ["address"] else addresses[0] if len(addresses) == 1 else ""
     channel = cell("channel") or usual
-    named = channel.lower()
+    named, state = channel.lower(), cell("state") or ConsentState.GRANTED
     return read(
         channel=channel,
         address=cell(named if named in addresses else addresses[-1]).removeprefix("'"),  # how spreadsheets keep a +
-        happened_at=moment(cell("date")),
-        state=cell("state") or "granted",
+        happened_at=moment(cell("date"), state),
+        state=state,
         customer_id=cell("customer_id"),
         country=cell("country"),
         source=cell("source"),
@@ -176,21 +177,31 @@ def _consent(row: list[str], columns: dict[str, int]) -> NewConsent:
     )
 
 
-def moment(text: str) -> datetime:
+def moment(text: str, state: str = ConsentState.GRANTED) -> datetime:
     """An ISO 8601 date or time; without a zone it is UTC. Raises `BadConsentError` for one that does not exist.
 
-    A day that has begun somewhere, and not yet in UTC, is now: it is today's.
+    A day alone may be anybody's, wherever they are: what was agreed to counts from the first moment it can have been,
+    and what was taken back from the last, or from now on. So no yes outranks a no that was said after it.
     """
     if not text:
         raise BadConsentError("there is no date")
     try:
         if len(text) <= 10:
-            day, now = datetime.combine(date.fromisoformat(text), time(0), UTC), clock.now()
-            return now if now < day <= now + FARTHEST_EAST else day
+            return _of_day(date.fromisoformat(text), state)
         found = datetime.fromisoformat(text)
     except ValueError:
         raise BadConsentError(f"there is no date {text[:40]}; dates are like 2026-03-31") from None
+    except OverflowError:
+        raise BadConsentError("the date is too long ago") from None
     try:
         return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except OverflowError:
         raise BadConsentError("the date is too long ago") from None
+
+
+def _of_day(day: date, state: str) -> datetime:
+    midnight, now = datetime.combine(day, time(0), UTC), clock.now()
+    first = midnight - FARTHEST_EAST
+    if state.strip().lower() != ConsentState.WITHDRAWN or first > now + FUTURE:
+        return first
+    return min(midnight + timedelta(days=1) + FARTHEST_WEST, max(now, first))

@@ -22,7 +22,7 @@ from services.messaging.consents_csv import BadFileError, BadRow, Sheet, read_sh
 from services.messaging.consents_import import Imported, record_sheet
 from tests.support.factories import make_merchant
 
-ADA, BEN = "+12025550143", "+4915112345678"
+ADA, BEN, SYDNEY = "+12025550143", "+4915112345678", "+61412345678"
 
 
 def consent(address: str = ADA, days: float = 0, state: str = "granted", **more: str) -> NewConsent:
@@ -48,6 +48,11 @@ class Phone:
     customer_id: str | None = None
     customer_email: str | None = None
     customer_country: str = ""
+
+
+def take(merchant: str, text: str) -> Imported:
+    with db.tenant_session(merchant) as session:
+        return record_sheet(session, merchant, read_sheet(text.encode()), "usr_1")
 
 
 def allowed(merchant: str, address: str = ADA) -> bool:
@@ -310,10 +315,55 @@ class TestFiles:
     def test_a_day_that_has_begun_in_the_east_lies_in_no_future(self, clock: ManualClock) -> None:
         clock.current = datetime(2026, 3, 2, 22, tzinfo=UTC)
         found = sheet("phone,date\n+12025550143,2026-03-03\n+12025550144,2026-03-04\n+12025550145,2026-03-02\n")
-        assert [each.happened_at for each in found.good] == [clock.current, datetime(2026, 3, 2, tzinfo=UTC)]
+        assert [each.happened_at for each in found.good] == [
+            datetime(2026, 3, 2, 10, tzinfo=UTC),
+            datetime(2026, 3, 1, 10, tzinfo=UTC),
+        ]
         assert found.bad == [BadRow(3, "the date lies in the future")]
         clock.current = datetime(2026, 3, 2, 9, 54, tzinfo=UTC)  # nowhere yet
         assert sheet("phone,date\n+12025550143,2026-03-03\n").good == []
+
+    @pytest.mark.parametrize("imported_before", [True, False])
+    def test_a_no_stays_whatever_file_of_that_day_comes_after_it(
+        self, merchant: str, clock: ManualClock, imported_before: bool
+    ) -> None:
+        """Agreed at half past seven in Sydney, where it is the 3rd already, and taken back at eight."""
+        nightly = f"phone,date\n{SYDNEY},2026-03-03\n"
+        clock.current = datetime(2026, 3, 2, 20, 30, tzinfo=UTC)
+        if imported_before:
+            assert take(merchant, nightly).recorded == 1
+            assert allowed(merchant, SYDNEY)
+        clock.current = datetime(2026, 3, 2, 21, tzinfo=UTC)
+        with db.tenant_session(merchant) as session:
+            no = consents.read(channel="sms", address=SYDNEY, happened_at=clock.current, state="withdrawn")
+            consents.record(session, merchant, [no], "usr_1")
+        for hours in (1, 2, 24):  # the same export each time
+            clock.current = datetime(2026, 3, 2, 21, tzinfo=UTC) + timedelta(hours=hours)
+            assert take(merchant, nightly).recorded == int(not imported_before and hours == 1)
+            assert not allowed(merchant, SYDNEY)
+
+    def test_a_no_of_a_day_outranks_each_yes_of_that_day(self, merchant: str, clock: ManualClock) -> None:
+        """Whoever it is may be in the far west, where the 3rd ends at noon of the 4th in UTC."""
+        clock.current = datetime(2026, 3, 6, tzinfo=UTC)
+        with db.tenant_session(merchant) as session:
+            at = datetime(2026, 3, 4, 11, 59, tzinfo=UTC)
+            consents.record(session, merchant, [consents.read(channel="sms", address=ADA, happened_at=at)], "usr_1")
+        nightly = f"phone,date,state\n{ADA},2026-03-03,Withdrawn\n"
+        assert [take(merchant, nightly).recorded, take(merchant, nightly).recorded] == [1, 0]
+        assert not allowed(merchant, ADA)
+
+    def test_a_no_of_today_is_in_no_future(self, clock: ManualClock) -> None:
+        clock.current = datetime(2026, 3, 3, 9, tzinfo=UTC)
+        found = sheet("phone,date,state\n+12025550143,2026-03-03,withdrawn\n+12025550144,2026-03-04,withdrawn\n")
+        assert ([each.happened_at for each in found.good], [row.line for row in found.bad]) == ([clock.current], [3])
+
+    @pytest.mark.parametrize("state", ["granted", "withdrawn"])
+    @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+    def test_the_ends_of_the_calendar_are_no_dates(self, clock: ManualClock, day: str, state: str) -> None:
+        found = sheet(f"phone,date,state\n+12025550143,{day},{state}\n")
+        assert [row.reason for row in found.bad] == [
+            "the date lies in the future" if day[0] == "9" else "the date is too long ago"
+        ]
 
     def test_what_a_formula_would_be_is_only_text(self, clock: ManualClock) -> None:
         found = sheet(f'phone,date,source\n\'{ADA},2026-01-15,"=HYPERLINK(""http://x"")"\n')
