@@ -31,6 +31,7 @@ class Recovery(TenantTable, table=True):
     currency: str = Field(max_length=3)
     mechanism: str = Field(default="", max_length=32)
     message_id: str | None = Field(default=None, max_length=40)
+    payment_intent_id: str | None = Field(default=None, max_length=64)  # of which a refund or dispute took it
     found_at: datetime = utc_column()
     occurred_at: datetime = utc_column()
     recorded_at: datetime = utc_column()

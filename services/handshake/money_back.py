@@ -47,7 +47,7 @@ def dispute_changed(event: IncomingEvent) -> str:
     if dispute_id is None:
         return "no_id"
     client = looking.client_of(event.merchant_id)
-    dispute = client.retrieve_dispute(dispute_id)
+    dispute = client.retrieve_dispute(dispute_id, ["charge"])
     if event.type == "charge.dispute.created" and returns.is_open(dispute):
         looking.note(
             event, "handshake.dispute_opened", "A customer disputes a payment. It counts until the dispute is lost."
@@ -80,7 +80,7 @@ def _settle(
     backs = [back for item in refunds if (back := returns.refund_of(item)) is not None]
     undone = [*undone, *(one for item in refunds if (one := returns.undone_refund(item)) is not None)]
     if undone and _counted(event, undone):
-        disputes = client.raw_get("/v1/disputes", {"charge": charge_id, "limit": PAGE})["data"]
+        disputes = client.raw_get("/v1/disputes", {**asked, "limit": PAGE})["data"]
         backs += [replace(back, at=None) for item in disputes if (back := returns.lost_dispute(item)) is not None]
     return _take_back(event, client, backs, undone, undone_at)
 

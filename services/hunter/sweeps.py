@@ -103,7 +103,7 @@ def _returns(look_back: LookBack) -> list[Sweep]:
         since = {"created": {"gte": int(look_back.refunds.timestamp())}, "expand": ["data.charge"]}
         found.append(Sweep(REFUNDS, "/v1/refunds", since, False, "Refunds whose webhook is lost are not noticed"))
     if look_back.disputes is not None:
-        since = {"created": {"gte": int(look_back.disputes.timestamp())}}
+        since = {"created": {"gte": int(look_back.disputes.timestamp())}, "expand": ["data.charge"]}
         found.append(Sweep(DISPUTES, "/v1/disputes", since, False, "Disputes whose webhook is lost are not noticed"))
     return found
 

@@ -104,8 +104,8 @@ class ScopedStripe:
     def retrieve_charge(self, charge_id: str, expand: Sequence[str] = ()) -> Plain:
         return self._retrieve("charges", charge_id, expand)
 
-    def retrieve_dispute(self, dispute_id: str) -> Plain:
-        return self._retrieve("disputes", dispute_id, ())
+    def retrieve_dispute(self, dispute_id: str, expand: Sequence[str] = ()) -> Plain:
+        return self._retrieve("disputes", dispute_id, expand)
 
     def retrieve_account(self) -> Plain:
         """The account this client speaks as."""

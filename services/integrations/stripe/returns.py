@@ -28,8 +28,8 @@ class MoneyBack:
     """What one refund or one lost dispute took from a payment. Amounts are in minor units of the charge.
 
     `source_id` is the refund or the dispute: whoever hears of the same again, by event or by list, names the same one.
-    `at` is the latest moment Stripe gives for it, None when it gives none. `charged` is all that the payment brought,
-    0 where that is not known.
+    `at` is the latest moment Stripe gives for it, None when it gives none; `made_at` is when it was made or opened.
+    `charged` is all that the payment brought, 0 where that is not known.
     """
 
     payment_intent_id: str | None
@@ -38,6 +38,7 @@ class MoneyBack:
     reason: str
     at: datetime | None
     charged: int = 0
+    made_at: datetime | None = None
 
 
 def refund_of(refund: Any) -> MoneyBack | None:
@@ -57,6 +58,7 @@ def refund_of(refund: Any) -> MoneyBack | None:
         reason="The payment was refunded.",
         at=moment(found.get("created")),
         charged=_amount(charge, "amount"),
+        made_at=moment(found.get("created")),
     )
 
 
@@ -78,20 +80,24 @@ def won_dispute(dispute: Any) -> Undone | None:
 
 
 def lost_dispute(dispute: Any) -> MoneyBack | None:
-    """What a lost dispute took back; None for one that is won or open. Raises `UnreadableInvoiceError`.
+    """What a lost dispute took back; None for one that is won or open.
 
-    Stripe does not say when it was decided, so `at` is when it was opened.
+    Its charge, where expanded, says how much there was. Stripe does not say when it was decided, so `at` is when it was
+    opened. Raises `UnreadableInvoiceError`.
     """
     found = mapping(dispute)
     dispute_id = identifier(found)
     if dispute_id is None or found.get("status") != "lost":
         return None
+    charge = mapping(found.get("charge"))
     return MoneyBack(
-        payment_intent_id=identifier(found.get("payment_intent")),
+        payment_intent_id=identifier(found.get("payment_intent")) or identifier(charge.get("payment_intent")),
         source_id=dispute_id,
         amount=_amount(found, "amount"),
         reason="The customer won a dispute over the payment.",
         at=moment(found.get("created")),
+        charged=_amount(charge, "amount"),
+        made_at=moment(found.get("created")),
     )
 
 

@@ -23,10 +23,12 @@ def enter(
     amount: int,
     at: datetime,
     message_id: str | None = None,
+    payment_intent_id: str | None = None,
 ) -> bool:
     """Add an entry by the ghost's mechanism as it stands; False when the source has its entry already.
 
-    `amount` in minor units of the ghost's currency, negative for what went back; `at` is when it happened, aware UTC.
+    `amount` in minor units of the ghost's currency, negative for what went back, then with the payment it was of; `at`
+    is when it happened, aware UTC.
     """
     return repository.add_recovery(
         work.session,
@@ -40,6 +42,7 @@ def enter(
             "currency": ghost.currency,
             "mechanism": ghost.mechanism,
             "message_id": message_id,
+            "payment_intent_id": payment_intent_id,
             "found_at": ghost.found_at,
             "occurred_at": at,
             "recorded_at": work.now,

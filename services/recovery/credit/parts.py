@@ -4,6 +4,8 @@ Of most recoveries one payment brought all: nothing is kept of those.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlmodel import Session
 
@@ -11,6 +13,14 @@ from models.ghost import GhostState, GhostTarget
 from services.integrations.stripe.facts import InvoiceFacts
 from services.recovery.credit import entries, reversals_repository, shares
 from services.recovery.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a payment brought of a recovery, minor units, and when it was made, as far as known."""
+
+    amount: int
+    paid_at: datetime | None
 
 
 def record(work: Work, ghost: GhostTarget, facts: InvoiceFacts, recovered: int) -> None:
@@ -49,9 +59,9 @@ def learn(work: Work, ghost: GhostTarget, facts: InvoiceFacts) -> None:
         record(work, ghost, facts, entries.paid_amount(work.session, ghost))
 
 
-def of_ghosts(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> dict[str, dict[str, int]]:
+def of_ghosts(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> dict[str, dict[str | None, Part]]:
     """What each payment brought, by ghost and payment; no ghost of which one payment brought all, or nobody knows."""
-    found: dict[str, dict[str, int]] = {}
+    found: dict[str, dict[str | None, Part]] = {}
     for row in reversals_repository.list_parts(session, merchant_id, ghost_ids):
-        found.setdefault(row.ghost_id, {})[row.payment_intent_id] = row.amount_cents
+        found.setdefault(row.ghost_id, {})[row.payment_intent_id] = Part(row.amount_cents, row.paid_at)
     return found

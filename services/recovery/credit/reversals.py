@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 
 from sqlmodel import Session
 
@@ -17,6 +18,7 @@ from models.money import Recovery, RecoveryKind
 from services.integrations.stripe.returns import MoneyBack, Undone
 from services.recovery import neighbours, repository
 from services.recovery.credit import parts, reversals_repository, settle, shares
+from services.recovery.credit.parts import Part
 from services.recovery.work import MerchantContext, Work
 
 
@@ -59,50 +61,81 @@ def take_back(
     changed: set[str] = set()
     for one in undone:
         changed |= _give_back(work, one, ghosts.values(), known, undone_at or now)
-    for each in sorted(returned, key=lambda one: (one.back.at or now, one.back.source_id)):
-        theirs = [ghosts[invoice] for invoice in sorted(set(each.invoice_ids)) if invoice in ghosts]
-        changed |= _take(work, each.back, theirs, known)
+    backs = {each.back.source_id: each.back for each in returned}
+    told = sorted(backs.values(), key=lambda back: (back.at or now, back.source_id))
+    theirs = {
+        each.back.source_id: [ghosts[invoice] for invoice in sorted(set(each.invoice_ids)) if invoice in ghosts]
+        for each in returned
+    }
+    due = _due(told, theirs, known)
+    for back in told:
+        changed |= _take(work, back, due[back.source_id], theirs[back.source_id], known)
     work.finish()
     return len(changed)
 
 
 class _Known:
-    """What the ledger says of some ghosts: what each payment brought, and what each source has taken from whom."""
+    """What the ledger says of some ghosts: what each payment brought, and what each source has taken from whom.
+
+    A payment that was undone took everything before it along: what is paid since is told of by the rows since.
+    """
 
     def __init__(
-        self, rows: Sequence[Recovery], parts: Mapping[str, Mapping[str, int]], returned: Sequence[Returned]
+        self, rows: Sequence[Recovery], parts: Mapping[str, Mapping[str | None, Part]], returned: Sequence[Returned]
     ) -> None:
         self.parts = parts  # by ghost and payment, of those that several paid
-        self.sources: dict[str | None, set[str]] = defaultdict(set)  # by payment: what took from it, as far as told
+        self.sources: dict[str | None, set[str]] = defaultdict(set)  # by payment: what took from it, now or before
         for each in returned:
             self.sources[each.back.payment_intent_id].add(each.back.source_id)
         self.brought: dict[str, int] = defaultdict(int)
+        self.paid_at: dict[str, datetime] = {}  # by ghost: since when it is paid
+        self.undone: set[str] = set()  # ghosts that were paid before, and then owed again
         self.taken: dict[str, Counter[str]] = defaultdict(Counter)  # by source and ghost, whatever became of it
-        self.times: Counter[tuple[str, str]] = Counter()  # ... and in how many rows
+        self.times: Counter[tuple[str, str]] = Counter()  # ... and in how many rows, of all times it was paid
         self.standing: dict[str, set[str]] = defaultdict(set)  # by ghost: whose part is still gone
         self.regained: set[str] = set()  # ghosts to which something was given back
         for row in rows:
-            if row.kind == RecoveryKind.RECOVERED:
-                self.brought[row.ghost_id] += row.amount_cents
-            elif settle.is_reopening(row):  # what was paid before is undone whole: a payment since then stands alone
-                self.brought[row.ghost_id] = 0
-                self.standing.pop(row.ghost_id, None)
-                self.regained.discard(row.ghost_id)
-            elif row.kind == RecoveryKind.REVERSED and row.amount_cents > 0:
-                self.gave_back(settle.source_of(row), row.ghost_id)
-            elif row.kind == RecoveryKind.REVERSED:
-                self.took(settle.source_of(row), row.ghost_id, -row.amount_cents)
+            self._read(row)
 
-    def brought_by(self, payment: str | None, ghost_id: str) -> int:
-        """What of a recovery a payment brought; all of it where it was the only one."""
-        mine = self.parts.get(ghost_id)
-        whole = self.brought[ghost_id]
-        return whole if mine is None else min(mine.get(payment or "", 0), whole)
+    def _read(self, row: Recovery) -> None:
+        source = settle.source_of(row)
+        if row.kind == RecoveryKind.RECOVERED:
+            self.brought[row.ghost_id] += row.amount_cents
+            self.paid_at[row.ghost_id] = row.occurred_at
+        elif settle.is_reopening(row):
+            self._begin_anew(row.ghost_id)
+        elif row.kind == RecoveryKind.REVERSED and row.amount_cents > 0:
+            self.gave_back(source, row.ghost_id)
+        elif row.kind == RecoveryKind.REVERSED:
+            self.took(source, row.ghost_id, -row.amount_cents)
+            if row.payment_intent_id is not None:
+                self.sources[row.payment_intent_id].add(source)
 
-    def left_of(self, payment: str | None, ghost_id: str) -> int:
+    def _begin_anew(self, ghost_id: str) -> None:
+        """What was paid is undone whole, so what had gone back of it before has no part in what is paid since.
+
+        But for one that went back of a payment which stayed: that payment counts once more, and so must it.
+        """
+        self.undone.add(ghost_id)
+        self.brought[ghost_id] = 0
+        self.standing.pop(ghost_id, None)
+        self.regained.discard(ghost_id)
+        for taken in self.taken.values():
+            taken.pop(ghost_id, None)
+
+    def brought_by(self, back: MoneyBack, ghost: GhostTarget) -> int:
+        """What of a recovery the payment that `back` is of brought; all of it where it was the only one."""
+        whole = self.brought[ghost.id]
+        only: Mapping[str | None, Part] = {ghost.payment_intent_id: Part(whole, self.paid_at.get(ghost.id))}
+        part = self.parts.get(ghost.id, only).get(back.payment_intent_id)
+        if part is None or (ghost.id in self.undone and _is_before(back.made_at, part.paid_at)):
+            return 0  # ... or it is of an earlier charge of that payment, which was undone with it
+        return min(part.amount, whole)
+
+    def left_of(self, back: MoneyBack, ghost: GhostTarget) -> int:
         """... and what of that nothing has taken yet."""
-        gone = self.sources[payment] & self.standing[ghost_id]
-        return max(self.brought_by(payment, ghost_id) - sum(self.taken[each][ghost_id] for each in gone), 0)
+        gone = self.sources[back.payment_intent_id] & self.standing[ghost.id]
+        return max(self.brought_by(back, ghost) - sum(self.taken[each][ghost.id] for each in gone), 0)
 
     def took(self, source: str, ghost_id: str, amount: int) -> None:
         self.taken[source][ghost_id] += amount
@@ -114,7 +147,7 @@ class _Known:
         self.regained.add(ghost_id)
 
     def name(self, source: str, ghost_id: str) -> str:
-        """What the next row of a source stands for: one a ghost, and another for what came back since."""
+        """What the next row of a source stands for: one a ghost, and another for what came back or was paid since."""
         times = self.times[source, ghost_id]
         return f"{source}:{times + 1}"[-64:] if times else source
 
@@ -131,15 +164,36 @@ def _give_back(work: Work, undone: Undone, ghosts: Iterable[GhostTarget], known:
     return changed
 
 
-def _take(work: Work, back: MoneyBack, paid: Sequence[GhostTarget], known: _Known) -> set[str]:
-    source, taken, payment = back.source_id, known.taken[back.source_id], back.payment_intent_id
-    brought = sum(known.brought_by(payment, ghost.id) for ghost in paid)
-    part = shares.part_of(back.amount, charged=back.charged, brought=brought) - taken.total()
+def _due(told: Sequence[MoneyBack], theirs: Mapping[str, Sequence[GhostTarget]], known: _Known) -> dict[str, int]:
+    """What each has yet to take, by source; `told` the oldest first. Those of one payment are rounded together."""
+    of_payment: dict[str | None, dict[str, MoneyBack]] = defaultdict(dict)
+    for back in told:
+        of_payment[back.payment_intent_id][back.source_id] = back
+    due: dict[str, int] = {}
+    for backs in of_payment.values():
+        parts = [_part_of(back, theirs[source], known) for source, back in backs.items()]
+        taken = [known.taken[source].total() for source in backs]
+        due |= zip(backs, shares.due(parts, taken), strict=True)
+    return due
+
+
+def _part_of(back: MoneyBack, paid: Sequence[GhostTarget], known: _Known) -> Fraction:
+    brought = sum(known.brought_by(back, ghost) for ghost in paid)
+    return shares.part_of(back.amount, charged=back.charged, brought=brought)
+
+
+def _take(work: Work, back: MoneyBack, due: int, paid: Sequence[GhostTarget], known: _Known) -> set[str]:
+    source, taken = back.source_id, known.taken[back.source_id]
     still = [ghost for ghost in paid if ghost.id not in taken or ghost.id in known.regained]
-    left = [min(ghost.recovered_cents, known.left_of(payment, ghost.id)) for ghost in still]
+    left = [min(ghost.recovered_cents, known.left_of(back, ghost)) for ghost in still]
     changed = set()
-    for ghost, share in zip(still, shares.split(max(part, 0), left), strict=True):
-        if settle.reverse(work, ghost, known.name(source, ghost.id), share, back.reason, back.at or work.now):
+    for ghost, share in zip(still, shares.split(due, left), strict=True):
+        name, at = known.name(source, ghost.id), back.at or work.now
+        if settle.reverse(work, ghost, name, share, back.reason, at, back.payment_intent_id):
             known.took(source, ghost.id, share)
             changed.add(ghost.id)
     return changed
+
+
+def _is_before(moment: datetime | None, other: datetime | None) -> bool:
+    return moment is not None and other is not None and moment < other - settle.CLOCKS

@@ -15,7 +15,7 @@ where took.merchant_id = :merchant_id and took.kind = 'reversed' and took.source
 order by ghost.invoice_id
 """)
 _PARTS = text("""
-select ghost_id, payment_intent_id, amount_cents from payment_parts
+select ghost_id, payment_intent_id, amount_cents, paid_at from payment_parts
 where merchant_id = :merchant_id and ghost_id = any(:ids)
 """)
 _REMOVE_PARTS = text("delete from payment_parts where merchant_id = :merchant_id and ghost_id = :ghost_id")
@@ -29,7 +29,7 @@ def invoices_taken_from(session: Session, merchant_id: str, sources: Sequence[st
 
 
 def list_parts(session: Session, merchant_id: str, ghost_ids: Sequence[str]) -> Sequence[Row[Any]]:
-    """(ghost, payment, minor units): what each payment brought, of the ghosts that several paid."""
+    """(ghost, payment, minor units, when): what each payment brought, of the ghosts that several paid."""
     return read(session, _PARTS, merchant_id=merchant_id, ids=list(ghost_ids)).all()
 
 

@@ -136,15 +136,23 @@ def lose(work: Work, ghost: GhostTarget, reason: str, trigger: Trigger, *, still
     return True
 
 
-def reverse(work: Work, ghost: GhostTarget, source_id: str, amount: int, reason: str, at: datetime) -> bool:
+def reverse(
+    work: Work,
+    ghost: GhostTarget,
+    source_id: str,
+    amount: int,
+    reason: str,
+    at: datetime,
+    payment_intent_id: str | None = None,
+) -> bool:
     """A refund or a lost dispute takes a recovery back, or a part of it: a new, negative ledger row. Once per source.
 
-    Never more than is left of it; the ghost is reversed when nothing is.
+    Never more than is left of it; the ghost is reversed when nothing is. The row names the payment, where it is given.
     """
     taken = min(amount, ghost.recovered_cents)
     if taken <= 0 or not can(GhostState(ghost.state), Trigger.REVERSED):
         return False
-    if not _take(work, ghost, source_id, taken, at):
+    if not _take(work, ghost, source_id, taken, at, payment_intent_id):
         return False
     work.changes.day(ghost.found_on, ghost.currency, cohort_reversed_cents=taken)
     if ghost.recovered_cents == 0:
@@ -156,9 +164,11 @@ def reverse(work: Work, ghost: GhostTarget, source_id: str, amount: int, reason:
     return True
 
 
-def _take(work: Work, ghost: GhostTarget, source_id: str, taken: int, at: datetime) -> bool:
+def _take(
+    work: Work, ghost: GhostTarget, source_id: str, taken: int, at: datetime, payment_intent_id: str | None = None
+) -> bool:
     """The negative row and the day's sums; False when the source has its row."""
-    if not enter(work, ghost, RecoveryKind.REVERSED, source_id, -taken, at):
+    if not enter(work, ghost, RecoveryKind.REVERSED, source_id, -taken, at, payment_intent_id=payment_intent_id):
         return False
     ghost.recovered_cents -= taken
     work.changes.day(at.date(), ghost.currency, reversed_count=1, reversed_cents=taken)

@@ -1,7 +1,9 @@
 """How what went back of one payment falls on the ghosts that it paid. Pure; amounts in minor units of one currency."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
+from fractions import Fraction
 
 from services.integrations.stripe.facts import PaymentFacts
 
@@ -26,15 +28,30 @@ def brought_by_each(
     return parts[::-1]
 
 
-def part_of(amount: int, *, charged: int, brought: int) -> int:
-    """The part of what went back that was recovered money.
+def part_of(amount: int, *, charged: int, brought: int) -> Fraction:
+    """The part of what went back that was recovered money, exactly.
 
     A payment of `charged` may have paid for more than the ghosts that it `brought` money to: a refund then falls on
-    them in proportion. Rounded up, and never more than there is: so pieces that make up the whole take all of it.
+    them in proportion, and never for more than there is.
     """
     if charged <= brought:
-        return min(amount, brought)
-    return min(-(-amount * brought // charged), brought)
+        return Fraction(min(amount, brought))
+    return min(Fraction(amount * brought, charged), Fraction(brought))
+
+
+def due(parts: Sequence[Fraction], taken: Sequence[int]) -> list[int]:
+    """What each refund of one payment has yet to take, the oldest first: its part, less what it has `taken` before.
+
+    Their sum is rounded up, and each gives the difference that it makes: so pieces that make up the whole take all of
+    it, and many small ones no more than one of their size.
+    """
+    left = math.ceil(sum(parts)) - sum(taken)
+    exact, gone, found = Fraction(), 0, []
+    for part, before in zip(parts, taken, strict=True):
+        exact, gone = exact + part, gone + before
+        found.append(max(min(math.ceil(part) - before, math.ceil(exact) - gone, left), 0))
+        gone, left = gone + found[-1], left - found[-1]
+    return found
 
 
 def split(amount: int, left: Sequence[int]) -> list[int]:

@@ -348,4 +348,4 @@ def test_the_sweeps_of_money_back_come_last_and_name_what_is_missed_without_them
     expected = ["billed", "renewing", "trialing", "overdue", "refunds", "disputes"]
     assert [sweep.name for sweep in planned][-6:] == expected
     assert [sweep.name for sweep in planned if sweep.without] == expected[1:]
-    assert planned[-1].params == {"created": {"gte": int(now.timestamp())}}
+    assert planned[-1].params == {"created": {"gte": int(now.timestamp())}, "expand": ["data.charge"]}

@@ -1,9 +1,7 @@
 """Invoices that several payments paid: what goes back of one takes what that one brought, and nothing of the others."""
 
-import copy
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,13 +9,11 @@ from hypothesis import strategies as st
 
 from core import db
 from core.clock import ManualClock
-from jobs.hunt import hunt
 from models.ghost import GhostState
-from models.money import DailyMetrics, PaymentPart, Recovery
-from services.hunter.schemas import HuntRequest
+from models.money import DailyMetrics, PaymentPart
 from services.integrations.stripe.facts import PaymentFacts
 from services.recovery.credit.shares import brought_by_each
-from tests.support.recount import assert_sums_agree
+from tests.support.in_parts import failed, hunts, opened, owes, pay_part, pay_the_rest, refund, standing
 from tests.support.shop import Shop
 
 FOUND_AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -25,86 +21,7 @@ FOUND_AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 @pytest.fixture
 def shop(database: object, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    shop = Shop.open(clock, monkeypatch)
-    shop.actions.set_rules(shop.account, retry_days=[])
-    yield shop
-    assert_sums_agree(shop.merchant, billed=False)
-    assert sum(row.amount_cents for row in shop.rows(Recovery)) == sum(one.recovered_cents for one in shop.ghosts)
-
-
-def objects(shop: Shop, kind: str) -> dict[str, Any]:
-    return shop.world.space(shop.account).table(kind).objects
-
-
-def failed(shop: Shop, paid_before: int = 0) -> tuple[str, str]:
-    """A ghost of an invoice of 49.00, of which a payment may have paid something before: the invoice, that charge."""
-    subscription = shop.subscriber(decline_code="insufficient_funds")
-    shop.world.clockwork.advance_to(shop.world.now() + 31 * 86400 + 7200)
-    invoice = shop.invoice(subscription)["id"]
-    charge = pay_part(shop, invoice, paid_before, "early") if paid_before else ""
-    shop.deliver()
-    assert [ghost.found_cents for ghost in shop.ghosts] == [4900 - paid_before]
-    return invoice, charge
-
-
-def pay_part(shop: Shop, invoice_id: str, amount: int, name: str, charged: int = 0) -> str:
-    """Another payment of what is open of an invoice, or of which that much was put to it; its charge."""
-    space, now = shop.world.space(shop.account), shop.world.now()
-    like = next(each for each in objects(shop, "charge").values() if each["paid"])
-    intent = copy.deepcopy(objects(shop, "payment_intent")[like["payment_intent"]])
-    intent |= {"id": f"pi_{name}", "amount": charged or amount, "created": now, "latest_charge": f"ch_{name}"}
-    charge = copy.deepcopy(like) | {"id": f"ch_{name}", "payment_intent": intent["id"], "created": now}
-    charge |= {"amount": charged or amount, "amount_captured": charged or amount, "amount_refunded": 0}
-    put = copy.deepcopy(next(iter(objects(shop, "invoice_payment").values())))
-    put |= {"id": f"inpay_{name}", "invoice": invoice_id, "is_default": False, "status": "paid", "amount_paid": amount}
-    put |= {"payment": {"type": "payment_intent", "payment_intent": intent["id"]}, "created": now}
-    put["status_transitions"] = {"canceled_at": None, "paid_at": now}
-    for kind, made in (("payment_intent", intent), ("charge", charge), ("invoice_payment", put)):
-        space.save(kind, made)
-    invoice = objects(shop, "invoice")[invoice_id]
-    owes(shop, invoice_id, invoice["amount_paid"] + amount)
-    return str(charge["id"])
-
-
-def owes(shop: Shop, invoice_id: str, paid: int) -> None:
-    """So much is paid of an invoice, and its own payment is for what is left."""
-    fields = {"amount_paid": paid, "amount_remaining": 4900 - paid}
-    invoice = shop.actions.edit_object(shop.account, "invoice", invoice_id, fields)
-    own = next(
-        each
-        for each in objects(shop, "invoice_payment").values()
-        if each["invoice"] == invoice_id and each["is_default"]
-    )
-    shop.actions.edit_object(shop.account, "payment_intent", own["payment"]["payment_intent"], {"amount": 4900 - paid})
-    shop.actions.send_event(shop.account, "invoice.updated", invoice)
-
-
-def pay_the_rest(shop: Shop, invoice: str) -> str:
-    """The charge that settles an invoice."""
-    shop.pass_time(days=1)
-    card = shop.actions.create_card(shop.account, "visa")
-    shop.actions.pay_invoice(shop.account, invoice, card["id"])
-    shop.deliver()
-    assert shop.ghosts[0].state == GhostState.RECOVERED
-    return str([each for each in objects(shop, "charge").values() if each["paid"]][-1]["id"])
-
-
-def refund(shop: Shop, charge: str, amount: int | None = None, *, unheard: bool = False) -> None:
-    shop.pass_time(days=1)
-    shop.actions.refund(shop.account, charge, amount)
-    if unheard:
-        shop.take()
-    shop.deliver()
-
-
-def hunts(shop: Shop) -> None:
-    for _ in range(2):
-        shop.pass_time(hours=13)
-        hunt(shop.merchant, HuntRequest())
-
-
-def standing(shop: Shop) -> list[tuple[str, int]]:
-    return [(ghost.state, ghost.recovered_cents) for ghost in shop.ghosts]
+    yield from opened(clock, monkeypatch)
 
 
 @pytest.mark.parametrize("unheard", [False, True])
