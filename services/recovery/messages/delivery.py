@@ -147,11 +147,14 @@ def _reason(kind: str, data: dict[str, Any]) -> str:
 
 
 def _suppress(work: Work, ghost: GhostTarget, message: Message, why: str) -> None:
-    if not message.recipient:
+    """A person's no is theirs, even where nobody knows any more which address the message went to."""
+    person = ghost.customer_id if why in messages.A_PERSONS_NO else None
+    if not message.recipient and not person:
         return
-    links.suppress(work.session, ghost.merchant_id, Channel(message.channel), message.recipient, why)
-    if why in messages.A_PERSONS_NO and ghost.customer_id:
-        links.suppress_customer(work.session, ghost.merchant_id, ghost.customer_id, why)
+    if message.recipient:
+        links.suppress(work.session, ghost.merchant_id, Channel(message.channel), message.recipient, why)
+    if person:
+        links.suppress_customer(work.session, ghost.merchant_id, person, why)
     audit.log_event(
         work.session,
         ghost.merchant_id,

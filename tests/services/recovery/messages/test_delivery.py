@@ -190,6 +190,25 @@ def test_the_reason_is_kept_without_the_address_and_not_at_all_once_the_customer
     assert (mailed.message.state, mailed.message.reason) == (MessageState.COMPLAINED, "")
 
 
+@pytest.mark.parametrize("purged", [False, True])
+def test_a_complaint_is_heard_after_the_message_was_emptied_too(
+    mailed: Mailed, clock: ManualClock, purged: bool
+) -> None:
+    """Nobody knows where it went any more; whose it was, one does, and they are written to no more."""
+    if purged:
+        clock.advance(timedelta(days=91))
+        with db.tenant_session(mailed.merchant) as session:
+            assert purge.purge_due(session, mailed.merchant, clock.now()) == 1
+        assert mailed.message.recipient is None
+    mailed.tell("complained")
+    assert len(mailed.rows(Suppression)) == (1 if purged else 2)
+    new = replace(FAILED, customer=replace(FAILED.customer, email="ada@new.example"), id="in_2")
+    with db.tenant_session(mailed.merchant) as session:
+        observe(session, merchant_context(session, mailed.merchant), [new], FoundVia.WEBHOOK, clock.now())
+    (later,) = [each for each in mailed.rows(GhostTarget) if each.invoice_id == "in_2"]
+    assert (later.next_action, later.next_action_reason) == ("exhaust", "The customer marked a message as spam.")
+
+
 def test_nor_why_one_that_was_under_way_when_they_were_forgotten_became_uncertain(
     database: object, clock: ManualClock
 ) -> None:
