@@ -69,7 +69,7 @@ class TestCallThatWentWell:
         with core_logging.correlated("cor_of_the_task"):
             scoped.raw_get(INVOICES, {"customer": "cus_1"})
         told = [line for line in lines(logged) if line["event"] == "stripe.called"]
-        assert [line["correlation_id"] for line in told] == ["cor_of_the_task"] * 2
+        assert [(line["level"], line["correlation_id"]) for line in told] == [("debug", "cor_of_the_task")] * 2
         facts = {"method": "get", "path": INVOICES, "request": "req_fake"}
         assert [line["facts"] for line in told] == [{**facts, "status": 429}, {**facts, "status": 200}]
         assert "cus_1" not in logged.getvalue()
