@@ -100,9 +100,7 @@ def _default_then_newest(payment: Plain) -> tuple[bool, int]:
 def payments_of(invoice: Plain) -> tuple[PaymentFacts, ...]:
     """The payments that settled a paid invoice; none at all where one of them cannot be read."""
     found = []
-    for each in mappings(mapping(invoice.get("payments")).get("data")):
-        if invoice.get("status") != "paid" or each.get("status") != "paid":
-            continue
+    for each in _paid_by(invoice):
         amount = money(each.get("amount_paid"))
         paid_at = moment(mapping(each.get("status_transitions")).get("paid_at")) or moment(each.get("created"))
         if amount is None or amount < 0 or paid_at is None:
@@ -112,16 +110,26 @@ def payments_of(invoice: Plain) -> tuple[PaymentFacts, ...]:
     return tuple(found)
 
 
+def _paid_by(invoice: Plain) -> list[Plain]:
+    """What of a paid invoice's payments succeeded."""
+    if invoice.get("status") != "paid":
+        return []
+    return [each for each in mappings(mapping(invoice.get("payments")).get("data")) if each.get("status") == "paid"]
+
+
 def _paid_outside(invoice: Plain, intent: Plain) -> bool:
     """Whether the money of a paid invoice came past Stripe.
 
     Since basil no field says so that every reader gets: `amount_paid_off_stripe` has to be asked for, of versions since
-    2026-05-27 alone. What shows it is an amount that was paid though Stripe's own payment never succeeded.
+    2026-05-27 alone. What shows it is an amount that was paid though Stripe's own payment never succeeded, and by no
+    charge that has none.
     """
     if invoice.get("status") != "paid":
         return False
     if shape_of(invoice) == "acacia":
         return bool(invoice.get("paid_out_of_band"))
+    if any(mapping(each.get("payment")).get("charge") for each in _paid_by(invoice)):
+        return False
     paid = money(invoice.get("amount_paid")) or 0
     return paid > 0 and text(intent.get("status"), 32) not in ("", "succeeded")
 

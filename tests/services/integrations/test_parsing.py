@@ -131,6 +131,19 @@ class TestAbsence:
         assert (facts.payment_intent_id, facts.paid_out_of_band) == ("pi_paid", False)
         assert parse_invoice(raw_invoice(payments={"data": payments})).payment_intent_id == "pi_left"
 
+    @pytest.mark.parametrize(
+        ("by", "outside"),
+        [({"type": "charge", "charge": "ch_1"}, False), ({"type": "payment_record", "payment_record": "pyr_1"}, True)],
+        ids=["a charge of Stripe's without a payment", "a record of money from elsewhere"],
+    )
+    def test_what_paid_it_beside_a_payment_that_failed(self, by: dict[str, Any], outside: bool):
+        left = raw_intent(id="pi_left", status="requires_payment_method")
+        payments = [
+            {"is_default": True, "status": "open", "payment": {"type": "payment_intent", "payment_intent": left}},
+            {"is_default": False, "status": "paid", "payment": by},
+        ]
+        assert parse_invoice(raw_invoice(**PAID, payments={"data": payments})).paid_out_of_band is outside
+
     def test_a_nul_in_a_name_does_not_reach_the_database(self):
         facts = parse_invoice(raw_invoice(customer={"id": "cus_1", "name": "A\x00da"}))
         assert facts.customer.name == "Ada"
