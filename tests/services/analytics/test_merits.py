@@ -98,7 +98,8 @@ class TestWhatWentBack:
 
     def refund(self, books: Books, invoice: str, amount: int, charged: int) -> None:
         now = core_clock.now()
-        refunded = MoneyBack(None, f"re_{now:%m%d}_{invoice}", amount, "Refunded.", now, charged)
+        payment = invoice.replace("in_", "pi_")
+        refunded = MoneyBack(payment, f"re_{now:%m%d}_{invoice}", amount, "Refunded.", now, charged)
         with db.tenant_session(books.merchant) as session:
             context = merchant_context(session, books.merchant)
             assert take_back(session, context, [Returned(refunded, (invoice,))], now) == 1

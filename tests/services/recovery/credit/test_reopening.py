@@ -176,9 +176,9 @@ class TestPaymentUndone:
         make_again(shop)
         tell(shop, "invoice.paid")
         (ghost,) = shop.ghosts
-        half = MoneyBack(
-            "pi_both", "re_1", 4900, "refunded", shop.clock.now(), charged=9800
-        )  # it paid another one, too
+        half = MoneyBack(  # it paid another one, too
+            ghost.payment_intent_id, "re_1", 4900, "refunded", shop.clock.now(), charged=9800
+        )
         with db.tenant_session(shop.merchant) as session:
             merchant = merchant_context(session, shop.merchant)
             reversals.take_back(session, merchant, [Returned(half, (ghost.invoice_id,))], shop.clock.now())
