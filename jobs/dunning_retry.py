@@ -107,7 +107,8 @@ def _carry_out(merchant_id: str, planned: Charge, look: _Look) -> dict[str, Any]
         outcome = paying.charge(look.stripe, planned)
     except paying.NotChargedError as error:
         with db.tenant_session(merchant_id) as session:
-            unsettled.give_up(session, merchant_id, planned, error)
+            if unsettled.give_up(session, merchant_id, planned, error):
+                new_cards.settled(session, merchant_id, planned, look.facts, look.cards.attached)
         return {"attempt": "given_up", "reason": error.code}
     except (*_OUT_OF_REACH, StripePaymentRefusedError, UnreadableInvoiceError) as error:
         return {"attempt": "held", "reason": error.code}  # it may have been made: it stays begun
@@ -118,7 +119,7 @@ def _carry_out(merchant_id: str, planned: Charge, look: _Look) -> dict[str, Any]
     with db.tenant_session(merchant_id) as session:
         attempt = paying.settle(session, merchant_id, planned, outcome)
         if attempt == AttemptState.DECLINED:
-            new_cards.try_next(session, merchant_id, planned, look.facts, look.cards.attached)
+            new_cards.settled(session, merchant_id, planned, look.facts, look.cards.attached)
     crash_point("charge.settled")
     if attempt == AttemptState.PROCESSING:
         raise Retry(at=clock.now() + paying.NEXT_LOOK, reason=paying.UNDER_WAY)

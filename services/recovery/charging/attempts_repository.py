@@ -24,6 +24,7 @@ _DUE_AFTER = _DUE.where(
     tuple_(col(GhostTarget.next_retry_at), col(GhostTarget.id))
     > tuple_(bindparam("after", type_=DateTime(timezone=True)), bindparam("after_id", type_=String))
 )
+_IN_VAIN = (AttemptState.DECLINED, AttemptState.GIVEN_UP, AttemptState.UNCERTAIN)
 
 
 class Near(NamedTuple):
@@ -89,13 +90,13 @@ def declined_cards(session: Session, ghost: GhostTarget) -> frozenset[str]:
     return frozenset(card for card in (*session.exec(statement), ghost.payment_method_id) if card)
 
 
-def declined_new_cards(session: Session, merchant_id: str, ghost_id: str) -> frozenset[str]:
-    """Those among them that came as new ones and were charged by us, so that another new one may take their turn."""
+def tried_new_cards(session: Session, merchant_id: str, ghost_id: str) -> frozenset[str]:
+    """The cards that came as new ones and had their turn by us, in vain as far as anybody knows."""
     statement = select(PaymentAttempt.payment_method_id).where(
         PaymentAttempt.merchant_id == merchant_id,
         PaymentAttempt.ghost_id == ghost_id,
         PaymentAttempt.source == AttemptSource.PHANTOM,
-        PaymentAttempt.state == AttemptState.DECLINED,
+        col(PaymentAttempt.state).in_(_IN_VAIN),
         col(PaymentAttempt.idempotency_key).startswith(f"pay:{ghost_id}:", autoescape=True),
     )
     return frozenset(card for card in session.exec(statement) if card)

@@ -9,13 +9,11 @@ from datetime import datetime
 from sqlmodel import Session
 
 from core import ids
-from core.config import settings
 from models.ghost import COLLECTIBLE_STATES, GhostTarget
 from models.money import UNSETTLED, AttemptSource, AttemptState, PaymentAttempt
 from services.integrations.stripe.cards import SavedCard
 from services.recovery import repository
-from services.recovery.charging import attempts_repository, budget, card_turns, retries
-from services.recovery.charging.charges import values_of
+from services.recovery.charging import attempts_repository, card_turns, retries
 from services.recovery.charging.paying import KEY_MEMORY, UNKNOWN, Charge, is_at_the_bank, leave
 from services.recovery.work import Work
 
@@ -66,7 +64,7 @@ def intend(work: Work, ghost: GhostTarget, card: SavedCard, key: str, *, renewed
             return Begun(None, SINCE)
         if work.now < charged_at + retries.APART:
             return Begun(None, TOO_SOON, charged_at + retries.APART)
-    free = budget.free_from(card.brand, values_of(made), work.now, settings().card_limits)
+    free = card_turns.free_from(card, made, work.now)
     if free > work.now:
         return Begun(None, LIMITS, free)
     start(work, ghost, card, key)

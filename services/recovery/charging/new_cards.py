@@ -19,9 +19,9 @@ from models.money import UNSETTLED
 from services.integrations.stripe.cards import SavedCard
 from services.integrations.stripe.facts import InvoiceFacts
 from services.recovery import neighbours, repository
-from services.recovery.charging import attempts_repository, choosing, intents, retries
-from services.recovery.charging.intents import Begun
-from services.recovery.charging.paying import Charge
+from services.recovery.charging import card_turns, choosing, intents, retries
+from services.recovery.charging.intents import DONE, LIMITS, Begun
+from services.recovery.charging.paying import UNKNOWN, Charge
 from services.recovery.classify import why_not_payable
 from services.recovery.messages.destinations import Place, place_for
 from services.recovery.observe import observe
@@ -31,6 +31,8 @@ from services.tasks import service as tasks
 TRIED = "This card was tried before."
 PERSON = "The customer may be paying at this moment."
 TIME_TO_PAY = timedelta(minutes=10)
+_LEAVES_IT_OPEN = frozenset({DONE, LIMITS, UNKNOWN})
+"""Why a new card that had its turn was not charged, though another one that was saved with it may be."""
 
 
 class Came(StrEnum):
@@ -140,6 +142,8 @@ def begin(
         begun = intents.go_on(work, ghost, attempt, is_paid=fresh.status == "paid")
     else:
         begun = Begun(None, TRIED)
+    if begun.reason in _LEAVES_IT_OPEN:
+        try_next(session, ghost, news.card_id, fresh, cards)
     work.finish()
     return begun
 
@@ -161,27 +165,43 @@ def _decide(work: Work, ghost: GhostTarget, news: News, fresh: InvoiceFacts, car
 def _why_not(work: Work, ghost: GhostTarget, news: News, fresh: InvoiceFacts, cards: Sequence[SavedCard]) -> str:
     if news.came is not Came.SAVED:
         return _WHY_NOT[news.came](news.card_id, cards, fresh, work.now)
-    declined = attempts_repository.declined_new_cards(work.session, ghost.merchant_id, ghost.id)
-    return choosing.why_not_new(news.card_id, cards, fresh, work.now, declined - {news.card_id})
+    passed = card_turns.passed_over(work.session, ghost, cards, fresh, work.now)
+    return choosing.why_not_new(news.card_id, cards, fresh, work.now, passed - {news.card_id})
 
 
 def try_next(
-    session: Session, merchant_id: str, declined: Charge, fresh: InvoiceFacts, cards: Sequence[SavedCard]
+    session: Session, ghost: GhostTarget, card_id: str, fresh: InvoiceFacts, cards: Sequence[SavedCard]
 ) -> bool:
-    """A new card was declined: have the newest of the others that were saved with it, or since, looked at, once.
+    """A new card's turn brought nothing: have the newest of the others that were saved with it, or since, looked at.
 
-    Of several that were saved in one go only the newest had its turn. `fresh` is the invoice before the
-    charge, `cards` are those attached then. In the transaction that writes down the decline; False for none.
+    Of several that were saved in one go only the newest had its turn. `fresh` is the invoice before the charge, `cards`
+    are those attached then. In the transaction that writes down what became of it, once a card; False for none.
     """
-    others = attempts_repository.declined_new_cards(session, merchant_id, declined.ghost_id)
-    card = choosing.newer_card(cards, fresh, clock.now(), others | {declined.payment_method_id})
-    if declined.is_retry or card is None:
+    now = clock.now()
+    passed = card_turns.passed_over(session, ghost, cards, fresh, now) | {card_id}
+    card = choosing.newer_card(cards, fresh, now, passed)
+    if card is None:
         return False
-    news = News(card.id, choice=f"after:{declined.payment_method_id}")
-    payload = {"ghost_id": declined.ghost_id, "payment_method_id": card.id, "renewal": "", "came": news.came}
-    key = news.task_key(declined.ghost_id)
-    task = tasks.schedule(session, kind="dunning_retry", merchant_id=merchant_id, key=key, payload=payload, priority=10)
+    news = News(card.id, choice=f"after:{card_id}")
+    payload = {"ghost_id": ghost.id, "payment_method_id": card.id, "renewal": "", "came": news.came}
+    task = tasks.schedule(
+        session,
+        kind="dunning_retry",
+        merchant_id=ghost.merchant_id,
+        key=news.task_key(ghost.id),
+        payload=payload,
+        priority=10,
+    )
     return task is not None
+
+
+def settled(
+    session: Session, merchant_id: str, planned: Charge, fresh: InvoiceFacts, cards: Sequence[SavedCard]
+) -> None:
+    """A charge of a new card was made in vain, or refused before it was: `try_next`, in the same transaction."""
+    ghost = None if planned.is_retry else repository.get_ghost(session, merchant_id, planned.ghost_id)
+    if ghost is not None:
+        try_next(session, ghost, planned.payment_method_id, fresh, cards)
 
 
 def _pays_until(ghost: GhostTarget, fresh: InvoiceFacts, news: News, now: datetime) -> datetime:

@@ -102,7 +102,9 @@ def _go_on(work: Work, ghost: GhostTarget, attempt: PaymentAttempt, verdict: Ver
 
 def _decide(work: Work, ghost: GhostTarget, fresh: InvoiceFacts, cards: Cards) -> Begun:
     if retries.case_of(ghost).has_spare_card:
-        spare = choosing.newer_card(cards.attached, fresh, work.now)
+        passed = card_turns.passed_over(work.session, ghost, cards.attached, fresh, work.now)
+        newest = choosing.newer_card(cards.attached, fresh, work.now)
+        spare = choosing.newer_card(cards.attached, fresh, work.now, passed) or newest
         if spare is not None:
             return _charge_spare(work, ghost, spare)
         ghost.passed_over_card_id = ghost.spare_card_id

@@ -18,23 +18,28 @@ PAGE = 250  # a page holds the shards of its customers
 GRACE = timedelta(hours=1)  # the attempt's own task comes first
 
 
-def give_up(session: Session, merchant_id: str, planned: Charge, refusal: NotChargedError) -> None:
-    """Stripe refused the call itself: nothing was charged, nothing is claimed, and the ghost's page says why."""
+def give_up(session: Session, merchant_id: str, planned: Charge, refusal: NotChargedError) -> bool:
+    """Stripe refused the call itself: nothing was charged, nothing is claimed, and the ghost's page says why.
+
+    False when something else was written down already.
+    """
     now = clock.now()
     needed = neighbours.of_ghosts(session, merchant_id, [planned.ghost_id])
     work = Work.begin(session, merchant_context(session, merchant_id), now, needed)
     attempt = repository.get_attempt(session, merchant_id, planned.idempotency_key)
     ghost = repository.get_ghost(session, merchant_id, planned.ghost_id, lock=True)
-    if ghost is not None and attempt is not None and attempt.state == AttemptState.STARTED:
-        attempt.state, attempt.settled_at = AttemptState.GIVEN_UP, now
-        reason = f"Nothing was charged. {refusal.why}"
-        work.event(ghost, "own_attempt_given_up", reason, code=refusal.stripe_code or refusal.code)
-        audit.log_event(session, merchant_id, "recovery.attempt_given_up", reason, facts={"ghost_id": ghost.id})
-        if planned.is_retry:
-            paying.count_retry(work, ghost, attempt)
-        else:
-            work.plan(ghost)
+    if ghost is None or attempt is None or attempt.state != AttemptState.STARTED:
+        return False
+    attempt.state, attempt.settled_at = AttemptState.GIVEN_UP, now
+    reason = f"Nothing was charged. {refusal.why}"
+    work.event(ghost, "own_attempt_given_up", reason, code=refusal.stripe_code or refusal.code)
+    audit.log_event(session, merchant_id, "recovery.attempt_given_up", reason, facts={"ghost_id": ghost.id})
+    if planned.is_retry:
+        paying.count_retry(work, ghost, attempt)
+    else:
+        work.plan(ghost)
     work.finish()
+    return True
 
 
 def has_old(session: Session, merchant_id: str) -> bool:
