@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from services.messaging import lint_words, sms
+from services.messaging import lint_promises, lint_words, sms
 from services.messaging.languages import LANGUAGES
 from services.messaging.markup import Parsed, Place, Problem, fill, parse, problem_at
 from services.messaging.wording import AHEAD_TEMPLATES, SINGLE_TEMPLATES, Moment, template_of
@@ -97,14 +97,21 @@ def promises_again(source: Source, target: Target) -> bool:
     """Whether it speaks of another attempt: fine before the last message, never in it."""
     texts = [getattr(source, field) for field in FIELDS[target.channel]]
     said = [_fold(_without_places(text, parse(text, VARIABLES[target.channel])))[0] for text in texts]
-    return any(pattern.search(text) for pattern in _promises(target) for text in said)
+    return any(True for text in said for _ in _promised(text, target))
 
 
 def _promises(target: Target) -> tuple[re.Pattern[str], ...]:
     """What promises another attempt; that money will be taken does so only where it should have been taken already."""
     is_ahead = template_of(target.decline_group) in AHEAD_TEMPLATES
-    again = lint_words.PROMISE[target.language]
-    return (again,) if is_ahead else (again, lint_words.CHARGE[target.language])
+    again = lint_promises.PROMISE[target.language]
+    return (again,) if is_ahead else (again, lint_promises.CHARGE[target.language])
+
+
+def _promised(folded: str, target: Target) -> Iterator[re.Match[str]]:
+    """Where another attempt is promised. That there is none is struck out first: it uses a promise's own words."""
+    rest = lint_promises.DENIAL[target.language].sub(lambda found: "|" * len(found[0]), folded)
+    for pattern in _promises(target):
+        yield from pattern.finditer(rest)
 
 
 def paragraphs(body: str) -> tuple[str, ...]:
@@ -157,17 +164,17 @@ def _said(masked: str, text: str, target: Target) -> Iterator[Problem]:
             lambda said: f"“{said}”: the subscription goes on while its payment is open.",
         ),
     ]
+    hits = [(found, code, why) for pattern, code, why in rules for found in pattern.finditer(folded)]
     if target.is_last:
-        rules += [
-            (pattern, "promise", lambda said: f"“{said}”: the last message must not promise another attempt.")
-            for pattern in _promises(target)
+        hits += [
+            (found, "promise", lambda said: f"“{said}”: the last message must not promise another attempt.")
+            for found in _promised(folded, target)
         ]
-    for pattern, code, why in rules:
-        for found in pattern.finditer(folded):
-            begins, ends = origin[found.start()], origin[max(found.start(), found.end() - 1)] + 1
-            if rest := _WORD.match(text, ends):  # the rules know stems; people read words
-                ends = rest.end()
-            yield problem_at(text, begins, code, why(text[begins:ends][:40]))
+    for found, code, why in hits:
+        begins, ends = origin[found.start()], origin[max(found.start(), found.end() - 1)] + 1
+        if rest := _WORD.match(text, ends):  # the rules know stems; people read words
+            ends = rest.end()
+        yield problem_at(text, begins, code, why(text[begins:ends][:40]))
 
 
 def _sms(text: str, parsed: Parsed, opt_out: str) -> Iterator[Problem]:
