@@ -18,7 +18,7 @@ def follow(stripe: ScopedStripe, planned: Charge, outcome: Outcome) -> None:
     A default that was never declined for this ghost somebody has chosen: it stays. Safe to repeat after a crash: under
     the attempt's own key Stripe changes nothing a second time. Raises the client's typed errors.
     """
-    paid = outcome.state is AttemptState.SUCCEEDED and outcome.invoice.get("status") == "paid"
+    paid = outcome.state is AttemptState.SUCCEEDED and outcome.invoice.status == "paid"
     stands_there = planned.is_retry and not planned.declined_cards
     if not paid or stands_there or planned.subscription_id is None:
         return

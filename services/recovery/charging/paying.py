@@ -7,7 +7,6 @@ outcome is settled. A crash in between repeats the calls with the same keys.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlmodel import Session
 
@@ -27,7 +26,7 @@ from services.integrations.stripe.errors import (
     StripePermissionError,
 )
 from services.integrations.stripe.facts import InvoiceFacts
-from services.integrations.stripe.parsing import INVOICE_EXPAND, parse_invoice
+from services.integrations.stripe.invoices import read_invoice
 from services.recovery import neighbours, repository
 from services.recovery.credit.settle import credit_anew
 from services.recovery.observe import observe
@@ -78,9 +77,9 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What Stripe answered: the invoice after the call, or the decline."""
+    """What Stripe answered: the invoice after the call, read when the facts say, or the decline."""
 
-    invoice: dict[str, Any]
+    invoice: InvoiceFacts
     state: AttemptState = AttemptState.SUCCEEDED
     decline_code: str = ""
 
@@ -105,48 +104,41 @@ def charge(stripe: ScopedStripe, planned: Charge) -> Outcome:
     the call refused may be a repeat of one that went through, and what was charged may be refused to be read.
     """
     if planned.is_made:
-        return _come_of(planned, _read(stripe, planned))
+        return _come_of(planned, read_invoice(stripe, planned.invoice_id))
     try:
         answered = stripe.pay_invoice(
             planned.invoice_id, payment_method=planned.payment_method_id, idempotency_key=planned.idempotency_key
         )
     except StripeCardDeclinedError as error:
-        invoice = _read(stripe, planned)
+        invoice = read_invoice(stripe, planned.invoice_id)
         code = AUTHENTICATION_WANTED if error.requires_action else error.decline_code
         return Outcome(invoice, AttemptState.DECLINED, code)
     except StripeAlreadyPaidError:
-        return Outcome(_read(stripe, planned), AttemptState.ALREADY_PAID)
+        return Outcome(read_invoice(stripe, planned.invoice_id), AttemptState.ALREADY_PAID)
     except _REFUSALS as error:
         if planned.is_repeat:
             raise
         raise NotChargedError(error) from error
-    invoice = _read(stripe, planned)
+    invoice = read_invoice(stripe, planned.invoice_id)
     return Outcome(invoice) if answered.get("status") == "paid" else _come_of(planned, invoice)
 
 
-def _come_of(planned: Charge, invoice: dict[str, Any]) -> Outcome:
+def _come_of(planned: Charge, invoice: InvoiceFacts) -> Outcome:
     """What came of a payment that Stripe took without saying that it is made, by the invoice as it is now."""
-    facts = parse_invoice(invoice)
-    with_this = facts.card.payment_method_id == planned.payment_method_id
-    if facts.status == "paid":
-        ours = with_this and not facts.paid_out_of_band
+    with_this = invoice.card.payment_method_id == planned.payment_method_id
+    if invoice.status == "paid":
+        ours = with_this and not invoice.paid_out_of_band
         return Outcome(invoice, AttemptState.SUCCEEDED if ours else AttemptState.ALREADY_PAID)
-    if facts.status == "open" and facts.payment_status not in _WITHOUT_MONEY:
+    if invoice.status == "open" and invoice.payment_status not in _WITHOUT_MONEY:
         return Outcome(invoice, AttemptState.PROCESSING)
-    return Outcome(invoice, AttemptState.DECLINED, facts.decline.decline_code if with_this else "")
-
-
-def _read(stripe: ScopedStripe, planned: Charge) -> dict[str, Any]:
-    """The invoice as it is now, which `settle` can read."""
-    invoice = stripe.retrieve_invoice(planned.invoice_id, INVOICE_EXPAND)
-    parse_invoice(invoice)
-    return invoice
+    return Outcome(invoice, AttemptState.DECLINED, invoice.decline.decline_code if with_this else "")
 
 
 def settle(session: Session, merchant_id: str, planned: Charge, outcome: Outcome) -> str:
     """Write down what came of the attempt and bring the ghost up to date. Returns the attempt's state.
 
-    The first outcome stays: a worker that was stopped in mid-call and wakes when another has settled adds nothing.
+    The first outcome stays: a worker that was stopped in mid-call and wakes when another has settled adds nothing. Nor
+    does what Stripe said back then take back what came in since: the facts say when they were asked for.
     """
     now = clock.now()
     merchant = merchant_context(session, merchant_id)
@@ -158,7 +150,7 @@ def settle(session: Session, merchant_id: str, planned: Charge, outcome: Outcome
     attempt.state = outcome.state
     attempt.decline_code = outcome.decline_code
     attempt.settled_at = None if outcome.state is AttemptState.PROCESSING else now
-    facts = parse_invoice(outcome.invoice)
+    facts = outcome.invoice
     _note_card(attempt, facts)
     ghost = repository.get_ghost(session, merchant_id, planned.ghost_id, lock=True)
     assert ghost is not None  # noqa: S101  # ghosts are never deleted

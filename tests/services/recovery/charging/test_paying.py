@@ -1,6 +1,7 @@
 """A charge whose worker died, or slept, in the middle: made once, and its outcome is written down once."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -151,3 +152,30 @@ class TestSleeper:
         assert own_attempt(shop).state == state
         assert charges(shop, task) == 1
         assert len(shop.rows(GhostEvent)) == len(settled)
+
+
+@pytest.mark.parametrize("card", [{"token": "visa"}, {"decline_code": "incorrect_cvc"}])
+def test_what_stripe_said_at_the_charge_takes_nothing_newer_back(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, card: dict[str, str]
+) -> None:
+    """A part of it was credited while the settling waited for its turn; then what the charge had seen was written."""
+    task, real = with_new_card(shop, **card), paying.settle
+    invoice = shop.ghosts[0].invoice_id
+
+    def late(*given: Any) -> str:
+        shop.clock.advance(timedelta(seconds=40))
+        if "decline_code" in card:
+            less = {"amount_due": 2900, "amount_remaining": 2900}
+            shop.actions.send_event(
+                shop.account, "invoice.updated", shop.actions.edit_object(shop.account, "invoice", invoice, less)
+            )
+        shop.deliver()
+        seen.append((shop.ghosts[0].amount_cents, shop.ghosts[0].state))
+        return real(*given)
+
+    seen: list[tuple[int, str]] = []
+    monkeypatch.setattr(paying, "settle", late)
+    dunning_retry.run(task)
+    assert [(shop.ghosts[0].amount_cents, shop.ghosts[0].state)] == seen
+    assert seen[0] == ((2900, "open") if "decline_code" in card else (seen[0][0], GhostState.RECOVERED))
+    assert_sums_agree(shop.merchant)
