@@ -135,7 +135,7 @@ def _charts() -> rx.Component:
         rx.el.div(
             panel(
                 "From found to recovered",
-                f"Ghosts found in the last {Dashboard.days} days: who got a message, clicked, and then paid",
+                f"Ghosts found in the last {Dashboard.days} days: who was written to, clicked, and then paid",
                 rx.cond(Dashboard.loaded, _funnel(), skeletons(4, "24px")),
                 test_id="funnel-panel",
             ),
