@@ -2,7 +2,7 @@
 
 Both have the same open ghosts and the same days in the period shown; one has a hundred times the days, ended ghosts,
 messages and money behind it, in a database of its own. Measured is what a page asks for: a tenant session under
-row-level security, every query of `analytics.service.dashboard`, commit.
+row-level security, every query of `services.recovery.overview`, commit.
 """
 
 import sys
@@ -16,8 +16,7 @@ import psycopg
 from benchmarks.harness import Row, Samples, alone, alternate, audit, compared, percentile, place
 from benchmarks.history import House, Past, copied, house, live
 from core import clock, db
-from services.analytics.schemas import Dashboard
-from services.analytics.service import dashboard
+from services.recovery.overview import Overview, overview
 from tests.support.factories import make_merchant
 
 AT_100X = "dashboard at 100x history vs 1x history"
@@ -42,11 +41,21 @@ select coalesce(sum(amount_cents) filter (where on_day >= %(since)s), 0)::bigint
     count(*) filter (where on_day >= %(since)s) as payments,
     coalesce(sum(amount_cents) filter (where on_day < %(since)s), 0)::bigint as recovered_before
 from (select *, occurred_at::date as on_day from recoveries where merchant_id = %(merchant)s) as entries
-where on_day between %(before)s and %(today)s
+where kind = 'recovered' and on_day between %(before)s and %(today)s
 """
 _GROUPS = """
 select decline_group, sum(amount_cents)::bigint, count(*) from ghost_targets
 where merchant_id = %(merchant)s and state = 'contacted' group by 1 order by 2 desc, 1
+"""
+_MERITS = """
+select mechanism, sum(amount_cents)::bigint, count(*) from recoveries
+where merchant_id = %(merchant)s and kind = '{}' and occurred_at::date between %(since)s and %(today)s
+group by 1 order by array_position(array['own_attempt', 'click', 'message', 'stripe_retry', 'organic'], mechanism::text)
+"""
+_ACTIVE = """
+select count(distinct customer_id), coalesce(sum(amount_cents), 0)::bigint from ghost_targets
+where merchant_id = %(merchant)s and state = 'contacted'
+    and last_presence_at > %(today)s::timestamptz - interval '7 days'
 """
 
 
@@ -98,20 +107,20 @@ def _say(line: str) -> None:
     print(line, "ms", file=sys.stderr, flush=True)
 
 
-def _read(home: House) -> Dashboard:
+def _read(home: House) -> Overview:
     with db.tenant_session(home.merchant) as session:
-        return dashboard(session, home.merchant, days=DAYS)
+        return overview(session, home.merchant, days=DAYS)
 
 
 def _audit(home: House, past: Past, today: date) -> None:
     """What the dashboard says is what the ghosts and the ledger say, counted by the owner without any sums."""
     with home.lived_in():
-        shown = _read(home)
+        seen = _read(home)
     with psycopg.connect(home.owner_url) as owner:
         counted = _counted(owner, home.merchant, today)
     written = past.days * past.ended_a_day + past.open_now
     audit(expected=written, found=counted.pop("ghosts"), what="ghosts in the database")
-    hero, funnel = shown.hero, shown.funnel
+    shown, hero, funnel = seen.figures, seen.figures.hero, seen.figures.funnel
     found = {
         "found": funnel.found,
         "messaged": funnel.messaged,
@@ -124,6 +133,9 @@ def _audit(home: House, past: Past, today: date) -> None:
         "payments": hero.recovered_count.value,
         "recovered_before": hero.recovered.previous,
         "groups": [(each.group, each.amount, each.count) for each in shown.categories],
+        "merits": [(each.mechanism.value, each.amount, each.count) for each in seen.came_by],
+        "made_safe": [(each.mechanism.value, each.amount, each.count) for each in seen.made_safe.merits],
+        "active": (seen.active.customers, seen.active.amount),
     }
     audit(expected=counted, found=found, what="the dashboard's figures")
 
@@ -142,4 +154,10 @@ def _counted(owner: "psycopg.Connection[Any]", merchant: str, today: date) -> di
         assert row is not None  # noqa: S101  # sums always answer a row
         assert cursor.description is not None  # noqa: S101
         counted |= dict(zip((column.name for column in cursor.description), row, strict=True))
-    return {**counted, "groups": owner.execute(_GROUPS, facts).fetchall()}
+    lists = {"groups": _GROUPS, "merits": _MERITS.format("recovered"), "made_safe": _MERITS.format("protected")}
+    active = owner.execute(_ACTIVE, facts).fetchone()
+    return {
+        **counted,
+        **{name: owner.execute(each, facts).fetchall() for name, each in lists.items()},
+        "active": active,
+    }

@@ -25,7 +25,8 @@ insert into ghost_targets (
     stripe_error_code, decline_code, advice_code, decline_group, api_shape, original_invoice_date, attempt_count,
     billing_reason, subscription_status, found_cents, amount_cents, currency, monthly_value_cents, strategy,
     strategy_reason, last_action, next_action, next_action_at, found_at, found_on, messages_sent, click_count,
-    clicked_at, funnel_step, closed_at, close_reason, recovered_cents, mechanism, updated_at)
+    clicked_at, funnel_step, closed_at, close_reason, recovered_cents, mechanism,
+    last_presence_at, updated_at)
 select %(merchant)s, 'gh_' || past || '_' || number, 'failed', state, 'webhook', 'in_' || past || '_' || number,
     'sub_' || number %% 5000, 'cus_' || number %% 5000, 'customer' || number || '@example.com', 'Ada Example',
     'en', 'us', 'visa', 'credit', '4242', 'us', false,
@@ -35,8 +36,9 @@ select %(merchant)s, 'gh_' || past || '_' || number, 'failed', state, 'webhook',
     case when number %% 3 > 0 then found_at + interval '1 day' end,
     case when number %% 3 = 0 then 1 when state = 'recovered' then 3 else 2 end,
     case when past then found_at + interval '2 days' end, case when state = 'lost' then 'lost' else '' end,
-    case when state = 'recovered' then amount else 0 end, case when state = 'recovered' then 'message' else '' end,
-    found_at
+    case when state = 'recovered' then amount else 0 end, case when state = 'recovered'
+        then (array['own_attempt', 'click', 'message', 'stripe_retry', 'organic'])[1 + number %% 5] else '' end,
+    case when not past and number %% 3 > 0 then %(today)s::timestamptz - number %% 10 * interval '1 day' end, found_at
 from (
     select number, %(past)s as past, 1000 + number * 37 %% 9000 as amount,
         %(today)s::timestamptz + interval '9 hours'
@@ -64,6 +66,19 @@ select merchant_id, 'rc_' || id, id, 'recovered', invoice_id, recovered_cents, c
     closed_at
 from ghost_targets where merchant_id = %(merchant)s and state = 'recovered'
 """
+# A tenth as many charges were made safe.
+_PROTECTED = """
+insert into recoveries (
+    merchant_id, id, ghost_id, kind, source_id, amount_cents, currency, mechanism, found_at, occurred_at, recorded_at)
+select merchant_id, 'rs_' || id, id, 'protected', 'upcoming:' || id, amount_cents, currency,
+    (array['click', 'message', 'organic'])[1 + abs(hashtext(id)) %% 3], found_at, closed_at, closed_at
+from ghost_targets where merchant_id = %(merchant)s and closed_at is not null and right(id, 1) = '0'
+"""
+_PRESENCE = """
+insert into presence (merchant_id, customer_id, first_seen_at, last_seen_at)
+select merchant_id, customer_id, min(last_presence_at), max(last_presence_at) from ghost_targets
+where merchant_id = %(merchant)s and last_presence_at is not null group by 1, 2
+"""
 _HUNTS = """
 insert into hunts (merchant_id, id, state, trigger, sweep, seconds, started_at, finished_at)
 select %(merchant)s, 'hu_' || number, 'done', 'schedule', 'invoices', 1, at, at + interval '1 minute'
@@ -90,6 +105,18 @@ from (
 ) as happened
 where merchant_id = %(merchant)s group by 1, 2, 3, 4
 """
+_SAFE_DAYS = """
+insert into daily_metrics (merchant_id, currency, day, shard, protected_count, protected_cents)
+select merchant_id, currency, occurred_at::date, hashtext(ghost_id) & 15, count(*), sum(amount_cents)
+from recoveries where merchant_id = %(merchant)s and kind = 'protected' group by 1, 2, 3, 4
+on conflict (merchant_id, currency, day, shard) do update
+set protected_count = excluded.protected_count, protected_cents = excluded.protected_cents
+"""
+_MERITS = """
+insert into daily_merits (merchant_id, currency, kind, day, mechanism, shard, amount_cents, times)
+select merchant_id, currency, kind, occurred_at::date, mechanism, hashtext(ghost_id) & 15, sum(amount_cents), count(*)
+from recoveries where merchant_id = %(merchant)s group by 1, 2, 3, 4, 5, 6
+"""
 _TOTALS = """
 insert into merchant_totals (
     merchant_id, currency, shard, leakage_cents, shadow_leakage_cents, recovered_cents, open_ghosts, updated_at)
@@ -102,6 +129,7 @@ insert into open_leakage (merchant_id, currency, decline_group, shard, amount_ce
 select merchant_id, currency, decline_group, hashtext(customer_id) & 15, sum(amount_cents), count(*)
 from ghost_targets where merchant_id = %(merchant)s and state = 'contacted' group by 1, 2, 3, 4
 """
+_ALL = (_MESSAGES, _RECOVERIES, _PROTECTED, _PRESENCE, _HUNTS, _DAYS, _SAFE_DAYS, _MERITS, _TOTALS, _GROUPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +181,6 @@ def live(here: House, past: Past, today: date) -> None:
     with psycopg.connect(here.owner_url, autocommit=True) as owner:
         owner.execute(_GHOSTS, {**facts, "past": True, "number": past.days * past.ended_a_day})
         owner.execute(_GHOSTS, {**facts, "past": False, "number": past.open_now, "days": OPEN_DAYS})
-        for statement in (_MESSAGES, _RECOVERIES, _HUNTS, _DAYS, _TOTALS, _GROUPS):
+        for statement in _ALL:
             owner.execute(statement, facts)
         owner.execute("vacuum analyze")

@@ -12,7 +12,7 @@ import time
 
 from benchmarks.harness import percentile
 from core import db
-from services.analytics.service import dashboard
+from services.recovery.overview import overview
 
 EVERY_SECONDS = 0.2
 
@@ -26,7 +26,7 @@ def main() -> None:
     while not over.wait(EVERY_SECONDS):
         began = time.perf_counter()
         with db.tenant_session(merchant) as session:
-            dashboard(session, merchant)
+            overview(session, merchant)
         took.append((time.perf_counter() - began) * 1000)
     db.dispose()
     sys.stdout.write(json.dumps({"reads": len(took), "p99": percentile(took, 0.99) if took else 0.0}) + "\n")

@@ -41,14 +41,6 @@ class Recovery(TenantTable, table=True):
         # A refund that failed names itself, and no payment of which it can be known whom it paid.
         Index("ix_recoveries_taken", "merchant_id", "source_id", postgresql_where=text("kind = 'reversed'")),
         Index("ix_recoveries_recent", "merchant_id", text("occurred_at desc"), "id"),
-        # By what a period's payments came back: the index carries all that is added up.
-        Index(
-            "ix_recoveries_merit",
-            "merchant_id",
-            "currency",
-            "occurred_at",
-            postgresql_include=["kind", "mechanism", "amount_cents"],
-        ),
     )
 
 

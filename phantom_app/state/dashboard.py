@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import reflex as rx
-from sqlmodel import Session
 
 from core import clock
 from phantom_app import live
@@ -28,7 +27,7 @@ from services.analytics.schemas import (
 )
 from services.analytics.schemas import Dashboard as Figures
 from services.identity.permissions import Permission
-from services.recovery import presence
+from services.recovery.overview import Overview, overview
 from services.recovery.presence import Active
 
 PERIODS = analytics.PERIODS
@@ -104,16 +103,10 @@ class Dashboard(rx.State):
     async def _fill(self) -> None:
         currency, days = self.currency or None, self.days
 
-        def read(session: Session, merchant: str) -> tuple[Figures, Active, tuple[Merit, ...], MadeSafe]:
-            shown = analytics.dashboard(session, merchant, currency=currency, days=days)
-            came_by = analytics.merits(session, merchant, shown.currency, shown.since, shown.until)
-            made_safe = analytics.made_safe(session, merchant, shown.currency, shown.since, shown.until)
-            return shown, presence.active(session, merchant, shown.currency, clock.now()), came_by, made_safe
+        self._show(await as_tenant(lambda session, merchant: overview(session, merchant, currency=currency, days=days)))
 
-        self._show(*await as_tenant(read))
-
-    def _show(self, shown: Figures, active: Active, came_by: tuple[Merit, ...], made_safe: MadeSafe) -> None:
-        now = clock.now()
+    def _show(self, found: Overview) -> None:
+        now, shown = clock.now(), found.figures
         self.currency = shown.currency
         self.currencies, self.several_currencies = list(shown.currencies), len(shown.currencies) > 1
         self.period = f"{formats.day(shown.since)} – {formats.day(shown.until)}"
@@ -123,10 +116,10 @@ class Dashboard(rx.State):
         self.guarded, *self.figures = figures_of(shown)
         self.funnel = steps_of(shown.funnel)
         self.columns, self.axis = charts.trend(shown.series, shown.currency)
-        found = sum(point.found for point in shown.series)
+        leaked = sum(point.found for point in shown.series)
         guarded = shown.hero.revenue_guarded.value
         self.trend_summary = (
-            f"{formats.money(found, shown.currency)} found and {formats.money(guarded, shown.currency)} "
+            f"{formats.money(leaked, shown.currency)} found and {formats.money(guarded, shown.currency)} "
             f"guarded from {self.period}"
         )
         whole = max((each.amount for each in shown.categories), default=0)
@@ -140,9 +133,9 @@ class Dashboard(rx.State):
             )
             for each in sorted(shown.categories, key=lambda each: -each.amount)
         ]
-        self.merits = merit_views(came_by, shown.hero, shown.currency)
-        self.made_safe = made_safe_views(made_safe, shown.currency)
-        self.presence = presence_view(active, shown.currency)
+        self.merits = merit_views(found.came_by, shown.hero, shown.currency)
+        self.made_safe = made_safe_views(found.made_safe, shown.currency)
+        self.presence = presence_view(found.active, shown.currency)
         self.loaded = True
 
     @rx.event

@@ -7,16 +7,22 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, case, cast, func, literal
+from sqlalchemy import BigInteger, ColumnElement, cast, func, literal, text
 from sqlalchemy import Table as SqlTable
 from sqlmodel import Session, col, select
 
-from core.rows import insert_rows
+from core.rows import insert_rows, read
 from models.merchant import Merchant, MerchantTotals, OpenLeakage
-from models.money import DailyMetrics, Recovery, RecoveryKind
+from models.merits import DailyMerits
+from models.money import DailyMetrics
 from models.work import Hunt, HuntState
 from services.analytics.schemas import DaySums, OpenTotals
 
+_MERITS = text("""
+select kind, mechanism, sum(amount_cents)::bigint, sum(times) from daily_merits
+where merchant_id = :merchant_id and currency = :currency and day between :since and :until
+group by kind, mechanism having sum(times) <> 0
+""")
 Row = tuple[Mapping[str, object], Mapping[str, int]]  # key and what to add
 
 
@@ -88,46 +94,11 @@ def list_open_by_group(session: Session, merchant_id: str, currency: str) -> lis
 
 
 def list_merits(
-    session: Session, merchant_id: str, currency: str, since: datetime, before: datetime
-) -> list[tuple[str, int, int]]:
-    """(mechanism, amount, count) of what the ledger says came back in a time, as it came.
-
-    What was credited to another mechanism since is the other's.
-    """
-    times = case((col(Recovery.kind) == RecoveryKind.RECOVERED, 1), (col(Recovery.amount_cents) < 0, -1), else_=1)
-    number = _sum(times)
-    statement = (
-        select(Recovery.mechanism, _sum(Recovery.amount_cents), number)
-        .where(
-            Recovery.merchant_id == merchant_id,
-            Recovery.currency == currency,
-            col(Recovery.kind).in_((RecoveryKind.RECOVERED, RecoveryKind.CREDITED)),
-            col(Recovery.occurred_at) >= since,
-            col(Recovery.occurred_at) < before,
-        )
-        .group_by(col(Recovery.mechanism))
-        .having(number != 0)
-    )
-    return [(mechanism, amount, times) for mechanism, amount, times in session.exec(statement)]
-
-
-def list_made_safe(
-    session: Session, merchant_id: str, currency: str, since: datetime, before: datetime
-) -> list[tuple[str, bool, int, int]]:
-    """(mechanism, whether it failed after all, amount, count) of what the ledger says was protected in a time."""
-    failed = col(Recovery.amount_cents) < 0
-    statement = (
-        select(Recovery.mechanism, failed, _sum(Recovery.amount_cents), func.count())
-        .where(
-            Recovery.merchant_id == merchant_id,
-            Recovery.currency == currency,
-            Recovery.kind == RecoveryKind.PROTECTED,
-            col(Recovery.occurred_at) >= since,
-            col(Recovery.occurred_at) < before,
-        )
-        .group_by(col(Recovery.mechanism), failed)
-    )
-    return [(mechanism, gone, amount, times) for mechanism, gone, amount, times in session.exec(statement)]
+    session: Session, merchant_id: str, currency: str, since: date, until: date
+) -> list[tuple[str, str, int, int]]:
+    """(kind, mechanism, amount, count) of what these days, both included, came to by mechanism."""
+    asked = {"merchant_id": merchant_id, "currency": currency, "since": since, "until": until}
+    return list(map(tuple, read(session, _MERITS, **asked)))
 
 
 def last_hunt_at(session: Session, merchant_id: str) -> datetime | None:
@@ -153,6 +124,11 @@ def add_to_totals(session: Session, rows: Sequence[Row], now: datetime) -> None:
 def add_to_groups(session: Session, rows: Sequence[Row]) -> None:
     """Add to what is open by decline group, making rows where there are none."""
     _add(session, OpenLeakage.__table__, rows)  # type: ignore[attr-defined]
+
+
+def add_to_merits(session: Session, rows: Sequence[Row]) -> None:
+    """Add to days' sums by mechanism, making rows where there are none."""
+    _add(session, DailyMerits.__table__, rows)  # type: ignore[attr-defined]
 
 
 def _sum(column: Any) -> ColumnElement[int]:

@@ -8,13 +8,14 @@ years, and for one open ghost or a hundred thousand.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 
 from sqlmodel import Session
 
 from core import clock
 from core.errors import BadRequestError, NotFoundError
 from models.ghost import Mechanism
+from models.merits import MeritKind
 from services.analytics import repository
 from services.analytics.schemas import (
     CategorySlice,
@@ -94,35 +95,28 @@ def dashboard(
     )
 
 
-def merits(session: Session, merchant_id: str, currency: str, since: date, until: date) -> tuple[Merit, ...]:
-    """What came back in these days (UTC, both included) by mechanism, from the ledger.
+def by_mechanism(
+    session: Session, merchant_id: str, currency: str, since: date, until: date
+) -> tuple[tuple[Merit, ...], MadeSafe]:
+    """By what money came back in these days (UTC, both included), and by what charges were made safe.
 
-    Less what went back in them it is the figure Recovered. In the order of `Mechanism`, those alone that anything
-    came back by. Which one it was says what came before a payment, not what caused it. Reads the rows of the period
-    from an index alone.
+    What came back, less what went back, is the figure Recovered; what was made safe, less what of it failed, Protected.
+    In the order of `Mechanism`, those alone that anything came by. Which one it was says what came before a payment,
+    not what caused it. A few rows a day, from an index alone.
     """
-    found = repository.list_merits(session, merchant_id, currency, *_moments(since, until))
-    return _in_order(Merit(Mechanism(name), amount, number) for name, amount, number in found)
+    found = repository.list_merits(session, merchant_id, currency, since, until)
+    gone = [(-amount, number) for kind, _, amount, number in found if kind == MeritKind.FAILED]
+    failed, times = (sum(each) for each in zip(*gone, strict=True)) if gone else (0, 0)
+    return _merits(found, MeritKind.RECOVERED), MadeSafe(_merits(found, MeritKind.PROTECTED), failed, times)
 
 
-def made_safe(session: Session, merchant_id: str, currency: str, since: date, until: date) -> MadeSafe:
-    """What was protected in these days by mechanism, as `merits` says it of what came back; from the same index."""
-    found = repository.list_made_safe(session, merchant_id, currency, *_moments(since, until))
-    gone = [(-amount, number) for _, failed, amount, number in found if failed]
-    return MadeSafe(
-        _in_order(Merit(Mechanism(name), amount, number) for name, failed, amount, number in found if not failed),
-        sum(amount for amount, _ in gone),
-        sum(number for _, number in gone),
-    )
+def merits(session: Session, merchant_id: str, currency: str, since: date, until: date) -> tuple[Merit, ...]:
+    """By what money came back in these days, as `by_mechanism` says it."""
+    return by_mechanism(session, merchant_id, currency, since, until)[0]
 
 
-def _moments(since: date, until: date) -> tuple[datetime, datetime]:
-    """When these days (UTC, both included) begin, and when they are over."""
-    first, last = (datetime.combine(day, time(), UTC) for day in (since, until))
-    return first, last + timedelta(days=1)
-
-
-def _in_order(merits: Iterable[Merit]) -> tuple[Merit, ...]:
+def _merits(found: Iterable[tuple[str, str, int, int]], wanted: MeritKind) -> tuple[Merit, ...]:
+    merits = [Merit(Mechanism(name), amount, number) for kind, name, amount, number in found if kind == wanted]
     return tuple(sorted(merits, key=lambda each: list(Mechanism).index(each.mechanism)))
 
 

@@ -1,6 +1,6 @@
 """Migrations that move rows: none is lost on the way up or down, under the walls that bind the owner too."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -105,13 +105,48 @@ def test_the_funnel_is_counted_for_whom_was_there_before(database_of_its_own: st
         assert owner.execute("select sum(cohort_clicked_count) from daily_metrics").fetchone() == (4,)
 
 
+LEDGER = (  # kind, day, mechanism, amount
+    ("recovered", "2026-01-01 23:59", "click", 4000),
+    ("recovered", "2026-01-01 00:00", "message", 1000),
+    ("credited", "2026-01-01 23:59", "click", -4000),
+    ("credited", "2026-01-01 23:59", "own_attempt", 4000),
+    ("reversed", "2026-01-01 12:00", "own_attempt", -500),
+    ("recovered", "2026-01-02 00:00", "message", 0),
+    ("protected", "2026-01-02 12:00", "click", 700),
+    ("protected", "2026-01-02 13:00", "click", -700),
+)
+
+
+def test_merit_is_added_up_for_what_was_there_before(database_of_its_own: str) -> None:
+    url = database_of_its_own
+    migrate(url, "0034")
+    with psycopg.connect(url) as owner, unwalled(owner, ("recoveries",)):
+        for number, (kind, moment, mechanism, amount) in enumerate(LEDGER):
+            row = {"id": f"rc_{number}", "kind": kind, "source_id": str(number), "mechanism": mechanism}
+            add(owner, "recoveries", **row, occurred_at=f"{moment}+00", amount_cents=amount, currency="usd")
+    migrate(url, "head")
+    with psycopg.connect(url) as owner, unwalled(owner, ("daily_merits",)):
+        rows = owner.execute(
+            "select day::text, kind, mechanism, amount_cents, times from daily_merits order by 1, 2, 3"
+        ).fetchall()
+    assert rows == [
+        ("2026-01-01", "recovered", "click", 0, 0),
+        ("2026-01-01", "recovered", "message", 1000, 1),
+        ("2026-01-01", "recovered", "own_attempt", 4000, 1),
+        ("2026-01-02", "failed", "click", -700, 1),
+        ("2026-01-02", "protected", "click", 700, 1),
+        ("2026-01-02", "recovered", "message", 0, 1),
+    ]
+    migrate(url, "0034")
+
+
 @contextmanager
-def unwalled(owner: "psycopg.Connection[Any]") -> Iterator[None]:
+def unwalled(owner: "psycopg.Connection[Any]", tables: Sequence[str] = FUNNEL) -> Iterator[None]:
     """The owner sees the rows that row-level security keeps from it as well."""
-    for table in FUNNEL:
+    for table in tables:
         owner.execute(f"alter table {table} no force row level security".encode())
     yield
-    for table in FUNNEL:
+    for table in tables:
         owner.execute(f"alter table {table} force row level security".encode())
 
 

@@ -131,6 +131,7 @@ BROKEN: dict[str, tuple[Any, str, Any, str | tuple[str, ...]]] = {
     "no weekly limit": (messages, "list_written", _nobody_was_written_to, "the customer's weekly limit"),
     "unsubscribes forgotten": (reach, "_shut", _nobody_is_shut, _SHUT),
     "days not summed": (sums, "add_to_days", _not_added, "daily_metrics equal a recount"),
+    "merits not summed": (sums, "add_to_merits", _not_added, "daily_merits equal a recount"),
     "totals not summed": (sums, "add_to_totals", _not_added, "merchant_totals equal a recount"),
     "recoveries forgotten": (settle, "recover", _nothing_comes_back, "recoveries are what Stripe collected"),
     "always three messages": (schedule, "next_action", _next_of_three, "at most the policy's messages a ghost"),

@@ -3,7 +3,7 @@ from sums here."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session, SQLModel, col, select
@@ -11,6 +11,7 @@ from sqlmodel import Session, SQLModel, col, select
 from core import db
 from models.ghost import OPEN_STATES, UNPAID_STATES, GhostEvent, GhostKind, GhostState, GhostTarget
 from models.merchant import BilledInvoice, MerchantTotals, OpenLeakage
+from models.merits import DailyMerits, MeritKind
 from models.messaging import Click, Message, MessageState
 from models.money import DailyMetrics, Recovery, RecoveryKind
 
@@ -18,6 +19,7 @@ _CARRYING = UNPAID_STATES - {GhostState.LOST, GhostState.STOPPED}
 _NO_SUM = {"merchant_id", "shard", "updated_at"}
 _KEYS: dict[type[SQLModel], tuple[str, ...]] = {
     DailyMetrics: ("day", "currency"),
+    DailyMerits: ("day", "currency", "kind", "mechanism"),
     MerchantTotals: ("currency",),
     OpenLeakage: ("currency", "decline_group"),
 }
@@ -188,13 +190,14 @@ def _count_ghost(sums: Sums, ghost: GhostTarget, funnel: _Funnel) -> None:
 
 def _count_entry(sums: Sums, entry: Recovery, ghost: GhostTarget) -> None:
     on, found = (entry.occurred_at.date(), entry.currency), (ghost.found_on, ghost.currency)
+    _count_merit(sums, on, entry)
     if entry.kind == RecoveryKind.PROTECTED:
         times = 1 if entry.amount_cents >= 0 else -1
         sums.add(DailyMetrics, on, protected_count=times, protected_cents=entry.amount_cents)
         sums.add(MerchantTotals, (entry.currency,), protected_cents=entry.amount_cents)
         return
     sums.add(MerchantTotals, (entry.currency,), recovered_cents=entry.amount_cents)
-    if entry.kind == RecoveryKind.CREDITED:  # from one mechanism to another: the sums know none
+    if entry.kind == RecoveryKind.CREDITED:  # from one mechanism to another: of all sums those by merit know them
         return
     if entry.kind == RecoveryKind.REVERSED:
         times = 1 if entry.amount_cents < 0 else -1  # a refund that failed is given back
@@ -206,3 +209,16 @@ def _count_entry(sums: Sums, entry: Recovery, ghost: GhostTarget) -> None:
     else:
         sums.add(DailyMetrics, on, recovered_count=1, recovered_cents=entry.amount_cents)
         sums.add(DailyMetrics, found, cohort_recovered_count=1, cohort_recovered_cents=entry.amount_cents)
+
+
+def _count_merit(sums: Sums, on: tuple[date, str], entry: Recovery) -> None:
+    """A payment moved to another mechanism is taken off the one and counted for the other."""
+    taken = entry.amount_cents < 0
+    kind, times = {
+        RecoveryKind.RECOVERED: (MeritKind.RECOVERED, 1),
+        RecoveryKind.CREDITED: (MeritKind.RECOVERED, -1 if taken else 1),
+        RecoveryKind.PROTECTED: (MeritKind.FAILED if taken else MeritKind.PROTECTED, 1),
+        RecoveryKind.REVERSED: (MeritKind.RECOVERED, 0),
+    }[RecoveryKind(entry.kind)]
+    if times:
+        sums.add(DailyMerits, (*on, kind.value, entry.mechanism), amount_cents=entry.amount_cents, times=times)

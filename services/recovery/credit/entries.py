@@ -28,9 +28,9 @@ def enter(
     """Add an entry by the ghost's mechanism as it stands; False when the source has its entry already.
 
     `amount` in minor units of the ghost's currency, negative for what went back, then with the payment it was of; `at`
-    is when it happened, aware UTC.
+    is when it happened, aware UTC. The sums by mechanism are added to here, all others by who knows what it means.
     """
-    return repository.add_recovery(
+    is_new = repository.add_recovery(
         work.session,
         {
             "merchant_id": ghost.merchant_id,
@@ -48,6 +48,9 @@ def enter(
             "recorded_at": work.now,
         },
     )
+    if is_new:
+        work.changes.entry(at.date(), ghost.currency, kind, ghost.mechanism, amount)
+    return is_new
 
 
 def paid_amount(session: Session, ghost: GhostTarget) -> int:

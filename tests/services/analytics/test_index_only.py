@@ -10,13 +10,13 @@ import pytest
 from core import db
 from core.clock import ManualClock
 from services.analytics import service
-from services.analytics.schemas import Dashboard
+from services.recovery.overview import Overview, overview
 from tests.support.database import WorkerDatabase
 from tests.support.factories import make_merchant
 from tests.support.plans import Node, reads_of
 from tests.support.wait import wait_until
 
-SUMMED = {"daily_metrics", "merchant_totals", "open_leakage", "hunts"}
+SUMMED = {"daily_metrics", "daily_merits", "merchant_totals", "open_leakage", "hunts"}
 
 
 def live_through(owner: psycopg.Connection[Any], merchants: list[str], days: int, until: date) -> None:
@@ -26,6 +26,14 @@ def live_through(owner: psycopg.Connection[Any], merchants: list[str], days: int
         "insert into daily_metrics (merchant_id, currency, day, shard, found_count, found_cents)"
         " select merchant, 'usd', %(until)s::date - ago, shard, 1, 100"
         " from unnest(%(merchants)s::text[]) merchant, generate_series(0, %(days)s - 1) ago,"
+        " generate_series(0, 15) shard",
+        facts,
+    )
+    owner.execute(
+        "insert into daily_merits (merchant_id, currency, day, kind, mechanism, shard, amount_cents, times)"
+        " select merchant, 'usd', %(until)s::date - ago, kind, mechanism, shard, 100, 1"
+        " from unnest(%(merchants)s::text[]) merchant, generate_series(0, %(days)s - 1) ago, (values"
+        " ('recovered', 'click'), ('recovered', 'organic'), ('protected', 'click')) merits (kind, mechanism),"
         " generate_series(0, 15) shard",
         facts,
     )
@@ -52,10 +60,11 @@ def live_through(owner: psycopg.Connection[Any], merchants: list[str], days: int
     )
 
 
-def reads(merchant: str, days: int) -> tuple[Dashboard, list[Node]]:
-    shown: list[Dashboard] = []
+def reads(merchant: str, days: int) -> tuple[Overview, list[Node]]:
+    """What a page shows, and all that was read for it."""
+    shown: list[Overview] = []
     with db.tenant_session(merchant) as session:
-        found = reads_of(session, lambda: shown.append(service.dashboard(session, merchant, days=days)))
+        found = reads_of(session, lambda: shown.append(overview(session, merchant, days=days)))
     return shown[0], found
 
 
@@ -99,7 +108,7 @@ class TestDashboard:
     def test_every_sum_comes_from_an_index_alone(self, merchants: tuple[str, str]):
         for merchant, days in itertools.product(merchants, service.PERIODS):
             _shown, found = reads(merchant, days)
-            assert {node.table for node in found} == SUMMED | {"merchants"}
+            assert {node.table for node in found} == SUMMED | {"merchants", "ghost_targets", "presence"}
             assert [node for node in found if beside_the_index(node)] == []
 
     def test_ten_years_read_what_a_hundred_days_do(self, merchants: tuple[str, str]):
@@ -110,6 +119,7 @@ class TestDashboard:
             )
             assert old == {
                 "daily_metrics": (max(2 * days, service.HEALTH_DAYS) * 16, 0),
+                "daily_merits": (days * 3 * 16, 0),
                 "merchant_totals": (2 * 16, 0),
                 "open_leakage": (2 * 16, 0),
                 "hunts": (1, 0),
@@ -118,7 +128,13 @@ class TestDashboard:
 
     def test_the_figures_are_right(self, lived: tuple[str, str], clock: ManualClock):
         for days in service.PERIODS:
-            shown, _ = reads(lived[1], days)
+            seen, _ = reads(lived[1], days)
+            shown = seen.figures
+            assert [(each.mechanism, each.amount, each.count) for each in seen.came_by] == [
+                ("click", days * 1600, days * 16),
+                ("organic", days * 1600, days * 16),
+            ]
+            assert [(each.mechanism, each.amount) for each in seen.made_safe.merits] == [("click", days * 1600)]
             assert shown.funnel.found == days * 16
             assert (shown.hero.leakage.value, shown.hero.leakage.previous) == (days * 1600, days * 1600)
             assert shown.hero.leakage_now == 1600
@@ -135,7 +151,7 @@ class TestUpkeep:
             rows = owner.execute(
                 "select relname, reloptions from pg_class where relname = any(%s)", [sorted(SUMMED - {"hunts"})]
             ).fetchall()
-        assert len(rows) == 3
+        assert len(rows) == 4
         for _name, options in rows:
             assert set(options) >= {
                 "autovacuum_vacuum_scale_factor=0.02",

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-import psycopg
 import pytest
 
 from core import db
@@ -12,18 +11,7 @@ from services.analytics import service
 from services.analytics.schemas import MadeSafe, Merit
 from services.recovery import repository
 from tests.services.analytics.test_dashboard import Books
-from tests.support.database import WorkerDatabase
-from tests.support.plans import Node, reads_of
 from tests.support.risks import made_safe
-from tests.support.wait import wait_until
-
-_LEDGER = """
-insert into recoveries (merchant_id, id, ghost_id, kind, source_id, amount_cents, currency, mechanism, found_at,
-                        occurred_at, recorded_at)
-select %(merchant)s, 'rc_' || n, 'gh_' || n, case when n %% 3 = 0 then 'protected' else 'recovered' end, 'in_' || n,
-    100, 'usd', 'click', %(at)s, %(at)s - n * interval '3 minutes', %(at)s
-from generate_series(1, 40000) n
-"""
 
 
 @pytest.fixture
@@ -34,7 +22,7 @@ def books(database: object, clock: ManualClock) -> Books:
 def shown(books: Books, currency: str = "usd", days: int = 30) -> MadeSafe:
     read = books.read(currency=currency, days=days)
     with db.tenant_session(books.merchant) as session:
-        found = service.made_safe(session, books.merchant, read.currency, read.since, read.until)
+        _, found = service.by_mechanism(session, books.merchant, read.currency, read.since, read.until)
     assert sum(each.amount for each in found.merits) - found.failed == read.hero.protected.value
     return found
 
@@ -62,21 +50,3 @@ def test_what_failed_after_all_is_taken_off_and_said(books: Books, clock: Manual
         assert (ghost.state, ghost.found_at) == (GhostState.OPEN, clock.now())
     assert shown(books) == MadeSafe((Merit(Mechanism.MESSAGE, 1000, 1),), 1000, 1)
     assert shown(books, days=7) == MadeSafe((), 1000, 1)
-
-
-def test_costs_the_periods_rows_in_an_index_alone(books: Books, database: WorkerDatabase, clock: ManualClock) -> None:
-    today = clock.now().date()
-
-    def is_from_it(node: Node) -> bool:
-        return (node.kind, node.index) == ("Index Only Scan", "ix_recoveries_merit")
-
-    with psycopg.connect(database.admin_url, autocommit=True) as owner:
-        owner.execute(_LEDGER, {"merchant": books.merchant, "at": clock.now()})
-
-        def reads() -> list[Node]:
-            owner.execute("vacuum analyze recoveries")
-            with db.tenant_session(books.merchant) as session:
-                week = today - timedelta(days=6)
-                return reads_of(session, lambda: service.made_safe(session, books.merchant, "usd", week, today))
-
-        wait_until(lambda: all(map(is_from_it, reads())), timeout=60, what="an index alone")

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-import psycopg
 import pytest
 from sqlmodel import select
 
@@ -20,10 +19,7 @@ from services.recovery.credit.attribution import Credit
 from services.recovery.credit.reversals import Returned, take_back
 from services.recovery.work import merchant_context
 from tests.services.analytics.test_dashboard import Books
-from tests.support.database import WorkerDatabase
 from tests.support.factories import make_merchant
-from tests.support.plans import Node, reads_of
-from tests.support.wait import wait_until
 
 URL = "https://phantom.example/dashboard"
 
@@ -142,37 +138,6 @@ class TestWhatWentBack:
         told = written(books)
         assert told.subject == "$0.00 recovered last week"
         assert "Recovered: -$10.00" in told.plain
-
-
-_LEDGER = """
-insert into recoveries (merchant_id, id, ghost_id, kind, source_id, amount_cents, currency, mechanism, found_at,
-    occurred_at, recorded_at)
-select %(merchant)s, 'rc_' || n, 'gh_' || n, 'recovered', 'in_' || n, 100,
-    case when n %% 20 = 0 then 'usd' else 'eur' end, 'click', %(at)s, %(at)s - n * interval '3 minutes', %(at)s
-from generate_series(1, 40000) n
-"""
-
-
-class TestCost:
-    def test_is_of_the_periods_rows_in_an_index_alone(self, database: WorkerDatabase, clock: ManualClock) -> None:
-        """However many years came before it; what the server knows to be visible to all is vacuum's affair."""
-        merchant, today = make_merchant(), clock.now().date()
-
-        def is_from_it(node: Node) -> bool:
-            return (node.kind, node.index) == ("Index Only Scan", "ix_recoveries_merit")
-
-        with psycopg.connect(database.admin_url, autocommit=True) as owner:
-            owner.execute(_LEDGER, {"merchant": merchant, "at": clock.now()})
-
-            def reads() -> list[Node]:
-                owner.execute("vacuum analyze recoveries")
-                with db.tenant_session(merchant) as session:
-                    week = today - timedelta(days=6)
-                    return reads_of(session, lambda: service.merits(session, merchant, "usd", week, today))
-
-            wait_until(lambda: all(map(is_from_it, reads())), timeout=60, what="an index alone")
-            (node,) = reads()
-        assert (node.rows, node.removed) == (6 * 24 + 9, 0)  # one an hour since the first day's midnight
 
 
 class TestDigest:
