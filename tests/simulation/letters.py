@@ -1,6 +1,6 @@
 """The judge of messages: each one as the provider takes it, by what really happened until then."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
@@ -73,6 +73,8 @@ def _looked(play: "Play", mail: Mail) -> None:
         play.ledger.violated("no message after paid or void", f"{mail.invoice} was seen {look.invoice}")
     elif look.subscription in _OVER:
         play.ledger.violated("no message after a subscription's end", f"{mail.invoice}'s was {look.subscription}")
+    elif look.is_leaving:
+        play.ledger.violated("no message after a cancellation", f"{mail.invoice}'s ends with its period")
     elif look.subscription == "unpaid" and not policy["unpaid_has_access"]:
         play.ledger.violated("no message without access", f"{mail.invoice}'s subscription was unpaid")
 
@@ -241,9 +243,5 @@ def at_the_preferred_hour(play: "Play", messages: list[dict[str, Any]]) -> None:
     """What follows a first message is planned for the morning, where a country has one; its task may be late."""
     for message in (one for one in messages if one["recipient"]):  # who was forgotten is nowhere
         zones, due = play.by_address[message["recipient"]].zones, message["due_at"]
-        if len(zones) == 1 and _hour(due, zones[0]) != MORNING:
+        if len(zones) == 1 and due.astimezone(ZoneInfo(zones[0])).hour != MORNING:
             play.ledger.violated("the preferred hour", f"{message['id']} was planned for {due} in {zones[0]}")
-
-
-def _hour(moment: datetime, zone: str) -> int:
-    return moment.astimezone(ZoneInfo(zone)).hour

@@ -52,6 +52,7 @@ class Look:
     declined: str = ""
     at_risk: bool = False  # of a subscription: its next charge
     remaining: int = 0  # of an invoice: what is open of it
+    is_leaving: bool = False  # its subscription was cancelled by wish, and ends with its period
 
 
 @dataclass

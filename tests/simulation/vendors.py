@@ -146,8 +146,19 @@ class StripeWire:
             charges = self._line.ledger.charges
             declined = next((one.code for one in reversed(charges) if one.invoice == parts[3]), "")
             process.looks[parts[3]] = Look(
-                steps, invoice["status"], subscription["status"], declined, remaining=invoice["amount_remaining"]
+                steps,
+                invoice["status"],
+                subscription["status"],
+                declined,
+                remaining=invoice["amount_remaining"],
+                is_leaving=_is_leaving(subscription),
             )
+
+
+def _is_leaving(subscription: Json) -> bool:
+    """Whether somebody cancelled it for its period's end."""
+    why = (subscription.get("cancellation_details") or {}).get("reason")
+    return bool(why == "cancellation_requested" and subscription["cancel_at_period_end"])
 
 
 class SenderWire(BaseAdapter):

@@ -1,0 +1,40 @@
+"""Proof for the rules of what is done in time, and stopped in time: an engine that is late is found out."""
+
+from dataclasses import replace
+
+import pytest
+
+from services.integrations.stripe.facts import InvoiceFacts
+from services.merchants.policies import RecoveryPolicy
+from services.recovery import classify, observe
+from services.recovery.messages import fresh
+from tests.simulation import people
+from tests.simulation.broken import Broken, is_found_out, written_to_twice
+from tests.simulation.place import Place
+
+pytestmark = pytest.mark.timeout(300)  # several seeds a test, on a machine that may be busy
+
+# -- what a broken PHANTOM does -----------------------------------------------------------------------------------
+
+_classify = classify.classify
+
+
+def _as_if_it_went_on(facts: InvoiceFacts, policy: RecoveryPolicy) -> classify.Classification:
+    return _classify(replace(facts, is_ending=False), policy)
+
+
+_ALL_LEAVE = (
+    (people, "BY_THEMSELVES", (("leave", 1),)), (people, "STAYS", 0.0), (people, "ANSWERS", (("ignore", 1),)),
+)  # fmt: skip
+
+BROKEN: dict[str, Broken] = {
+    "who leaves is chased": Broken(
+        observe, "classify", _as_if_it_went_on, "no message after a cancellation", written_to_twice, 3,
+        more=(*_ALL_LEAVE, (fresh, "classify", _as_if_it_went_on)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_broken_engine_is_found_out(where: Place, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    is_found_out(where, monkeypatch, BROKEN[broken])
