@@ -132,6 +132,8 @@ def _beset(play: "Play") -> None:
     ahead.plan(play)
     outages = [play.engine.sentinel_away, *(each for trouble in play.troubles for each in trouble.outages)]
     play.ledger.down = timedelta(seconds=sum(until - since for since, until in outages))
+    for day in protection.ASKED:
+        play.plan(scenario.begins + day * DAY, "what is at risk", functools.partial(protection.are_found, play))
     for day in LOOKED_AT:
         waits = functools.partial(judge.nothing_waits, play, PATIENCE)
         play.plan(scenario.begins + day * DAY, "what is due by now", waits)

@@ -1,15 +1,19 @@
 """The judge of charges that have not failed: which are at risk, and that each comes to one end."""
 
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from core import clock
 from sandbox.stripe.billing import period_of
 from sandbox.stripe.store import Json
+from tests.simulation.scenario import DAY
 
 if TYPE_CHECKING:
     from tests.simulation.play import Play
+
+ASKED = (3, 6, 10)  # on which days it is asked what was found
+PATIENCE = timedelta(days=1)
 
 
 def at_risk(play: "Play", subscription: Json) -> bool:
@@ -28,6 +32,24 @@ def at_risk(play: "Play", subscription: Json) -> bool:
     customer = play.by_id[subscription["customer"]]
     line = play.scenario.policy["alert_lines"].get(customer.currency)
     return line is not None and customer.amount > line
+
+
+def are_found(play: "Play") -> None:
+    """Asked now and then: a card that ends before its charge, untouched all along, has made a ghost of it."""
+    ledger, begins = play.ledger, clock.from_timestamp(play.scenario.begins)
+    if ledger.interrupted or clock.now() < begins + PATIENCE + ledger.down:
+        return
+    asked = "select exists (select from ghost_targets where merchant_id = %s and subscription_id = %s)"
+    for customer in (one for one in play.scenario.customers if one.expires and one.id not in ledger.erased):
+        for name in set(customer.subscription_ids) - ledger.kept:
+            subscription = play.space.table("subscription").objects[name]
+            is_first = abs(period_of(subscription)[1] - customer.renews_at) < DAY
+            if not is_first or play.now() >= customer.renews_at or not at_risk(play, subscription):
+                continue
+            ledger.came_of_it["at risk, when asked"] += 1
+            row = play.place.owner.execute(asked, (play.merchant, name)).fetchone()
+            if not row or not row[0]:
+                ledger.violated("what is at risk is found", f"{name} of {customer.name}, whose card ends")
 
 
 def at_the_end(play: "Play", ghosts: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:

@@ -1,6 +1,7 @@
 """Proof for the rules of what is done in time, and stopped in time: an engine that is late is found out."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -8,8 +9,9 @@ from services.integrations.stripe.facts import InvoiceFacts
 from services.merchants.policies import RecoveryPolicy
 from services.recovery import classify, observe
 from services.recovery.messages import fresh
+from services.recovery.protection import impending
 from tests.simulation import people
-from tests.simulation.broken import Broken, is_found_out, written_to_twice
+from tests.simulation.broken import Broken, ends_soon, is_found_out, written_to_twice
 from tests.simulation.place import Place
 
 pytestmark = pytest.mark.timeout(300)  # several seeds a test, on a machine that may be busy
@@ -23,6 +25,10 @@ def _as_if_it_went_on(facts: InvoiceFacts, policy: RecoveryPolicy) -> classify.C
     return _classify(replace(facts, is_ending=False), policy)
 
 
+def _none(*_: Any) -> int:
+    return 0
+
+
 _ALL_LEAVE = (
     (people, "BY_THEMSELVES", (("leave", 1),)), (people, "STAYS", 0.0), (people, "ANSWERS", (("ignore", 1),)),
 )  # fmt: skip
@@ -32,6 +38,7 @@ BROKEN: dict[str, Broken] = {
         observe, "classify", _as_if_it_went_on, "no message after a cancellation", written_to_twice, 3,
         more=(*_ALL_LEAVE, (fresh, "classify", _as_if_it_went_on)),
     ),
+    "no risk is seen": Broken(impending, "_create", _none, "what is at risk is found", ends_soon),
 }  # fmt: skip
 
 
