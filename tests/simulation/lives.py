@@ -45,6 +45,7 @@ STRATEGIES: dict[str, set[str]] = {
     "duplicate_transaction": {"none"},
     "stop_payment_order": {"stopped"},
 }
+VAGUE, ENOUGH = {"do_not_honor", "generic_decline"}, 2  # after so many charges another card is the likelier way
 ABOVE_THE_LINE = {"high_value_manual"}
 
 
@@ -79,6 +80,8 @@ def _strategy_fits(play: "Play", ghost: dict[str, Any]) -> None:
     above = _above(play, ghost) if said - {"stop_payment_order", "duplicate_transaction"} else {False}
     if True in above:
         fitting = ABOVE_THE_LINE | (fitting if False in above else fitting & {"stopped", "none"})
+    if said <= VAGUE and ghost["attempt_count"] >= ENOUGH:
+        fitting -= {"smart_retry"}
     if ghost["strategy"] not in fitting:
         play.ledger.violated("the strategy fits the bank's word", f"{ghost['id']}: {ghost['strategy']} after {said}")
     if not ghost["strategy_reason"]:

@@ -7,11 +7,12 @@ import pytest
 
 from services.integrations.stripe.facts import InvoiceFacts
 from services.merchants.policies import RecoveryPolicy
-from services.recovery import classify, observe
+from services.messaging import reach
+from services.recovery import classify, observe, strategy
 from services.recovery.messages import fresh
 from services.recovery.protection import impending
-from tests.simulation import people
-from tests.simulation.broken import Broken, ends_soon, is_found_out, written_to_twice
+from tests.simulation import people, rules, staff
+from tests.simulation.broken import Broken, ends_soon, is_found_out, somebody_is, texted, written_to_twice
 from tests.simulation.place import Place
 
 pytestmark = pytest.mark.timeout(300)  # several seeds a test, on a machine that may be busy
@@ -29,6 +30,15 @@ def _none(*_: Any) -> int:
     return 0
 
 
+def _no_texts(*_: Any) -> str:
+    return "No texts."
+
+
+# Nobody stands in the engine's way, and few do its work.
+_UNHINDERED = (
+    (rules, "SHARE", 0.0), (staff, "ACTS", ("lose",)), (people, "ANSWERS", (("ignore", 1),)),
+    (people, "BY_THEMSELVES", (("nothing", 1),)), (people, "BEFORE_IT_ENDS", (("nothing", 1),)),
+)  # fmt: skip
 _ALL_LEAVE = (
     (people, "BY_THEMSELVES", (("leave", 1),)), (people, "STAYS", 0.0), (people, "ANSWERS", (("ignore", 1),)),
 )  # fmt: skip
@@ -39,6 +49,11 @@ BROKEN: dict[str, Broken] = {
         more=(*_ALL_LEAVE, (fresh, "classify", _as_if_it_went_on)),
     ),
     "no risk is seen": Broken(impending, "_create", _none, "what is at risk is found", ends_soon),
+    "nobody is texted": Broken(reach, "_no_sms", _no_texts, "who can be written to is", texted, more=_UNHINDERED),
+    "another card never helps": Broken(
+        strategy, "VAGUE_ATTEMPTS_BEFORE_CARD", 99, "the strategy fits the bank's word",
+        somebody_is("do_not_honor", "generic_decline"),
+    ),
 }  # fmt: skip
 
 
