@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from tests.simulation.ledger import Charge
 
@@ -10,7 +11,8 @@ if TYPE_CHECKING:
     from tests.simulation.play import Play
 
 NEARLY_A_DAY = timedelta(hours=23)  # a crash lets the same charge be made some minutes later
-CARD_LIMIT = 20
+CARD_LIMIT, MORNING = 20, 10
+AT_ONCE = timedelta(hours=2)
 # Stripe's list of what it does not execute, and what the bank or the customer has ended.
 NEVER_AGAIN = frozenset(
     {
@@ -49,6 +51,7 @@ def _own_charge_is_allowed(play: "Play", method: str, made: list[Charge], index:
     if not same or method in play.ledger.renewed:
         return
     _policy_lets_it(play, method, one)
+    _at_its_hour(play, method, one)
     if same[-1].code in NEVER_AGAIN:
         play.ledger.violated("no card is charged again after such a decline", f"{method} after {same[-1].code}")
     after = [each for each in made[index + 1 :] if each.invoice == one.invoice][:1]
@@ -69,3 +72,11 @@ def _policy_lets_it(play: "Play", method: str, one: Charge) -> None:
             "own retries are what the merchant chose",
             f"{chosen}: {method} at {one.at:%d %H:%M}, Stripe in {left:.0f} s",
         )
+
+
+def _at_its_hour(play: "Play", method: str, one: Charge) -> None:
+    """In the customer's morning, where most people of their country live; it may be late by what was down."""
+    local = one.at.astimezone(ZoneInfo(play.by_id[one.customer].zones[0]))
+    late = local - local.replace(hour=MORNING, minute=0, second=0, microsecond=0)
+    if not play.ledger.interrupted and not timedelta() <= late < AT_ONCE + play.ledger.down:
+        play.ledger.violated("own retries are made in the morning", f"{method} at {local:%d %H:%M}, local")

@@ -1,6 +1,7 @@
 """Proof for the rules of what is done in time, and stopped in time: an engine that is late is found out."""
 
 from dataclasses import replace
+from datetime import time
 from typing import Any
 
 import pytest
@@ -9,10 +10,19 @@ from services.integrations.stripe.facts import InvoiceFacts
 from services.merchants.policies import RecoveryPolicy
 from services.messaging import reach
 from services.recovery import classify, observe, strategy
+from services.recovery.charging import retries
 from services.recovery.messages import fresh
 from services.recovery.protection import impending
 from tests.simulation import people, rules, staff
-from tests.simulation.broken import Broken, ends_soon, is_found_out, somebody_is, texted, written_to_twice
+from tests.simulation.broken import (
+    Broken,
+    charged_by_us,
+    ends_soon,
+    is_found_out,
+    somebody_is,
+    texted,
+    written_to_twice,
+)
 from tests.simulation.place import Place
 
 pytestmark = pytest.mark.timeout(300)  # several seeds a test, on a machine that may be busy
@@ -53,6 +63,9 @@ BROKEN: dict[str, Broken] = {
     "another card never helps": Broken(
         strategy, "VAGUE_ATTEMPTS_BEFORE_CARD", 99, "the strategy fits the bank's word",
         somebody_is("do_not_honor", "generic_decline"),
+    ),
+    "charged in the night": Broken(
+        retries, "LOCAL_HOUR", time(3), "own retries are made in the morning", charged_by_us, more=_UNHINDERED
     ),
 }  # fmt: skip
 
