@@ -4,6 +4,7 @@ Other rules say what must not happen; an engine that does nothing at all keeps e
 ghosts in whose way nothing stood, up to their end, with days to spare for whatever was down meanwhile.
 """
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,22 +23,33 @@ _ENDS = ("paid", "lost", "stopped", "purged")
 _MESSAGES = """
 select coalesce(sent_at, intent_at), state from messages
 where ghost_id = %s and state = any(%s) and template <> 'polite_stop'"""
-_SPOKEN = ("smart_retry", "card_refresh", "technical_bridge")  # strategies with something to say
+SPOKEN = ("smart_retry", "card_refresh", "technical_bridge")  # strategies with something to say
 
 Rows = list[dict[str, Any]]
 
 
 def at_the_end(play: "Play", ghosts: Rows) -> None:
+    for ghost, customer in undisturbed(play, ghosts):
+        _was_written_to(play, ghost, customer)
+        _was_charged(play, ghost, customer)
+
+
+def is_disturbed(play: "Play") -> bool:
+    """Whether the merchant itself stood in the way at some time."""
     policy = play.scenario.policy
     goes_unpaid = play.scenario.after_last == "unpaid" and not policy["unpaid_has_access"]  # and has nothing to lose
-    if play.ledger.interrupted or len(play.rules.ever()) > 1 or goes_unpaid:
+    return play.ledger.interrupted or len(play.rules.ever()) > 1 or goes_unpaid
+
+
+def undisturbed(play: "Play", ghosts: Rows) -> Iterator[tuple[dict[str, Any], Customer]]:
+    """Ghosts of failed charges, each its customer's only one, that were left to us."""
+    if is_disturbed(play):
         return
     for ghost in ghosts:
         customer = play.by_id[ghost["customer_id"]]
         alone = sum(each["customer_id"] == customer.id for each in ghosts) == 1
         if alone and ghost["kind"] == "failed" and _was_left_to_us(play, ghost):
-            _was_written_to(play, ghost, customer)
-            _was_charged(play, ghost, customer)
+            yield ghost, customer
 
 
 def _was_left_to_us(play: "Play", ghost: dict[str, Any]) -> bool:
@@ -51,7 +63,7 @@ def _was_left_to_us(play: "Play", ghost: dict[str, Any]) -> bool:
 
 
 def _was_written_to(play: "Play", ghost: dict[str, Any], customer: Customer) -> None:
-    if ghost["strategy"] not in _SPOKEN or play.providers.key > 1 or not _hears(play, customer):
+    if ghost["strategy"] not in SPOKEN or play.providers.key > 1 or not hears(play, customer):
         return  # or the merchant's sender was closed for a time
     rows = play.place.owner.execute(_MESSAGES, (ghost["id"], list(_WENT))).fetchall()
     back = sum(state == "bounced" and _was_soon_told(play, customer, at) for at, state in rows)
@@ -63,7 +75,7 @@ def _was_written_to(play: "Play", ghost: dict[str, Any], customer: Customer) -> 
         play.ledger.violated("who can be written to is", f"{ghost['id']} had {went} messages of at least {due}")
 
 
-def _hears(play: "Play", customer: Customer) -> bool:
+def hears(play: "Play", customer: Customer) -> bool:
     """Mail reached them all along; or texts, who have no address or one from which mail comes back."""
     ledger, address = play.ledger, customer.email
     refused = {shut for shut, _ in ledger.shut.values()}

@@ -9,7 +9,7 @@ from core import clock, db
 from services.handshake.service import KEEP_HANDLED
 from services.tasks import service as tasks
 from services.tasks.service import MAX_DEATHS
-from tests.simulation import billing, charging, forgetting, heard, letters, lives, merit, money, protection
+from tests.simulation import billing, charging, forgetting, heard, letters, lives, merit, money, promptly, protection
 from tests.support import recount
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def at_the_end(play: "Play") -> None:
         play.team.at_the_end()
     charging.at_the_end(play)
     heard.at_the_end(play, ghosts)
+    promptly.at_the_end(play, ghosts)
     _messages_agree(play, ghosts)
     letters.at_the_preferred_hour(play, _rows(play, "select * from messages where step > 1 order by id"))
     sums_agree(play, billed=False)

@@ -1,14 +1,15 @@
 """Proof for the rules of what is done in time, and stopped in time: an engine that is late is found out."""
 
 from dataclasses import replace
-from datetime import time
+from datetime import datetime, time, timedelta
 from typing import Any
 
 import pytest
 
 from services.integrations.stripe.facts import InvoiceFacts
 from services.merchants.policies import RecoveryPolicy
-from services.messaging import reach
+from services.messaging import once, reach, schedule
+from services.messaging.schedule import Action, History
 from services.recovery import classify, observe, strategy
 from services.recovery.charging import retries
 from services.recovery.messages import fresh
@@ -16,6 +17,7 @@ from services.recovery.protection import impending
 from tests.simulation import people, rules, staff
 from tests.simulation.broken import (
     Broken,
+    a_word_ahead,
     charged_by_us,
     ends_soon,
     is_found_out,
@@ -29,11 +31,20 @@ pytestmark = pytest.mark.timeout(300)  # several seeds a test, on a machine that
 
 # -- what a broken PHANTOM does -----------------------------------------------------------------------------------
 
-_classify = classify.classify
+_begins, _classify = schedule._begins, classify.classify
 
 
 def _as_if_it_went_on(facts: InvoiceFacts, policy: RecoveryPolicy) -> classify.Classification:
     return _classify(replace(facts, is_ending=False), policy)
+
+
+def _tomorrow(history: History, policy: RecoveryPolicy) -> tuple[datetime, str]:
+    at, why = _begins(history, policy)
+    return (at + timedelta(hours=20), why) if history.last_message_at is None else (at, why)
+
+
+def _no_word(*_: Any) -> Action:
+    return Action("", None, "No.")
 
 
 def _none(*_: Any) -> int:
@@ -54,6 +65,12 @@ _ALL_LEAVE = (
 )  # fmt: skip
 
 BROKEN: dict[str, Broken] = {
+    "the first word comes tomorrow": Broken(
+        schedule, "_begins", _tomorrow, "a first message goes at its moment", written_to_twice, more=_UNHINDERED
+    ),
+    "no word ahead": Broken(
+        once, "_protection", _no_word, "who may lose their charge is told ahead", a_word_ahead, more=_UNHINDERED
+    ),
     "who leaves is chased": Broken(
         observe, "classify", _as_if_it_went_on, "no message after a cancellation", written_to_twice, 3,
         more=(*_ALL_LEAVE, (fresh, "classify", _as_if_it_went_on)),
