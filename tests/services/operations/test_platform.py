@@ -41,7 +41,7 @@ def read() -> operations.Platform:
 def gauges() -> dict[str, float]:
     """The samples of the text that tell of now; what is counted, and what runs here, left out."""
     samples = (line.rpartition(" ") for line in operations.exposition().decode().splitlines() if line[0] != "#")
-    others = ("phantom_info", *(family.name for family in metrics.CATALOGUE))
+    others = ("phantom_info", *(family.name.removesuffix("_total") for family in metrics.CATALOGUE))
     return {name: float(value) for name, _, value in samples if not name.startswith(others)}
 
 
