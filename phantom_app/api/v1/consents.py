@@ -1,6 +1,5 @@
 """`/api/v1/consents`: record, list and take back consents, one by one or as a CSV file."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query, Request
@@ -29,7 +28,7 @@ class ConsentIn(BaseModel):
 
     channel: str = Field(max_length=16)
     address: str = Field(max_length=320)
-    given_at: datetime
+    given_at: str = Field(max_length=40, description="ISO 8601, UTC where it names no zone; a day alone as in a file")
     state: str = Field(default="granted", max_length=16)
     customer_id: str = Field(default="", max_length=64)
     country: str = Field(default="", max_length=2)
@@ -63,7 +62,7 @@ def one(who: Caller, consent_id: str) -> dict[str, Any]:
 def record(who: Caller, given: Annotated[ConsentIn, Body()]) -> JSONResponse:
     """201 with the new entry; 200 and `recorded: false` for a fact that is recorded already. Safe to repeat."""
     who.require(ApiScope.CONSENTS_WRITE)
-    moment = given.given_at if given.given_at.tzinfo else consents_csv.moment(given.given_at.isoformat())
+    moment = consents_csv.moment(given.given_at, given.state)
     fields = given.model_dump(exclude={"given_at"})
     with db.tenant_session(who.merchant_id) as session:
         checked = consents.read(**fields, happened_at=moment)

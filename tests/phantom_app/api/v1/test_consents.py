@@ -43,6 +43,14 @@ def test_a_consent_is_recorded_listed_and_taken_back(program: Program) -> None:
     assert [each["state"] for each in program.call("GET").json()["data"]] == ["withdrawn", "granted"]
 
 
+def test_a_day_alone_counts_as_in_a_file(program: Program) -> None:
+    """A yes from where the day began first: one who took it back that day, wherever they are, stays unwritten."""
+    made = program.call("POST", json={**GIVEN, "given_at": "2026-02-01"}).json()
+    assert made["given_at"] == "2026-01-31T10:00:00+00:00"
+    gone = program.call("POST", json={**GIVEN, "given_at": "2026-02-01", "state": "withdrawn"}).json()
+    assert (gone["given_at"], gone["current"]) == ("2026-02-02T12:00:00+00:00", True)
+
+
 def test_pages_by_cursor(program: Program) -> None:
     for day in range(1, 6):
         program.call("POST", json={**GIVEN, "given_at": f"2026-02-0{day}T00:00:00Z"})
@@ -96,6 +104,10 @@ def test_another_merchants_entries_are_not_there(program: Program, client: TestC
         {"country": "XX"},
         {"given_at": "2026-02-30T00:00:00Z"},
         {"given_at": "2031-01-01T00:00:00Z"},
+        {"given_at": "2026-02-30"},
+        {"given_at": ""},
+        {"given_at": "2026-02-01\u0000"},
+        {"given_at": 1_770_000_000},
         {"state": "maybe"},
         {"extra": 1},
         {"address": None},
