@@ -20,7 +20,7 @@ QUARTER = timedelta(minutes=15)
 _FIRST = "select channel, due_at from messages where ghost_id = %s and step = 1 and template <> 'polite_stop'"
 _AT_RISK_UNTIL = """
 select min(occurred_at) from ghost_events
-where ghost_id = %s and from_state = 'impending' and to_state <> 'impending'"""
+where ghost_id = %s and ((from_state = 'impending' and to_state <> 'impending') or name = 'purged')"""
 _WORD_AHEAD = "select exists (select from messages where ghost_id = %s and step = 0)"
 
 Ghost = dict[str, Any]
@@ -62,7 +62,7 @@ def _next_day(at: datetime, customer: Customer, hours: tuple[int, int]) -> datet
 
 
 def _is_told_ahead(play: "Play", ghosts: list[Ghost]) -> None:
-    """Whose card ends before the charge, as long as it was at risk in its last week."""
+    """Whose card ends before the charge, as long as it was at risk, and not forgotten, in its last week."""
     if heard.is_disturbed(play):
         return
     for ghost in ghosts:
