@@ -23,7 +23,7 @@ from core.embedded.process import free_port
 SECONDS = 5
 VS_BARE, VS_PGBENCH = "webhook intake vs bare starlette insert", "webhook intake vs pgbench insert"
 WORKERS = 1  # of each server: with PostgreSQL on the same two cores a second one costs more than it brings
-SEVERAL_WORKERS, SEVERAL_ROUNDS = 2, 3  # beside it, for machines where a second one has a core
+SEVERAL_WORKERS, SEVERAL_ROUNDS = 2, ROUNDS  # beside it, for machines where a second one has a core
 Running = contextlib.AbstractContextManager["subprocess.Popen[bytes]"]
 _ENOUGH = 20_000.0  # requests a second that no server here reaches
 
