@@ -43,7 +43,8 @@ def are_found(play: "Play") -> None:
     for customer in (one for one in play.scenario.customers if one.expires and one.id not in ledger.erased):
         for name in set(customer.subscription_ids) - ledger.kept:
             subscription = play.space.table("subscription").objects[name]
-            is_first = abs(period_of(subscription)[1] - customer.renews_at) < DAY
+            since, until = period_of(subscription)
+            is_first = since <= play.scenario.begins and abs(until - customer.renews_at) < DAY  # the first hunt saw it
             if not is_first or play.now() >= customer.renews_at or not at_risk(play, subscription):
                 continue
             ledger.came_of_it["at risk, when asked"] += 1
