@@ -13,6 +13,7 @@ FEWEST_MAILS, FEWEST_COMPLAINTS = 50, 2
 """Below these a share says nothing: one address that does not work, one finger that slipped."""
 
 _NAMES = {Channel.EMAIL: "mail", Channel.SMS: "text messages"}
+_PROVIDERS = {Channel.EMAIL: "Resend", Channel.SMS: "Twilio"}
 
 
 def of_senders(facts: HealthFacts) -> Iterator[Finding]:
@@ -92,7 +93,7 @@ def _paused(channel: Channel, sender: SenderFacts) -> Finding:
 
 
 def _used_up(channel: Channel, sender: SenderFacts) -> Finding:
-    provider = "Resend" if channel is Channel.EMAIL else "Twilio"
+    provider = _PROVIDERS[channel]
     return Finding(
         f"quota_{channel.value}",
         Severity.PROBLEM,
@@ -107,7 +108,7 @@ def _used_up(channel: Channel, sender: SenderFacts) -> Finding:
 
 
 def _unfit(channel: Channel, sender: SenderFacts) -> Finding:
-    provider = "Resend" if channel is Channel.EMAIL else "Twilio"
+    provider = _PROVIDERS[channel]
     return Finding(
         f"unfit_{channel.value}",
         Severity.PROBLEM,

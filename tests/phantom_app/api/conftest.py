@@ -13,9 +13,7 @@ from core.db import tenant_session
 from models.identity import Role
 from phantom_app.api.app import create_api
 from services.identity import people
-from services.integrations.stripe import transport
-from tests.phantom_app.api.fake_stripe import FakeStripe, serving
-from tests.support import environment
+from tests.phantom_app.api.fake_stripe import FakeStripe, in_stripes_place
 
 with warnings.catch_warnings():
     # Starlette would like httpx's successor, which nothing else here needs.
@@ -27,9 +25,8 @@ PASSWORD = "correct horse battery"
 
 @pytest.fixture
 def stripe() -> Iterator[FakeStripe]:
-    with serving() as fake, environment.changed(STRIPE_API_BASE=fake.url, STRIPE_CONNECT_BASE=fake.url):
+    with in_stripes_place() as fake:
         yield fake
-        transport.close_connections()
 
 
 @pytest.fixture(scope="module")

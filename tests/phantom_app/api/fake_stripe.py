@@ -14,6 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from services.integrations.stripe import transport
+from tests.support import environment
+
 Answer = tuple[int, Any]
 
 
@@ -103,3 +106,11 @@ def serving() -> Iterator[FakeStripe]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextlib.contextmanager
+def in_stripes_place() -> Iterator[FakeStripe]:
+    """What our clients take for Stripe while the block runs; their connections to it end with it."""
+    with serving() as fake, environment.changed(STRIPE_API_BASE=fake.url, STRIPE_CONNECT_BASE=fake.url):
+        yield fake
+        transport.close_connections()

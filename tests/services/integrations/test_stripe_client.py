@@ -1,7 +1,6 @@
 """Stripe scoped to one account: what is sent, how patiently, and which errors come back. Over real HTTP."""
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,18 +18,11 @@ from services.integrations.stripe.client import MerchantNotConnectedError, Scope
 from services.integrations.stripe.transport import BATCH, INTERACTIVE, TASK, Patience, wait_before
 from services.vault import service as vault
 from services.vault.secret import Secret
-from tests.phantom_app.api.fake_stripe import FakeStripe, serving
+from tests.phantom_app.api.fake_stripe import FakeStripe
 from tests.support import environment
 
 A, B = "mer_a", "mer_b"
 NO_RETRIES = Patience(network_retries=0, busy_retries=0)
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeStripe]:
-    with serving() as server, environment.changed(STRIPE_API_BASE=server.url, STRIPE_CONNECT_BASE=server.url):
-        yield server
-        transport.close_connections()
 
 
 @pytest.fixture

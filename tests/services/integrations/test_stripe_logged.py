@@ -9,23 +9,14 @@ from typing import Any
 import pytest
 
 from core import logging as core_logging
-from services.integrations.stripe import transport
 from services.integrations.stripe.client import ScopedStripe
 from services.integrations.stripe.errors import StripeCallError
 from services.integrations.stripe.transport import Patience
 from services.vault.secret import Secret
-from tests.phantom_app.api.fake_stripe import FakeStripe, serving
-from tests.support import environment
+from tests.phantom_app.api.fake_stripe import FakeStripe
 
 OURS = "services.integrations.stripe"
 INVOICES = "/v1/invoices"
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeStripe]:
-    with serving() as server, environment.changed(STRIPE_API_BASE=server.url, STRIPE_CONNECT_BASE=server.url):
-        yield server
-        transport.close_connections()
 
 
 @pytest.fixture

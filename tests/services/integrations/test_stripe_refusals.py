@@ -1,6 +1,5 @@
 """What Stripe does not let a merchant's credential do: noted as it is refused, forgotten when it works. Over HTTP."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from core import db
 from core.clock import ManualClock
 from models.merchant import Merchant
-from services.integrations.stripe import repository, transport
+from services.integrations.stripe import repository
 from services.integrations.stripe.access import Capability, capability_of
 from services.integrations.stripe.client import ScopedStripe, client_for
 from services.integrations.stripe.errors import (
@@ -21,19 +20,11 @@ from services.integrations.stripe.errors import (
     StripePermissionError,
     StripePortalError,
 )
-from tests.phantom_app.api.fake_stripe import FakeStripe, serving
-from tests.support import environment
+from tests.phantom_app.api.fake_stripe import FakeStripe
 from tests.support.factories import make_merchant
 
 PAY, PORTAL = "/v1/invoices/in_1/pay", "/v1/billing_portal/sessions"
 DENIED = (403, {"error": {"type": "invalid_request_error", "message": "The provided key 'rk_…' does not have …"}})
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeStripe]:
-    with serving() as server, environment.changed(STRIPE_API_BASE=server.url, STRIPE_CONNECT_BASE=server.url):
-        yield server
-        transport.close_connections()
 
 
 @pytest.fixture
